@@ -1,0 +1,270 @@
+/* <mpool/client.h> — libmpoolclient: send tasks to mpoold from C and C++.
+ *
+ *     mpool_client *c;
+ *     int r = mpool_connect(&c, NULL);                       // $MPOOL_SOCKET, else the usual places
+ *     if (r < 0) { fprintf(stderr, "%s\n", mpool_strerror(r)); return 1; }
+ *
+ *     mpool_result *res;
+ *     r = mpool_call(c, &res, "math.square", "i", (int64_t)7);
+ *     if (r < 0) fprintf(stderr, "%s\n", mpool_error_text(c));  // "E_LOST: worker 3 was killed by SIGSEGV …"
+ *     else { int64_t n; mpool_result_i64(res, &n); mpool_result_free(res); }
+ *     mpool_disconnect(c);
+ *
+ * Link with `pkg-config --cflags --libs libmpoolclient`.
+ *
+ * Returns. Functions return 0 or a positive count on success and a negative number on failure: -errno for system
+ * errors (-ECONNREFUSED, -ETIMEDOUT, -ENOMEM, -EINVAL, -ECONNRESET when the daemon went away), or one of the codes of
+ * enum mpool_code below for what the daemon said. mpool_error_text() has the sentence.
+ *
+ * Threads. A client handle belongs to one thread at a time; different handles may be used by different threads at once.
+ * There are no hidden threads and no signal handlers; SIGPIPE is never raised. After fork() every call of the child on
+ * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew.
+ *
+ * Completion. Every call that was accepted completes exactly once: with a result, with an error, or with
+ * -ECONNRESET as soon as the daemon is gone. Nothing hangs on a dead daemon.
+ */
+#ifndef MPOOL_CLIENT_H
+#define MPOOL_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MPOOL_PUBLIC __attribute__((visibility("default")))
+#else
+#define MPOOL_PUBLIC
+#endif
+
+#define MPOOL_CLIENT_VERSION_MAJOR 0
+#define MPOOL_CLIENT_VERSION_MINOR 1
+
+typedef struct mpool_client mpool_client; /* a connection */
+typedef struct mpool_result mpool_result; /* the bytes of one result, owned by whoever was given it */
+typedef struct mpool_map mpool_map;       /* a running map */
+typedef struct mpool_call_id { uint32_t msgid; } mpool_call_id; /* a pending call of one connection */
+
+/* What the daemon said, as negative codes below every errno. The names are the wire's (E_LOST → MPOOL_ELOST). */
+enum mpool_code {
+    MPOOL_EFAILED = -10001,       /* the function reported a failure */
+    MPOOL_EBAD_ARGS = -10002,     /* the function refused its arguments */
+    MPOOL_ELOST = -10003,         /* the worker died while it ran the task */
+    MPOOL_ETIMEOUT = -10004,      /* the task ran too long and was stopped */
+    MPOOL_ECANCELLED = -10005,
+    MPOOL_ESHUTDOWN = -10006,     /* the daemon stopped before the task was done */
+    MPOOL_ERESULT_TOO_BIG = -10007,
+    MPOOL_EBAD_REQUEST = -10008,
+    MPOOL_ETOO_BIG = -10009,
+    MPOOL_ETOO_DEEP = -10010,
+    MPOOL_ENO_METHOD = -10011,
+    MPOOL_EBAD_PARAMS = -10012,
+    MPOOL_ENO_FUNCTION = -10013,
+    MPOOL_ENO_POOL = -10014,
+    MPOOL_ENO_TASK = -10015,
+    MPOOL_ENOT_READY = -10016,
+    MPOOL_EDENIED = -10017,
+    MPOOL_EBUSY = -10018,
+    MPOOL_EPOOL_DOWN = -10019,
+    MPOOL_ESTOPPING = -10020,
+    MPOOL_EINTERNAL = -10021,
+    MPOOL_EREMOTE = -10098,       /* an error that this library does not know; the text has it */
+    MPOOL_EPROTOCOL = -10099,     /* the peer does not speak this protocol */
+};
+
+/* ---- connection -------------------------------------------------------------------------------------------------- */
+
+/* Connects and says hello. path: the socket; NULL: $MPOOL_SOCKET, else $XDG_RUNTIME_DIR/mpoold/mpoold.sock, else
+ * /run/mpoold/mpoold.sock, the first that answers. *ret_client: taken by the caller, mpool_disconnect() ends it.
+ * → 0; -ENOENT or -ECONNREFUSED: nobody answers; -EACCES; MPOOL_EPROTOCOL; -ENOMEM; -ETIMEDOUT (5 s without hello). */
+MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
+
+/* What mpool_connect(NULL) tries, one path a line, for messages. Writes at most `size` bytes with the end mark.
+ * → bytes needed without the mark, as snprintf. */
+MPOOL_PUBLIC int mpool_socket_candidates(char *buffer, size_t size);
+
+/* Every pending call completes with -ECANCELED first. NULL is allowed. Inside a callback the release is deferred until
+ * it returns. */
+MPOOL_PUBLIC void mpool_disconnect(mpool_client *client);
+
+/* The path that answered. Borrowed, lives with the client. */
+MPOOL_PUBLIC const char *mpool_socket_path(const mpool_client *client);
+
+/* The sentence of the last failure on this connection ("" if none). Borrowed; valid until the next call on it. */
+MPOOL_PUBLIC const char *mpool_error_text(const mpool_client *client);
+
+/* A short text for any negative return, static; needs no client. */
+MPOOL_PUBLIC const char *mpool_strerror(int code);
+
+/* "E_LOST" for MPOOL_ELOST, NULL for codes that are not the daemon's. */
+MPOOL_PUBLIC const char *mpool_code_name(int code);
+
+/* Whether the same request may succeed when sent again unchanged. */
+MPOOL_PUBLIC bool mpool_code_retryable(int code);
+
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+/* How a task is to run. Zero-initialise with MPOOL_OPTIONS_INIT; all strings are borrowed for the call alone. */
+typedef struct mpool_options {
+    size_t size;            /* sizeof (struct mpool_options), set by MPOOL_OPTIONS_INIT */
+    const char *pool;       /* NULL: the daemon chooses */
+    const char *name;       /* a label for listings, at most 128 bytes, or NULL */
+    int64_t timeout_ms;     /* running time per attempt; 0: the function's own */
+    uint32_t attempts;      /* runs allowed in all; 0: the function's own */
+    uint32_t ttl_s;         /* submit: how long the result is kept; 0: the daemon's default */
+    /* What the function prints, when set: stream 1 or 2; bytes borrowed during the call. Called from process/wait. */
+    void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
+    void *userdata;
+} mpool_options;
+#define MPOOL_OPTIONS_INIT {sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL}
+
+/* ---- blocking calls ------------------------------------------------------------------------------------------------ */
+/*
+ * Arguments by format, one letter an argument:
+ *   i int64_t   u uint64_t   d double   b int (bool)   n nothing (nil)   s const char * (NULL: nil)
+ *   S const char *, size_t (str)   B const void *, size_t (bin)   r const void *, size_t (one MessagePack value)
+ *   [ … ] array of what stands between   { … } map: key, value, key, value …
+ * NULL or "" is no argument. "r" is how a msgpack_sbuffer goes in. A wrong format is -EINVAL.
+ */
+
+/* Runs a task and waits for its result. ret_result may be NULL; *ret_result is taken by the caller
+ * (mpool_result_free). On failure *ret_result is untouched and mpool_error_text() has the sentence. */
+MPOOL_PUBLIC int mpool_call(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...);
+
+/* The same with options (NULL: none) and with the argument array as MessagePack (args NULL: no arguments). Large
+ * arguments (above 512 KiB) travel as a memfd without another copy by the daemon. */
+MPOOL_PUBLIC int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *function, const void *args,
+    size_t args_length, const mpool_options *options);
+
+/* Hands in a task that outlives this program. → 0 with its id. */
+MPOOL_PUBLIC int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...);
+MPOOL_PUBLIC int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *function, const void *args,
+    size_t args_length, const mpool_options *options);
+
+/* Waits until a submitted task has ended. timeout_ms: -1 for ever, 0 only look. *ret_status (may be NULL): the status
+ * map, taken. → 0 (ended, however); MPOOL_ENOT_READY after the time-out. */
+MPOOL_PUBLIC int mpool_wait(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_status);
+
+/* The result of a submitted task, or the error it ended with; MPOOL_ENOT_READY after timeout_ms. */
+MPOOL_PUBLIC int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_result);
+MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status);
+
+/* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
+MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
+
+/* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). */
+MPOOL_PUBLIC int mpool_request(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...);
+MPOOL_PUBLIC int mpool_ping(mpool_client *client);
+
+/* ---- results --------------------------------------------------------------------------------------------------------- */
+
+/* The value's MessagePack bytes. Borrowed, live with the result. Unpack them with msgpack-c for anything nested. */
+MPOOL_PUBLIC const void *mpool_result_data(const mpool_result *result, size_t *ret_length);
+/* Scalars. → 0; -EBADMSG when the value is of another type or out of range. */
+MPOOL_PUBLIC int mpool_result_i64(const mpool_result *result, int64_t *ret);
+MPOOL_PUBLIC int mpool_result_u64(const mpool_result *result, uint64_t *ret);
+MPOOL_PUBLIC int mpool_result_f64(const mpool_result *result, double *ret);
+MPOOL_PUBLIC int mpool_result_bool(const mpool_result *result, bool *ret);
+/* str or bin; borrowed, not terminated. */
+MPOOL_PUBLIC int mpool_result_bytes(const mpool_result *result, const void **ret, size_t *ret_length);
+/* A map's value by its text key as a result that borrows from `result` (do not free); -ENOENT when it has no such key.
+ * The returned view is overwritten by the next mpool_result_get on the same result. */
+MPOOL_PUBLIC int mpool_result_get(mpool_result *result, const char *key, const mpool_result **ret_value);
+MPOOL_PUBLIC void mpool_result_free(mpool_result *result);
+
+/* ---- non-blocking calls ---------------------------------------------------------------------------------------------- */
+/*
+ * Start calls, then let your own loop watch mpool_fd() for mpool_events() with mpool_timeout_ms(), and call
+ * mpool_process() when either fires. Callbacks run inside mpool_process(), mpool_run() and the blocking calls alone. A
+ * callback may start and cancel calls and disconnect. Adapters: <mpool/event.h> (libevent), <mpool/sd-event.h>.
+ */
+
+/* code: 0 or negative; result: borrowed for the callback (mpool_result_keep() to keep it), NULL on failure;
+ * text: the sentence on failure, else "". */
+typedef void mpool_call_fn(void *userdata, int code, const mpool_result *result, const char *text);
+
+/* Queues a call. Nothing is sent until mpool_process(), mpool_flush() or a blocking call. callback may not be NULL.
+ * ret_id may be NULL. → 0; -EAGAIN: too much is unsent (flush or process first); -ECHILD, -ECONNRESET. */
+MPOOL_PUBLIC int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *function, const void *args,
+    size_t args_length, const mpool_options *options, mpool_call_fn *callback, void *userdata);
+/* The same by format. */
+MPOOL_PUBLIC int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
+    const char *function, const char *format, ...);
+/* Any method; params: one MessagePack array, or NULL for none. */
+MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method, const void *params,
+    size_t params_length, mpool_call_fn *callback, void *userdata);
+/* Asks the daemon to stop a pending call, which then completes with MPOOL_ECANCELLED (or its result, if that was
+ * faster). Only queues the request: never blocks. → 0; -ENOENT when it is not pending. */
+MPOOL_PUBLIC int mpool_call_cancel(mpool_client *client, mpool_call_id id);
+/* An owned copy of a borrowed result. NULL when there is no memory. */
+MPOOL_PUBLIC mpool_result *mpool_result_keep(const mpool_result *result);
+
+MPOOL_PUBLIC int mpool_fd(const mpool_client *client);         /* borrowed; -1 when the connection is lost */
+MPOOL_PUBLIC int mpool_events(const mpool_client *client);     /* POLLIN, with POLLOUT while something is unsent */
+MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1 none, 0 process at once */
+/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET once, when the
+ * connection has been lost and all pending calls have completed with it. */
+MPOOL_PUBLIC int mpool_process(mpool_client *client);
+/* Sends what can be sent without blocking. → 0, or 1 when some is left. */
+MPOOL_PUBLIC int mpool_flush(mpool_client *client);
+/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: for ever). → 0; -ETIMEDOUT; -ECONNRESET. */
+MPOOL_PUBLIC int mpool_run(mpool_client *client, int64_t timeout_ms);
+/* Calls started and not completed. */
+MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
+
+/* ---- map --------------------------------------------------------------------------------------------------------------- */
+/*
+ * Runs a function over many items, as Pool's map, imap and imap_unordered do. Items are pulled from a source as they
+ * are needed: at most a window of them is in memory, however many there are. A bad item fails alone.
+ */
+
+/* Writes the next item (one MessagePack value) to *ret_item, *ret_length; the bytes must stay valid until the next
+ * pull. → 1 an item; 0 the end; negative: stop with that code. */
+typedef int mpool_pull_fn(void *userdata, const void **ret_item, size_t *ret_length);
+
+typedef struct mpool_map_options {
+    size_t size;           /* sizeof (struct mpool_map_options) */
+    mpool_options task;    /* pool, timeout_ms (of one item), attempts, name, on_output */
+    bool unordered;        /* give results as they come (imap_unordered); else in the items' order (imap) */
+    bool star;             /* each item is a whole argument array */
+    uint32_t chunk;        /* items in a request; 0: chosen by measured time */
+    uint32_t window;       /* items pulled and not yet given back, at most; 0: 65,536 */
+    size_t window_bytes;   /* the same in bytes of items and results; 0: 64 MiB */
+} mpool_map_options;
+#define MPOOL_MAP_OPTIONS_INIT {sizeof(mpool_map_options), MPOOL_OPTIONS_INIT, false, false, 0, 0, 0}
+
+/* pull: runs inside mpool_map_next() and mpool_process(). *ret_map taken: mpool_map_free. options may be NULL. */
+MPOOL_PUBLIC int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *function, mpool_pull_fn *pull,
+    void *userdata, const mpool_map_options *options);
+
+/* One item's end. */
+typedef struct mpool_item {
+    uint64_t index;      /* 0 … in the order of the source */
+    int code;            /* 0, or why this item failed */
+    const void *data;    /* its result's MessagePack bytes, borrowed until the next mpool_map_next; NULL on failure */
+    size_t length;
+    const char *text;    /* the sentence on failure, else "" */
+} mpool_item;
+
+/* The next result, waiting for it if need be. timeout_ms: -1 for ever. → 1 with *ret_item; 0 all items have been given;
+ * -ETIMEDOUT; -ECONNRESET; what pull returned. Use mpool_process() and timeout 0 in a loop of your own. */
+MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
+/* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; go on with mpool_map_next to see them. */
+MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
+/* Pulled so far, and given back so far. Either may be NULL. */
+MPOOL_PUBLIC void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given);
+MPOOL_PUBLIC void mpool_map_free(mpool_map *map); /* cancels first; NULL is allowed */
+
+/* All at once (Pool.map): items is one MessagePack array; *ret_results, taken, is one array of the results in order.
+ * The first failing item fails it all. */
+MPOOL_PUBLIC int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function, const void *items,
+    size_t items_length, const mpool_map_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,192 @@
+/* The pure heart: which task runs where and when, how many workers there are, what happens after a death.
+ *
+ * Knows no system call, no clock, no libevent, no bytes. Events come in as function calls with the time; what is to be
+ * done goes out through struct core_ops, at once, from inside those calls. An op must not call back into the core, but
+ * for core_now-free readers. tests/sim runs this very code under a seeded scheduler. One thread. Never logs.
+ *
+ * The promise kept here: every task handed to core_submit() gets exactly one finish(), whatever dies.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "proto/states.h"
+
+struct core;
+struct core_pool;
+
+/* Embedded in whoever waits; index is the place in the heap, CORE_TIMER_OFF when not armed. */
+#define CORE_TIMER_OFF UINT32_MAX
+struct core_timer {
+    uint64_t at_ns;
+    uint32_t index;
+    uint8_t kind; /* the core's own enum: what it is embedded in, and what to do */
+};
+
+/* Running averages of one function in one pool; the supervisor keeps one per function and shows it. */
+struct core_function {
+    uint64_t mean_ns; /* of one run; 0: unknown */
+    uint64_t runs;
+};
+
+/* Why a task ended, beside its state. */
+enum core_why {
+    CORE_WHY_RESULT,   /* DONE or FAILED: the function's own word, just collected */
+    CORE_WHY_LOST,     /* LOST: its worker died; the supervisor has the verdict */
+    CORE_WHY_TIMEOUT,
+    CORE_WHY_CANCEL,
+    CORE_WHY_SHUTDOWN,
+};
+
+struct core_worker;
+
+/* Embedded in the supervisor's task. The first group is set by the supervisor before core_submit(), the rest is the core's. */
+struct core_task {
+    struct core_pool *pool;
+    struct core_function *function;
+    uint32_t attempts;   /* runs allowed in all, ≥ 1 */
+    uint32_t timeout_ms; /* of one run; 0: none */
+    uint32_t grace_ms;   /* between telling a running function to stop and killing it; 0: kill at once */
+    bool alone;          /* shares no lane with others (its output must be told apart) */
+    bool chunk;          /* a map's chunk: its mean is kept per chunk run and not mixed into function */
+
+    enum mpool_state state;     /* RUNNING is not tracked here: a PLACED task may have been claimed; see ops->started */
+    uint32_t attempt;           /* the run that is on, or was last; counted when a run has started and ended or died */
+    uint32_t position;          /* in its worker's lane; set by ops->place */
+    uint8_t stop;               /* enum core_why of the stop that is under way, 0 when none (CORE_WHY_RESULT) */
+    bool killing;               /* its worker has been killed for it */
+    struct core_worker *worker; /* while PLACED */
+    struct core_timer timer;
+    TAILQ_ENTRY(core_task) link; /* in the pool's queue, or in the worker's lane, in order */
+};
+TAILQ_HEAD(core_task_list, core_task);
+
+enum core_worker_state {
+    CORE_WORKER_STARTING, /* asked for, not ready */
+    CORE_WORKER_IDLE,
+    CORE_WORKER_BUSY,
+    CORE_WORKER_RETIRING, /* gets nothing new; retired when its lane is empty */
+    CORE_WORKER_STUCK,    /* does not claim what it is given */
+    CORE_WORKER_DYING,    /* killed or retired; only its death is awaited */
+};
+
+/* Embedded in the supervisor's worker. All fields are the core's; the supervisor may read. */
+struct core_worker {
+    struct core_pool *pool;
+    enum core_worker_state state;
+    struct core_task_list lane; /* placed and not collected, oldest first */
+    uint32_t placed;            /* length of lane */
+    uint32_t tasks_done;        /* runs that ended, for max_tasks */
+    uint32_t strikes;           /* times in a row it was found not claiming */
+    uint64_t ready_ns, state_ns, head_since_ns;
+    bool outdated;              /* of an older configuration, or over its memory: to be replaced */
+    bool proven;                /* has finished a task, or lived long enough: its death throttles nothing */
+    struct core_timer timer;
+    TAILQ_ENTRY(core_worker) link;  /* in the pool's bucket of its lane length */
+    TAILQ_ENTRY(core_worker) every; /* in the pool's list of all workers */
+};
+TAILQ_HEAD(core_worker_list, core_worker);
+
+struct core_pool_config {
+    uint32_t min, max;         /* workers; 1 ≤ min ≤ max */
+    uint64_t idle_timeout_ms;  /* a worker above min idles that long at most; 0: for ever */
+    uint32_t max_tasks;        /* runs of one worker before it is replaced; 0: no end */
+};
+
+struct core_ops {
+    /* Puts the task into the worker's lane and sets task->position. → true; false: no room just now (not an error;
+     * the task stays at the front of the queue until a slot of that worker is collected). */
+    bool (*place)(void *context, struct core_worker *worker, struct core_task *task);
+    /* READY → RECLAIMED. → false: the worker has claimed it (or worse). A reclaimed slot needs no further word. */
+    bool (*reclaim)(void *context, struct core_worker *worker, struct core_task *task);
+    /* Has the worker claimed it? */
+    bool (*started)(void *context, struct core_worker *worker, struct core_task *task);
+    /* Tells a running function that it is to stop. */
+    void (*cancel)(void *context, struct core_worker *worker, struct core_task *task);
+    /* STARTED → KILLING, and SIGKILL if that succeeded. → false: it had ended (its result is about to be collected). */
+    bool (*kill_task)(void *context, struct core_worker *worker, struct core_task *task);
+    /* SIGKILL without regard to tasks: the worker is stuck or no use. core_worker_died() follows. */
+    void (*kill_worker)(void *context, struct core_worker *worker);
+    /* Asks a worker with an empty lane to end in peace. core_worker_died() follows. */
+    void (*retire)(void *context, struct core_worker *worker);
+    /* Makes one more worker for the pool: core_worker_add() follows at once or later, or core_spawn_failed(). */
+    void (*spawn)(void *context, struct core_pool *pool);
+    /* The one definite answer. The task is the supervisor's again; the core does not look at it any more. */
+    void (*finish)(void *context, struct core_task *task, enum core_why why);
+    /* A closed pool has no task and no worker left; it may be freed with core_pool_free() later (not from here). */
+    void (*pool_empty)(void *context, struct core_pool *pool);
+};
+
+/* → NULL when there is no memory. ops and context are borrowed for the core's life. */
+struct core *core_new(const struct core_ops *ops, void *context);
+/* Pools must have been freed, tasks finished. */
+void core_free(struct core *core);
+
+/* ---- pools --------------------------------------------------------------------------------------------------------- */
+
+/* userdata: the supervisor's pool. Spawning starts with core_pool_open(). */
+struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata);
+void *core_pool_userdata(const struct core_pool *pool);
+/* The template is ready (or ready again): workers may be asked for, min of them at once. */
+void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns);
+/* The template is gone or does not load: no spawns until core_pool_open(). Workers and queue stay. */
+void core_pool_suspend(struct core *core, struct core_pool *pool);
+/* New limits; workers that are there become outdated and are replaced one for one, each after its replacement is ready. */
+void core_pool_reconfigure(struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
+/* No new tasks come (the supervisor sees to that); the queue is run, the workers retired, then ops->pool_empty. */
+void core_pool_close(struct core *core, struct core_pool *pool, uint64_t now_ns);
+void core_pool_free(struct core *core, struct core_pool *pool); /* closed and empty, or never opened and empty */
+
+struct core_pool_counts {
+    uint64_t queued;   /* waiting, backoff included */
+    uint32_t placed;   /* in lanes */
+    uint32_t workers;  /* alive or starting, dying ones not counted */
+    uint32_t idle, busy, starting;
+    uint64_t throttled_until_ns; /* spawns wait until then because workers died young; 0: not throttled */
+};
+void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret);
+const struct core_pool_config *core_pool_config(const struct core_pool *pool);
+const struct core_worker_list *core_pool_workers(const struct core_pool *pool); /* through `every` */
+
+/* ---- tasks --------------------------------------------------------------------------------------------------------- */
+
+/* Queues a task at the back. Never fails, never finishes it from inside. Dispatch happens in core_run(). */
+void core_submit(struct core *core, struct core_task *task, uint64_t now_ns);
+/* The same at the front: the rest of a chunk that was handed back. */
+void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns);
+/* why: CORE_WHY_CANCEL or CORE_WHY_SHUTDOWN. Queued, backing off, or placed and not claimed: finished from inside.
+ * Running: told, and killed after its grace; finish() comes later. Idempotent. */
+void core_cancel(struct core *core, struct core_task *task, enum core_why why, uint64_t now_ns);
+
+enum core_result { CORE_RESULT_OK, CORE_RESULT_FAILED, CORE_RESULT_FAILED_RETRYABLE };
+/* The worker's head task was collected. Finishes it from inside (with its result, even when a stop was under way and
+ * lost the race), or puts it into backoff when it failed retryably with attempts left. run_ns: for averages, clamped. */
+void core_task_done(
+    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, uint64_t now_ns);
+
+/* ---- workers ------------------------------------------------------------------------------------------------------- */
+
+void core_worker_add(struct core *core, struct core_pool *pool, struct core_worker *worker, uint64_t now_ns); /* STARTING */
+void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
+void core_worker_ready(struct core *core, struct core_worker *worker, uint64_t now_ns);
+/* Replace it soon, without delaying a task. */
+void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t now_ns);
+/* It is dead, and all that it had completed has been collected (core_task_done). head_started: it had claimed the head
+ * of its lane. That task is finished (stop under way: that state; else LOST) or backs off for another attempt; those
+ * behind it go to the front of the queue in order and count no attempt. The worker is the supervisor's again. */
+void core_worker_died(struct core *core, struct core_worker *worker, bool head_started, uint64_t now_ns);
+
+/* ---- the loop's part ------------------------------------------------------------------------------------------------ */
+
+/* Fires what is due, then dispatches. Once per pass of the loop, after all events of the pass. */
+void core_run(struct core *core, uint64_t now_ns);
+/* When core_run() must be called at the latest without any event; UINT64_MAX: never. */
+uint64_t core_next_ns(const struct core *core);
+
+/* No more tasks: queued and unclaimed ones are finished with SHUTDOWN from inside, running ones have grace_ms, then are
+ * killed and finished with SHUTDOWN. Calling it again with a smaller grace shortens it. Workers are retired as they empty. */
+void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns);
+/* Nothing is queued, placed or alive. */
+bool core_is_empty(const struct core *core);

@@ -1,0 +1,69 @@
+/* The contract between the supervisor and the processes it makes: what goes over their sockets.
+ *
+ * Everything is a SOCK_SEQPACKET message that starts with struct contract_head. Descriptors ride along (SCM_RIGHTS).
+ * What comes from a worker or template is gossip: types, lengths and positions are checked against what the supervisor
+ * knows, and a message that breaks this table ends its sender. Both ends are the same binary, so layouts may change
+ * freely between versions.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define CONTRACT_MESSAGE_MAX (192u << 10)
+#define CONTRACT_TEMPLATE_FD 3 /* the template's end of its socket, when it is exec'ed */
+
+enum contract_type {
+    /* supervisor → template */
+    CONTRACT_CONFIG = 1, /* body: struct contract_config then strings; the first message */
+    CONTRACT_FORK,       /* body: struct contract_fork; fds: control, lane S, lane W, beacon, stdout, stderr */
+
+    /* template → supervisor */
+    CONTRACT_TEMPLATE_READY, /* body: MessagePack, list of modules with their functions, see template.c */
+    CONTRACT_TEMPLATE_FAILED, /* body: text, why a module did not load */
+    CONTRACT_FORKED,          /* body: struct contract_forked */
+
+    /* supervisor → worker */
+    CONTRACT_ARGS,   /* body: struct contract_memfd; fd: the arguments of that position */
+    CONTRACT_RETIRE, /* no body: end in peace; sent when the lane is empty */
+
+    /* worker → supervisor */
+    CONTRACT_WORKER_READY,  /* no body: worker_init has passed */
+    CONTRACT_WORKER_FAILED, /* body: text, why worker_init failed */
+    CONTRACT_DOORBELL,      /* no body: look at the lane */
+    CONTRACT_RESULT,        /* body: struct contract_memfd; fd: the sealed result of that position */
+    CONTRACT_OUTPUT,        /* body: struct contract_output then bytes: what a function says by mpool_output() */
+    CONTRACT_LOG,           /* body: struct contract_log then text */
+};
+
+struct contract_head {
+    uint32_t type; /* enum contract_type */
+    uint32_t size; /* bytes of body that follow */
+};
+
+struct contract_fork {
+    uint32_t worker; /* its number */
+    uint32_t reserved;
+    uint64_t generation;
+};
+
+struct contract_forked {
+    uint32_t worker;
+    int32_t pid; /* negative errno when clone failed */
+    uint64_t generation;
+};
+
+struct contract_memfd {
+    uint32_t position;
+    uint32_t reserved;
+    uint64_t size;
+};
+
+struct contract_output {
+    uint32_t position;
+    uint32_t stream; /* 1 or 2 */
+};
+
+struct contract_log {
+    uint32_t position; /* of the running task */
+    uint32_t level;    /* MPOOL_LOG_… */
+};

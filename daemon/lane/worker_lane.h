@@ -1,0 +1,53 @@
+/* The shared-memory queue, seen from the worker. See lane.h.
+ *
+ * The worker trusts S (the supervisor is trusted). It may die at any instruction: whatever it has not published with a
+ * release store or compare-and-swap counts as never done.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/lane/lane.h"
+
+struct worker_lane;
+
+/* Maps the three descriptors (borrowed; may be closed afterwards). doorbell: a socket to the supervisor, borrowed,
+ * rung with one byte when the supervisor sleeps. → 0 or -errno. */
+int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_beacon, int doorbell);
+void worker_lane_close(struct worker_lane *lane);
+
+struct worker_job {
+    uint32_t position;
+    struct lane_job job;
+    uint64_t generation;
+    const uint8_t *args; /* in S; NULL with LANE_JOB_MEMFD */
+    size_t args_length;
+};
+
+/* Claims the next job (READY → STARTED), passing over those taken back. Sleeps on the futex when there is none.
+ * timeout_ms: -1 for ever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal. */
+int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeout_ms);
+
+/* Where the running job's result is built: `*ret_room` contiguous bytes of W (LANE_BLOCK_MAX at most; waits until the
+ * supervisor has collected enough). Valid until the job is finished. */
+uint8_t *worker_lane_result_space(struct worker_lane *lane, size_t *ret_room);
+
+/* Publishes that `items` leading items of a running chunk are done and lie in the first `size` bytes of the space. */
+void worker_lane_partial(struct worker_lane *lane, uint32_t items, size_t size);
+
+struct worker_outcome {
+    enum lane_outcome outcome;
+    uint32_t items_done;
+    uint64_t run_ns;
+    bool memfd;      /* already sent over the control socket */
+    uint64_t size;   /* result bytes, in the space or in the memfd */
+};
+
+/* STARTED → DONE, and rings if the supervisor sleeps. → true; false: the job is being killed. The caller must then do
+ * nothing but wait for its end. */
+bool worker_lane_finish(struct worker_lane *lane, const struct worker_outcome *outcome);
+
+bool worker_lane_cancelled(const struct worker_lane *lane); /* the running job */
+void worker_lane_progress(struct worker_lane *lane, uint64_t done, uint64_t total);
