@@ -1,0 +1,66 @@
+/* A growable run of bytes with a read end and a write end, and the sink that msgpack-c packs into.
+ *
+ * Bytes are appended at the end and consumed from the front; the memory is moved together or grown when the end
+ * reaches its wall. Growth doubles and never exceeds `cap` bytes of content; an append that would, or that finds no
+ * memory, sets `failed` and changes nothing, and so does every append after it until the hole is rewound: a row of
+ * packs may be checked once at its end.
+ * One thread. Zero-initialised is empty (with cap 0: unlimited).
+ */
+#pragma once
+
+#include <msgpack.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct wire_buf {
+    uint8_t *data;
+    size_t start, end, size; /* content is data[start … end); size is what is allocated */
+    size_t cap;              /* content bytes at most; 0: no limit */
+    bool failed; /* an append was dropped (cap or memory), and all after it; until wire_buf_rewind or _reset */
+};
+
+static inline size_t wire_buf_length(const struct wire_buf *b)
+{
+    return b->end - b->start;
+}
+
+static inline const uint8_t *wire_buf_at(const struct wire_buf *b)
+{
+    return b->start ? b->data + b->start : b->data; /* empty: data may be NULL */
+}
+
+/* Frees the memory; the buffer is empty and usable again, its cap kept. Also for _cleanup_(). */
+void wire_buf_reset(struct wire_buf *b);
+
+/* Room for `more` bytes at the end. → where to write them (then wire_buf_commit), or NULL with failed set. */
+uint8_t *wire_buf_reserve(struct wire_buf *b, size_t more);
+
+static inline void wire_buf_commit(struct wire_buf *b, size_t written)
+{
+    b->end += written;
+}
+
+/* → 0, or -ENOBUFS with failed set. */
+int wire_buf_append(struct wire_buf *b, const void *bytes, size_t length);
+
+/* Drops `length` bytes, at most the content, from the front. Marks for wire_buf_rewind shrink by as much. */
+void wire_buf_consume(struct wire_buf *b, size_t length);
+
+/* Drops everything appended since `mark` (a former wire_buf_length) and clears failed. */
+void wire_buf_rewind(struct wire_buf *b, size_t mark);
+
+/* Gives memory back when a large content has gone: keeps at most `keep` bytes allocated if the content fits in them. */
+void wire_buf_trim(struct wire_buf *b, size_t keep);
+
+/* A msgpack-c packer that appends to the buffer. */
+msgpack_packer wire_packer(struct wire_buf *b);
+
+/* Shorthands for maps of names. text is terminated and should be UTF-8 (see wire_utf8_scrub); NULL packs nil. */
+void wire_pack_text(msgpack_packer *pk, const char *text);
+void wire_pack_key_text(msgpack_packer *pk, const char *key, const char *text);
+void wire_pack_key_u64(msgpack_packer *pk, const char *key, uint64_t value);
+void wire_pack_key_i64(msgpack_packer *pk, const char *key, int64_t value);
+void wire_pack_key_f64(msgpack_packer *pk, const char *key, double value);
+void wire_pack_key_bool(msgpack_packer *pk, const char *key, bool value);

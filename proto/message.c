@@ -1,0 +1,174 @@
+/* The MessagePack-RPC envelope, read and written: see message.h.
+ *
+ * It knows neither methods nor what lies inside params and results. A bad envelope fails with one sentence that a
+ * client's author can act on; a write that finds no room shows in the buffer's `failed`.
+ */
+#include "proto/message.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/reader.h"
+#include "proto/tables.h"
+#include "proto/text.h"
+
+/* Of an error's text on the wire, its name included. */
+#define MOST_ERROR_TEXT 4000u
+
+static int bad(const char **ret_why, const char *why)
+{
+    *ret_why = why;
+    return -EBADMSG;
+}
+
+static int parse_call(struct wire_reader *r, struct wire_message *ret, const char **ret_why)
+{
+    if (wire_read_text(r, &ret->method, &ret->method_length))
+        return bad(ret_why, "the method must be a string");
+    if (wire_peek(r) != WIRE_TYPE_ARRAY)
+        return bad(ret_why, "params must be an array");
+    if (wire_read_array(r, &ret->params_count))
+        return bad(ret_why, "params ends too early");
+
+    /* The last element of a whole value: it reaches to the end, there is no need to pass over it again. */
+    ret->params = r->at;
+    ret->params_length = (size_t)(r->end - r->at);
+    if (ret->params_count == 0 && ret->params_length > 0)
+        return bad(ret_why, "there are bytes behind the message");
+    return 0;
+}
+
+int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *ret, const char **ret_why)
+{
+    struct wire_reader reader = wire_reader(data, length), *r = &reader;
+    uint32_t elements;
+    uint64_t kind, msgid;
+
+    *ret = (struct wire_message){0};
+    if (wire_read_array(r, &elements))
+        return bad(ret_why, "a message must be an array");
+    if (elements == 0 || wire_read_u64(r, &kind) || kind > WIRE_NOTIFICATION)
+        return bad(ret_why, "a message must begin with 0 (request), 1 (response) or 2 (notification)");
+    ret->kind = (enum wire_kind)kind;
+
+    if (ret->kind == WIRE_NOTIFICATION) {
+        if (elements != 3)
+            return bad(ret_why, "a notification must be [2, method, params]");
+        return parse_call(r, ret, ret_why);
+    }
+
+    if (elements < 2 || wire_read_u64(r, &msgid) || msgid > UINT32_MAX)
+        return bad(ret_why, "the msgid must be an integer from 0 to 4294967295");
+    ret->msgid = (uint32_t)msgid;
+    ret->has_msgid = ret->kind == WIRE_REQUEST;
+
+    if (ret->kind == WIRE_REQUEST) {
+        if (elements != 4)
+            return bad(ret_why, "a request must be [0, msgid, method, params]");
+        return parse_call(r, ret, ret_why);
+    }
+
+    if (elements != 4)
+        return bad(ret_why, "a response must be [1, msgid, error, result]");
+    if (wire_read_raw(r, &ret->error, &ret->error_length) || r->at == r->end)
+        return bad(ret_why, "the response ends too early");
+    ret->result = r->at;
+    ret->result_length = (size_t)(r->end - r->at);
+    return 0;
+}
+
+void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
+{
+    msgpack_packer pk = wire_packer(b);
+    msgpack_pack_array(&pk, 4);
+    msgpack_pack_uint8(&pk, WIRE_REQUEST);
+    msgpack_pack_uint32(&pk, msgid);
+    wire_pack_text(&pk, method);
+}
+
+void wire_put_notification(struct wire_buf *b, const char *method)
+{
+    msgpack_packer pk = wire_packer(b);
+    msgpack_pack_array(&pk, 3);
+    msgpack_pack_uint8(&pk, WIRE_NOTIFICATION);
+    wire_pack_text(&pk, method);
+}
+
+static void put_response(msgpack_packer *pk, uint32_t msgid)
+{
+    msgpack_pack_array(pk, 4);
+    msgpack_pack_uint8(pk, WIRE_RESPONSE);
+    msgpack_pack_uint32(pk, msgid);
+}
+
+void wire_put_result(struct wire_buf *b, uint32_t msgid)
+{
+    msgpack_packer pk = wire_packer(b);
+    put_response(&pk, msgid);
+    msgpack_pack_nil(&pk);
+}
+
+void wire_put_error_value(struct wire_buf *b, int class, const char *text, size_t length)
+{
+    char clean[MOST_ERROR_TEXT];
+    size_t keep = wire_utf8_cut(text, length, sizeof(clean));
+    if (keep)
+        memcpy(clean, text, keep);
+    wire_utf8_scrub(clean, keep);
+
+    msgpack_packer pk = wire_packer(b);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_int(&pk, class);
+    msgpack_pack_str(&pk, keep);
+    msgpack_pack_str_body(&pk, clean, keep);
+}
+
+void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const char *text, size_t length)
+{
+    msgpack_packer pk = wire_packer(b);
+    put_response(&pk, msgid);
+    wire_put_error_value(b, class, text, length);
+    msgpack_pack_nil(&pk);
+}
+
+void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
+{
+    const struct wire_error_info *info = wire_error_info(error);
+    /* Longer than what is kept, so that the cut sees whether the character before it goes on. */
+    char text[MOST_ERROR_TEXT + 8];
+    int named = snprintf(text, sizeof(text), "%s: ", info->name);
+    size_t length = named > 0 ? (size_t)named : 0, room = sizeof(text) - length;
+
+    va_list arguments;
+    va_start(arguments, format);
+    int said = vsnprintf(text + length, room, format, arguments);
+    va_end(arguments);
+
+    /* Nothing to say, or a format that cannot be printed: the table's sentence says what the name means. */
+    if (said <= 0)
+        said = snprintf(text + length, room, "%s", info->sentence);
+    if (said > 0)
+        length += (size_t)said < room ? (size_t)said : room - 1;
+    wire_put_error_text(b, msgid, info->class, text, length);
+}
+
+int wire_read_error(const uint8_t *error, size_t length, int *ret_class, const char **ret_text, size_t *ret_length)
+{
+    struct wire_reader reader = wire_reader(error, length), *r = &reader;
+    if (length == 1 && wire_read_nil(r) == 0)
+        return -ENODATA;
+
+    uint32_t elements;
+    uint64_t class;
+    const char *text;
+    size_t text_length;
+    if (wire_read_array(r, &elements) || elements != 2 || wire_read_u64(r, &class) || class > INT_MAX ||
+        wire_read_text(r, &text, &text_length) || r->at != r->end)
+        return -EBADMSG;
+    *ret_class = (int)class;
+    *ret_text = text;
+    *ret_length = text_length;
+    return 0;
+}

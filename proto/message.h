@@ -1,0 +1,53 @@
+/* The MessagePack-RPC envelope: [0, msgid, method, params], [1, msgid, error, result], [2, method, params].
+ *
+ * Reading expects one whole value that the bounding scan has passed; what lies inside params and result is not looked
+ * at. Writing appends to a wire_buf; check its `failed` at the end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/buf.h"
+#include "proto/errors.h"
+
+enum wire_kind { WIRE_REQUEST = 0, WIRE_RESPONSE = 1, WIRE_NOTIFICATION = 2 };
+
+struct wire_message {
+    enum wire_kind kind;
+    bool has_msgid; /* set as soon as a request's msgid could be read, even if the rest is wrong */
+    uint32_t msgid;
+    const char *method; /* requests and notifications; not terminated; str or bin on the wire */
+    size_t method_length;
+    uint32_t params_count; /* elements of params */
+    const uint8_t *params; /* the first element; the array header is already passed */
+    size_t params_length;
+    const uint8_t *error; /* responses: the raw value; nil is one byte 0xc0 */
+    size_t error_length;
+    const uint8_t *result;
+    size_t result_length;
+};
+
+/* data: one whole value of `length` bytes. Pointers in *ret point into it.
+ * → 0, or -EBADMSG with *ret_why set to a sentence (static) and ret->has_msgid telling whether a reply can be
+ * addressed. A params that is not an array, a msgid outside uint32, surplus elements: all -EBADMSG. */
+int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *ret, const char **ret_why);
+
+/* [0, msgid, method, …: the caller packs params next, as one array. */
+void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method);
+/* [2, method, …: the caller packs params next, as one array. */
+void wire_put_notification(struct wire_buf *b, const char *method);
+/* [1, msgid, nil, …: the caller appends the result next, as one value. */
+void wire_put_result(struct wire_buf *b, uint32_t msgid);
+/* [1, msgid, [class, "E_NAME: text"], nil], whole. The text is cut at 4,000 bytes, on a UTF-8 boundary. */
+void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same from text that already carries its "E_NAME: ". */
+void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const char *text, size_t length);
+/* [class, "E_NAME: text"] alone, for lists of outcomes. */
+void wire_put_error_value(struct wire_buf *b, int class, const char *text, size_t length);
+
+/* Reads an error value as this protocol (and Neovim) shapes it. → 0 with class and text, or -EBADMSG for any other
+ * shape (a foreign server); nil is -ENODATA. */
+int wire_read_error(const uint8_t *error, size_t length, int *ret_class, const char **ret_text, size_t *ret_length);

@@ -1,0 +1,30 @@
+/* The methods of the wire, in one table. Enum, names, arity checks, `mpool help wire` and PROTOCOL.md's table come
+ * from here; the daemon's handlers are looked up by the enum.
+ *
+ * X(ENUM, "name", least params, most params, who, "params", "result", "sentence")
+ * who: ANY any peer that may connect; OWNER the task's own user, root and the daemon's user.
+ */
+#pragma once
+
+#define MPOOL_METHODS(X)                                                                                               \
+    X(HELLO, "hello", 0, 1, ANY, "options?", "map", "Say who you are, learn what the server is; optional.")            \
+    X(PING, "ping", 0, 0, ANY, "", "\"pong\"", "Is anybody there?")                                                    \
+    X(CALL, "call", 1, 3, ANY, "function, args?, options?", "the function's result", "Run a task and wait for it.")    \
+    X(MAP, "map", 2, 3, ANY, "function, items, options?", "list of results", "Run a function over many items.")        \
+    X(SUBMIT, "submit", 1, 3, ANY, "function, args?, options?", "task id", "Run a task that outlives its client.")     \
+    X(WAIT, "wait", 1, 2, OWNER, "id, timeout_ms?", "status map", "Wait until a submitted task has ended.")            \
+    X(RESULT, "result", 1, 2, OWNER, "id, timeout_ms?", "the function's result", "The result of a submitted task.")    \
+    X(STATUS, "status", 1, 1, OWNER, "id", "status map", "All that is known about a task.")                            \
+    X(CANCEL, "cancel", 1, 1, OWNER, "id or {msgid}", "bool", "Stop a task; true if it had not ended yet.")            \
+    X(LIST, "list", 0, 1, ANY, "filter?", "list of status maps", "The tasks that you may see, newest first.")          \
+    X(FUNCTIONS, "functions", 0, 0, ANY, "", "list of maps", "The functions that can be called, and in which pools.")  \
+    X(POOLS, "pools", 0, 0, ANY, "", "list of maps", "The pools, their size and health.")                              \
+    X(WORKERS, "workers", 0, 0, ANY, "", "list of maps", "The workers, and what each one does.")                       \
+    X(STATS, "stats", 0, 0, ANY, "", "map", "Counters since the daemon started.")
+
+enum mpool_method {
+#define X(id, ...) MPOOL_METHOD_##id,
+    MPOOL_METHODS(X)
+#undef X
+        MPOOL_METHOD_COUNT
+};

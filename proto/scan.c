@@ -1,0 +1,119 @@
+/* The bounding scan: see scan.h for what it bounds.
+ *
+ * It knows head bytes and counts only, and fails by a verdict that no cutting of the bytes into pieces can change: no
+ * check depends on how many bytes have come so far.
+ *
+ * The bounds on bytes and on elements are one number, `spare`: max_bytes, less the bytes passed, less one byte for each
+ * element declared and yet to come. A one-byte value uses the byte that was set aside for it and leaves `spare` alone;
+ * everything else pays for the bytes and elements that it adds.
+ */
+#include "proto/scan.h"
+
+#include <assert.h>
+
+#include "proto/shape.h"
+
+void wire_scan_init(struct wire_scan *scan)
+{
+    /* remain[] is written before it is read, level by level. */
+    scan->at = 0;
+    scan->outstanding = 1;
+    scan->skip = 0;
+    scan->depth = 0;
+}
+
+enum wire_scan_result wire_scan_feed(
+    struct wire_scan *scan, const struct wire_limits *limits, const uint8_t *data, uint64_t length)
+{
+    assert(limits->max_depth <= WIRE_DEPTH_CAP);
+    assert(scan->at <= length);
+
+    uint64_t used = scan->at + scan->skip + scan->outstanding;
+    if (used > limits->max_bytes)
+        return WIRE_SCAN_TOO_BIG;
+
+    uint64_t at = scan->at, skip = scan->skip, spare = limits->max_bytes - used;
+    uint32_t depth = scan->depth;
+    /* Elements to come at the innermost level; depth 0 holds the value itself. */
+    uint64_t left = depth ? scan->remain[depth - 1] : scan->outstanding;
+    enum wire_scan_result result = WIRE_SCAN_MORE;
+
+    for (;;) {
+        if (skip) {
+            uint64_t here = length - at < skip ? length - at : skip;
+            at += here;
+            skip -= here;
+            if (skip)
+                break;
+        }
+        while (left == 0 && depth > 0) {
+            depth--;
+            left = depth ? scan->remain[depth - 1] : 0;
+        }
+        if (left == 0) {
+            result = WIRE_SCAN_WHOLE;
+            break;
+        }
+        if (at == length)
+            break;
+
+        uint8_t shape = wire_shape[data[at]];
+        if (shape == 1) {
+            at++;
+            left--;
+            continue;
+        }
+        if (shape < SHAPE_COUNTED) {
+            if (shape - 1u > spare)
+                return WIRE_SCAN_TOO_BIG;
+            spare -= shape - 1u;
+            left--;
+            uint64_t here = length - at < shape ? length - at : shape;
+            at += here;
+            skip = shape - here;
+            continue;
+        }
+        if (shape == SHAPE_BAD)
+            return WIRE_SCAN_BAD_BYTE;
+
+        uint64_t head = wire_head_length(shape);
+        if (head - 1 > spare)
+            return WIRE_SCAN_TOO_BIG;
+        if (shape >= SHAPE_FIXARRAY && depth >= limits->max_depth)
+            return WIRE_SCAN_TOO_DEEP;
+        if (length - at < head)
+            break; /* nothing is taken: the next call reads this head again */
+        struct wire_announced what = wire_announced(shape, data + at);
+        if (head - 1 + what.payload + what.elements > spare)
+            return WIRE_SCAN_TOO_BIG;
+        spare -= head - 1 + what.payload + what.elements;
+        at += head;
+        skip = what.payload;
+        left--;
+        if (shape >= SHAPE_FIXARRAY) {
+            if (depth)
+                scan->remain[depth - 1] = left;
+            depth++;
+            left = what.elements;
+        }
+    }
+
+    scan->at = at;
+    scan->skip = skip;
+    scan->depth = depth;
+    scan->outstanding = limits->max_bytes - at - skip - spare;
+    if (depth)
+        scan->remain[depth - 1] = left;
+    return result;
+}
+
+enum wire_scan_result wire_scan_value(
+    const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length)
+{
+    struct wire_scan scan;
+    wire_scan_init(&scan);
+    enum wire_scan_result result = wire_scan_feed(&scan, limits, data, length);
+    if (result == WIRE_SCAN_WHOLE)
+        *ret_length = scan.at;
+    return result;
+}

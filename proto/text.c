@@ -1,0 +1,62 @@
+/* UTF-8 as RFC 3629 has it: see text.h. Knows no meaning of the text; cannot fail. */
+#include "proto/text.h"
+
+#include <stdint.h>
+
+/* → the length of the well-formed character that begins at `at`, or 0. */
+static size_t character_length(const uint8_t *at, size_t here)
+{
+    uint8_t lead = at[0];
+    if (lead < 0x80)
+        return 1;
+
+    /* The second byte's range is narrower after some leads: that excludes overlong forms, surrogates and what lies
+     * beyond U+10FFFF. */
+    size_t length;
+    uint8_t least = 0x80, most = 0xbf;
+    if (lead >= 0xc2 && lead <= 0xdf) {
+        length = 2;
+    } else if (lead >= 0xe0 && lead <= 0xef) {
+        length = 3;
+        least = lead == 0xe0 ? 0xa0 : 0x80;
+        most = lead == 0xed ? 0x9f : 0xbf;
+    } else if (lead >= 0xf0 && lead <= 0xf4) {
+        length = 4;
+        least = lead == 0xf0 ? 0x90 : 0x80;
+        most = lead == 0xf4 ? 0x8f : 0xbf;
+    } else {
+        return 0;
+    }
+    if (here < length || at[1] < least || at[1] > most)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+size_t wire_utf8_cut(const char *text, size_t length, size_t most)
+{
+    if (length <= most)
+        return length;
+
+    /* A character that straddles the cut began at most three bytes before it. */
+    const uint8_t *bytes = (const uint8_t *)text;
+    for (size_t back = 1; back <= 3 && back <= most; back++) {
+        size_t begin = most - back;
+        if ((bytes[begin] & 0xc0) == 0x80)
+            continue;
+        return begin + character_length(bytes + begin, length - begin) > most ? begin : most;
+    }
+    return most;
+}
+
+void wire_utf8_scrub(char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        size_t passed = text[i] ? character_length((const uint8_t *)text + i, length - i) : 0;
+        if (passed == 0)
+            text[i] = '?';
+        i += passed ? passed : 1;
+    }
+}
