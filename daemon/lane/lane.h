@@ -5,8 +5,9 @@
  * worker_lane.h. The supervisor believes nothing in W: every position, offset and length is copied once and checked,
  * and what it wrote itself it never reads back.
  *
- * A position is a 32-bit running number; positions resolve (DONE or RECLAIMED) and are collected strictly in order.
- * One thread per end. Pure but for memory, memfds and futex; never logs.
+ * A position is a 32-bit running number that does not start at 0 and wraps early: compare with lane_position_before().
+ * Positions resolve (DONE or RECLAIMED) and are collected strictly in order. One thread per end. Pure but for memory,
+ * memfds and futex; never logs.
  */
 #pragma once
 
@@ -15,10 +16,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define LANE_SLOTS      64u          /* tasks placed and not yet collected, at most; a power of two */
-#define LANE_INLINE_MAX 256u         /* argument bytes that lie in the slot itself */
-#define LANE_AREA_BYTES (1u << 20)   /* the block ring of each direction */
-#define LANE_BLOCK_MAX  (512u << 10) /* larger payloads travel as memfds */
+#define LANE_SLOTS       64u          /* tasks placed and not yet collected, at most; a power of two */
+#define LANE_INLINE_MAX  256u         /* argument bytes that lie in the slot itself */
+#define LANE_AREA_BYTES  (1u << 20)   /* the block ring of each direction */
+#define LANE_BLOCK_MAX   (512u << 10) /* larger payloads travel as memfds */
+#define LANE_FAILURE_MAX (64u << 10)  /* a failed task may say so much, however small its max_result */
 
 struct lane;
 struct beacon;
@@ -28,11 +30,13 @@ struct beacon;
 int beacon_new(struct beacon **ret);
 void beacon_free(struct beacon *b);
 int beacon_fd(const struct beacon *b); /* borrowed; for workers, which can map it read-only alone */
-/* Declares sleep; full fence. Look at every busy lane once more after it, then block. */
+/* Declares sleep, sequentially consistent: whatever a worker publishes from here on rings its doorbell. So look at
+ * every busy lane once more after it (lane_collect, lane_peek), then block. Twice in a row it is a new sleep. */
 void beacon_sleep(struct beacon *b);
-void beacon_wake(struct beacon *b);
+void beacon_wake(struct beacon *b); /* not asleep: nothing */
 
-/* ---- lanes --------------------------------------------------------------------------------------------------------- */
+/* ---- lanes ---------------------------------------------------------------------------------------------------------
+ */
 
 /* generation: of the worker; stamped into every task. → 0 or -errno (ENOSPC, ENOMEM, EMFILE). */
 int lane_new(struct lane **ret, uint64_t generation);
@@ -42,53 +46,56 @@ int lane_fd_w(const struct lane *lane);
 void lane_close_fds(struct lane *lane); /* once the worker has them; the mappings stay */
 
 enum {
-    LANE_JOB_CHUNK = 1u << 0,   /* args is an array of items; the function runs once per item */
-    LANE_JOB_PAIRS = 1u << 1,   /* chunk: the result is a list of [error, result]; else of results, first error fails */
-    LANE_JOB_STAR = 1u << 2,    /* chunk: each item is the whole argument array */
-    LANE_JOB_MEMFD = 1u << 3,   /* the arguments come as a memfd over the control socket */
-    LANE_JOB_OUTPUT = 1u << 4,  /* the caller wants what the function prints */
+    LANE_JOB_CHUNK = 1u << 0,  /* args is an array of items; the function runs once per item */
+    LANE_JOB_PAIRS = 1u << 1,  /* chunk: the result is a list of [error, result]; else of results, first error fails */
+    LANE_JOB_STAR = 1u << 2,   /* chunk: each item is the whole argument array */
+    LANE_JOB_MEMFD = 1u << 3,  /* the arguments come as a memfd over the control socket */
+    LANE_JOB_OUTPUT = 1u << 4, /* the caller wants what the function prints */
 };
 
 struct lane_job {
     uint64_t task_id;
-    uint32_t function;      /* index in the pool's table of functions */
-    uint32_t flags;         /* LANE_JOB_… */
-    uint32_t attempt;       /* 1 … */
-    uint32_t items;         /* chunks: how many */
-    uint32_t budget_us;     /* chunks: hand the rest back after this long; 0: run all */
-    uint64_t max_result;    /* bytes; a larger result fails the task */
-    uint64_t args_size;     /* LANE_JOB_MEMFD: bytes in the memfd */
+    uint32_t function;   /* index in the pool's table of functions */
+    uint32_t flags;      /* LANE_JOB_… */
+    uint32_t attempt;    /* 1 … */
+    uint32_t items;      /* chunks: how many */
+    uint32_t budget_us;  /* chunks: hand the rest back after this long; 0: run all */
+    uint64_t max_result; /* bytes; a larger result fails the task, and a worker that hands one in is broken */
+    uint64_t args_size;  /* LANE_JOB_MEMFD: bytes in the memfd */
 };
 
 /* Copies the job into the next slot: EMPTY → READY, not yet visible to the worker (lane_post).
  * args: the pieces of the argument bytes, together at most LANE_BLOCK_MAX; none with LANE_JOB_MEMFD.
  * → 0 with *ret_position; -EAGAIN: no slot or no room now; -EMSGSIZE: too large, send a memfd. */
-int lane_place(struct lane *lane, const struct lane_job *job, const struct iovec *args, int count, uint32_t *ret_position);
+int lane_place(
+    struct lane *lane, const struct lane_job *job, const struct iovec *args, int count, uint32_t *ret_position);
 
-/* Publishes all placed jobs with one release store, and wakes the worker if it has declared sleep. Nothing new: nothing. */
+/* Publishes all placed jobs with one release store, and wakes the worker if it has declared sleep. Nothing new:
+ * nothing. */
 void lane_post(struct lane *lane);
 
 enum lane_claim { LANE_EMPTY, LANE_READY, LANE_STARTED, LANE_DONE, LANE_RECLAIMED, LANE_KILLING };
 
 /* The claim of an uncollected position as it is now; a word that no honest worker writes reads as LANE_EMPTY (and
- * lane_collect reports it). */
+ * lane_collect reports it when its turn comes): after the worker's death, judge such a task as started. */
 enum lane_claim lane_peek(const struct lane *lane, uint32_t position);
-bool lane_reclaim(struct lane *lane, uint32_t position);    /* READY → RECLAIMED */
-bool lane_begin_kill(struct lane *lane, uint32_t position); /* STARTED → KILLING; only then may the worker be killed for it */
-void lane_cancel(struct lane *lane, uint32_t position);     /* makes cancelled() true for that position */
+bool lane_reclaim(struct lane *lane, uint32_t position); /* READY → RECLAIMED */
+bool lane_begin_kill(
+    struct lane *lane, uint32_t position); /* STARTED → KILLING; only then may the worker be killed for it */
+void lane_cancel(struct lane *lane, uint32_t position); /* makes cancelled() true for that position */
 
 enum lane_outcome { LANE_OUTCOME_OK = 0, LANE_OUTCOME_FAILED = 1, LANE_OUTCOME_FAILED_RETRYABLE = 2 };
 
 struct lane_result {
     uint32_t position;
-    bool reclaimed;         /* the slot was taken back: nothing else below is set */
+    bool reclaimed; /* the slot was taken back: nothing else below is set */
     uint64_t task_id;
     enum lane_outcome outcome;
-    uint32_t items_done;    /* chunks: leading items that were run; ≤ the job's items */
-    uint64_t run_ns;        /* the worker's own word, for averages alone */
-    bool memfd;             /* the result comes as a memfd over the control socket, `size` bytes */
+    uint32_t items_done; /* chunks: leading items that were run; ≤ the job's items */
+    uint64_t run_ns;     /* the worker's own word, for averages alone */
+    bool memfd;          /* the result comes as a memfd over the control socket, `size` bytes */
     uint64_t size;
-    const uint8_t *data;    /* in W: may change under the reader; copy, then scan the copy. NULL with memfd */
+    const uint8_t *data; /* in W: may change under the reader; copy, then scan the copy. NULL with memfd */
 };
 
 /* The next position in order, if it is resolved. → 1 with *ret; 0 none; -EBADMSG the worker broke the protocol (kill

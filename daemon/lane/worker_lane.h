@@ -13,8 +13,8 @@
 
 struct worker_lane;
 
-/* Maps the three descriptors (borrowed; may be closed afterwards). doorbell: a socket to the supervisor, borrowed,
- * rung with one byte when the supervisor sleeps. → 0 or -errno. */
+/* Maps the three descriptors (borrowed; may be closed afterwards). doorbell: the control socket, borrowed; it
+ * gets a CONTRACT_DOORBELL when the supervisor sleeps. → 0 or -errno (-EINVAL: a file of another size). */
 int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_beacon, int doorbell);
 void worker_lane_close(struct worker_lane *lane);
 
@@ -27,7 +27,8 @@ struct worker_job {
 };
 
 /* Claims the next job (READY → STARTED), passing over those taken back. Sleeps on the futex when there is none.
- * timeout_ms: -1 for ever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal. */
+ * timeout_ms: -1 for ever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal (whose handler must not
+ * have SA_RESTART). */
 int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeout_ms);
 
 /* Where the running job's result is built: `*ret_room` contiguous bytes of W (LANE_BLOCK_MAX at most; waits until the
@@ -41,8 +42,8 @@ struct worker_outcome {
     enum lane_outcome outcome;
     uint32_t items_done;
     uint64_t run_ns;
-    bool memfd;      /* already sent over the control socket */
-    uint64_t size;   /* result bytes, in the space or in the memfd */
+    bool memfd;    /* already sent over the control socket */
+    uint64_t size; /* result bytes, in the space (LANE_BLOCK_MAX at most) or in the memfd; 0 needs no space */
 };
 
 /* STARTED → DONE, and rings if the supervisor sleeps. → true; false: the job is being killed. The caller must then do

@@ -1,0 +1,84 @@
+/* Does the supervisor sleep? One word for all its workers, which they can only read. See lane.h.
+ *
+ * beacon_sleep() stores an odd epoch, the supervisor then looks at its lanes (claim_look); a worker moves its claim to
+ * DONE and then looks at the epoch (worker_lane.c). All four are sequentially consistent, so at least one side sees the
+ * other: no result waits for a supervisor that was not told.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/lane/inside.h"
+#include "daemon/lane/layout.h"
+#include "daemon/lane/shm.h"
+
+struct beacon {
+    int fd;
+    struct layout_beacon *page;
+    uint32_t epoch; /* what the page says; never read back */
+};
+
+void beacon_free(struct beacon *b)
+{
+    if (!b)
+        return;
+    if (b->page)
+        munmap(b->page, sizeof(*b->page));
+    fd_close(&b->fd);
+    free(b);
+}
+
+static void beacon_cleanup(struct beacon **b)
+{
+    beacon_free(*b);
+}
+
+int beacon_new(struct beacon **ret)
+{
+    _cleanup_(beacon_cleanup) struct beacon *b = calloc(1, sizeof(*b));
+    void *page;
+
+    if (!b)
+        return -ENOMEM;
+    b->fd = -1;
+    int r = shm_create(&b->fd, "mpool-beacon", sizeof(*b->page));
+    if (r < 0)
+        return r;
+    r = shm_map_plain(&page, b->fd, sizeof(*b->page), true);
+    if (r < 0)
+        return r;
+    b->page = page;
+    r = shm_seal(b->fd, true);
+    if (r < 0)
+        return r;
+    *ret = TAKE(b);
+    return 0;
+}
+
+int beacon_fd(const struct beacon *b)
+{
+    return b->fd;
+}
+
+void beacon_sleep(struct beacon *b)
+{
+    /* Declared twice in a row it is a new sleep: whoever rang for the first rings again. */
+    b->epoch = (b->epoch + 1) | 1;
+    atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_seq_cst);
+}
+
+void beacon_wake(struct beacon *b)
+{
+    if (!(b->epoch & 1))
+        return;
+    b->epoch++;
+    /* Relaxed: seen late it costs one needless ring. */
+    atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_relaxed);
+}
+
+const struct layout_beacon *beacon_page(const struct beacon *b)
+{
+    return b->page;
+}
