@@ -1,0 +1,250 @@
+#include "daemon/worker/reply.h"
+
+#include <errno.h>
+#include <msgpack.h>
+#include <string.h>
+
+/* What msgpack-c packs in one go: a head or a scalar. */
+struct head {
+    size_t length;
+    uint8_t bytes[16];
+};
+
+static int head_write(void *data, const char *bytes, size_t length)
+{
+    struct head *head = data;
+    if (length > sizeof head->bytes - head->length)
+        return -1;
+    memcpy(head->bytes + head->length, bytes, length);
+    head->length += length;
+    return 0;
+}
+
+static msgpack_packer head_packer(struct head *head)
+{
+    msgpack_packer pk;
+    head->length = 0;
+    msgpack_packer_init(&pk, head, head_write);
+    return pk;
+}
+
+void reply_begin(struct reply *r, struct result *result, uint32_t max_depth)
+{
+    /* remain[] is written before it is read, level by level. */
+    r->result = result;
+    r->whole = false;
+    r->depth = 0;
+    r->max_depth = max_depth < WIRE_DEPTH_CAP ? max_depth : WIRE_DEPTH_CAP;
+    r->outstanding = 0;
+}
+
+/* Appends a head and makes room for `body` bytes behind it, in a value that declares `elements` more. *ret: the body. */
+static int append(struct reply *r, const struct head *head, uint64_t body, uint64_t elements, uint8_t **ret)
+{
+    if (r->whole)
+        return -EEXIST;
+    uint64_t left = r->result->limit - r->result->used;
+    uint64_t others = r->outstanding - (r->depth ? 1 : 0) + elements;
+    if (body > left || head->length + others > left - body)
+        return -EFBIG;
+    int error = result_reserve(r->result, head->length + body);
+    if (error < 0)
+        return error;
+    memcpy(result_end(r->result), head->bytes, head->length);
+    *ret = result_end(r->result) + head->length;
+    r->result->used += head->length + (size_t)body;
+    return 0;
+}
+
+/* A value is complete: so may be the containers whose last element it was. */
+static void complete(struct reply *r)
+{
+    while (r->depth > 0) {
+        r->outstanding--;
+        if (--r->remain[r->depth - 1] > 0)
+            return;
+        r->depth--;
+    }
+    r->whole = true;
+}
+
+static int scalar(struct reply *r, const struct head *head)
+{
+    uint8_t *body;
+    int error = append(r, head, 0, 0, &body);
+    if (error == 0)
+        complete(r);
+    return error;
+}
+
+static int container(struct reply *r, const struct head *head, uint64_t elements)
+{
+    if (!r->whole && r->depth >= r->max_depth)
+        return -ELOOP;
+    uint8_t *body;
+    int error = append(r, head, 0, elements, &body);
+    if (error < 0)
+        return error;
+    if (elements == 0) {
+        complete(r);
+    } else {
+        r->remain[r->depth++] = elements;
+        r->outstanding += elements;
+    }
+    return 0;
+}
+
+int reply_nil(struct reply *r)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_nil(&pk);
+    return scalar(r, &head);
+}
+
+int reply_bool(struct reply *r, bool value)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    if (value)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
+    return scalar(r, &head);
+}
+
+int reply_i64(struct reply *r, int64_t value)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_int64(&pk, value);
+    return scalar(r, &head);
+}
+
+int reply_u64(struct reply *r, uint64_t value)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_uint64(&pk, value);
+    return scalar(r, &head);
+}
+
+int reply_f64(struct reply *r, double value)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_double(&pk, value);
+    return scalar(r, &head);
+}
+
+int reply_array(struct reply *r, uint32_t count)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_array(&pk, count);
+    return container(r, &head, count);
+}
+
+int reply_map(struct reply *r, uint32_t pairs)
+{
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_map(&pk, pairs);
+    return container(r, &head, 2 * (uint64_t)pairs);
+}
+
+/* Clients that decode strictly drop their connection over text that is not UTF-8, so none leaves here. */
+static bool is_utf8(const uint8_t *at, size_t length)
+{
+    const uint8_t *end = at + length;
+    while (at < end) {
+        uint64_t word;
+        while ((size_t)(end - at) >= sizeof word) {
+            memcpy(&word, at, sizeof word);
+            if (word & 0x8080808080808080u)
+                break;
+            at += sizeof word;
+        }
+        if (at == end)
+            break;
+        if (*at < 0x80) {
+            at++;
+            continue;
+        }
+        size_t n = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
+        /* The second byte's range shuts out overlong forms, surrogates and what lies beyond U+10FFFF. */
+        uint8_t low = *at == 0xe0 ? 0xa0 : *at == 0xf0 ? 0x90 : 0x80, high = *at == 0xed ? 0x9f : *at == 0xf4 ? 0x8f : 0xbf;
+        if (*at < 0xc2 || *at > 0xf4 || (size_t)(end - at) < n || at[1] < low || at[1] > high)
+            return false;
+        for (size_t i = 2; i < n; i++)
+            if ((at[i] & 0xc0) != 0x80)
+                return false;
+        at += n;
+    }
+    return true;
+}
+
+int reply_str(struct reply *r, const char *text, size_t length)
+{
+    if (length > UINT32_MAX)
+        return -EFBIG;
+    if (!is_utf8((const uint8_t *)text, length))
+        return -EILSEQ;
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_str(&pk, length);
+    uint8_t *body;
+    int error = append(r, &head, length, 0, &body);
+    if (error < 0)
+        return error;
+    if (length)
+        memcpy(body, text, length);
+    complete(r);
+    return 0;
+}
+
+int reply_bin_reserve(struct reply *r, size_t length, void **ret)
+{
+    if (length > UINT32_MAX)
+        return -EFBIG;
+    struct head head;
+    msgpack_packer pk = head_packer(&head);
+    msgpack_pack_bin(&pk, length);
+    uint8_t *body;
+    int error = append(r, &head, length, 0, &body);
+    if (error < 0)
+        return error;
+    complete(r);
+    *ret = body;
+    return 0;
+}
+
+int reply_bin(struct reply *r, const void *bytes, size_t length)
+{
+    void *body;
+    int error = reply_bin_reserve(r, length, &body);
+    if (error == 0 && length)
+        memcpy(body, bytes, length);
+    return error;
+}
+
+int reply_raw(struct reply *r, const void *msgpack, size_t length)
+{
+    if (r->whole)
+        return -EEXIST;
+    const struct wire_limits limits = {.max_bytes = length, .max_depth = r->max_depth - r->depth};
+    uint64_t value;
+    enum wire_scan_result scanned = wire_scan_value(&limits, msgpack, length, &value);
+    if (scanned == WIRE_SCAN_TOO_DEEP)
+        return -ELOOP;
+    if (scanned != WIRE_SCAN_WHOLE || value != length)
+        return -EBADMSG;
+    const struct head none = {.length = 0};
+    uint8_t *body;
+    int error = append(r, &none, length, 0, &body);
+    if (error < 0)
+        return error;
+    memcpy(body, msgpack, length);
+    complete(r);
+    return 0;
+}

@@ -1,0 +1,96 @@
+#include "daemon/worker/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+void result_init(struct result *r, uint8_t *space, size_t room, uint64_t limit)
+{
+    *r = (struct result){.base = space, .room = room, .limit = limit, .memfd = -1};
+}
+
+void result_deinit(struct result *r)
+{
+    if (r->memfd >= 0 && r->base)
+        munmap(r->base, r->room);
+    fd_close(&r->memfd);
+    r->base = NULL;
+    r->used = r->room = 0;
+}
+
+static int new_memfd(void)
+{
+    int fd = memfd_create("mpool-result", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("mpool-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd;
+}
+
+static int to_memfd(struct result *r, size_t size)
+{
+    _cleanup_(fd_close) int fd = new_memfd();
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+        return -errno;
+    uint8_t *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    /* A process that the function forks must not keep a writable mapping: the memfd could not be sealed. */
+    madvise(map, size, MADV_DONTFORK);
+    if (r->used)
+        memcpy(map, r->base, r->used);
+    r->base = map;
+    r->room = size;
+    r->memfd = TAKE_FD(fd);
+    return 0;
+}
+
+static int grow_memfd(struct result *r, size_t size)
+{
+    if (ftruncate(r->memfd, (off_t)size) < 0)
+        return -errno;
+    void *map = mremap(r->base, r->room, size, MREMAP_MAYMOVE);
+    if (map == MAP_FAILED)
+        return -errno;
+    r->base = map;
+    r->room = size;
+    return 0;
+}
+
+int result_reserve(struct result *r, uint64_t more)
+{
+    if (more <= r->room - r->used && r->used + more <= r->limit)
+        return 0;
+    if (more > r->limit || r->used > r->limit - more || more > (uint64_t)PTRDIFF_MAX / 2)
+        return -EFBIG;
+
+    /* Doubling costs address space only: pages come with their first touch. One large value is asked for at once and
+     * gets just what it needs. */
+    size_t need = r->used + (size_t)more, size = r->room * 2 > need ? r->room * 2 : need;
+    if (size > r->limit)
+        size = (size_t)r->limit;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size = (size + page - 1) / page * page;
+    return r->memfd < 0 ? to_memfd(r, size) : grow_memfd(r, size);
+}
+
+int result_seal(struct result *r, int *ret_fd)
+{
+    munmap(r->base, r->room);
+    r->base = NULL;
+    r->room = 0;
+    if (ftruncate(r->memfd, (off_t)r->used) < 0)
+        return -errno;
+    if (fcntl(r->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+        return -errno;
+    *ret_fd = r->memfd;
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* What is known about the task that runs now? The inside of struct host: shared by host.c (its life), calls.c (the
+ * calls of <mpool/module.h>) and run.c (from job to outcome); for nobody else.
+ */
+#pragma once
+
+#include "daemon/worker/arena.h"
+#include "daemon/worker/arguments.h"
+#include "daemon/worker/host.h"
+#include "daemon/worker/reply.h"
+#include "proto/buf.h"
+#include "proto/errors.h"
+
+struct host {
+    struct mpool_task task; /* what functions are handed */
+    struct host_config config;
+    struct host_ops ops;
+    void *user;
+
+    const struct worker_job *job;
+    struct arguments arguments;
+    struct result result;
+    struct reply reply;
+    struct arena arena;
+    struct wire_buf error; /* where error values are packed */
+
+    bool failed; /* the first failure that was reported, in `failure` */
+    bool retryable;
+    size_t failure_length;
+    char failure[HOST_TEXT_MAX];
+
+    int cancel_fd;       /* signalfd on SIGUSR1, made when first asked for; -1 before */
+    bool cancel_watched; /* the running function has asked for it */
+};
+
+/* The calls that functions are lent. */
+extern const struct mpool_host host_calls;
+
+/* Reports a failure for the running function; the first one stands. → -1. */
+int host_fail(struct host *host, enum mpool_error error, bool retryable, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int host_vfail(struct host *host, enum mpool_error error, bool retryable, const char *format, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+/* Reports what a reply call said (0 or negative). → 0 or -1. */
+int host_reply_result(struct host *host, int error);

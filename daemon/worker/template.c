@@ -1,0 +1,273 @@
+#include "daemon/worker/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/packet.h"
+#include "daemon/base/title.h"
+#include "daemon/lane/contract.h"
+#include "daemon/worker/modules.h"
+#include "daemon/worker/worker.h"
+#include "proto/buf.h"
+#include "proto/reader.h"
+
+struct template {
+    char pool[64];
+    pid_t supervisor;
+    uint32_t max_depth;
+    struct modules *modules;
+};
+
+static int tell(uint32_t type, const void *body, size_t size, int fd)
+{
+    struct contract_head head = {.type = type, .size = (uint32_t)size};
+    struct iovec parts[] = {{&head, sizeof head}, {(void *)(uintptr_t)body, size}};
+    ssize_t n = packet_send(CONTRACT_TEMPLATE_FD, parts, ELEMENTS(parts), &fd, fd >= 0);
+    return n < 0 ? (int)n : 0;
+}
+
+static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
+{
+    char text[MODULES_WHY_MAX + 128];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    tell(CONTRACT_TEMPLATE_FAILED, text, strlen(text), -1);
+    return 1;
+}
+
+/* Becomes the pool's user. Groups go first, while they still can; and they must not come back. */
+static int become(uint64_t uid, uint64_t gid, const char *user)
+{
+    if (gid != UINT64_MAX) {
+        int r = user[0] ? initgroups(user, (gid_t)gid) : setgroups(0, NULL);
+        if (r < 0 || setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) < 0)
+            return -errno;
+    }
+    if (uid != UINT64_MAX && setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)
+        return -errno;
+    return 0;
+}
+
+static int read_name(struct wire_reader *in, char (*ret)[4096])
+{
+    const char *text;
+    size_t length;
+    if (wire_read_str(in, &text, &length) < 0 || length >= sizeof *ret)
+        return -EBADMSG;
+    memcpy(*ret, text, length);
+    (*ret)[length] = 0;
+    return 0;
+}
+
+/* The first message, see template_configure() of the supervisor: [pool, supervisor pid, depth, nofile, nice, uid|nil,
+ * gid|nil, user, [directories], [modules]]. */
+static int configure(struct template *t, const uint8_t *body, size_t size)
+{
+    struct wire_reader in = wire_reader(body, size);
+    uint32_t count;
+    uint64_t supervisor, depth, nofile, uid = UINT64_MAX, gid = UINT64_MAX;
+    int64_t nice_value;
+    const char *text;
+    size_t length;
+    char name[4096], user[256] = "", why[MODULES_WHY_MAX];
+
+    if (wire_read_array(&in, &count) < 0 || count != 10 || wire_read_str(&in, &text, &length) < 0 ||
+        length >= sizeof t->pool)
+        return refuse("the supervisor's first message cannot be read");
+    memcpy(t->pool, text, length);
+    if (wire_read_u64(&in, &supervisor) < 0 || wire_read_u64(&in, &depth) < 0 || wire_read_u64(&in, &nofile) < 0 ||
+        wire_read_i64(&in, &nice_value) < 0 || (wire_read_nil(&in) < 0 && wire_read_u64(&in, &uid) < 0) ||
+        (wire_read_nil(&in) < 0 && wire_read_u64(&in, &gid) < 0) || wire_read_str(&in, &text, &length) < 0 ||
+        length >= sizeof user)
+        return refuse("the supervisor's first message cannot be read");
+    memcpy(user, text, length);
+    user[length] = 0;
+    t->supervisor = (pid_t)supervisor;
+    t->max_depth = (uint32_t)depth;
+    title_set("mpoold-template", "mpoold: template %s", t->pool);
+
+    /* The kernel's out-of-memory killer is to choose a worker before the supervisor. */
+    int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (oom >= 0) {
+        if (write(oom, "500", 3) < 0)
+            dprintf(STDERR_FILENO, "oom_score_adj: %s\n", strerror(errno));
+        close(oom);
+    }
+    /* The supervisor raised its own soft limit; tasks get what the daemon was started with. */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && nofile > 0 && nofile <= limit.rlim_max) {
+        limit.rlim_cur = nofile;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (nice_value != 0 && setpriority(PRIO_PROCESS, 0, (int)nice_value) < 0)
+        return refuse("nice = %lld: %s", (long long)nice_value, strerror(errno));
+    int r = become(uid, gid, user);
+    if (r < 0)
+        return refuse("cannot become user %s: %s", user[0] ? user : "(by number)", strerror(-r));
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return refuse("no_new_privs: %s", strerror(errno));
+    /* Changing credentials has cleared it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != t->supervisor)
+        return 1;
+
+    if (modules_new(&t->modules, geteuid()) < 0)
+        return refuse("out of memory");
+    if (wire_read_array(&in, &count) < 0)
+        return refuse("the supervisor's first message cannot be read");
+    for (uint32_t i = 0; i < count; i++)
+        if (read_name(&in, &name) < 0 || modules_add_directory(t->modules, name) < 0)
+            return refuse("the module path cannot be read");
+    if (wire_read_array(&in, &count) < 0)
+        return refuse("the supervisor's first message cannot be read");
+    for (uint32_t i = 0; i < count; i++) {
+        if (read_name(&in, &name) < 0)
+            return refuse("a module's name cannot be read");
+        if (modules_load(t->modules, name, why) < 0)
+            return refuse("%s", why);
+    }
+    struct modules_hooks hooks = {.pool = t->pool};
+    if (modules_init(t->modules, &hooks, why) < 0)
+        return refuse("%s", why);
+    return 0;
+}
+
+/* [[module, version, [[function, flags, timeout_s, summary], …]], …] as a memfd, for it may be long. */
+static int report(const struct template *t)
+{
+    _cleanup_(wire_buf_reset) struct wire_buf out = {0};
+    msgpack_packer pk = wire_packer(&out);
+    size_t total;
+    const struct module_function *functions = modules_functions(t->modules, &total);
+    msgpack_pack_array(&pk, modules_count(t->modules));
+    for (size_t i = 0; i < modules_count(t->modules); i++) {
+        const struct module *m = modules_at(t->modules, i);
+        msgpack_pack_array(&pk, 3);
+        wire_pack_text(&pk, m->name);
+        wire_pack_text(&pk, m->version);
+        msgpack_pack_array(&pk, m->count);
+        for (uint32_t j = m->first; j < m->first + m->count; j++) {
+            msgpack_pack_array(&pk, 4);
+            wire_pack_text(&pk, functions[j].name);
+            msgpack_pack_uint32(&pk, functions[j].flags);
+            msgpack_pack_uint32(&pk, functions[j].timeout_s);
+            wire_pack_text(&pk, functions[j].summary);
+        }
+    }
+    if (out.failed)
+        return refuse("out of memory");
+    int fd = memfd_of_bytes("mpool-functions", wire_buf_at(&out), wire_buf_length(&out));
+    if (fd < 0)
+        return refuse("cannot report its functions: %s", strerror(-fd));
+    uint64_t size = wire_buf_length(&out);
+    int r = tell(CONTRACT_TEMPLATE_READY, &size, sizeof size, fd);
+    close(fd);
+    return r < 0 ? 1 : 0;
+}
+
+/* fork(2) for a child of our parent: the worker is the supervisor's own child and outlives the template.
+ *
+ * glibc's fork() cannot do that, so its work for the child's thread structure is done by hand: the kernel is told where
+ * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered anew. Locks
+ * need no care, as the template has one thread. The exit signal is inherited with CLONE_PARENT. */
+static pid_t fork_sibling(void)
+{
+    void *tid_address = NULL;
+    unsigned long flags = CLONE_PARENT;
+    if (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) == 0 && tid_address)
+        flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    void *robust = NULL;
+    size_t robust_size = 0;
+    long have_robust = syscall(SYS_get_robust_list, 0, &robust, &robust_size);
+#if defined(__s390__) || defined(__CRIS__)
+#error "clone(2) has another order of arguments here"
+#endif
+#if defined(__x86_64__)
+    pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, tid_address, NULL);
+#else
+    pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, tid_address);
+#endif
+    if (pid == 0 && have_robust == 0 && robust)
+        syscall(SYS_set_robust_list, robust, robust_size);
+    return pid < 0 ? -errno : pid;
+}
+
+enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_BEACON, FORK_OUT, FORK_ERR, FORK_FDS };
+
+static int serve_fork(const struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
+{
+    pid_t pid = fork_sibling();
+    if (pid == 0) {
+        close(CONTRACT_TEMPLATE_FD);
+        struct worker_setup setup = {
+            .modules = t->modules,
+            .pool = t->pool,
+            .number = ask->worker,
+            .max_depth = t->max_depth,
+            .supervisor = t->supervisor,
+            .control = fds[FORK_CONTROL],
+            .lane_s = fds[FORK_LANE_S],
+            .lane_w = fds[FORK_LANE_W],
+            .beacon = fds[FORK_BEACON],
+            .out = fds[FORK_OUT],
+            .err = fds[FORK_ERR],
+        };
+        worker_main(&setup);
+    }
+    struct contract_forked answer = {.worker = ask->worker, .pid = pid, .generation = ask->generation};
+    return tell(CONTRACT_FORKED, &answer, sizeof answer, -1);
+}
+
+int template_main(void)
+{
+    static union {
+        struct contract_head head;
+        uint8_t bytes[CONTRACT_MESSAGE_MAX];
+    } message;
+    struct template t = {.modules = NULL};
+    if (fcntl(CONTRACT_TEMPLATE_FD, F_SETFD, FD_CLOEXEC) < 0) {
+        fprintf(stderr, "mpoold: this verb is for mpoold itself\n");
+        return 2;
+    }
+    for (bool configured = false;;) {
+        int fds[PACKET_FDS_MAX];
+        size_t fd_count = PACKET_FDS_MAX;
+        ssize_t n = packet_receive(CONTRACT_TEMPLATE_FD, &message, sizeof message, fds, &fd_count);
+        if (n == 0)
+            return 0; /* the supervisor has no more use for this template */
+        if (n < 0 || (size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
+            return 1;
+        const uint8_t *body = message.bytes + sizeof message.head;
+        int r;
+        if (message.head.type == CONTRACT_CONFIG && !configured) {
+            r = configure(&t, body, message.head.size);
+            if (r == 0)
+                r = report(&t);
+            configured = true;
+        } else if (message.head.type == CONTRACT_FORK && configured && fd_count == FORK_FDS &&
+            message.head.size == sizeof(struct contract_fork)) {
+            struct contract_fork ask;
+            memcpy(&ask, body, sizeof ask);
+            r = serve_fork(&t, &ask, fds);
+        } else {
+            r = 1;
+        }
+        while (fd_count > 0)
+            close(fds[--fd_count]);
+        if (r != 0)
+            return 1;
+    }
+}

@@ -1,0 +1,16 @@
+/* Could anybody but root and one user have tampered with this file?
+ *
+ * Looks at the file and at every directory above it. When the answer is no, the path stays what it is between this
+ * check and its use, for all but those two users. Never logs; knows nothing of modules.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Writable by a group is accepted where the group is the owner's private one (same name, no other members), as umask
+ * 002 makes it; a directory that others may write is accepted if it is sticky.
+ *
+ * → 0 with *ret_real the path without symbolic links (for free()); -ENOENT; -EPERM when it is not to be trusted;
+ * another -errno when it could not be looked at. On failure a sentence is in why[why_size]. */
+int trust_file(const char *path, uid_t owner, char **ret_real, char *why, size_t why_size);

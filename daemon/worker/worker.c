@@ -1,0 +1,222 @@
+#include "daemon/worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/packet.h"
+#include "daemon/base/title.h"
+#include "daemon/lane/contract.h"
+#include "daemon/lane/worker_lane.h"
+#include "daemon/worker/host.h"
+
+struct worker {
+    struct worker_lane *lane;
+    struct host *host;
+    int control;
+    uint32_t position; /* of the running job */
+};
+
+/* The control socket is blocking at this end: when the supervisor is behind, the worker waits, nobody else. */
+static int say(int control, uint32_t type, const void *head_body, size_t head_size, const void *body, size_t size, int fd)
+{
+    struct contract_head head = {.type = type, .size = (uint32_t)(head_size + size)};
+    struct iovec parts[] = {
+        {&head, sizeof head},
+        {(void *)(uintptr_t)head_body, head_size},
+        {(void *)(uintptr_t)body, size},
+    };
+    ssize_t n = packet_send(control, parts, ELEMENTS(parts), &fd, fd >= 0);
+    return n < 0 ? (int)n : 0;
+}
+
+static uint8_t *op_result_space(void *user, size_t *ret_room)
+{
+    return worker_lane_result_space(((struct worker *)user)->lane, ret_room);
+}
+
+static void op_partial(void *user, uint32_t items, size_t size)
+{
+    worker_lane_partial(((struct worker *)user)->lane, items, size);
+}
+
+static int op_result_memfd(void *user, uint32_t position, int fd, uint64_t size)
+{
+    struct contract_memfd body = {.position = position, .size = size};
+    return say(((struct worker *)user)->control, CONTRACT_RESULT, &body, sizeof body, NULL, 0, fd);
+}
+
+static bool op_cancelled(void *user)
+{
+    return worker_lane_cancelled(((struct worker *)user)->lane);
+}
+
+static void op_progress(void *user, uint64_t done, uint64_t total)
+{
+    worker_lane_progress(((struct worker *)user)->lane, done, total);
+}
+
+static int op_output(void *user, uint32_t position, int stream, const void *bytes, size_t length)
+{
+    struct contract_output body = {.position = position, .stream = (uint32_t)stream};
+    return say(((struct worker *)user)->control, CONTRACT_OUTPUT, &body, sizeof body, bytes, length, -1);
+}
+
+static void op_log(void *user, uint32_t position, int level, const char *text, size_t length)
+{
+    struct contract_log body = {.position = position, .level = (uint32_t)level};
+    say(((struct worker *)user)->control, CONTRACT_LOG, &body, sizeof body, text, length, -1);
+}
+
+static const struct host_ops ops = {
+    .result_space = op_result_space,
+    .partial = op_partial,
+    .result_memfd = op_result_memfd,
+    .cancelled = op_cancelled,
+    .progress = op_progress,
+    .output = op_output,
+    .log = op_log,
+};
+
+/* The memfd that belongs to `position`. Those of positions that were taken back come first, and are dropped. */
+static int receive_args(int control, uint32_t position, uint64_t size)
+{
+    for (;;) {
+        struct {
+            struct contract_head head;
+            struct contract_memfd body;
+        } message;
+        int fd = -1;
+        size_t count = 1;
+        ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EPIPE;
+        if (n != sizeof message || message.head.type != CONTRACT_ARGS || count != 1) {
+            fd_close(&fd);
+            return -EPROTO;
+        }
+        if (message.body.position == position && message.body.size == size)
+            return fd;
+        fd_close(&fd);
+        if (!lane_position_before(message.body.position, position))
+            return -EPROTO;
+    }
+}
+
+static void hook_log(void *user, const char *module, int level, const char *text)
+{
+    char line[4096];
+    int n = snprintf(line, sizeof line, "%s: %s", module, text);
+    struct contract_log body = {.level = (uint32_t)level};
+    if (n > 0)
+        say(*(int *)user, CONTRACT_LOG, &body, sizeof body, line, strlen(line), -1);
+}
+
+static _Noreturn void give_up(const char *what, int error, int status)
+{
+    dprintf(STDERR_FILENO, "worker: %s: %s\n", what, strerror(-error));
+    _exit(status);
+}
+
+/* Claims and runs one job. → false: asked to retire. */
+static bool run_one(struct worker *w, const struct worker_job *job)
+{
+    struct worker_outcome outcome = {0};
+    if (job->job.function == CONTRACT_FUNCTION_RETIRE) {
+        worker_lane_finish(w->lane, &outcome);
+        return false;
+    }
+    const uint8_t *args = job->args;
+    size_t args_length = job->args_length;
+    void *mapping = NULL;
+    if (job->job.flags & LANE_JOB_MEMFD) {
+        int fd = receive_args(w->control, job->position, job->job.args_size);
+        if (fd < 0)
+            give_up("cannot receive large arguments", fd, WORKER_EXIT_CONTROL);
+        args_length = (size_t)job->job.args_size;
+        /* Private and sealed: neither the client nor the function can change what the other sees. */
+        mapping = mmap(NULL, args_length, PROT_READ, MAP_PRIVATE, fd, 0);
+        int error = errno;
+        close(fd);
+        if (mapping == MAP_FAILED)
+            give_up("cannot map large arguments", -error, WORKER_EXIT_CONTROL);
+        args = mapping;
+    }
+    w->position = job->position;
+    int r = host_run(w->host, job, args, args_length, &outcome);
+    if (r < 0)
+        give_up("cannot hand over a result", r, WORKER_EXIT_CONTROL);
+    if (mapping)
+        munmap(mapping, args_length);
+    if (!worker_lane_finish(w->lane, &outcome))
+        /* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
+        for (;;)
+            pause();
+    return true;
+}
+
+_Noreturn void worker_main(struct worker_setup *setup)
+{
+    /* PDEATHSIG first, then the check: a supervisor that died in between is seen by one or the other. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != setup->supervisor)
+        _exit(WORKER_EXIT_ORPHAN);
+    title_set("mpoold-worker", "mpoold: worker %s/%u", setup->pool, setup->number);
+
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(setup->out, STDOUT_FILENO) < 0 ||
+        dup2(setup->err, STDERR_FILENO) < 0)
+        _exit(WORKER_EXIT_SETUP);
+    close(null);
+    close(setup->out);
+    close(setup->err);
+    setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
+
+    /* The host reads SIGUSR1 from a signalfd: "look whether you are cancelled". */
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+
+    struct worker w = {.control = setup->control};
+    int r = worker_lane_open(&w.lane, setup->lane_s, setup->lane_w, setup->beacon, setup->control);
+    if (r < 0)
+        give_up("cannot map its lane", r, WORKER_EXIT_SETUP);
+    close(setup->lane_s);
+    close(setup->lane_w);
+    close(setup->beacon);
+
+    struct host_config config = {.max_depth = setup->max_depth};
+    config.functions = modules_functions(setup->modules, &config.function_count);
+    r = host_new(&w.host, &config, &ops, &w);
+    if (r < 0)
+        give_up("cannot make its host", r, WORKER_EXIT_SETUP);
+
+    struct modules_hooks hooks = {.pool = setup->pool, .worker = setup->number, .log = hook_log, .user = &w.control};
+    char why[MODULES_WHY_MAX];
+    if (modules_worker_init(setup->modules, &hooks, why) < 0) {
+        say(w.control, CONTRACT_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
+        _exit(WORKER_EXIT_INIT);
+    }
+    r = say(w.control, CONTRACT_WORKER_READY, NULL, 0, NULL, 0, -1);
+    if (r < 0)
+        give_up("cannot report", r, WORKER_EXIT_CONTROL);
+
+    for (;;) {
+        struct worker_job job;
+        if (worker_lane_next(w.lane, &job, -1) == 1 && !run_one(&w, &job))
+            break;
+    }
+    modules_worker_fini(setup->modules);
+    fflush(NULL);
+    _exit(0);
+}
