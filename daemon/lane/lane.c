@@ -137,8 +137,7 @@ static bool is_outstanding(const struct lane *lane, uint32_t position)
     return position - lane->head < lane_outstanding(lane);
 }
 
-/* ---- towards the worker --------------------------------------------------------------------------------------------
- */
+/* ---- towards the worker ----------------------------------------------------------------------------------------- */
 
 /* Bytes of all pieces, or SIZE_MAX where they do not fit a size_t. */
 static size_t iovec_total(const struct iovec *pieces, int count)
@@ -221,8 +220,7 @@ void lane_post(struct lane *lane)
     wake_if(lane, LAYOUT_SLEEP_JOB);
 }
 
-/* ---- claims --------------------------------------------------------------------------------------------------------
- */
+/* ---- claims ----------------------------------------------------------------------------------------------------- */
 
 /* The claim of an outstanding position, or LANE_EMPTY for what no honest worker can have made of it: another position,
  * an unknown state, a move that is the supervisor's, or one after the supervisor had the last word. */
@@ -276,8 +274,7 @@ void lane_cancel(struct lane *lane, uint32_t position)
         atomic_store_explicit(&lane->s_head->slots[layout_slot(position)].cancelled, 1, memory_order_relaxed);
 }
 
-/* ---- from the worker -----------------------------------------------------------------------------------------------
- */
+/* ---- from the worker -------------------------------------------------------------------------------------------- */
 
 /* The result of a position that is DONE, every field loaded once and then checked. → false: not to be believed. */
 static bool read_result(struct lane *lane, uint32_t position, struct lane_result *ret, bool *ret_frees_room)

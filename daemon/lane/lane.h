@@ -35,8 +35,7 @@ int beacon_fd(const struct beacon *b); /* borrowed; for workers, which can map i
 void beacon_sleep(struct beacon *b);
 void beacon_wake(struct beacon *b); /* not asleep: nothing */
 
-/* ---- lanes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lanes ------------------------------------------------------------------------------------------------------ */
 
 /* generation: of the worker; stamped into every task. → 0 or -errno (ENOSPC, ENOMEM, EMFILE). */
 int lane_new(struct lane **ret, uint64_t generation);
@@ -70,8 +69,7 @@ struct lane_job {
 int lane_place(
     struct lane *lane, const struct lane_job *job, const struct iovec *args, int count, uint32_t *ret_position);
 
-/* Publishes all placed jobs with one release store, and wakes the worker if it has declared sleep. Nothing new:
- * nothing. */
+/* Publishes all placed jobs with one store, and wakes the worker if it has declared sleep. Nothing new: nothing. */
 void lane_post(struct lane *lane);
 
 enum lane_claim { LANE_EMPTY, LANE_READY, LANE_STARTED, LANE_DONE, LANE_RECLAIMED, LANE_KILLING };
@@ -79,10 +77,12 @@ enum lane_claim { LANE_EMPTY, LANE_READY, LANE_STARTED, LANE_DONE, LANE_RECLAIME
 /* The claim of an uncollected position as it is now; a word that no honest worker writes reads as LANE_EMPTY (and
  * lane_collect reports it when its turn comes): after the worker's death, judge such a task as started. */
 enum lane_claim lane_peek(const struct lane *lane, uint32_t position);
-bool lane_reclaim(struct lane *lane, uint32_t position); /* READY → RECLAIMED */
-bool lane_begin_kill(
-    struct lane *lane, uint32_t position); /* STARTED → KILLING; only then may the worker be killed for it */
-void lane_cancel(struct lane *lane, uint32_t position); /* makes cancelled() true for that position */
+/* READY → RECLAIMED. */
+bool lane_reclaim(struct lane *lane, uint32_t position);
+/* STARTED → KILLING; only then may the worker be killed for it. */
+bool lane_begin_kill(struct lane *lane, uint32_t position);
+/* Makes cancelled() true for that position. */
+void lane_cancel(struct lane *lane, uint32_t position);
 
 enum lane_outcome { LANE_OUTCOME_OK = 0, LANE_OUTCOME_FAILED = 1, LANE_OUTCOME_FAILED_RETRYABLE = 2 };
 

@@ -44,8 +44,7 @@ static inline uint32_t layout_room(uint32_t size)
     return (size + (LAYOUT_ALIGN - 1)) & ~(LAYOUT_ALIGN - 1);
 }
 
-/* ---- S: supervisor → worker ----------------------------------------------------------------------------------------
- */
+/* ---- S: supervisor → worker ------------------------------------------------------------------------------------- */
 
 /* Plain fields: written before the claim word becomes READY (release) and read after the worker's claim (acquire);
  * rewritten only after the position was collected, when the worker has no more business with them. */
@@ -75,8 +74,7 @@ struct layout_s_head {
     struct layout_job slots[LANE_SLOTS];
 };
 
-/* ---- W: worker → supervisor ----------------------------------------------------------------------------------------
- */
+/* ---- W: worker → supervisor ------------------------------------------------------------------------------------- */
 
 enum layout_sleep {
     LAYOUT_AWAKE = 0,
@@ -125,8 +123,7 @@ struct layout_w_head {
     alignas(LAYOUT_PAIR) struct layout_result slots[LANE_SLOTS];
 };
 
-/* ---- the beacon ----------------------------------------------------------------------------------------------------
- */
+/* ---- the beacon ------------------------------------------------------------------------------------------------- */
 
 struct layout_beacon {
     /* Writer: supervisor. Odd while it sleeps; each sleep has a number of its own, so that a worker rings once for it.

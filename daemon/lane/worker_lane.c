@@ -106,8 +106,7 @@ int worker_lane_attach(struct worker_lane **ret, const struct shm_map *s, const 
     return 0;
 }
 
-/* ---- taking a job --------------------------------------------------------------------------------------------------
- */
+/* ---- taking a job ----------------------------------------------------------------------------------------------- */
 
 /* The oldest published job that is still READY becomes STARTED. What lies before it was taken back, or even collected
  * and overwritten with a later position: the compare-and-swap, which names the position, fails for both. */
@@ -200,8 +199,7 @@ int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeo
     }
 }
 
-/* ---- giving the result ---------------------------------------------------------------------------------------------
- */
+/* ---- giving the result ------------------------------------------------------------------------------------------ */
 
 uint8_t *worker_lane_result_space(struct worker_lane *lane, size_t *ret_room)
 {

@@ -1,0 +1,165 @@
+/* Do the two ends race? Both as threads of one process on one mapping, so that ThreadSanitizer can judge every access;
+ * without it the same runs look for lost wake-ups, lost jobs and overwritten payloads. */
+#include "tests/unit/lane/support.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define SLOWER 20u
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLOWER 20u
+#endif
+#endif
+#ifndef SLOWER
+#define SLOWER 1u
+#endif
+
+#define LAST UINT64_MAX /* the task that ends the worker's thread */
+
+struct run {
+    struct ends ends;
+    uint64_t tasks;
+    uint32_t depth;
+    bool large; /* results that fill the ring, so that the worker sleeps for room */
+    bool reclaim;
+    unsigned spoiled, ran; /* the worker's; read after it was joined */
+};
+
+static size_t args_size(const struct run *run, uint64_t task)
+{
+    return run->large ? (task * 7919) % 40000 : task % 29 == 0 ? 257 + task % 4000 : task % 100;
+}
+
+static size_t result_size(const struct run *run, uint64_t task)
+{
+    return run->large ? (task * 104729) % 200000 : task % 31 == 0 ? 257 + task % 4000 : task % 90;
+}
+
+static void *worker_main(void *data)
+{
+    struct run *run = data;
+    struct worker_job job;
+    size_t room;
+
+    for (;;) {
+        if (worker_lane_next(run->ends.worker, &job, -1) != 1)
+            continue;
+        uint64_t task = job.job.task_id;
+        if (task == LAST)
+            break;
+        run->ran++;
+        if (job.args_length != args_size(run, task) || !pattern_check(job.args, job.args_length, task))
+            run->spoiled++;
+        pattern_fill(worker_lane_result_space(run->ends.worker, &room), result_size(run, task), task);
+        worker_lane_progress(run->ends.worker, 1, 2);
+        if (worker_lane_cancelled(run->ends.worker) && !run->reclaim)
+            run->spoiled++;
+        if (!worker_lane_finish(run->ends.worker, &(struct worker_outcome){.size = result_size(run, task)}))
+            run->spoiled++;
+    }
+    worker_lane_finish(run->ends.worker, &(struct worker_outcome){.size = 0});
+    return NULL;
+}
+
+static void place(struct run *run, uint64_t *next)
+{
+    static uint8_t bytes[65536];
+
+    while (*next < run->tasks && lane_outstanding(run->ends.lane) < run->depth) {
+        struct lane_job job = test_job(*next);
+        struct iovec args = {bytes, args_size(run, *next)};
+        uint32_t position;
+
+        pattern_fill(bytes, args.iov_len, *next);
+        if (lane_place(run->ends.lane, &job, &args, 1, &position) < 0)
+            break;
+        ++*next;
+    }
+    lane_post(run->ends.lane);
+}
+
+static void play(struct run *run)
+{
+    uint64_t next = 0, expected = 0, seed = 1;
+    uint32_t position;
+    unsigned reclaimed = 0, sleeps = 0;
+    struct lane_result result;
+    pthread_t thread;
+    int n;
+
+    ends_open(&run->ends, true);
+    assert_int_equal(pthread_create(&thread, NULL, worker_main, run), 0);
+    while (expected < run->tasks) {
+        place(run, &next);
+        if (run->reclaim && lane_outstanding(run->ends.lane)) {
+            position = lane_head(run->ends.lane) + random_next(&seed) % lane_outstanding(run->ends.lane);
+            if (random_next(&seed) % 4 == 0)
+                (void)lane_reclaim(run->ends.lane, position);
+            lane_cancel(run->ends.lane, position);
+        }
+        uint64_t before = expected;
+        while ((n = lane_collect(run->ends.lane, &result)) == 1) {
+            if (result.reclaimed) {
+                reclaimed++;
+            } else {
+                assert_int_equal(result.task_id, expected);
+                assert_int_equal(result.size, result_size(run, expected));
+                assert_true(pattern_check(result.data, result.size, expected));
+            }
+            lane_release(run->ends.lane);
+            expected++;
+        }
+        assert_int_equal(n, 0);
+        if (expected == before) {
+            sleeps++;
+            if (!ends_sleep(&run->ends, -1))
+                fail_msg("no doorbell after %u results", (unsigned)expected);
+        }
+    }
+    struct lane_job last = test_job(LAST);
+    assert_int_equal(lane_place(run->ends.lane, &last, NULL, 0, &position), 0);
+    lane_post(run->ends.lane);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(run->spoiled, 0);
+    assert_int_equal(run->ran + reclaimed, run->tasks);
+    print_message("# %u ran, %u taken back, the supervisor slept %u times\n", run->ran, reclaimed, sleeps);
+    ends_close(&run->ends);
+}
+
+static void one_task_at_a_time_loses_no_wake_up(void **state)
+{
+    (void)state;
+    play(&(struct run){.tasks = 20000 / SLOWER, .depth = 1});
+}
+
+static void pipelined_tasks_arrive_whole_and_in_order(void **state)
+{
+    (void)state;
+    play(&(struct run){.tasks = 500000 / SLOWER, .depth = LANE_SLOTS});
+}
+
+static void shallow_pipeline_with_reclaims_loses_and_doubles_nothing(void **state)
+{
+    (void)state;
+    play(&(struct run){.tasks = 200000 / SLOWER, .depth = 4, .reclaim = true});
+}
+
+static void full_result_ring_holds_the_worker_until_there_is_room(void **state)
+{
+    (void)state;
+    play(&(struct run){.tasks = 8000 / SLOWER, .depth = LANE_SLOTS, .large = true});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_task_at_a_time_loses_no_wake_up),
+        cmocka_unit_test(pipelined_tasks_arrive_whole_and_in_order),
+        cmocka_unit_test(shallow_pipeline_with_reclaims_loses_and_doubles_nothing),
+        cmocka_unit_test(full_result_ring_holds_the_worker_until_there_is_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
