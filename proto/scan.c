@@ -38,14 +38,12 @@ enum wire_scan_result wire_scan_feed(
     uint64_t left = depth ? scan->remain[depth - 1] : scan->outstanding;
     enum wire_scan_result result = WIRE_SCAN_MORE;
 
-    for (;;) {
-        if (skip) {
-            uint64_t here = length - at < skip ? length - at : skip;
-            at += here;
-            skip -= here;
-            if (skip)
-                break;
-        }
+    if (skip) {
+        uint64_t here = length - at < skip ? length - at : skip;
+        at += here;
+        skip -= here;
+    }
+    while (skip == 0) {
         while (left == 0 && depth > 0) {
             depth--;
             left = depth ? scan->remain[depth - 1] : 0;
@@ -58,43 +56,44 @@ enum wire_scan_result wire_scan_feed(
             break;
 
         uint8_t shape = wire_shape[data[at]];
+        uint64_t passes, elements = 0; /* bytes of the value itself; values inside it */
         if (shape == 1) {
+            /* Worth its own branch: the next address does not wait for the table. */
             at++;
             left--;
             continue;
         }
         if (shape < SHAPE_COUNTED) {
-            if (shape - 1u > spare)
-                return WIRE_SCAN_TOO_BIG;
-            spare -= shape - 1u;
-            left--;
-            uint64_t here = length - at < shape ? length - at : shape;
-            at += here;
-            skip = shape - here;
-            continue;
-        }
-        if (shape == SHAPE_BAD)
+            passes = shape;
+        } else if (shape == SHAPE_BAD) {
             return WIRE_SCAN_BAD_BYTE;
-
-        uint64_t head = wire_head_length(shape);
-        if (head - 1 > spare)
+        } else {
+            uint64_t head = wire_head_length(shape);
+            if (head - 1 > spare)
+                return WIRE_SCAN_TOO_BIG;
+            if (shape >= SHAPE_FIXARRAY && depth >= limits->max_depth)
+                return WIRE_SCAN_TOO_DEEP;
+            if (length - at < head)
+                break; /* nothing is taken: the next call reads this head again */
+            struct wire_announced what = wire_announced(shape, data + at);
+            passes = head + what.payload;
+            elements = what.elements;
+        }
+        if (passes - 1 + elements > spare)
             return WIRE_SCAN_TOO_BIG;
-        if (shape >= SHAPE_FIXARRAY && depth >= limits->max_depth)
-            return WIRE_SCAN_TOO_DEEP;
-        if (length - at < head)
-            break; /* nothing is taken: the next call reads this head again */
-        struct wire_announced what = wire_announced(shape, data + at);
-        if (head - 1 + what.payload + what.elements > spare)
-            return WIRE_SCAN_TOO_BIG;
-        spare -= head - 1 + what.payload + what.elements;
-        at += head;
-        skip = what.payload;
+        spare -= passes - 1 + elements;
         left--;
+        if (length - at < passes) {
+            skip = passes - (length - at);
+            at = length;
+        } else {
+            at += passes;
+        }
         if (shape >= SHAPE_FIXARRAY) {
             if (depth)
                 scan->remain[depth - 1] = left;
             depth++;
-            left = what.elements;
+            left = elements;
         }
     }
 

@@ -51,19 +51,9 @@ static inline uint64_t wire_be64(const uint8_t *at)
 /* Bytes of head byte and count together. */
 static inline unsigned wire_head_length(uint8_t shape)
 {
-    switch (shape) {
-    case SHAPE_BLOB8:
-    case SHAPE_EXT8: return 2;
-    case SHAPE_BLOB16:
-    case SHAPE_EXT16:
-    case SHAPE_ARRAY16:
-    case SHAPE_MAP16: return 3;
-    case SHAPE_BLOB32:
-    case SHAPE_EXT32:
-    case SHAPE_ARRAY32:
-    case SHAPE_MAP32: return 5;
-    default: return 1;
-    }
+    static const uint8_t lengths[] = {2, 3, 5, 2, 3, 5, 1, 3, 5, 1, 3, 5, 1};
+    _Static_assert(sizeof(lengths) == SHAPE_BAD - SHAPE_COUNTED + 1, "one for each shape that is counted");
+    return shape < SHAPE_COUNTED ? 1 : lengths[shape - SHAPE_COUNTED];
 }
 
 /* What a head tells beyond itself: bytes to pass over, or values to come. Never both. */
