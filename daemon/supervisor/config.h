@@ -1,8 +1,8 @@
 /* What the administrator wants: read once, checked whole, handed out as plain structs.
  *
- * Sources: the built-in defaults, then FILE (default /etc/mpoold/mpoold.conf) with its drop-ins (FILE.d, files named *.conf, and the
- * vendor's under /usr/lib/mpoold), then the command line. All mistakes are collected and reported together, each with
- * file, line, section, key and what is allowed; a configuration with a mistake is not used at all.
+ * Sources: the built-in defaults, then FILE (default /etc/mpoold/mpoold.conf) with its drop-ins (FILE.d, files named
+ * *.conf, and the vendor's under /usr/lib/mpoold), then the command line. All mistakes are collected and reported
+ * together, each with file, line, section, key and what is allowed; a configuration with a mistake is not used at all.
  * Never logs, never touches the running daemon. The keys stand in one table, config_keys.h.
  */
 #pragma once
@@ -19,50 +19,50 @@ struct config_strings {
 };
 
 struct config_pool {
-    char *name;                        /* [a-z0-9_-]{1,63} */
-    struct config_strings modules;     /* names (looked up in module_path) or paths; empty: every shipped module */
-    struct config_strings functions;   /* names or globs such as text.*; empty: all of its modules */
-    uint32_t min, max;                 /* workers; `auto`: the CPUs this process may use */
+    char *name;                      /* [a-z0-9_-]{1,63} */
+    struct config_strings modules;   /* names (looked up in module_path) or paths; empty: every shipped module */
+    struct config_strings functions; /* names or globs such as text.*; empty: all of its modules */
+    uint32_t min, max;               /* workers; `auto`: the CPUs this process may use */
     uint64_t idle_timeout_ms;
     uint32_t max_tasks;                /* 0: no end */
     uint64_t max_memory;               /* bytes of resident memory; 0: no limit */
-    uint64_t timeout_ms;               /* of one run; 0: none */
+    uint64_t timeout_ms;               /* of one run; 0: none; fits 32 bits */
     uint32_t attempts;                 /* runs of idempotent functions in all */
     uint32_t max_queue;                /* tasks waiting */
     struct config_strings environment; /* "NAME=value", the worker's whole environment but for PATH, LANG, HOME, USER */
     int nice;
-    char *user, *group;                /* NULL: the daemon's own */
-    uid_t uid;                         /* resolved; (uid_t)-1: the daemon's own */
+    char *user, *group; /* NULL: the daemon's own */
+    uid_t uid;          /* resolved; (uid_t)-1: the daemon's own */
     gid_t gid;
-    bool allow_everyone;               /* no allow_* key given: everybody who may connect */
-    uid_t *allow_uids;                 /* owned */
+    bool allow_everyone; /* no allow_* key given: everybody who may connect */
+    uid_t *allow_uids;   /* owned */
     size_t allow_uid_count;
-    gid_t *allow_gids;                 /* owned */
+    gid_t *allow_gids; /* owned */
     size_t allow_gid_count;
 };
 
 struct config {
-    char *socket_path;                 /* NULL: chosen by the daemon */
+    char *socket_path; /* NULL: chosen by the daemon */
     mode_t socket_mode;
     char *socket_group;                /* NULL: unchanged */
     gid_t socket_gid;                  /* (gid_t)-1: unchanged */
-    struct config_strings module_path; /* directories */
-    struct config_strings modules;     /* extra modules from --module, for the pool `default` */
+    struct config_strings module_path; /* directories, searched before the shipped modules' own */
+    struct config_strings modules;     /* names or absolute paths from --module, for pools[0] */
     uint64_t max_message;              /* bytes of one message */
     uint32_t max_depth;
-    uint64_t max_payload;              /* bytes of arguments or a result handed over as memfd */
+    uint64_t max_payload; /* bytes of arguments or a result handed over as memfd */
     uint32_t max_connections;
-    uint32_t max_in_flight;            /* requests of one connection */
-    uint64_t max_output_bytes;         /* unread reply bytes of one connection before it is paused */
-    uint32_t max_kept;                 /* detached tasks and results kept */
+    uint32_t max_in_flight;    /* requests of one connection */
+    uint64_t max_output_bytes; /* unread reply bytes of one connection before it is paused */
+    uint32_t max_kept;         /* detached tasks and results kept */
     uint64_t max_kept_bytes;
     uint64_t result_ttl_ms;
-    uint64_t cancel_grace_ms;          /* between telling a cancellable function and killing it */
-    uint64_t stop_grace_ms;            /* SIGTERM: how long running tasks may go on */
-    uint64_t stall_timeout_ms;         /* a connection that neither finishes a message nor reads its replies is closed */
-    int log_level;                     /* enum log_level */
-    struct config_pool *pools;         /* owned */
-    size_t pool_count;                 /* ≥ 1 */
+    uint64_t cancel_grace_ms;  /* between telling a cancellable function and killing it */
+    uint64_t stop_grace_ms;    /* SIGTERM: how long running tasks may go on */
+    uint64_t stall_timeout_ms; /* a connection that neither finishes a message nor reads its replies is closed */
+    int log_level;             /* enum log_level */
+    struct config_pool *pools; /* owned; pools[0] serves who names none: `default`, or else the first given */
+    size_t pool_count;         /* ≥ 1 */
 };
 
 /* Mistakes, one line each: "FILE:LINE: [pool x] workers = many: …, expected …". */
@@ -75,11 +75,11 @@ void config_report_reset(struct config_report *report);
 
 /* What the command line says; every field may be empty. Borrowed. */
 struct config_arguments {
-    const char *file;           /* NULL: the default, which may be absent; a named file must exist */
+    const char *file; /* NULL: the default, which may be absent; a named file must exist */
     const char *socket_path;
     const char *const *modules; /* `module_count` paths or names, repeatable --module */
     size_t module_count;
-    const char *workers;        /* for the pool `default`: "4", "auto", "2..16" */
+    const char *workers; /* for pools[0]: "4", "auto", "2..16" */
     const char *log_level;
 };
 
