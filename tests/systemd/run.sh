@@ -1,0 +1,84 @@
+#!/bin/bash
+# Does `systemctl start mpoold` work after `meson install`? Boots a real systemd in a container over a throwaway copy of
+# this system's files, installs the build into it and runs guest.sh inside. TAP; skips, with the reason, where that cannot
+# be done (it needs root, systemd-nspawn and overlayfs). Nothing of this system is changed.
+# usage: run.sh BUILD_DIRECTORY
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:?usage: run.sh BUILD_DIRECTORY}" && pwd)
+
+skip() {
+	echo "1..0 # SKIP $*"
+	exit 0
+}
+[ "$(id -u)" = 0 ] || skip "needs root"
+for tool in systemd-nspawn systemctl meson setpriv pgrep; do
+	command -v "$tool" >/dev/null || skip "needs $tool"
+done
+[ -x "$build/daemon/mpoold" ] || skip "the daemon is not built"
+
+top=$(mktemp -d)
+root=$top/root
+trap 'umount "$root" 2>/dev/null; umount "$top/changes" 2>/dev/null; rm -rf --one-file-system "$top"' EXIT
+mkdir "$root" "$top/changes" "$top/out"
+# The changes lie on a tmpfs: overlayfs takes no overlay as its upper layer, and this may be a container already.
+mount -t tmpfs -o size=512m,mode=755 tmpfs "$top/changes" || skip "cannot mount a tmpfs"
+mkdir "$top/changes/upper" "$top/changes/work"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes/upper,workdir=$top/changes/work" "$root" 2>"$top/error" ||
+	skip "cannot mount an overlay: $(cat "$top/error")"
+
+DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$top/install.log" 2>&1 || {
+	sed 's/^/# /' "$top/install.log"
+	echo "Bail out! meson install failed"
+	exit 1
+}
+# A stale user or configuration of this system must not help or hinder.
+sed -i '/^mpool:/d' "$root"/etc/{passwd,group,shadow,gshadow} 2>/dev/null
+rm -rf "$root/etc/mpoold"
+
+option() { meson introspect "$build" --buildoptions | python3 -c '
+import json, sys
+print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == sys.argv[1]))' "$1"; }
+prefix=$(option prefix)
+sysusers=$(cd "$root" && find .$prefix/lib lib usr/lib -path '*sysusers.d/mpoold.conf' 2>/dev/null | head -1)
+tmpfiles=$(cd "$root" && find .$prefix/lib lib usr/lib -path '*tmpfiles.d/mpoold.conf' 2>/dev/null | head -1)
+[ -n "$sysusers" ] && [ -n "$tmpfiles" ] || {
+	echo "Bail out! nothing was installed below sysusers.d and tmpfiles.d"
+	exit 1
+}
+
+mkdir -p "$root/mpool-test"
+cp "$here/guest.sh" "$here/../../systemd/post-install.sh" "$root/mpool-test/"
+cat >"$root/etc/systemd/system/mpool-test.service" <<UNIT
+[Unit]
+After=basic.target
+[Service]
+Type=oneshot
+Environment=PATH=$prefix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=/mpool-test/guest.sh /mpool-test/post-install.sh $(dirname "/${sysusers#./}") $(dirname "/${tmpfiles#./}")
+StandardOutput=file:/mpool-out/tap
+StandardError=file:/mpool-out/errors
+ExecStopPost=/bin/systemctl --no-block poweroff
+UNIT
+cat >"$root/etc/systemd/system/mpool-test.target" <<UNIT
+[Unit]
+Requires=basic.target mpool-test.service
+After=basic.target
+UNIT
+chmod +x "$root/mpool-test/guest.sh"
+
+# The container gets a machine id of its own, and no network: nothing here needs one.
+rm -f "$root/etc/machine-id" && : >"$root/etc/machine-id"
+timeout --kill-after=10 240 systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit \
+	--machine="mpool-test-$$" --private-network --bind="$top/out:/mpool-out" --console=pipe \
+	-- systemd.unit=mpool-test.target --show-status=no </dev/null >"$top/console" 2>&1
+status=$?
+if [ ! -s "$top/out/tap" ]; then
+	sed 's/^/# /' "$top/console"
+	[ $status = 124 ] && echo "Bail out! the container did not come up in time" && exit 1
+	skip "systemd does not boot in a container here"
+fi
+cat "$top/out/tap"
+sed 's/^/# /' "$top/out/errors"
+[ $status = 124 ] && echo "Bail out! the container did not power off in time"
+! grep -q '^not ok' "$top/out/tap" && [ $status = 0 ]
