@@ -48,7 +48,8 @@ class Peer:
     def send(self, data, fd=None):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
         sent = self.sock.sendmsg([data], rights)
-        self.sock.sendall(data[sent:])
+        if sent < len(data):  # an empty write fails, too, once the daemon has closed
+            self.sock.sendall(data[sent:])
 
     def fill(self, deadline):
         """→ False at the end of the stream."""
@@ -218,10 +219,11 @@ def main():
                 print(f"ok {number} - {name}", flush=True)
             except Skip as why:
                 print(f"ok {number} - {name} # SKIP {why}", flush=True)
-            except Exception:
+            except Exception as e:
                 failed += 1
+                why = str(e) if isinstance(e, AssertionError) else traceback.format_exc()
                 print(f"not ok {number} - {name}")
-                print(re.sub(r"^", "# ", traceback.format_exc().rstrip(), flags=re.M), flush=True)
+                print(re.sub(r"^", "# ", why.rstrip(), flags=re.M), flush=True)
         if daemon:
             daemon.finish()
     finally:
