@@ -192,11 +192,21 @@ static int look_at_key(struct reading *reading, unsigned number, char *line)
     return r < 0 ? r : 1;
 }
 
+/* Control characters but tabs, and \r at the line's end, have no place in a configuration; some of them, and a NUL,
+ * libeconf would understand in its own way. */
+static bool is_text(const char *line, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ' && line[i] != '\t' && (line[i] != '\r' || i + 1 < length))
+            return false;
+    return true;
+}
+
 /* Looks at one line, without its newline, and leaves in it what libeconf is to see: itself without a comment, or
  * nothing. → 0, -E2BIG, -ENOMEM. */
 static int look_at_line(struct reading *reading, unsigned number, char *line, size_t length)
 {
-    if (length > CONFIG_LINE_MAX || strlen(line) != length || strpbrk(line, NO_COMMENT)) {
+    if (length > CONFIG_LINE_MAX || !is_text(line, length)) {
         if (length > CONFIG_LINE_MAX)
             MISTAKE(reading, number, NULL, "the line is too long; %u bytes are allowed", CONFIG_LINE_MAX);
         else
