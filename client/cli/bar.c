@@ -1,0 +1,126 @@
+/* How far is the map? See bar.h. One bar a process, hence static state. */
+#include "client/cli/bar.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/cli/human.h"
+#include "client/cli/out.h"
+#include "client/cli/say.h"
+#include "client/cli/table.h"
+
+enum {
+    REDRAW_MS = 100,
+    WIDTH_MOST = 40,  /* of the bar itself, in columns */
+    WIDTH_LEAST = 10, /* below, there is no bar, only text */
+};
+
+static struct {
+    bool on;
+    bool visible;
+    int64_t started_ms, drawn_ms;
+} bar;
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void hide(void)
+{
+    static const char erase[] = "\r\033[K";
+    if (bar.visible)
+        out_try(STDERR_FILENO, erase, sizeof erase - 1);
+    bar.visible = false;
+}
+
+void bar_start(void)
+{
+    bar.on = true;
+    bar.started_ms = now_ms();
+    bar.drawn_ms = bar.started_ms; /* what is done within the first moment needs no bar */
+    say_set_before(hide);
+}
+
+void bar_end(void)
+{
+    hide();
+    bar.on = false;
+    say_set_before(NULL);
+}
+
+double bar_seconds(void)
+{
+    return (double)(now_ms() - bar.started_ms) / 1e3;
+}
+
+int bar_wait_ms(void)
+{
+    if (!bar.on)
+        return -1;
+    int64_t wait = bar.drawn_ms + REDRAW_MS - now_ms();
+    return wait > 0 ? (int)wait : 0;
+}
+
+/* Eighths of a column, so that a slow map is seen to move. → bytes written. */
+static size_t draw_bar(char *to, size_t size, double share, unsigned width)
+{
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    unsigned steps = (unsigned)(share * width * 8);
+    size_t used = 0;
+    for (unsigned i = 0; i < width; i++) {
+        const char *cell = i < steps / 8 ? "█" : i == steps / 8 && steps % 8 ? eighths[steps % 8] : " ";
+        used += (size_t)snprintf(to + used, size - used, "%s", cell);
+    }
+    return used;
+}
+
+static size_t text_of(char *to, size_t size, const struct bar_facts *facts)
+{
+    char rate[HUMAN_SIZE], eta[HUMAN_SIZE] = "";
+    double seconds = bar_seconds();
+    double per_second = seconds > 0 ? (double)facts->done / seconds : 0;
+    human_count(rate, sizeof rate, per_second);
+    int n;
+    if (facts->total_known) {
+        uint64_t left = facts->total > facts->done ? facts->total - facts->done : 0;
+        if (per_second > 0 && left > 0)
+            human_duration_ms(eta, sizeof eta, (uint64_t)((double)left / per_second * 1000) / 1000 * 1000);
+        n = snprintf(
+            to, size, " %" PRIu64 "/%" PRIu64 "  %s/s%s%s", facts->done, facts->total, rate, *eta ? "  ETA " : "", eta);
+    } else {
+        n = snprintf(to, size, "%" PRIu64 " done, %" PRIu64 " read  %s/s", facts->done, facts->read, rate);
+    }
+    size_t used = (size_t)n;
+    if (facts->failed > 0)
+        used += (size_t)snprintf(to + used, size - used, "  %" PRIu64 " failed", facts->failed);
+    return used;
+}
+
+void bar_update(const struct bar_facts *facts)
+{
+    if (!bar.on || bar_wait_ms() > 0)
+        return;
+    bar.drawn_ms = now_ms();
+    char text[256], line[1024];
+    size_t text_length = text_of(text, sizeof text, facts);
+    size_t columns = table_terminal_width(STDERR_FILENO);
+    size_t used = (size_t)snprintf(line, sizeof line, "\r");
+    if (facts->total_known && facts->total > 0 && columns > text_length + WIDTH_LEAST + 4) {
+        size_t width = columns - text_length - 4;
+        double share = (double)facts->done / (double)facts->total;
+        used += (size_t)snprintf(line + used, sizeof line - used, "▕");
+        used += draw_bar(
+            line + used, sizeof line - used, share < 1 ? share : 1, width < WIDTH_MOST ? (unsigned)width : WIDTH_MOST);
+        used += (size_t)snprintf(line + used, sizeof line - used, "▏");
+    }
+    size_t fits = text_length < columns ? text_length : columns > 0 ? columns - 1 : 0;
+    used += (size_t)snprintf(line + used, sizeof line - used, "%.*s\033[K", (int)fits, text);
+    bar.visible = true;
+    out_try(STDERR_FILENO, line, used);
+}

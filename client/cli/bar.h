@@ -1,0 +1,24 @@
+/* The progress bar of a map: one line on stderr, redrawn at most ten times a second, gone before anything else is
+ * written (it hooks say_before()). Does nothing until bar_start().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bar_facts {
+    uint64_t done, failed;
+    uint64_t read;  /* items taken from the source so far */
+    uint64_t total; /* when total_known */
+    bool total_known;
+};
+
+void bar_start(void);
+/* Draws if it is time to. */
+void bar_update(const struct bar_facts *facts);
+/* → milliseconds until the bar wants bar_update() again; -1: it never does. */
+int bar_wait_ms(void);
+/* Removes it for good. */
+void bar_end(void);
+/* Seconds since bar_start(), or since the program's first call of it. */
+double bar_seconds(void);

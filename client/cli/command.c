@@ -1,0 +1,96 @@
+/* In which surroundings does a command run? See command.h. */
+#include "client/cli/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/own.h"
+#include "client/cli/pack.h"
+#include "client/cli/say.h"
+
+struct command_options command_options;
+
+/* A later --env of the same name stands, as the daemon is to be asked for each name once. */
+static bool named_later(const struct option_list *list, size_t at, size_t name_length)
+{
+    for (size_t i = at + 1; i < list->count; i++) {
+        if (strcspn(list->values[i], "=") == name_length && memcmp(list->values[i], list->values[at], name_length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool set_by_option(const char *name, size_t name_length)
+{
+    const struct option_list *list = &command_options.env;
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcspn(list->values[i], "=") == name_length && memcmp(list->values[i], name, name_length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void pack_pair(struct wire_buf *to, const char *name, size_t name_length, const char *value)
+{
+    pack_str(to, name, name_length);
+    pack_text(to, value, strlen(value));
+}
+
+/* Packs the pairs, or with `to` NULL only counts them. → how many. */
+static size_t each_variable(struct wire_buf *to)
+{
+    const struct option_list *list = &command_options.env;
+    size_t count = 0;
+    for (char **e = command_options.all_env ? environ : NULL; e && *e; e++) {
+        size_t name_length = strcspn(*e, "=");
+        if (name_length == 0 || !(*e)[name_length] || set_by_option(*e, name_length))
+            continue;
+        if (to)
+            pack_pair(to, *e, name_length, *e + name_length + 1);
+        count++;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        size_t name_length = strcspn(list->values[i], "=");
+        const char *value = list->values[i][name_length] ? list->values[i] + name_length + 1 : getenv(list->values[i]);
+        if (!value || named_later(list, i, name_length))
+            continue; /* handing on a variable that is not set is no mistake */
+        if (to)
+            pack_pair(to, list->values[i], name_length, value);
+        count++;
+    }
+    return count;
+}
+
+int command_pack_options(struct wire_buf *to, const char *input, size_t input_length, bool stream)
+{
+    _cleanup_(own_free) char *directory =
+        command_options.directory ? realpath(command_options.directory, NULL) : getcwd(NULL, 0);
+    if (!directory) {
+        say_error(
+            "%s: %s", command_options.directory ? command_options.directory : "the current directory", strerror(errno));
+        return -1;
+    }
+    size_t variables = each_variable(NULL), pairs = 1 + (size_t)(variables > 0) + (size_t)(input != NULL) + stream;
+    msgpack_packer pk = wire_packer(to);
+    msgpack_pack_map(&pk, pairs);
+    wire_pack_text(&pk, "cwd");
+    pack_str(to, directory, strlen(directory));
+    if (variables > 0) {
+        wire_pack_text(&pk, "env");
+        msgpack_pack_map(&pk, variables);
+        each_variable(to);
+    }
+    if (input) {
+        wire_pack_text(&pk, "stdin");
+        msgpack_pack_bin(&pk, input_length);
+        msgpack_pack_bin_body(&pk, input, input_length);
+    }
+    if (stream)
+        wire_pack_key_bool(&pk, "output", true);
+    if (!to->failed)
+        return 0;
+    say_error("no memory");
+    return -1;
+}

@@ -1,0 +1,120 @@
+/* How does a verb reach the daemon, and what is said when it does not? See daemon.h. */
+#include "client/cli/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "proto/tables.h"
+
+enum { LABEL_CAP = 128 }; /* bytes, the wire's own limit */
+
+/* Why does nobody answer there? → a positive errno, 0 when somebody does. */
+static int probe(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+    if (length >= sizeof address.sun_path)
+        return ENAMETOOLONG;
+    memcpy(address.sun_path, path, length + 1);
+    _cleanup_(own_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    return connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+}
+
+static void say_paths(char *paths)
+{
+    bool denied = false;
+    for (char *save = NULL, *path = strtok_r(paths, "\n", &save); path; path = strtok_r(NULL, "\n", &save)) {
+        int error = probe(path);
+        denied = denied || error == EACCES;
+        say_hint("  tried %s: %s", path, error ? strerror(error) : "somebody listens, but does not answer as mpoold");
+    }
+    if (denied)
+        say_hint("Its socket may be used by a group only: is your user in it? (`id`, and `ls -l` of the socket)");
+    say_hint("To start a daemon: type `mpoold` in another terminal, or `systemctl start mpoold` for the whole system.");
+}
+
+int daemon_connect(mpool_client **ret)
+{
+    int r = mpool_connect(ret, settings.socket);
+    if (r >= 0)
+        return EXIT_OK;
+    say_error("no daemon answers: %s", mpool_strerror(r));
+    char paths[4096];
+    if (settings.socket)
+        snprintf(paths, sizeof paths, "%s", settings.socket);
+    else
+        mpool_socket_candidates(paths, sizeof paths);
+    say_paths(paths);
+    return EXIT_OWN;
+}
+
+bool daemon_task_failed(int code)
+{
+    const char *name = mpool_code_name(code);
+    if (!name)
+        return false;
+    enum mpool_error error = wire_error_find(name, strlen(name));
+    return error != MPOOL_ERROR_NONE && wire_error_info(error)->class == 0;
+}
+
+int daemon_status_of(int code)
+{
+    if (code >= 0)
+        return EXIT_OK;
+    if (code == MPOOL_ETIMEOUT || code == MPOOL_ENOT_READY || code == -ETIMEDOUT)
+        return EXIT_TIMED_OUT;
+    return daemon_task_failed(code) ? EXIT_TASK_FAILED : EXIT_OWN;
+}
+
+int daemon_say_text(int code, const char *text)
+{
+    if (text && *text)
+        say_error("%s", text);
+    else
+        say_error("%s", mpool_strerror(code));
+    return daemon_status_of(code);
+}
+
+int daemon_say(mpool_client *client, int code)
+{
+    return daemon_say_text(code, mpool_error_text(client));
+}
+
+int daemon_ask(mpool_client *client, const char *method, mpool_result **ret)
+{
+    int r = mpool_request(client, ret, method, NULL);
+    return r < 0 ? daemon_say(client, r) : EXIT_OK;
+}
+
+mpool_options daemon_task_options(void)
+{
+    mpool_options options = MPOOL_OPTIONS_INIT;
+    options.pool = settings.pool;
+    options.name = settings.label;
+    options.timeout_ms = settings.timeout_ms > 0 ? settings.timeout_ms : 0;
+    options.attempts = (uint32_t)settings.attempts.value;
+    return options;
+}
+
+int daemon_check_task_options(void)
+{
+    if (settings.timeout_ms == 0) {
+        say_error("--timeout: a task needs at least 1ms");
+        return EXIT_OWN;
+    }
+    if (settings.label && strlen(settings.label) > LABEL_CAP) {
+        say_error("--name: at most %d bytes", LABEL_CAP);
+        return EXIT_OWN;
+    }
+    return EXIT_OK;
+}

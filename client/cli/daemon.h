@@ -1,0 +1,35 @@
+/* The connection of a verb to the daemon, and what becomes of its errors.
+ *
+ * Failures are said on stderr here, once; callers pass the exit status on.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mpool/client.h>
+
+#include "client/cli/exit_codes.h"
+
+/* Connects as --socket or the usual places say. *ret: taken, mpool_disconnect().
+ * → 0; or EXIT_OWN after it was said which paths were tried, and how a daemon is started. */
+int daemon_connect(mpool_client **ret);
+
+/* → the exit status for a negative return of the library: TASK_FAILED, TIMED_OUT or OWN. */
+int daemon_status_of(int code);
+
+/* Whether the error is the task's own (it ran and failed, was lost, cancelled, …), not the request's. */
+bool daemon_task_failed(int code);
+
+/* Says why the last call on `client` failed. → daemon_status_of(code) */
+int daemon_say(mpool_client *client, int code);
+/* The same for a sentence at hand ("" or NULL: the code's own). */
+int daemon_say_text(int code, const char *text);
+
+/* One request without params ("pools"): *ret, taken. → 0 or an exit status, the failure said. */
+int daemon_ask(mpool_client *client, const char *method, mpool_result **ret);
+
+/* The options of a task from the common settings. */
+mpool_options daemon_task_options(void);
+/* → 0, or EXIT_OWN after it was said which of them is out of its range. */
+int daemon_check_task_options(void);

@@ -1,0 +1,21 @@
+/* Words and JSON texts as MessagePack, for arguments and items.
+ *
+ * A word is JSON where it parses, else a string: `7` is a number, `hello` and `a b` are strings, `"7"` is the string 7.
+ * Numbers that fit in no 64-bit integer are refused instead of becoming something else. JSON's depth is bounded by
+ * jansson (2,048); the daemon's own bound is lower and refuses what lies between.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "proto/buf.h"
+
+enum json_in_kind {
+    JSON_IN_WORD,  /* JSON where it parses, else a string */
+    JSON_IN_TEXT,  /* always a string */
+    JSON_IN_ARRAY, /* must be a JSON array, which becomes the value */
+};
+
+/* Appends `text` (`length` bytes) as one value. Bytes that are not UTF-8 go in as bin. what: "argument 2", for
+ * messages. → 0; -EINVAL after it was said what is wrong; -ENOMEM said too; the buffer is as before then. */
+int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, const char *what);

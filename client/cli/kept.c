@@ -1,0 +1,80 @@
+/* What was item N? See kept.h. */
+#include "client/cli/kept.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIZE_FIRST = 256 };
+
+void kept_reset(struct kept *kept)
+{
+    for (size_t i = 0; i < kept->size; i++)
+        free(kept->slots[i].text);
+    free(kept->slots);
+    *kept = (struct kept){0};
+}
+
+/* Indices come nearly in a row, so the index itself is a fine hash. The slot with the index, or the free one for it. */
+static size_t find(const struct kept *kept, uint64_t index)
+{
+    size_t at = (size_t)index & (kept->size - 1);
+    while (kept->slots[at].text && kept->slots[at].index != index)
+        at = (at + 1) & (kept->size - 1);
+    return at;
+}
+
+static int grow(struct kept *kept)
+{
+    struct kept bigger = {.size = kept->size ? kept->size * 2 : SIZE_FIRST, .count = kept->count};
+    bigger.slots = calloc(bigger.size, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < kept->size; i++) {
+        if (kept->slots[i].text)
+            bigger.slots[find(&bigger, kept->slots[i].index)] = kept->slots[i];
+    }
+    free(kept->slots);
+    *kept = bigger;
+    return 0;
+}
+
+int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length)
+{
+    if (kept->count * 2 >= kept->size) {
+        int r = grow(kept);
+        if (r < 0)
+            return r;
+    }
+    char *copy = malloc(length + 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    kept->slots[find(kept, index)] = (struct kept_slot){copy, length, index};
+    kept->count++;
+    return 0;
+}
+
+char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length)
+{
+    if (kept->size == 0)
+        return NULL;
+    size_t hole = find(kept, index);
+    char *text = kept->slots[hole].text;
+    if (!text)
+        return NULL;
+    *ret_length = kept->slots[hole].length;
+    kept->slots[hole].text = NULL;
+    kept->count--;
+    /* move back what had been pushed past the hole, or later searches would stop at it */
+    for (size_t at = (hole + 1) & (kept->size - 1); kept->slots[at].text; at = (at + 1) & (kept->size - 1)) {
+        size_t home = (size_t)kept->slots[at].index & (kept->size - 1);
+        if (((at - home) & (kept->size - 1)) >= ((at - hole) & (kept->size - 1))) {
+            kept->slots[hole] = kept->slots[at];
+            kept->slots[at].text = NULL;
+            hole = at;
+        }
+    }
+    return text;
+}

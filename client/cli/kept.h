@@ -1,0 +1,25 @@
+/* The texts of the items that are on their way, by index: for messages and --json. As many as the map's window holds.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct kept_slot {
+    char *text; /* owned; NULL: free slot */
+    size_t length;
+    uint64_t index;
+};
+
+struct kept {
+    struct kept_slot *slots; /* open addressing, a power of two */
+    size_t size, count;
+};
+
+void kept_reset(struct kept *kept);
+
+/* Copies the text. → 0 or -ENOMEM. An index is put once. */
+int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length);
+
+/* → the text, which the caller frees, with *ret_length; NULL when there is none. */
+char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length);

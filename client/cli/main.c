@@ -1,0 +1,162 @@
+/* Which verb is meant? Reads the options before the verb, finds it in the one table of verbs, reads its options, runs
+ * it.
+ *
+ * Exit status: exit_codes.h. Must not know what any verb does.
+ */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/exit_codes.h"
+#include "client/cli/help.h"
+#include "client/cli/options.h"
+#include "client/cli/out.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/verbs.h"
+#include "proto/tables.h"
+
+struct settings settings = {.timeout_ms = -1};
+
+#define X(name) &verb_##name,
+const struct verb *const verbs[] = {VERBS(X) NULL};
+#undef X
+
+enum {
+#define X(name) COUNT_##name,
+    VERBS(X)
+#undef X
+        VERB_COUNT
+};
+
+const struct option_row common_options[] = {
+    {.name = "socket",
+        .letter = 'S',
+        .value = "PATH",
+        .words = "@file",
+        .text = &settings.socket,
+        .help = "the daemon's socket (default: $MPOOL_SOCKET, else the usual places)"},
+    {.name = "json", .flag = &settings.json, .help = "print what the daemon said as JSON"},
+    {.name = "color",
+        .value = "WHEN",
+        .words = "auto always never",
+        .text = &settings.color,
+        .help = "auto, always or never"},
+    {.name = "quiet",
+        .letter = 'q',
+        .flag = &settings.quiet,
+        .help = "no hints, notes or progress; errors are still said"},
+    {.name = "help", .letter = 'h', .flag = &settings.help, .help = "this text"},
+    {.name = "version", .letter = 'V', .flag = &settings.version, .help = "the version of this program"},
+    {0},
+};
+
+const struct option_row leading_options[] = {
+    OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("how long a task may run, or a wait may take"), {0}};
+
+const struct verb *verb_find(const char *name)
+{
+    for (const struct verb *const *v = verbs; *v; v++) {
+        if (strcmp((*v)->name, name) == 0)
+            return *v;
+    }
+    return NULL;
+}
+
+const struct verb *verb_find_or_say(const char *name)
+{
+    const struct verb *verb = verb_find(name);
+    if (verb)
+        return verb;
+    const char *names[VERB_COUNT];
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        names[i] = verbs[i]->name;
+    const char *near = wire_nearest(name, strlen(name), names, VERB_COUNT);
+    if (near)
+        say_error("there is no verb '%s'; did you mean '%s'?", name, near);
+    else
+        say_error("there is no verb '%s'; `mpool --help` lists them", name);
+    return NULL;
+}
+
+static bool verb_has_option(const struct verb *verb, const char *name)
+{
+    for (const struct option_row *row = verb->options; row && row->name; row++) {
+        if (strcmp(row->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* --pool and --timeout may stand before the verb, but not where they would mean nothing. */
+static bool leading_fit(const struct verb *verb)
+{
+    const char *unfit = settings.pool && !verb_has_option(verb, "pool")                 ? "pool"
+                        : settings.timeout_ms >= 0 && !verb_has_option(verb, "timeout") ? "timeout"
+                                                                                        : NULL;
+    if (unfit)
+        say_error("mpool %s takes no --%s", verb->name, unfit);
+    return !unfit;
+}
+
+static bool color_known(void)
+{
+    const char *c = settings.color;
+    if (!c || strcmp(c, "auto") == 0 || strcmp(c, "always") == 0 || strcmp(c, "never") == 0)
+        return true;
+    say_error("--color: '%s' is not one of auto, always, never", c);
+    settings.color = NULL;
+    return false;
+}
+
+static int run_verb(const struct verb *verb, char **words, size_t count)
+{
+    if (!leading_fit(verb))
+        return EXIT_OWN;
+    char who[32];
+    snprintf(who, sizeof who, "mpool %s", verb->name);
+    const struct option_row *tables[] = {verb->options, common_options};
+    int operands = options_parse(who, tables, 2, verb->flags, words, count);
+    if (operands < 0 || !color_known())
+        return EXIT_OWN;
+    if (settings.help) {
+        help_verb(verb);
+        return EXIT_OK;
+    }
+    if (settings.version)
+        return verb_version.run(0, words + operands);
+    return verb->run((size_t)operands, words);
+}
+
+static int run(char **words, size_t count)
+{
+    const struct option_row *tables[] = {common_options, leading_options};
+    int rest = options_parse("mpool", tables, 2, VERB_COMMAND, words, count);
+    if (rest < 0 || !color_known())
+        return EXIT_OWN;
+    if (settings.version)
+        return verb_version.run(0, words + rest);
+    if (rest == 0 && !settings.help) {
+        say_error("what is to be done? `mpool --help` lists the verbs");
+        return EXIT_OWN;
+    }
+    if (rest == 0) {
+        help_overview();
+        return EXIT_OK;
+    }
+    const struct verb *verb = verb_find_or_say(words[0]);
+    return verb ? run_verb(verb, words + 1, (size_t)rest - 1) : EXIT_OWN;
+}
+
+int main(int argc, char **argv)
+{
+    /* For the widths of characters alone: what is written is UTF-8 whatever the locale says. */
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "");
+    /* So that EPIPE is met where the progress bar can still be removed; see out.c. */
+    signal(SIGPIPE, SIG_IGN);
+    int status = run(argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
+    out_flush();
+    return status;
+}

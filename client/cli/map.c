@@ -1,0 +1,306 @@
+/* mpool map: runs a function, or a command, over many items.
+ *
+ * Millions of items run in constant memory: they are read as the daemon takes them. The loop waits for the connection,
+ * for signals and for a source that has run dry at once, so results come as they are made. The first signal cancels and
+ * shows what still ends; the second leaves at once.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/bar.h"
+#include "client/cli/command.h"
+#include "client/cli/daemon.h"
+#include "client/cli/feed.h"
+#include "client/cli/halt.h"
+#include "client/cli/map_input.h"
+#include "client/cli/map_output.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/signals.h"
+#include "client/cli/verbs.h"
+
+enum { JOBS_MOST = 65536, FAILURES_SHOWN = 100 };
+
+static struct {
+    const char *exec, *halt;
+    struct option_count jobs;
+    bool keep_order, nul, strings, lists, bar, sum;
+} opt = {.bar = true};
+
+static bool bar_wanted;
+
+static const struct option_row options[] = {
+    {.name = "exec",
+        .letter = 'x',
+        .value = "COMMAND",
+        .text = &opt.exec,
+        .help = "run a shell command for each item; {} is the item, quoted, {#} its number"},
+    {.name = "keep-order", .letter = 'k', .flag = &opt.keep_order, .help = "print results in the items' order"},
+    {.name = "jobs",
+        .letter = 'j',
+        .value = "N",
+        .count = &opt.jobs,
+        .least = 1,
+        .most = JOBS_MOST,
+        .help = "at most N items at the daemon at a time"},
+    {.name = "halt",
+        .value = "WHEN",
+        .words = "now soon now,fail=1 soon,fail=1",
+        .text = &opt.halt,
+        .help = "give up at a failure: now (stop what runs), soon (let it end); now,fail=N at the Nth"},
+    {.name = "sum", .flag = &opt.sum, .help = "add the results up and print the sum alone"},
+    {.name = "null", .letter = '0', .flag = &opt.nul, .help = "items on standard input end with a NUL, not a newline"},
+    {.name = "strings", .letter = 's', .flag = &opt.strings, .help = "items are strings, even if they look like JSON"},
+    {.name = "args-json", .flag = &opt.lists, .help = "each item is a JSON array, the function's whole argument list"},
+    {.name = "bar", .flag = &bar_wanted, .help = "show progress, though results go to the terminal, too"},
+    {.name = "no-bar", .unflag = &opt.bar, .help = "show no progress"},
+    OPTION_ROWS_COMMAND,
+    OPTION_ROWS_TASK,
+    {0},
+};
+
+struct map {
+    struct map_input input;
+    struct map_output output;
+    struct feed feed;
+    struct halt halt;
+    bool halted;
+    int signals; /* signalfd */
+    int signal;  /* the first that came */
+};
+
+static void map_reset(struct map *map)
+{
+    bar_end();
+    feed_reset(&map->feed);
+    map_input_reset(&map->input);
+    if (map->signals >= 0)
+        close(map->signals);
+}
+
+/* ---- what is asked for ---------------------------------------------------------------------------------------------
+ */
+
+static int check_options(struct map *map)
+{
+    if (daemon_check_task_options() != EXIT_OK || halt_parse(opt.halt, &map->halt) < 0)
+        return -1;
+    const char *clash = opt.exec && opt.lists      ? "--exec takes text, not --args-json"
+                        : opt.strings && opt.lists ? "--strings and --args-json exclude one another"
+                        : opt.sum && opt.exec      ? "--sum adds results of functions, and --exec has none"
+                        : opt.sum && settings.json ? "--sum and --json exclude one another"
+                                                   : NULL;
+    if (clash)
+        say_error("mpool map: %s", clash);
+    return clash ? -1 : 0;
+}
+
+/* FN ::: items, FN (items on standard input), or with --exec no FN. → 0 with the function, or -1. */
+static int read_operands(struct map *map, size_t count, char **operands)
+{
+    size_t at = 0;
+    while (at < count && strcmp(operands[at], ":::") != 0)
+        at++;
+    if (opt.exec ? at > 0 : at != 1) {
+        if (at > 1 || opt.exec)
+            say_error("mpool map: '%s' stands before \":::\", where only one function may stand%s", operands[at - 1],
+                opt.exec ? ", and with --exec none" : "");
+        else
+            say_error("mpool map needs a function, or --exec; `mpool map --help` has examples");
+        return -1;
+    }
+    map->feed.function = opt.exec ? "exec.run" : operands[0];
+    if (at < count)
+        items_from_words(&map->input.items, operands + at + 1, count - at - 1);
+    else
+        items_from_fd(&map->input.items, STDIN_FILENO, opt.nul ? '\0' : '\n');
+    if (at == count && isatty(STDIN_FILENO))
+        say_note("reading items from the terminal, one a line, until Ctrl-D");
+    return 0;
+}
+
+static int prepare(struct map *map, size_t count, char **operands)
+{
+    if (check_options(map) < 0 || read_operands(map, count, operands) < 0)
+        return -1;
+    map->input.kind = opt.lists ? JSON_IN_ARRAY : opt.strings ? JSON_IN_TEXT : JSON_IN_WORD;
+    map->input.template = opt.exec;
+    if (opt.exec && command_pack_options(&map->input.options, NULL, 0, false) < 0)
+        return -1;
+    map->output.exec = opt.exec != NULL;
+    map->output.json = settings.json;
+    map->output.sum = opt.sum;
+    map->feed.pull = map_input_pull;
+    map->feed.userdata = &map->input;
+    mpool_map_options defaults = MPOOL_MAP_OPTIONS_INIT;
+    map->feed.options = defaults;
+    map->feed.options.task = daemon_task_options();
+    map->feed.options.unordered = !opt.keep_order;
+    map->feed.options.star = opt.lists || opt.exec;
+    map->feed.options.window = (uint32_t)opt.jobs.value;
+    /* commands differ too much to be measured, and N at a time means N */
+    map->feed.options.chunk = opt.exec || opt.jobs.given ? 1 : 0;
+    map->signals = signals_open();
+    if (map->signals < 0)
+        say_error("signalfd: %s", strerror(-map->signals));
+    return map->signals < 0 ? -1 : 0;
+}
+
+/* ---- the loop
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void update_bar(struct map *map)
+{
+    struct bar_facts facts = {.done = map->output.done, .failed = map->output.failed, .read = map->input.pulled};
+    facts.total_known = items_total(&map->input.items, &facts.total);
+    bar_update(&facts);
+}
+
+/* → whether to leave at once. */
+static bool on_signal(struct map *map, int number)
+{
+    if (map->signal)
+        return true;
+    map->signal = number;
+    map->output.cancelled = true;
+    feed_cancel(&map->feed);
+    return false;
+}
+
+static void look_at_halt(struct map *map)
+{
+    if (map->halted || map->halt.when == HALT_NEVER || map->output.failed < map->halt.failures)
+        return;
+    map->halted = true;
+    if (map->halt.when == HALT_SOON) {
+        feed_stop(&map->feed);
+        return;
+    }
+    map->output.cancelled = true;
+    feed_cancel(&map->feed);
+}
+
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+/* Waits until something is to be done. → 0; 1 leave at once; negative: the connection is lost and nothing is open. */
+static int wait(struct map *map)
+{
+    mpool_client *client = map->feed.client;
+    out_flush();
+    update_bar(map);
+    enum { DAEMON, SIGNALS, SOURCE, COUNT };
+    struct pollfd p[COUNT] = {
+        [DAEMON] = {.fd = mpool_fd(client), .events = (short)mpool_events(client)},
+        [SIGNALS] = {.fd = map->signals, .events = POLLIN},
+        [SOURCE] = {.fd = feed_wants_source(&map->feed) ? map->input.items.fd : -1, .events = POLLIN},
+    };
+    if (poll(p, COUNT, sooner(mpool_timeout_ms(client), bar_wait_ms())) < 0 && errno != EINTR)
+        return -errno;
+    if (p[SOURCE].revents)
+        map->feed.dry = false;
+    int number = p[SIGNALS].revents ? signals_take(map->signals) : 0;
+    if (number && on_signal(map, number))
+        return 1;
+    int r = mpool_process(client);
+    return r < 0 && map->feed.count == 0 ? r : 0;
+}
+
+/* → 0; 1 leave at once; negative. */
+static int loop(struct map *map)
+{
+    for (uint64_t n = 0;; n++) {
+        mpool_item item;
+        int r = feed_next(&map->feed, &item);
+        if (r == 1) {
+            size_t length = 0;
+            _cleanup_(own_free) char *text = kept_take(&map->input.kept, item.index, &length);
+            map_output_item(&map->output, &item, text, length);
+            look_at_halt(map);
+            if (n % 64 == 0)
+                update_bar(map);
+            /* results that come without end must not hide a signal */
+            int number = n % 64 == 0 ? signals_take(map->signals) : 0;
+            if (number && on_signal(map, number))
+                return 1;
+        } else if (r == -EAGAIN) {
+            r = wait(map);
+            if (r != 0)
+                return r;
+        } else {
+            return r;
+        }
+    }
+}
+
+static int finish(struct map *map, int r)
+{
+    struct map_output *o = &map->output;
+    bar_end();
+    if (o->sum && r == 0 && !map->signal && !map->input.failed)
+        map_output_sum(o);
+    out_flush();
+    if (o->stopped > 0 && map->halted)
+        say_note("halted after %" PRIu64 " failed; %" PRIu64 " more were stopped", o->failed, o->stopped);
+    if (map->signal)
+        return EXIT_SIGNALLED + map->signal;
+    if (r < 0 && !map->input.failed) {
+        if (o->unanswered > 0)
+            say_error("%" PRIu64 " items have no answer", o->unanswered);
+        daemon_say(map->feed.client, r);
+    }
+    if (r < 0 || o->broken || map->input.failed)
+        return EXIT_OWN;
+    return o->failed > FAILURES_SHOWN ? EXIT_MAP_MANY : (int)o->failed;
+}
+
+static int run(size_t count, char **operands)
+{
+    _cleanup_(map_reset) struct map map = {.signals = -1};
+    if (prepare(&map, count, operands) < 0)
+        return EXIT_OWN;
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    if (daemon_connect(&client) != EXIT_OK)
+        return EXIT_OWN;
+    map.feed.client = client;
+    if (opt.bar && !settings.quiet && isatty(STDERR_FILENO) && (bar_wanted || !isatty(STDOUT_FILENO)))
+        bar_start();
+    int r = loop(&map);
+    int status = r == 1 ? EXIT_SIGNALLED + map.signal : finish(&map, r);
+    feed_reset(&map.feed); /* its maps before their connection */
+    return status;
+}
+
+const struct verb verb_map = {
+    .name = "map",
+    .group = "Run tasks",
+    .usage = "[OPTIONS] FUNCTION [::: ITEM…]\n       mpool map [OPTIONS] --exec COMMAND [::: ITEM…]",
+    .line = "run a function or a command over many items",
+    .about =
+        "Items stand after \":::\", or come on standard input, one a line. They are JSON where they parse, else\n"
+        "strings. Results are printed as they come, one a line: text as it is, the rest as JSON; failures go\n"
+        "to standard error. With --json each line is {\"index\", \"item\", \"result\" or \"error\"}; the index begins\n"
+        "at 0, items in messages and {#} at 1.\n"
+        "With --exec a shell runs COMMAND for each item; its outputs are written unmixed when it ends. Without\n"
+        "{} the item is appended.\n"
+        "The exit status is the number of items that failed, up to 100; 101 for more.\n"
+        "\n"
+        "Examples:\n"
+        "  mpool map math.square ::: 1 2 3\n"
+        "  find /usr/include -type f -print0 | mpool map -0 --sum text.wordcount\n"
+        "  seq 1000000 | mpool map -k math.square > squares\n"
+        "  mpool map -j 4 --exec 'convert {} {}.png' ::: *.jpg\n"
+        "  printf '%s\\n' '[2, 3]' '[4, 5]' | mpool map --args-json math.add\n"
+        "  mpool map --halt now --timeout 5s net.check < hosts\n",
+    .operands = "@function",
+    .flags = VERB_ITEMS,
+    .options = options,
+    .run = run,
+};

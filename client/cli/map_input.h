@@ -1,0 +1,32 @@
+/* The items of `mpool map`, from the words or lines that say them to the values that travel.
+ *
+ * Keeps the text of each item that is on its way, for messages and --json.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/cli/items.h"
+#include "client/cli/json_in.h"
+#include "client/cli/kept.h"
+#include "proto/buf.h"
+
+struct map_input {
+    struct items items;
+    enum json_in_kind kind;
+    const char *template;    /* --exec: borrowed; NULL otherwise */
+    struct wire_buf value;   /* the item that was pulled last */
+    struct wire_buf options; /* --exec: exec.run's option map, the same for all */
+    struct wire_buf line;    /* --exec: the command line */
+    struct kept kept;
+    uint64_t pulled;
+    bool failed; /* an item or the source was wrong, which has been said */
+};
+
+void map_input_reset(struct map_input *input);
+
+/* A mpool_pull_fn over a struct map_input. Returns FEED_DRY when standard input has nothing just now, and -ECANCELED
+ * after it has said what is wrong. */
+int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length);

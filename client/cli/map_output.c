@@ -1,0 +1,167 @@
+/* How is the end of an item shown? See map_output.h. */
+#include "client/cli/map_output.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/exit_codes.h"
+#include "client/cli/json_out.h"
+#include "client/cli/out.h"
+#include "client/cli/say.h"
+#include "client/cli/view.h"
+
+enum { ITEM_SHOWN = 60 }; /* bytes of an item in a message */
+
+/* "item 3 (/etc/shadow)" */
+static void name_item(char *to, size_t size, const mpool_item *item, const char *text, size_t length)
+{
+    size_t shown = length < ITEM_SHOWN ? length : ITEM_SHOWN;
+    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
+        shown--; /* not within a character */
+    snprintf(to, size, "item %" PRIu64 " (%.*s%s)", item->index + 1, (int)shown, text, shown < length ? "…" : "");
+}
+
+static void put_json_head(const mpool_item *item, const char *text, size_t length)
+{
+    out_format("{\"index\": %" PRIu64 ", \"item\": ", item->index);
+    json_out_bytes(text, length);
+}
+
+/* Of exec.run's result. → "" when all was well, else why not, written to `to`. */
+static const char *exec_trouble(struct view end, char *to, size_t size)
+{
+    uint64_t number = view_u64(end, "signal", 0), status = view_u64(end, "status", 0);
+    if (number)
+        snprintf(to, size, "killed by signal %" PRIu64 " (%s)", number, strsignal((int)(number & 0x7f)));
+    else if (status)
+        snprintf(to, size, "exit status %" PRIu64, status);
+    else if (view_is_true(end, "truncated"))
+        snprintf(to, size, "wrote more than is kept: its output is cut off");
+    else
+        return "";
+    return to;
+}
+
+static void put_exec_output(struct view end)
+{
+    const void *bytes;
+    size_t length;
+    if (view_bytes(end, "stdout", &bytes, &length))
+        out_bytes(bytes, length);
+    if (view_bytes(end, "stderr", &bytes, &length) && length > 0) {
+        out_flush(); /* in the order of the items on a terminal that shows both */
+        say_before();
+        out_direct(STDERR_FILENO, bytes, length);
+    }
+}
+
+static void put_plain(struct map_output *output, const mpool_item *item, const char *name)
+{
+    struct wire_reader r = wire_reader(item->data, item->length);
+    const char *text;
+    size_t length;
+    if (wire_read_text(&r, &text, &length) == 0)
+        out_bytes(text, length);
+    else if (json_out_value(&r) < 0)
+        output->broken = true;
+    out_byte('\n');
+    if (output->broken) {
+        out_flush();
+        say_error("%s: the result cannot be shown: it is nested too deep, or no MessagePack", name);
+    }
+}
+
+/* → whether the result is a number, and is added. */
+static bool add(struct map_output *output, const mpool_item *item)
+{
+    struct wire_reader r = wire_reader(item->data, item->length);
+    int64_t whole;
+    double real;
+    if (!output->inexact && wire_read_i64(&r, &whole) == 0) {
+        output->inexact = __builtin_add_overflow(output->total, whole, &output->total);
+        output->float_total += (double)whole;
+        return true;
+    }
+    if (wire_read_f64(&r, &real) < 0)
+        return false;
+    output->inexact = true;
+    output->float_total += real;
+    return true;
+}
+
+static void fail(struct map_output *output, const char *name, const char *why)
+{
+    output->failed++;
+    if (!output->json) {
+        out_flush();
+        say_error("%s: %s", name, why);
+    }
+}
+
+static void put_failure(
+    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *name)
+{
+    const char *why = *item->text ? item->text : mpool_strerror(item->code);
+    if (output->cancelled && item->code == MPOOL_ECANCELLED) {
+        output->stopped++;
+        return;
+    }
+    if (!mpool_code_name(item->code) && (item->code == -ECONNRESET || item->code == MPOOL_EPROTOCOL)) {
+        output->unanswered++;
+        return;
+    }
+    if (output->json) {
+        put_json_head(item, text, length);
+        out_text(", \"error\": ");
+        json_out_bytes(why, strlen(why));
+        out_text("}\n");
+    }
+    fail(output, name, why);
+}
+
+static void put_result(
+    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *name)
+{
+    char trouble[96];
+    struct view end = {wire_reader(item->data, item->length)};
+    const char *why = output->exec ? exec_trouble(end, trouble, sizeof trouble) : "";
+    if (output->json) {
+        put_json_head(item, text, length);
+        out_text(", \"result\": ");
+        output->broken |= json_out_value(&end.at) < 0;
+        out_text("}\n");
+    } else if (output->exec) {
+        put_exec_output(end);
+    } else if (!output->sum) {
+        put_plain(output, item, name);
+    }
+    if (*why)
+        fail(output, name, why);
+    else if (output->sum && !add(output, item))
+        fail(output, name, "its result is not a number, which --sum needs");
+}
+
+void map_output_item(struct map_output *output, const mpool_item *item, const char *text, size_t length)
+{
+    char name[ITEM_SHOWN + 40];
+    if (!text)
+        length = 0;
+    name_item(name, sizeof name, item, text ? text : "", length);
+    output->done++;
+    if (item->code < 0)
+        put_failure(output, item, text ? text : "", length, name);
+    else
+        put_result(output, item, text ? text : "", length, name);
+}
+
+void map_output_sum(const struct map_output *output)
+{
+    if (output->inexact)
+        out_format("%.15g\n", output->float_total);
+    else
+        out_format("%" PRId64 "\n", output->total);
+}

@@ -1,0 +1,215 @@
+/* How do words on the command line become settings? See options.h. Knows no verb. */
+#include "client/cli/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/say.h"
+#include "proto/tables.h"
+
+enum { NAMES_CAP = 64 }; /* options of one verb that a suggestion looks at */
+
+struct parse {
+    const char *who;
+    const struct option_row *const *tables;
+    size_t table_count;
+};
+
+int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
+{
+    if (!*text || strspn(text, "0123456789") != strlen(text))
+        return -1;
+    errno = 0;
+    uint64_t value = strtoull(text, NULL, 10);
+    if (errno || value < least || value > most)
+        return -1;
+    *ret = value;
+    return 0;
+}
+
+int options_duration(const char *text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"", 1e3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+    if (!isdigit((unsigned char)*text) && *text != '.')
+        return -1; /* strtod also takes signs, blanks, "inf" and hexadecimal */
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+        return -1;
+    char *end;
+    double value = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].unit) != 0)
+            continue;
+        double ms = ceil(value * units[i].ms);
+        if (!(ms >= 0 && ms <= (double)INT32_MAX))
+            return -1;
+        *ret_ms = (int64_t)ms;
+        return 0;
+    }
+    return -1;
+}
+
+static const struct option_row *find_row(const struct parse *p, const char *name, size_t length, char letter)
+{
+    for (size_t t = 0; t < p->table_count; t++) {
+        for (const struct option_row *row = p->tables[t]; row && row->name; row++) {
+            if (letter ? row->letter == letter : strlen(row->name) == length && memcmp(row->name, name, length) == 0)
+                return row;
+        }
+    }
+    return NULL;
+}
+
+static int say_unknown(const struct parse *p, const char *name, size_t length)
+{
+    const char *names[NAMES_CAP];
+    size_t count = 0;
+    for (size_t t = 0; t < p->table_count; t++) {
+        for (const struct option_row *row = p->tables[t]; row && row->name && count < NAMES_CAP; row++)
+            names[count++] = row->name;
+    }
+    const char *near = wire_nearest(name, length, names, count);
+    if (near)
+        say_error("%s has no option '--%.*s'; did you mean '--%s'?", p->who, (int)length, name, near);
+    else
+        say_error("%s has no option '--%.*s'; see `%s --help`", p->who, (int)length, name, p->who);
+    return -1;
+}
+
+static int append(struct option_list *list, const char *value)
+{
+    const char **grown = reallocarray(list->values, list->count + 1, sizeof *grown);
+    if (!grown) {
+        say_error("no memory");
+        return -1;
+    }
+    list->values = grown;
+    list->values[list->count++] = value;
+    return 0;
+}
+
+static int set_value(const struct parse *p, const struct option_row *row, const char *value)
+{
+    if (row->text) {
+        *row->text = value;
+        return 0;
+    }
+    if (row->list)
+        return append(row->list, value);
+    if (row->duration_ms) {
+        if (options_duration(value, row->duration_ms) == 0)
+            return 0;
+        say_error(
+            "%s --%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to 24 days", p->who, row->name, value);
+        return -1;
+    }
+    if (options_number(value, row->least, row->most, &row->count->value) < 0) {
+        say_error("%s --%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, p->who, row->name, value, row->least,
+            row->most);
+        return -1;
+    }
+    row->count->given = true;
+    return 0;
+}
+
+/* Sets a flag. → whether the row is one. */
+static bool set_flag(const struct option_row *row)
+{
+    if (row->flag)
+        *row->flag = true;
+    else if (row->unflag)
+        *row->unflag = false;
+    return row->flag || row->unflag;
+}
+
+static int say_missing(const struct parse *p, const struct option_row *row)
+{
+    say_error("%s --%s needs a value: %s", p->who, row->name, row->value);
+    return -1;
+}
+
+/* "--name", "--name=value", "--name value". → words used, or -1. */
+static int take_long(const struct parse *p, char **words, size_t count)
+{
+    const char *name = words[0] + 2;
+    const char *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    const struct option_row *row = find_row(p, name, length, 0);
+    if (!row)
+        return say_unknown(p, name, length);
+    if (row->flag || row->unflag) {
+        if (equals) {
+            say_error("%s --%s takes no value", p->who, row->name);
+            return -1;
+        }
+        set_flag(row);
+        return 1;
+    }
+    if (equals)
+        return set_value(p, row, equals + 1) < 0 ? -1 : 1;
+    if (count < 2)
+        return say_missing(p, row);
+    return set_value(p, row, words[1]) < 0 ? -1 : 2;
+}
+
+/* "-k", "-kj4", "-j4", "-j 4". → words used, or -1. */
+static int take_short(const struct parse *p, char **words, size_t count)
+{
+    for (const char *letter = words[0] + 1; *letter; letter++) {
+        const struct option_row *row = find_row(p, NULL, 0, *letter);
+        if (!row) {
+            say_error("%s has no option '-%c'; see `%s --help`", p->who, *letter, p->who);
+            return -1;
+        }
+        if (set_flag(row))
+            continue;
+        if (letter[1])
+            return set_value(p, row, letter + 1) < 0 ? -1 : 1;
+        if (count < 2)
+            return say_missing(p, row);
+        return set_value(p, row, words[1]) < 0 ? -1 : 2;
+    }
+    return 1;
+}
+
+static bool is_option(const char *word, unsigned flags)
+{
+    if (word[0] != '-' || !word[1])
+        return false; /* "-" alone is an operand */
+    return !((flags & VERB_NUMBERS) && (isdigit((unsigned char)word[1]) || word[1] == '.'));
+}
+
+int options_parse(const char *who, const struct option_row *const *tables, size_t table_count, unsigned verb_flags,
+    char **words, size_t count)
+{
+    struct parse p = {who, tables, table_count};
+    size_t operands = 0, at = 0;
+    while (at < count) {
+        if (strcmp(words[at], "--") == 0) {
+            at++;
+            break;
+        }
+        if ((verb_flags & VERB_ITEMS) && strcmp(words[at], ":::") == 0)
+            break;
+        if (!is_option(words[at], verb_flags)) {
+            if (verb_flags & VERB_COMMAND)
+                break;
+            words[operands++] = words[at++];
+            continue;
+        }
+        int used = words[at][1] == '-' ? take_long(&p, words + at, count - at) : take_short(&p, words + at, count - at);
+        if (used < 0)
+            return -1;
+        at += (size_t)used;
+    }
+    memmove(words + operands, words + at, (count - at) * sizeof *words);
+    operands += count - at;
+    words[operands] = NULL; /* at most where main's own NULL was */
+    return (int)operands;
+}

@@ -1,0 +1,24 @@
+/* Reads a verb's words into the places that its option rows name.
+ *
+ * Long and short options, in any order among the operands (unless the verb says otherwise), "--" ends them. A mistake
+ * is said on stderr with what is allowed, and never guessed around.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/cli/verb.h"
+
+/* who: "mpool map", for messages. tables: `table_count` option tables, each ended by a row without a name (NULL tables
+ * are skipped). words: `count` strings, permuted so that the operands come first.
+ * → how many operands there are, or -1 after the mistake has been said. */
+int options_parse(const char *who, const struct option_row *const *tables, size_t table_count, unsigned verb_flags,
+    char **words, size_t count);
+
+/* "500ms", "5s", "1.5m", "2h", "1d"; a bare number is seconds. → 0 with milliseconds, rounded up, or -1. */
+int options_duration(const char *text, int64_t *ret_ms);
+
+/* Digits alone. → 0, or -1. */
+int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret);

@@ -1,0 +1,129 @@
+/* How does data reach stdout? See out.h. */
+#include "client/cli/out.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/exit_codes.h"
+#include "client/cli/say.h"
+
+static char buffer[64 * 1024];
+static size_t buffered;
+
+/* → 0, or -errno. */
+static int write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, bytes, length);
+        if (n >= 0) {
+            bytes += n;
+            length -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            struct pollfd p = {.fd = fd, .events = POLLOUT};
+            if (poll(&p, 1, -1) < 0 && errno != EINTR)
+                return -errno;
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+/* A terminal's owner wants the progress bar gone before the prompt, hence say_before() on both ways out. */
+static _Noreturn void die(int fd, int error)
+{
+    buffered = 0;
+    if (error == EPIPE) {
+        say_before();
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+        exit(EXIT_SIGNALLED + SIGPIPE); /* reached when it is blocked */
+    }
+    say_error("cannot write to %s: %s", fd == STDOUT_FILENO ? "standard output" : "standard error", strerror(error));
+    exit(EXIT_OWN);
+}
+
+/* Only there can the progress bar be in the way; asked once per descriptor. */
+static bool on_terminal(int fd)
+{
+    static signed char known[STDERR_FILENO + 1]; /* 0 not asked, 1 yes, -1 no */
+    if (!known[fd])
+        known[fd] = isatty(fd) ? 1 : -1;
+    return known[fd] > 0;
+}
+
+void out_flush(void)
+{
+    if (buffered == 0)
+        return;
+    size_t n = buffered;
+    buffered = 0;
+    if (on_terminal(STDOUT_FILENO))
+        say_before();
+    int r = write_all(STDOUT_FILENO, buffer, n);
+    if (r < 0)
+        die(STDOUT_FILENO, -r);
+}
+
+void out_direct(int fd, const void *bytes, size_t length)
+{
+    if (fd == STDOUT_FILENO)
+        out_flush();
+    if (on_terminal(fd))
+        say_before();
+    int r = write_all(fd, bytes, length);
+    if (r < 0)
+        die(fd, -r);
+}
+
+void out_bytes(const void *bytes, size_t length)
+{
+    if (length > sizeof buffer - buffered)
+        out_flush();
+    if (length > sizeof buffer) {
+        out_direct(STDOUT_FILENO, bytes, length);
+        return;
+    }
+    memcpy(buffer + buffered, bytes, length);
+    buffered += length;
+}
+
+void out_text(const char *text)
+{
+    out_bytes(text, strlen(text));
+}
+
+void out_byte(char byte)
+{
+    out_bytes(&byte, 1);
+}
+
+void out_format(const char *format, ...)
+{
+    char small[256], *text = small;
+    va_list ap, again;
+    va_start(ap, format);
+    va_copy(again, ap);
+    int n = vsnprintf(small, sizeof small, format, ap);
+    if (n >= (int)sizeof small)
+        n = vasprintf(&text, format, again);
+    va_end(again);
+    va_end(ap);
+    if (n < 0)
+        die(STDOUT_FILENO, ENOMEM);
+    out_bytes(text, (size_t)n);
+    if (text != small)
+        free(text);
+}
+
+void out_try(int fd, const void *bytes, size_t length)
+{
+    (void)!write_all(fd, bytes, length);
+}

@@ -1,0 +1,22 @@
+/* As what do the system's bytes travel? See pack.h. */
+#include "client/cli/pack.h"
+
+#include "client/cli/json_out.h"
+
+void pack_str(struct wire_buf *to, const char *text, size_t length)
+{
+    msgpack_packer pk = wire_packer(to);
+    msgpack_pack_str(&pk, length);
+    msgpack_pack_str_body(&pk, text, length);
+}
+
+void pack_text(struct wire_buf *to, const char *text, size_t length)
+{
+    if (json_out_is_utf8(text, length)) {
+        pack_str(to, text, length);
+        return;
+    }
+    msgpack_packer pk = wire_packer(to);
+    msgpack_pack_bin(&pk, length);
+    msgpack_pack_bin_body(&pk, text, length);
+}

@@ -1,0 +1,114 @@
+/* How do errors and notes reach stderr? See say.h. */
+#include "client/cli/say.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/settings.h"
+#include "client/cli/out.h"
+
+enum { LINE_CAP = 8192 }; /* bytes of one message, its end cut off beyond */
+
+static void (*before_write)(void);
+
+void say_set_before(void (*before)(void))
+{
+    before_write = before;
+}
+
+void say_before(void)
+{
+    if (before_write)
+        before_write();
+}
+
+bool say_color(int fd)
+{
+    if (settings.color && strcmp(settings.color, "always") == 0)
+        return true;
+    if (settings.color && strcmp(settings.color, "never") == 0)
+        return false;
+    const char *no = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    return !(no && *no) && !(term && strcmp(term, "dumb") == 0) && isatty(fd);
+}
+
+const char *say_style(bool color, enum say_style style)
+{
+    if (!color)
+        return "";
+    switch (style) {
+    case SAY_PLAIN: return "";
+    case SAY_BOLD: return "\033[1m";
+    case SAY_DIM: return "\033[2m";
+    case SAY_RED: return "\033[31m";
+    case SAY_GREEN: return "\033[32m";
+    case SAY_YELLOW: return "\033[33m";
+    }
+    return "";
+}
+
+const char *say_style_end(bool color, enum say_style style)
+{
+    return color && style != SAY_PLAIN ? "\033[0m" : "";
+}
+
+void say_harmless(char *to, size_t size, const char *text, size_t length)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && used + sizeof "\\x00" <= size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+            used += (size_t)snprintf(to + used, size - used, "\\x%02x", c);
+        else
+            to[used++] = text[i];
+    }
+    to[used] = 0;
+}
+
+__attribute__((format(printf, 3, 0))) static void say(bool prefix, enum say_style style, const char *format, va_list ap)
+{
+    char text[LINE_CAP], line[LINE_CAP + 64];
+    vsnprintf(text, sizeof text, format, ap);
+    bool color = prefix && say_color(STDERR_FILENO);
+    int head =
+        prefix ? snprintf(line, sizeof line, "%smpool:%s ", say_style(color, style), say_style_end(color, style)) : 0;
+    size_t used = (size_t)head;
+    say_harmless(line + used, sizeof line - used - 1, text, strlen(text));
+    used += strlen(line + used);
+    line[used++] = '\n';
+    say_before();
+    out_try(STDERR_FILENO, line, used);
+}
+
+void say_error(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    say(true, SAY_RED, format, ap);
+    va_end(ap);
+}
+
+void say_note(const char *format, ...)
+{
+    if (settings.quiet)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    say(true, SAY_BOLD, format, ap);
+    va_end(ap);
+}
+
+void say_hint(const char *format, ...)
+{
+    if (settings.quiet)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    say(false, SAY_PLAIN, format, ap);
+    va_end(ap);
+}

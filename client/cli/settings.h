@@ -1,0 +1,43 @@
+/* What the common options said. Filled by the parser before a verb runs; read everywhere, written nowhere else. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/cli/verb.h"
+
+struct settings {
+    const char *socket; /* NULL: the usual places */
+    bool json;
+    bool quiet; /* no hints, notes or progress; errors are still said */
+    bool help, version;
+    const char *color;            /* "auto", "always", "never" */
+    const char *pool;             /* tasks: NULL, the daemon chooses */
+    const char *label;            /* tasks: a name for listings, or NULL */
+    int64_t timeout_ms;           /* -1: not given */
+    struct option_count attempts; /* tasks */
+};
+
+extern struct settings settings;
+
+#define OPTION_ROW_POOL                                                                                                \
+    {                                                                                                                  \
+        .name = "pool", .letter = 'p', .value = "NAME", .words = "@pool", .text = &settings.pool,                      \
+        .help = "the pool that runs it (default: the first that can)"                                                  \
+    }
+#define OPTION_ROW_TIMEOUT(text)                                                                                       \
+    {                                                                                                                  \
+        .name = "timeout", .letter = 't', .value = "TIME", .duration_ms = &settings.timeout_ms, .help = (text)         \
+    }
+/* For verbs that hand in tasks. */
+#define OPTION_ROWS_TASK                                                                                               \
+    OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("stop a run after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),         \
+        {.name = "attempts",                                                                                           \
+            .value = "N",                                                                                              \
+            .count = &settings.attempts,                                                                               \
+            .least = 1,                                                                                                \
+            .most = 100,                                                                                               \
+            .help = "runs allowed in all when a worker is lost"},                                                      \
+    {                                                                                                                  \
+        .name = "name", .value = "LABEL", .text = &settings.label, .help = "a label for `mpool ls` (128 bytes)"        \
+    }

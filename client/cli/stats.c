@@ -1,0 +1,38 @@
+/* mpool stats: counters since the daemon started. */
+#include "client/cli/daemon.h"
+#include "client/cli/facts.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/show.h"
+#include "client/cli/verbs.h"
+
+static int run(size_t count, char **operands)
+{
+    if (count > 0) {
+        say_error("mpool stats takes no operand ('%s')", operands[0]);
+        return EXIT_OWN;
+    }
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(own_result) mpool_result *result = NULL;
+    int status = daemon_connect(&client);
+    if (status == EXIT_OK)
+        status = daemon_ask(client, "stats", &result);
+    if (status != EXIT_OK)
+        return status;
+    if (settings.json)
+        return show_json(result);
+    facts_print(view_of(result));
+    return EXIT_OK;
+}
+
+const struct verb verb_stats = {
+    .name = "stats",
+    .group = "Look",
+    .usage = "[OPTIONS]",
+    .line = "counters since the daemon started",
+    .about = "Examples:\n"
+             "  mpool stats\n"
+             "  mpool stats --json | jq .tasks.lost\n",
+    .run = run,
+};

@@ -1,0 +1,63 @@
+/* mpool submit: hands in a task that outlives this program, and prints its id. */
+#include <inttypes.h>
+
+#include "client/cli/args.h"
+#include "client/cli/daemon.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/verbs.h"
+
+static struct option_count ttl_s;
+
+static const struct option_row options[] = {
+    OPTION_ROWS_ARGS,
+    {.name = "ttl",
+        .value = "SECONDS",
+        .count = &ttl_s,
+        .least = 1,
+        .most = UINT32_MAX,
+        .help = "how long the result is kept after the end (default: the daemon's)"},
+    OPTION_ROWS_TASK,
+    {0},
+};
+
+static int run(size_t count, char **operands)
+{
+    if (count == 0) {
+        say_error("mpool submit needs a function; `mpool functions` lists them");
+        return EXIT_OWN;
+    }
+    _cleanup_(wire_buf_reset) struct wire_buf args = {0};
+    if (daemon_check_task_options() != EXIT_OK || args_pack(&args, operands + 1, count - 1) < 0)
+        return EXIT_OWN;
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    if (daemon_connect(&client) != EXIT_OK)
+        return EXIT_OWN;
+    mpool_options task = daemon_task_options();
+    task.ttl_s = (uint32_t)ttl_s.value;
+    uint64_t id;
+    int r = mpool_submit_raw(client, &id, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
+    if (r < 0)
+        return daemon_say(client, r);
+    out_format("%" PRIu64 "\n", id);
+    return EXIT_OK;
+}
+
+const struct verb verb_submit = {
+    .name = "submit",
+    .group = "Run tasks",
+    .usage = "[OPTIONS] FUNCTION [ARGUMENT…]",
+    .line = "hand in a task that outlives its client, print its id",
+    .about = "The task runs whether or not anybody waits. Its result is kept for a while: see wait and result.\n"
+             "\n"
+             "Examples:\n"
+             "  id=$(mpool submit text.wordcount /etc/services)\n"
+             "  mpool wait $id && mpool result $id\n"
+             "  mpool submit exec.run '[\"make\", \"-C\", \"/srv/site\"]' --name nightly --ttl 86400\n",
+    .operands = "@function",
+    .flags = VERB_NUMBERS,
+    .options = options,
+    .run = run,
+};

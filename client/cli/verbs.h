@@ -1,0 +1,40 @@
+/* The one table of verbs: dispatch, --help, suggestions and completion come from it. */
+#pragma once
+
+#include "client/cli/verb.h"
+
+#define VERBS(X)                                                                                                       \
+    X(run)                                                                                                             \
+    X(call)                                                                                                            \
+    X(map)                                                                                                             \
+    X(submit)                                                                                                          \
+    X(wait)                                                                                                            \
+    X(result)                                                                                                          \
+    X(cancel)                                                                                                          \
+    X(ls)                                                                                                              \
+    X(status)                                                                                                          \
+    X(functions)                                                                                                       \
+    X(pools)                                                                                                           \
+    X(workers)                                                                                                         \
+    X(stats)                                                                                                           \
+    X(ping)                                                                                                            \
+    X(module)                                                                                                          \
+    X(help)                                                                                                            \
+    X(completion)                                                                                                      \
+    X(version)
+
+#define X(name) extern const struct verb verb_##name;
+VERBS(X)
+#undef X
+
+/* Ends with NULL. */
+extern const struct verb *const verbs[];
+/* Options that every verb takes; ends with a row without a name. */
+extern const struct option_row common_options[];
+/* Options of tasks that may also stand before the verb: `mpool --pool P call …`. */
+extern const struct option_row leading_options[];
+
+/* → the verb, or NULL. */
+const struct verb *verb_find(const char *name);
+/* The same, and says what is wrong on stderr, with a suggestion, when there is none. */
+const struct verb *verb_find_or_say(const char *name);

@@ -1,0 +1,56 @@
+/* mpool version: this program's version, and the daemon's if one answers. `mpool --version` asks no daemon. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/json_out.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/verbs.h"
+#include "client/cli/view.h"
+
+/* A missing daemon is no failure here: it is an answer. */
+static int run(size_t count, char **operands)
+{
+    if (settings.version) {
+        out_text("mpool " MPOOL_VERSION "\n");
+        return EXIT_OK;
+    }
+    if (count > 0) {
+        say_error("mpool version takes no operand ('%s')", operands[0]);
+        return EXIT_OWN;
+    }
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(own_result) mpool_result *stats = NULL;
+    char text[64];
+    const char *daemon = NULL;
+    if (mpool_connect(&client, settings.socket) >= 0 && mpool_request(client, &stats, "stats", NULL) >= 0)
+        daemon = view_text(view_of(stats), "version", text, sizeof text);
+    if (settings.json) {
+        out_text("{\"mpool\": \"" MPOOL_VERSION "\", \"mpoold\": ");
+        if (daemon)
+            json_out_bytes(daemon, strlen(daemon));
+        else
+            out_text("null");
+        out_text("}\n");
+        return EXIT_OK;
+    }
+    out_text("mpool " MPOOL_VERSION "\n");
+    if (daemon)
+        out_format("mpoold %s, pid %" PRIu64 ", at %s\n", daemon, view_u64(view_of(stats), "pid", 0),
+            mpool_socket_path(client));
+    else
+        out_text("no daemon answers\n");
+    return EXIT_OK;
+}
+
+const struct verb verb_version = {
+    .name = "version",
+    .group = "Other",
+    .usage = "",
+    .line = "the versions of this program and of the daemon",
+    .about = NULL,
+    .run = run,
+};

@@ -1,0 +1,95 @@
+/* mpool wait: waits until submitted tasks have ended, and tells by its exit status whether all went well.
+ *
+ * --timeout holds for all of them together.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/ids.h"
+#include "client/cli/json_out.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/show.h"
+#include "client/cli/verbs.h"
+
+static const struct option_row options[] = {
+    OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 only looks"),
+    {0},
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* → exit status of this task's end. */
+static int report(const mpool_result *status, uint64_t id)
+{
+    struct view s = view_of(status);
+    char text[1024], state[32];
+    if (settings.json)
+        show_json(status);
+    if (show_succeeded(s))
+        return EXIT_OK;
+    if (!settings.json) {
+        const char *error = view_text(s, "error", text, sizeof text);
+        const char *known = view_text(s, "state", state, sizeof state);
+        say_error("task %" PRIu64 ": %s", id,
+            error   ? error
+            : known ? known
+                    : "ended in a state that is not known here");
+    }
+    return EXIT_TASK_FAILED;
+}
+
+/* What is worse stands: mpool's own failure, then a time-out, then a failed task. */
+static int worse(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int run(size_t count, char **operands)
+{
+    if (ids_check("wait", operands, count) != EXIT_OK)
+        return EXIT_OWN;
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    if (daemon_connect(&client) != EXIT_OK)
+        return EXIT_OWN;
+    int64_t end_ms = now_ms() + settings.timeout_ms;
+    int exit_status = EXIT_OK;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id;
+        if (ids_parse("wait", operands[i], &id) < 0)
+            return EXIT_OWN;
+        int64_t left_ms = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
+        if (settings.timeout_ms >= 0 && left_ms < 0)
+            left_ms = 0;
+        _cleanup_(own_result) mpool_result *status = NULL;
+        int r = mpool_wait(client, id, left_ms, &status);
+        exit_status = worse(exit_status, r < 0 ? daemon_say(client, r) : report(status, id));
+    }
+    return exit_status;
+}
+
+const struct verb verb_wait = {
+    .name = "wait",
+    .group = "Follow tasks",
+    .usage = "[OPTIONS] ID…",
+    .line = "wait until tasks have ended",
+    .about = "Exit status 0 only if every one of them succeeded, 1 if one failed, 124 after the time-out,\n"
+             "125 if one is not known.\n"
+             "\n"
+             "Examples:\n"
+             "  mpool wait 17 18 19 && echo all went well\n"
+             "  mpool wait --timeout 10s 17\n"
+             "  mpool wait --json 17 | jq .verdict\n",
+    .operands = "@task",
+    .options = options,
+    .run = run,
+};
