@@ -18,10 +18,16 @@
  *
  * Threads. A client handle belongs to one thread at a time; different handles may be used by different threads at once.
  * There are no hidden threads and no signal handlers; SIGPIPE is never raised. After fork() every call of the child on
- * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew.
+ * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew
+ * (mpool_disconnect() in the child only frees the child's memory and runs no callback).
  *
- * Completion. Every call that was accepted completes exactly once: with a result, with an error, or with
- * -ECONNRESET as soon as the daemon is gone. Nothing hangs on a dead daemon.
+ * Completion. Every call that was accepted completes exactly once: with a result, with an error, or as soon as the
+ * connection is lost with why it was: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the
+ * protocol. Nothing hangs on a dead daemon.
+ *
+ * Callbacks. Inside one, whatever waits or processes (the blocking calls, mpool_process, mpool_run, mpool_map_next with a
+ * time-out) is refused with -EDEADLK; everything else may be called, mpool_disconnect() and mpool_map_free() included.
+ * Where a callback disconnected, the function that ran it returns -ECANCELED, and the handle is gone.
  */
 #ifndef MPOOL_CLIENT_H
 #define MPOOL_CLIENT_H
@@ -80,15 +86,16 @@ enum mpool_code {
 
 /* Connects and says hello. path: the socket; NULL: $MPOOL_SOCKET, else $XDG_RUNTIME_DIR/mpoold/mpoold.sock, else
  * /run/mpoold/mpoold.sock, the first that answers. *ret_client: taken by the caller, mpool_disconnect() ends it.
- * → 0; -ENOENT or -ECONNREFUSED: nobody answers; -EACCES; MPOOL_EPROTOCOL; -ENOMEM; -ETIMEDOUT (5 s without hello). */
+ * → 0; -ENOENT or -ECONNREFUSED: nobody answers; -EACCES; -ENAMETOOLONG (a socket's path has 107 bytes at most);
+ * MPOOL_EPROTOCOL; -ECONNRESET; -ENOMEM; -ETIMEDOUT (5 s without hello); a code of the daemon's that refused hello. */
 MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
 
 /* What mpool_connect(NULL) tries, one path a line, for messages. Writes at most `size` bytes with the end mark.
  * → bytes needed without the mark, as snprintf. */
 MPOOL_PUBLIC int mpool_socket_candidates(char *buffer, size_t size);
 
-/* Every pending call completes with -ECANCELED first. NULL is allowed. Inside a callback the release is deferred until
- * it returns. */
+/* Every pending call completes with -ECANCELED first. NULL is allowed. Inside a callback both are deferred until it
+ * returns; the handle then refuses new calls with -ECANCELED. Maps of the connection stay to be freed. */
 MPOOL_PUBLIC void mpool_disconnect(mpool_client *client);
 
 /* The path that answered. Borrowed, lives with the client. */
@@ -119,8 +126,9 @@ typedef struct mpool_options {
     /* What the function prints, when set: stream 1 or 2; bytes borrowed during the call. Called from process/wait. */
     void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
     void *userdata;
+    void *reserved[4];      /* for later versions, so that structs that embed this one need not move; leave NULL */
 } mpool_options;
-#define MPOOL_OPTIONS_INIT {sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL}
+#define MPOOL_OPTIONS_INIT {sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, {NULL, NULL, NULL, NULL}}
 
 /* ---- blocking calls ------------------------------------------------------------------------------------------------ */
 /*
@@ -128,7 +136,8 @@ typedef struct mpool_options {
  *   i int64_t   u uint64_t   d double   b int (bool)   n nothing (nil)   s const char * (NULL: nil)
  *   S const char *, size_t (str)   B const void *, size_t (bin)   r const void *, size_t (one MessagePack value)
  *   [ … ] array of what stands between   { … } map: key, value, key, value …
- * NULL or "" is no argument. "r" is how a msgpack_sbuffer goes in. A wrong format is -EINVAL.
+ * NULL or "" is no argument; spaces are allowed. "r" is how a msgpack_sbuffer goes in. Literals need the letter's type:
+ * "i", (int64_t)7. A wrong format, and bytes for "r" that are not one value, are -EINVAL.
  */
 
 /* Runs a task and waits for its result. ret_result may be NULL; *ret_result is taken by the caller
@@ -171,10 +180,11 @@ MPOOL_PUBLIC int mpool_result_f64(const mpool_result *result, double *ret);
 MPOOL_PUBLIC int mpool_result_bool(const mpool_result *result, bool *ret);
 /* str or bin; borrowed, not terminated. */
 MPOOL_PUBLIC int mpool_result_bytes(const mpool_result *result, const void **ret, size_t *ret_length);
-/* A map's value by its text key as a result that borrows from `result` (do not free); -ENOENT when it has no such key.
- * The returned view is overwritten by the next mpool_result_get on the same result. */
-MPOOL_PUBLIC int mpool_result_get(mpool_result *result, const char *key, const mpool_result **ret_value);
-MPOOL_PUBLIC void mpool_result_free(mpool_result *result);
+/* A map's value by its text key as a result that borrows from `result` (do not free); -ENOENT when it has no such key,
+ * -EBADMSG when it is no map. The returned view is overwritten by the next mpool_result_get on the same result; a view
+ * can be asked for its own keys in turn. */
+MPOOL_PUBLIC int mpool_result_get(const mpool_result *result, const char *key, const mpool_result **ret_value);
+MPOOL_PUBLIC void mpool_result_free(mpool_result *result); /* NULL is allowed */
 
 /* ---- non-blocking calls ---------------------------------------------------------------------------------------------- */
 /*
@@ -206,12 +216,17 @@ MPOOL_PUBLIC mpool_result *mpool_result_keep(const mpool_result *result);
 MPOOL_PUBLIC int mpool_fd(const mpool_client *client);         /* borrowed; -1 when the connection is lost */
 MPOOL_PUBLIC int mpool_events(const mpool_client *client);     /* POLLIN, with POLLOUT while something is unsent */
 MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1 none, 0 process at once */
-/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET once, when the
- * connection has been lost and all pending calls have completed with it. */
+/* Tells the owner of a loop that the handle may have bytes to send now: look at mpool_events() anew, or call
+ * mpool_process() soon. `fn` (NULL: none) runs at the end of whatever queued them, mpool_call_start() for one, but
+ * never inside mpool_process(); it may not call into this handle. Adapters need it, few others do. */
+MPOOL_PUBLIC void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata);
+/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET (or MPOOL_EPROTOCOL)
+ * once, when the connection has been lost and all pending calls have completed with it. */
 MPOOL_PUBLIC int mpool_process(mpool_client *client);
 /* Sends what can be sent without blocking. → 0, or 1 when some is left. */
 MPOOL_PUBLIC int mpool_flush(mpool_client *client);
-/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: for ever). → 0; -ETIMEDOUT; -ECONNRESET. */
+/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: for ever). → 0; -ETIMEDOUT; as
+ * mpool_process() when the connection is lost. */
 MPOOL_PUBLIC int mpool_run(mpool_client *client, int64_t timeout_ms);
 /* Calls started and not completed. */
 MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
@@ -223,7 +238,8 @@ MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
  */
 
 /* Writes the next item (one MessagePack value) to *ret_item, *ret_length; the bytes must stay valid until the next
- * pull. → 1 an item; 0 the end; negative: stop with that code. */
+ * pull. → 1 an item; 0 the end; negative: stop with that code, once what was pulled before has been given back. Not called
+ * again after the end. Bytes that are not one value fail that item alone, with -EINVAL. */
 typedef int mpool_pull_fn(void *userdata, const void **ret_item, size_t *ret_length);
 
 typedef struct mpool_map_options {
@@ -251,7 +267,9 @@ typedef struct mpool_item {
 } mpool_item;
 
 /* The next result, waiting for it if need be. timeout_ms: -1 for ever. → 1 with *ret_item; 0 all items have been given;
- * -ETIMEDOUT; -ECONNRESET; what pull returned. Use mpool_process() and timeout 0 in a loop of your own. */
+ * -ETIMEDOUT; what pull returned. When the connection is lost, each item pulled and unanswered is given with that code,
+ * and then, unless the source had ended, the call itself returns it: every item that was pulled is given exactly once,
+ * whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in a loop of your own. */
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
 /* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; go on with mpool_map_next to see them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);

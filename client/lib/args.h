@@ -1,0 +1,17 @@
+/* How do arguments given by format become MessagePack? The letters are those of <mpool/client.h>. Pure; any thread. */
+#pragma once
+
+#include <stdarg.h>
+
+#include "proto/buf.h"
+
+#define ARGS_DEPTH_MAX 32u
+
+/* va_list is an array on some machines and cannot be handed on by address as it is. */
+struct args_list {
+    va_list ap;
+};
+
+/* Appends one array with the arguments. format: NULL or "" for an empty one. → 0; -EINVAL when the format is wrong, or
+ * bytes for "r" are not exactly one value; -ENOMEM. On failure *b is as it was. */
+int args_pack(struct wire_buf *b, const char *format, struct args_list *list);

@@ -1,0 +1,114 @@
+/* The public calls about tasks and the daemon, by any method of the wire. The daemon keeps the time-outs that it is
+ * told; a grace beyond them keeps a daemon that is stopped itself from holding the caller for ever. */
+#include <mpool/client.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "client/lib/args.h"
+#include "client/lib/clock.h"
+#include "client/lib/request.h"
+
+#define GRACE_MS 5000
+
+static int ask(mpool_client *client, const char *method, const struct wire_buf *params, uint64_t deadline_ns,
+    mpool_result **ret_result)
+{
+    int r = handle_check_waiting(client);
+    if (r < 0)
+        return r;
+    struct waiter waiter;
+    struct call call = waiter_call(&waiter, client);
+    uint32_t msgid;
+    r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
+    return r < 0 ? r : waiter_wait(&waiter, msgid, deadline_ns, ret_result);
+}
+
+int mpool_request(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...)
+{
+    struct wire_buf params = {0};
+    struct args_list list;
+    if (!method)
+        return handle_fail(client, -EINVAL, "No method is named.");
+    va_start(list.ap, format);
+    int r = args_pack(&params, format, &list);
+    va_end(list.ap);
+    if (r < 0)
+        handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
+    else
+        r = ask(client, method, &params, CLOCK_NEVER, ret_result);
+    wire_buf_reset(&params);
+    return r;
+}
+
+int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method, const void *params,
+    size_t params_length, mpool_call_fn *callback, void *userdata)
+{
+    if (!method || !callback)
+        return handle_fail(client, -EINVAL, "A request needs a method and a callback.");
+    struct call call = {.done = callback, .userdata = userdata};
+    uint32_t msgid;
+    int r = request_send(client, method, params, params_length, &call, &msgid);
+    if (r == 0 && ret_id)
+        ret_id->msgid = msgid;
+    return r;
+}
+
+/* method(id, timeout_ms) */
+static int ask_with_timeout(
+    mpool_client *client, const char *method, uint64_t id, int64_t timeout_ms, mpool_result **ret_result)
+{
+    struct wire_buf params = {0};
+    msgpack_packer pk = wire_packer(&params);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_uint64(&pk, id);
+    if (timeout_ms < 0)
+        msgpack_pack_nil(&pk);
+    else
+        msgpack_pack_int64(&pk, timeout_ms);
+    int r;
+    if (params.failed)
+        r = handle_fail(client, -ENOMEM, NULL);
+    else
+        r = ask(client, method, &params,
+            timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS),
+            ret_result);
+    wire_buf_reset(&params);
+    return r;
+}
+
+int mpool_wait(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_status)
+{
+    return ask_with_timeout(client, "wait", id, timeout_ms, ret_status);
+}
+
+int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_result)
+{
+    return ask_with_timeout(client, "result", id, timeout_ms, ret_result);
+}
+
+int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status)
+{
+    return mpool_request(client, ret_status, "status", "u", id);
+}
+
+int mpool_cancel(mpool_client *client, uint64_t id)
+{
+    mpool_result *result;
+    int r = mpool_request(client, &result, "cancel", "u", id);
+    if (r < 0)
+        return r;
+    bool stopped;
+    if (mpool_result_bool(result, &stopped) < 0)
+        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a cancel with neither yes nor no.");
+    else
+        r = stopped ? 1 : 0;
+    mpool_result_free(result);
+    return r;
+}
+
+int mpool_ping(mpool_client *client)
+{
+    return mpool_request(client, NULL, "ping", NULL);
+}

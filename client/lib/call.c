@@ -1,0 +1,147 @@
+/* The public calls that run tasks: blocking, and with a callback. They are thin: formats become arrays (args.h), tasks
+ * become requests (task.h), and waiting is turning (loop.h). */
+#include <mpool/client.h>
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "client/lib/args.h"
+#include "client/lib/clock.h"
+#include "client/lib/request.h"
+#include "client/lib/task.h"
+
+static int run(mpool_client *client, const struct task *task, mpool_result **ret_result)
+{
+    int r = handle_check_waiting(client);
+    if (r < 0)
+        return r;
+    struct waiter waiter;
+    struct call call = waiter_call(&waiter, client);
+    uint32_t msgid;
+    r = task_start(client, task, &call, &msgid);
+    return r < 0 ? r : waiter_wait(&waiter, msgid, CLOCK_NEVER, ret_result);
+}
+
+static int format_failed(mpool_client *client, int code)
+{
+    return handle_fail(
+        client, code, code == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
+}
+
+int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *function, const void *args,
+    size_t args_length, const mpool_options *options)
+{
+    struct task task = {.method = MPOOL_METHOD_CALL,
+        .function = function,
+        .args = args,
+        .args_length = args_length,
+        .options = options};
+    return run(client, &task, ret_result);
+}
+
+int mpool_call(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...)
+{
+    struct wire_buf args = {0};
+    struct args_list list;
+    va_start(list.ap, format);
+    int r = args_pack(&args, format, &list);
+    va_end(list.ap);
+    if (r < 0)
+        r = format_failed(client, r);
+    else
+        r = mpool_call_raw(client, ret_result, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
+    wire_buf_reset(&args);
+    return r;
+}
+
+int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *function, const void *args, size_t args_length,
+    const mpool_options *options)
+{
+    struct task task = {.method = MPOOL_METHOD_SUBMIT,
+        .function = function,
+        .args = args,
+        .args_length = args_length,
+        .options = options};
+    mpool_result *result;
+    int r = run(client, &task, &result);
+    if (r < 0)
+        return r;
+    uint64_t id;
+    if (mpool_result_u64(result, &id) < 0)
+        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a submit with no id.");
+    else if (ret_id)
+        *ret_id = id;
+    mpool_result_free(result);
+    return r;
+}
+
+int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...)
+{
+    struct wire_buf args = {0};
+    struct args_list list;
+    va_start(list.ap, format);
+    int r = args_pack(&args, format, &list);
+    va_end(list.ap);
+    if (r < 0)
+        r = format_failed(client, r);
+    else
+        r = mpool_submit_raw(client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
+    wire_buf_reset(&args);
+    return r;
+}
+
+int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *function, const void *args,
+    size_t args_length, const mpool_options *options, mpool_call_fn *callback, void *userdata)
+{
+    if (!callback)
+        return handle_fail(client, -EINVAL, "A call needs a callback.");
+    struct task task = {.method = MPOOL_METHOD_CALL,
+        .function = function,
+        .args = args,
+        .args_length = args_length,
+        .options = options};
+    struct call call = {.done = callback, .userdata = userdata};
+    uint32_t msgid;
+    int r = task_start(client, &task, &call, &msgid);
+    if (r == 0 && ret_id)
+        ret_id->msgid = msgid;
+    return r;
+}
+
+int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
+    const char *function, const char *format, ...)
+{
+    struct wire_buf args = {0};
+    struct args_list list;
+    va_start(list.ap, format);
+    int r = args_pack(&args, format, &list);
+    va_end(list.ap);
+    if (r < 0)
+        r = format_failed(client, r);
+    else
+        r = mpool_call_start(
+            client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL, callback, userdata);
+    wire_buf_reset(&args);
+    return r;
+}
+
+int mpool_call_cancel(mpool_client *client, mpool_call_id id)
+{
+    int r = handle_check(client);
+    return r < 0 ? r : request_cancel(client, id.msgid);
+}
+
+int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function, const void *items,
+    size_t items_length, const mpool_map_options *options)
+{
+    if (!items || (options && options->size < sizeof(*options)))
+        return handle_fail(client, -EINVAL, "There are no items, or the options are not initialised.");
+    struct task task = {.method = MPOOL_METHOD_MAP,
+        .function = function,
+        .args = items,
+        .args_length = items_length,
+        .options = options ? &options->task : NULL,
+        .star = options && options->star,
+        .chunk = options ? options->chunk : 0};
+    return run(client, &task, ret_results);
+}

@@ -1,0 +1,37 @@
+/* What time is it, for deadlines: monotonic, so that a clock that is set moves none of them. */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_MS 1000000ull
+
+#define CLOCK_NEVER UINT64_MAX /* a deadline that does not come */
+
+static inline uint64_t clock_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 * NS_PER_MS + (uint64_t)ts.tv_nsec;
+}
+
+/* timeout_ms: negative: for ever. */
+static inline uint64_t clock_deadline(int64_t timeout_ms)
+{
+    if (timeout_ms < 0 || (uint64_t)timeout_ms > UINT64_MAX / NS_PER_MS / 2)
+        return CLOCK_NEVER;
+    return clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+}
+
+/* As poll(2) wants it, rounded up: a wait never ends before its deadline. */
+static inline int clock_left_ms(uint64_t deadline_ns)
+{
+    if (deadline_ns == CLOCK_NEVER)
+        return -1;
+    uint64_t now = clock_now_ns();
+    if (deadline_ns <= now)
+        return 0;
+    uint64_t left_ms = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+    return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}

@@ -1,0 +1,79 @@
+/* What is a connection made of, and may it be used now?
+ *
+ * The parts of a handle, its end, and the rules that every public call asks first: not in a forked child, not after the
+ * loss, and nothing that waits inside a callback. Knows no methods and no maps; those who pull (maps) hang on it as
+ * sources.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <mpool/client.h>
+
+#include "client/lib/io.h"
+#include "client/lib/pending.h"
+#include "proto/scan.h"
+
+#define HANDLE_TEXT_BYTES 4352u /* the daemon cuts its sentences at 4,000 */
+
+/* Whoever makes requests of his own accord, when there is room for them. */
+struct source {
+    struct source *next;
+    void (*pump)(struct source *source);          /* start what can be started */
+    void (*gone)(struct source *source, int why); /* the handle is being released: forget it */
+};
+
+/* What hello told. */
+struct peer {
+    uint64_t message_bytes, memfd_bytes, in_flight;
+    uint32_t depth;
+    bool memfd, stream;
+};
+
+struct mpool_client {
+    struct io io;
+    struct wire_scan scan; /* of the message at the front of io.in */
+    struct wire_limits in_limits;
+    struct pending pending;
+    struct peer peer;
+    struct source *sources;
+    bool running;    /* user code may be on the stack above us: nothing may be released */
+    bool processing; /* inside mpool_process() */
+    bool closing;    /* mpool_disconnect() was called inside a callback */
+    int loss;        /* 0, or why the connection is no more */
+    bool loss_told;
+    bool pump_wanted;     /* a source has become able to start something outside a turn */
+    unsigned char *alive; /* a page that fork() wipes; NULL where the kernel cannot */
+    pid_t owner;
+    char *path;
+    void (*on_unsent)(void *userdata);
+    void *on_unsent_userdata;
+    char text[HANDLE_TEXT_BYTES];
+};
+
+/* fd: taken, also on failure. path: copied. → 0; -ENOMEM. */
+int handle_new(int fd, const char *path, mpool_client **ret_client);
+/* Frees at once. Nothing may be pending any more, or nobody may want to know. */
+void handle_release(mpool_client *client);
+
+/* Is this the process that connected? */
+bool handle_is_ours(const mpool_client *client);
+/* → 0; -ECHILD; -ECANCELED when closing; the loss. With the sentence set. */
+int handle_check(mpool_client *client);
+/* The same for calls that wait or process: also -EDEADLK. */
+int handle_check_waiting(mpool_client *client);
+
+/* Sets the sentence: text, or the code's own if text is NULL or empty. → code. */
+int handle_fail(mpool_client *client, int code, const char *text);
+
+/* The connection is over. Calls complete in the next turn. text as above. */
+void handle_lose(mpool_client *client, int code, const char *text);
+
+/* Completes every pending call with `code`. → callbacks run. */
+int handle_complete_all(mpool_client *client, int code);
+
+void handle_add_source(mpool_client *client, struct source *source);
+void handle_remove_source(mpool_client *client, struct source *source);

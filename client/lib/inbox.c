@@ -1,0 +1,195 @@
+/* Delivery of messages: see inbox.h. */
+#include "client/lib/inbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/lib/result.h"
+#include "client/lib/text.h"
+#include "proto/message.h"
+#include "proto/reader.h"
+
+static bool is_nil(const uint8_t *value, size_t length)
+{
+    return length == 1 && value[0] == 0xc0;
+}
+
+/* → 0 when it is nil, else the code, with its sentence in text. */
+static int read_error(const struct wire_message *message, char *text, size_t text_size)
+{
+    int class;
+    const char *sentence;
+    size_t length;
+    int r = wire_read_error(message->error, message->error_length, &class, &sentence, &length);
+    if (r == -ENODATA)
+        return 0;
+    if (r < 0) {
+        snprintf(text, text_size, "The peer reported an error in a shape of its own.");
+        return MPOOL_EREMOTE;
+    }
+    if (length >= text_size)
+        length = text_size - 1;
+    memcpy(text, sentence, length);
+    text[length] = '\0';
+    return text_code(sentence, length);
+}
+
+static int deliver_response(mpool_client *client, const struct wire_message *message)
+{
+    struct call call;
+    if (!pending_remove(&client->pending, message->msgid, &call))
+        return 0;
+    if (call.abandoned) {
+        payload_unref(call.payload);
+        return 0;
+    }
+    char text[HANDLE_TEXT_BYTES] = "";
+    int code = read_error(message, text, sizeof(text));
+    if (code == 0 && call.payload_error) {
+        code = call.payload_error;
+        snprintf(text, sizeof(text), "The result came in a memfd that could not be taken: %s", mpool_strerror(code));
+    }
+    if (code < 0) {
+        call.done(call.userdata, code, NULL, text);
+    } else {
+        const uint8_t *data = message->result;
+        size_t length = message->result_length;
+        if (call.payload && is_nil(data, length))
+            data = payload_bytes(call.payload, &length);
+        mpool_result *cell;
+        bool mapped = call.payload && data != message->result;
+        mpool_result view = result_view(data, length, mapped ? call.payload : NULL, &cell);
+        call.done(call.userdata, 0, &view, "");
+        result_view_deinit(&view);
+    }
+    payload_unref(call.payload);
+    return 1;
+}
+
+/* params of a notification that concerns a call: [msgid, …]. → 0 with the id; MPOOL_EPROTOCOL. */
+static int read_msgid(struct wire_reader *params, uint32_t *ret_msgid)
+{
+    uint64_t msgid;
+    if (wire_read_u64(params, &msgid) < 0 || msgid > UINT32_MAX)
+        return MPOOL_EPROTOCOL;
+    *ret_msgid = (uint32_t)msgid;
+    return 0;
+}
+
+/* [msgid, size], with a descriptor: the result of a call that will be answered by nil. */
+static int take_memfd(mpool_client *client, struct wire_reader params)
+{
+    uint32_t msgid;
+    uint64_t size;
+    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, &size) < 0)
+        return MPOOL_EPROTOCOL;
+    int fd = io_claim_fd(&client->io);
+    if (fd == -ENODATA)
+        return MPOOL_EPROTOCOL;
+    int r = 0;
+    struct call *call = pending_find(&client->pending, msgid);
+    if (call && (call->payload || call->payload_error))
+        r = MPOOL_EPROTOCOL;
+    else if (call && !call->abandoned)
+        call->payload_error = fd < 0 ? fd : payload_map(fd, size, &call->payload);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* [msgid, stream, bytes] */
+static int take_output(mpool_client *client, struct wire_reader params, int *ran)
+{
+    uint32_t msgid;
+    int64_t stream;
+    const char *bytes;
+    size_t length;
+    if (read_msgid(&params, &msgid) < 0 || wire_read_i64(&params, &stream) < 0 || stream < 1 || stream > 2 ||
+        wire_read_text(&params, &bytes, &length) < 0)
+        return MPOOL_EPROTOCOL;
+    const struct call *call = pending_find(&client->pending, msgid);
+    if (call && !call->abandoned && call->output) {
+        call->output(call->output_userdata, (int)stream, bytes, length);
+        ++*ran;
+    }
+    return 0;
+}
+
+/* [msgid, first_index, pairs] */
+static int take_items(mpool_client *client, struct wire_reader params, int *ran)
+{
+    uint32_t msgid;
+    uint64_t first;
+    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, &first) < 0)
+        return MPOOL_EPROTOCOL;
+    const struct call *call = pending_find(&client->pending, msgid);
+    if (!call || call->abandoned || !call->items)
+        return 0;
+    ++*ran;
+    return call->items(call->userdata, first, params);
+}
+
+static int deliver_notification(mpool_client *client, const struct wire_message *message, int *ran)
+{
+    struct wire_reader params = wire_reader(message->params, message->params_length);
+    /* Each has its parameters counted here, so that a reader never takes a neighbour's bytes for its own. */
+    static const struct {
+        const char *name;
+        uint32_t count;
+    } known[] = {{"memfd", 2}, {"output", 3}, {"items", 3}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strlen(known[i].name) != message->method_length ||
+            memcmp(known[i].name, message->method, message->method_length) != 0)
+            continue;
+        if (message->params_count < known[i].count)
+            return MPOOL_EPROTOCOL;
+        switch (i) {
+        case 0: return take_memfd(client, params);
+        case 1: return take_output(client, params, ran);
+        default: return take_items(client, params, ran);
+        }
+    }
+    return 0; /* a later daemon's news */
+}
+
+static int deliver(mpool_client *client, const struct wire_message *message, int *ran)
+{
+    switch (message->kind) {
+    case WIRE_RESPONSE: *ran += deliver_response(client, message); return 0;
+    case WIRE_NOTIFICATION: return deliver_notification(client, message, ran);
+    case WIRE_REQUEST: break; /* this end serves nothing, and its peer knows */
+    }
+    return MPOOL_EPROTOCOL;
+}
+
+int inbox_deliver(mpool_client *client)
+{
+    struct wire_buf *in = &client->io.in;
+    int ran = 0;
+    while (!client->closing && !client->loss && wire_buf_length(in) > 0) {
+        enum wire_scan_result scanned =
+            wire_scan_feed(&client->scan, &client->in_limits, wire_buf_at(in), wire_buf_length(in));
+        if (scanned == WIRE_SCAN_MORE)
+            break;
+        if (scanned != WIRE_SCAN_WHOLE) {
+            handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent bytes that are no message, or too large a message.");
+            break;
+        }
+        size_t length = (size_t)client->scan.at;
+        struct wire_message message;
+        const char *why;
+        if (wire_message_parse(wire_buf_at(in), length, &message, &why) < 0) {
+            handle_lose(client, MPOOL_EPROTOCOL, why);
+            break;
+        }
+        if (deliver(client, &message, &ran) < 0) {
+            handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent a message that breaks the protocol.");
+            break;
+        }
+        wire_buf_consume(in, length);
+        wire_scan_init(&client->scan);
+    }
+    return ran;
+}

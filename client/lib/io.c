@@ -1,0 +1,217 @@
+/* Socket reads and writes: see io.h. */
+#include "client/lib/io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "client/lib/clock.h"
+#include <mpool/client.h>
+
+#define READ_LEAST   (64u << 10)
+#define READ_MOST    (1u << 20)
+#define KEEP_BYTES   (256u << 10) /* what a buffer may keep when a large message has gone through it */
+#define RETRY_MS     10u
+#define FDS_PER_READ 16u
+
+void io_init(struct io *io, int fd)
+{
+    memset(io, 0, sizeof(*io));
+    io->fd = fd;
+}
+
+static void close_fds(struct io *io)
+{
+    for (; io->out_fds_count > 0; io->out_fds_count--) {
+        close(io->out_fds[io->out_fds_first % IO_FDS_MAX].fd);
+        io->out_fds_first++;
+    }
+    for (; io->in_fds_count > 0; io->in_fds_count--) {
+        if (io->in_fds[io->in_fds_first % IO_FDS_MAX] >= 0)
+            close(io->in_fds[io->in_fds_first % IO_FDS_MAX]);
+        io->in_fds_first++;
+    }
+}
+
+void io_deinit(struct io *io)
+{
+    close_fds(io);
+    wire_buf_reset(&io->in);
+    wire_buf_reset(&io->out);
+    if (io->fd >= 0)
+        close(io->fd);
+    io->fd = -1;
+}
+
+void io_shutdown(struct io *io)
+{
+    /* An event loop may still watch the number: were it closed here, the next descriptor that the program opens would
+     * get it, and the loop's own clean-up would hit that one. */
+    shutdown(io->fd, SHUT_RDWR);
+    close_fds(io);
+    wire_buf_reset(&io->in);
+    wire_buf_reset(&io->out);
+    io->retry_at_ns = 0;
+}
+
+int io_attach_fd(struct io *io, size_t unsent_before, int fd)
+{
+    if (io->out_fds_count == IO_FDS_MAX)
+        return -EAGAIN;
+    struct io_out_fd *slot = &io->out_fds[(io->out_fds_first + io->out_fds_count) % IO_FDS_MAX];
+    *slot = (struct io_out_fd){.position = io->sent + unsent_before, .fd = fd};
+    io->out_fds_count++;
+    return 0;
+}
+
+static ssize_t send_some(struct io *io)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {.iov_base = io->out.data + io->out.start, .iov_len = wire_buf_length(&io->out)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    bool attached = false;
+
+    if (io->out_fds_count > 0) {
+        const struct io_out_fd *first = &io->out_fds[io->out_fds_first % IO_FDS_MAX];
+        uint64_t until = first->position;
+        if (first->position == io->sent) {
+            memset(&control, 0, sizeof(control));
+            msg.msg_control = &control;
+            msg.msg_controllen = sizeof(control.room);
+            struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(sizeof(int));
+            memcpy(CMSG_DATA(c), &first->fd, sizeof(int));
+            attached = true;
+            until = io->out_fds_count > 1 ? io->out_fds[(io->out_fds_first + 1) % IO_FDS_MAX].position : UINT64_MAX;
+        }
+        if (until - io->sent < iov.iov_len)
+            iov.iov_len = (size_t)(until - io->sent);
+    }
+    ssize_t n = sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0 && attached) {
+        close(io->out_fds[io->out_fds_first % IO_FDS_MAX].fd);
+        io->out_fds_first++;
+        io->out_fds_count--;
+    }
+    return n;
+}
+
+int io_flush(struct io *io)
+{
+    if (io->retry_at_ns != 0) {
+        if (clock_now_ns() < io->retry_at_ns)
+            return 1;
+        io->retry_at_ns = 0;
+    }
+    while (!io->write_dead && wire_buf_length(&io->out) > 0) {
+        ssize_t n = send_some(io);
+        if (n >= 0) {
+            io->sent += (uint64_t)n;
+            wire_buf_consume(&io->out, (size_t)n);
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return 1;
+        if (errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM) {
+            /* Too many descriptors of this user are under way, or memory is short: poll() does not say when that ends.
+             */
+            io->retry_at_ns = clock_now_ns() + RETRY_MS * NS_PER_MS;
+            return 1;
+        }
+        io->write_dead = true;
+    }
+    wire_buf_trim(&io->out, KEEP_BYTES);
+    return 0;
+}
+
+int io_wait(struct io *io, uint64_t deadline_ns)
+{
+    struct pollfd pfd = {.fd = io->fd, .events = POLLIN};
+    if (io->retry_at_ns != 0)
+        deadline_ns = deadline_ns < io->retry_at_ns ? deadline_ns : io->retry_at_ns;
+    else if (io_unsent(io) > 0)
+        pfd.events = POLLIN | POLLOUT;
+    return poll(&pfd, 1, clock_left_ms(deadline_ns)) > 0;
+}
+
+/* → 0, or MPOOL_EPROTOCOL. */
+static int take_fds(struct io *io, struct msghdr *msg)
+{
+    bool any = false, surplus = false;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            any = true;
+            if (io->in_fds_count == IO_FDS_MAX) {
+                close(fd);
+                surplus = true;
+                continue;
+            }
+            io->in_fds[(io->in_fds_first + io->in_fds_count) % IO_FDS_MAX] = fd;
+            io->in_fds_count++;
+        }
+    }
+    if (msg->msg_flags & MSG_CTRUNC) {
+        /* The daemon sends one at a time, so one is missing: this process is at its limit of descriptors. Its place
+         * is kept, else the next one would be taken for it. */
+        if (any || io->in_fds_count == IO_FDS_MAX)
+            return MPOOL_EPROTOCOL;
+        io->in_fds[(io->in_fds_first + io->in_fds_count) % IO_FDS_MAX] = -1;
+        io->in_fds_count++;
+    }
+    return surplus ? MPOOL_EPROTOCOL : 0;
+}
+
+int io_read(struct io *io, bool wait, bool *ret_drained)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
+    } control;
+    size_t have = wire_buf_length(&io->in);
+    if (have == 0)
+        wire_buf_trim(&io->in, KEEP_BYTES);
+    /* More room for a message that proves long, but only in proportion to what has really come of it. */
+    size_t want = have < READ_LEAST ? READ_LEAST : have > READ_MOST ? READ_MOST : have;
+    uint8_t *to = wire_buf_reserve(&io->in, want);
+    if (!to)
+        return -ENOMEM;
+    struct iovec iov = {.iov_base = to, .iov_len = want};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.room)};
+    ssize_t n = recvmsg(io->fd, &msg, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK ? -EAGAIN : -ECONNRESET;
+    int r = take_fds(io, &msg);
+    if (r < 0)
+        return r;
+    if (n == 0)
+        return -ECONNRESET;
+    wire_buf_commit(&io->in, (size_t)n);
+    *ret_drained = (size_t)n < want;
+    return (int)n;
+}
+
+int io_claim_fd(struct io *io)
+{
+    if (io->in_fds_count == 0)
+        return -ENODATA;
+    int fd = io->in_fds[io->in_fds_first % IO_FDS_MAX];
+    io->in_fds_first++;
+    io->in_fds_count--;
+    return fd < 0 ? -EMFILE : fd;
+}

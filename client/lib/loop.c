@@ -1,0 +1,168 @@
+/* Turns: see loop.h. Everything that may run the user's code happens between enter() and leave(), so that a handle is
+ * never released below a caller who still uses it. */
+#include "client/lib/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "client/lib/clock.h"
+#include "client/lib/inbox.h"
+
+#define READS_PER_TURN 16 /* then the program's own loop gets its turn */
+
+static void enter(mpool_client *client)
+{
+    client->running = true;
+}
+
+static int leave(mpool_client *client, int ran)
+{
+    if (client->closing) {
+        handle_complete_all(client, -ECANCELED);
+        handle_release(client);
+        return -ECANCELED;
+    }
+    client->running = false;
+    /* Whatever callbacks and pumps have queued was not announced while it was. Who processes looks by himself. */
+    if (client->on_unsent && !client->processing && io_unsent(&client->io) > 0)
+        client->on_unsent(client->on_unsent_userdata);
+    return ran;
+}
+
+static void pump(mpool_client *client)
+{
+    client->pump_wanted = false;
+    struct source *next;
+    for (struct source *source = client->sources; source && !client->closing; source = next) {
+        /* New sources come at the front, and while user code may run a source is removed by its own pump alone: the
+         * next one stays. */
+        next = source->next;
+        source->pump(source);
+    }
+    if (!client->loss)
+        io_flush(&client->io);
+}
+
+static int receive(mpool_client *client, bool wait)
+{
+    int ran = 0;
+    for (int i = 0; i < READS_PER_TURN && !client->closing && !client->loss; i++) {
+        bool drained = true;
+        int n = io_read(&client->io, wait, &drained);
+        wait = false;
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            handle_lose(client, n, n == MPOOL_EPROTOCOL ? "The daemon sent more descriptors than it may." : NULL);
+            break;
+        }
+        ran += inbox_deliver(client);
+        if (drained)
+            break;
+    }
+    return ran;
+}
+
+int loop_turn(mpool_client *client, uint64_t deadline_ns)
+{
+    int ran = 0;
+    enter(client);
+    if (!client->loss) {
+        bool unsent = io_flush(&client->io) != 0;
+        if (deadline_ns == CLOCK_NEVER && !unsent)
+            ran = receive(client, true); /* saves the poll */
+        else if (deadline_ns == 0 || io_wait(&client->io, deadline_ns))
+            ran = receive(client, false);
+    }
+    if (client->loss && !client->closing)
+        ran += handle_complete_all(client, client->loss);
+    if (!client->closing)
+        pump(client);
+    return leave(client, ran);
+}
+
+int loop_until(mpool_client *client, const bool *done, uint64_t deadline_ns)
+{
+    while (!*done) {
+        int r = loop_turn(client, deadline_ns);
+        if (r < 0)
+            return r;
+        if (!*done && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+int loop_pump(mpool_client *client)
+{
+    enter(client);
+    pump(client);
+    return leave(client, 0);
+}
+
+static int tell_loss(mpool_client *client)
+{
+    if (!client->loss || client->loss_told)
+        return 0;
+    client->loss_told = true;
+    return client->loss;
+}
+
+int mpool_process(mpool_client *client)
+{
+    int r = handle_check_waiting(client);
+    if (r < 0)
+        return r;
+    client->processing = true;
+    int ran = loop_turn(client, 0);
+    if (ran < 0)
+        return ran;
+    client->processing = false;
+    r = tell_loss(client);
+    return r < 0 ? r : ran;
+}
+
+int mpool_run(mpool_client *client, int64_t timeout_ms)
+{
+    int r = handle_check_waiting(client);
+    if (r < 0)
+        return r;
+    uint64_t deadline_ns = timeout_ms == 0 ? 0 : clock_deadline(timeout_ms);
+    while (mpool_pending(client) > 0 || client->pump_wanted) {
+        r = loop_turn(client, client->pump_wanted ? 0 : deadline_ns);
+        if (r < 0)
+            return r;
+        if (deadline_ns != CLOCK_NEVER && mpool_pending(client) > 0 && clock_now_ns() >= deadline_ns)
+            return handle_fail(client, -ETIMEDOUT, NULL);
+    }
+    return tell_loss(client);
+}
+
+int mpool_flush(mpool_client *client)
+{
+    int r = handle_check(client);
+    return r < 0 ? r : io_flush(&client->io);
+}
+
+int mpool_fd(const mpool_client *client)
+{
+    return client->loss || !handle_is_ours(client) ? -1 : client->io.fd;
+}
+
+int mpool_events(const mpool_client *client)
+{
+    return io_unsent(&client->io) > 0 && client->io.retry_at_ns == 0 ? POLLIN | POLLOUT : POLLIN;
+}
+
+int mpool_timeout_ms(const mpool_client *client)
+{
+    if (client->pump_wanted || (client->loss && !client->loss_told))
+        return 0;
+    return client->io.retry_at_ns != 0 && !client->loss ? clock_left_ms(client->io.retry_at_ns) : -1;
+}
+
+void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata)
+{
+    client->on_unsent = fn;
+    client->on_unsent_userdata = userdata;
+}

@@ -1,0 +1,218 @@
+/* The map that callers see: start, next, cancel, free.
+ *
+ * Everything pulled is given back exactly once: by the daemon's answer, or by the failure of its request, or by the end
+ * of the connection. A map outlives its connection until it is freed, and frees itself late where its own pull freed
+ * it.
+ */
+#include "client/lib/map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/clock.h"
+#include "client/lib/loop.h"
+#include "client/lib/request.h"
+
+#define WINDOW_DEFAULT       65536u
+#define WINDOW_BYTES_DEFAULT ((size_t)64 << 20)
+
+static mpool_map *map_of(struct source *source)
+{
+    return (mpool_map *)(void *)((char *)source - offsetof(mpool_map, source));
+}
+
+/* Leaves the connection; answers to what is in flight are dropped. */
+static void detach(mpool_map *map)
+{
+    mpool_client *client = map->client;
+    struct map_request *request;
+    bool ours = handle_is_ours(client);
+    while ((request = TAILQ_FIRST(&map->requests))) {
+        if (ours)
+            (void)request_cancel(client, request->msgid);
+        pending_abandon(&client->pending, request->msgid);
+        TAILQ_REMOVE(&map->requests, request, link);
+        free(request);
+    }
+    map->in_flight = 0;
+    map->bytes_in_flight = 0;
+    if (map->asking)
+        pending_abandon(&client->pending, map->asking_msgid);
+    handle_remove_source(client, &map->source);
+    map->client = NULL;
+}
+
+static void release(mpool_map *map)
+{
+    if (map->client)
+        detach(map);
+    answers_deinit(&map->answers);
+    wire_buf_reset(&map->chunk);
+    free(map->function);
+    free(map->pool);
+    free(map->name);
+    free(map);
+}
+
+static void source_pump(struct source *source)
+{
+    mpool_map *map = map_of(source);
+    if (!map->dead) {
+        map->busy++;
+        map_pull(map);
+        map->busy--;
+    }
+    if (map->dead && map->busy == 0)
+        release(map);
+}
+
+static void source_gone(struct source *source, int why)
+{
+    mpool_map *map = map_of(source);
+    /* Where the handle completed its calls, none is left here. In a forked child nobody did. */
+    if (!TAILQ_EMPTY(&map->requests))
+        map->broken = why;
+    detach(map);
+    if (!map->ended && !map->cancelled)
+        map->end_code = why;
+    map->ended = true;
+    if (map->dead && map->busy == 0)
+        release(map);
+}
+
+static char *copy(const char *text, bool *failed)
+{
+    char *made = text ? strdup(text) : NULL;
+    *failed |= text && !made;
+    return made;
+}
+
+int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *function, mpool_pull_fn *pull,
+    void *userdata, const mpool_map_options *options)
+{
+    int r = handle_check(client);
+    if (r < 0)
+        return r;
+    static const mpool_map_options defaults = MPOOL_MAP_OPTIONS_INIT;
+    if (!options)
+        options = &defaults;
+    if (!function || !*function || !pull || options->size < sizeof(*options))
+        return handle_fail(client, -EINVAL, "A map needs a function, a source, and options that are initialised.");
+
+    mpool_map *map = calloc(1, sizeof(*map));
+    if (!map)
+        return handle_fail(client, -ENOMEM, NULL);
+    bool failed = false;
+    map->options = *options;
+    map->function = copy(function, &failed);
+    map->options.task.pool = map->pool = copy(options->task.pool, &failed);
+    map->options.task.name = map->name = copy(options->task.name, &failed);
+    if (map->options.window == 0)
+        map->options.window = WINDOW_DEFAULT;
+    if (map->options.window_bytes == 0)
+        map->options.window_bytes = WINDOW_BYTES_DEFAULT;
+    map->pull = pull;
+    map->userdata = userdata;
+    pace_init(&map->pace, options->chunk);
+    answers_init(&map->answers, !options->unordered);
+    TAILQ_INIT(&map->requests);
+    if (failed) {
+        release(map);
+        return handle_fail(client, -ENOMEM, NULL);
+    }
+    map->client = client;
+    map->source.pump = source_pump;
+    map->source.gone = source_gone;
+    handle_add_source(client, &map->source);
+    map_pull_ask_workers(map);
+    client->pump_wanted = true;
+    *ret_map = map;
+    return 0;
+}
+
+/* All that was pulled is given, and nothing more will be. Every item had its own answer, so the loss is news only where
+ * it cut the source short. */
+static bool is_over(const mpool_map *map, int *ret_code)
+{
+    if (map->broken) {
+        *ret_code = map->broken;
+        return true;
+    }
+    int loss = map->client ? map->client->loss : 0;
+    if (map->given < map->pulled || (map->client && !map->ended && !map->cancelled && !loss))
+        return false;
+    *ret_code = map->ended ? map->end_code : loss;
+    return true;
+}
+
+static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
+{
+    for (;;) {
+        if (map->client && !handle_is_ours(map->client))
+            return handle_fail(map->client, -ECHILD, NULL);
+        if (map->client && !map->client->running && map_pull_wanted(map))
+            (void)loop_pump(map->client);
+        if (map->dead)
+            return -ECANCELED;
+        int over;
+        if (!map->broken && answers_next(&map->answers, ret_item)) {
+            map->given++;
+            return 1;
+        }
+        /* What was given last is dropped only now, and its bytes may have filled the window. */
+        if (map->client && !map->client->running && map_pull_wanted(map))
+            continue;
+        if (is_over(map, &over))
+            return over < 0 && map->client ? handle_fail(map->client, over, NULL) : over;
+        if (map->client->running)
+            return deadline_ns == 0 ? -ETIMEDOUT : handle_fail(map->client, -EDEADLK, NULL);
+        int r = loop_turn(map->client, deadline_ns);
+        if (r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
+            return -ETIMEDOUT;
+    }
+}
+
+int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms)
+{
+    map->busy++;
+    int r = next(map, ret_item, timeout_ms == 0 ? 0 : clock_deadline(timeout_ms));
+    map->busy--;
+    if (map->dead && map->busy == 0) {
+        release(map);
+        return -ECANCELED;
+    }
+    return r;
+}
+
+void mpool_map_cancel(mpool_map *map)
+{
+    map->cancelled = true;
+    if (!map->client || !handle_is_ours(map->client))
+        return;
+    struct map_request *request;
+    TAILQ_FOREACH (request, &map->requests, link)
+        (void)request_cancel(map->client, request->msgid);
+}
+
+void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given)
+{
+    if (ret_pulled)
+        *ret_pulled = map->pulled;
+    if (ret_given)
+        *ret_given = map->given;
+}
+
+void mpool_map_free(mpool_map *map)
+{
+    if (!map)
+        return;
+    if (map->busy == 0 && !(map->client && handle_is_ours(map->client) && map->client->running)) {
+        release(map);
+        return;
+    }
+    map->dead = true;
+    mpool_map_cancel(map);
+    if (map->client)
+        map->client->pump_wanted = true;
+}

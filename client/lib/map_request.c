@@ -1,0 +1,62 @@
+/* The answers of one map request: see map_request.h. */
+#include "client/lib/map_request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static bool has(const struct map_request *request, uint32_t i)
+{
+    return request->got[i / 64] >> (i % 64) & 1;
+}
+
+struct map_request *map_request_new(mpool_map *map, uint64_t first, uint32_t count, size_t bytes)
+{
+    struct map_request *request = calloc(1, sizeof(*request) + ((size_t)count + 63) / 64 * sizeof(uint64_t));
+    if (request) {
+        request->map = map;
+        request->first = first;
+        request->count = count;
+        request->bytes = bytes;
+    }
+    return request;
+}
+
+int map_request_take(struct map_request *request, struct answers *answers, uint64_t first, struct wire_reader pairs)
+{
+    uint32_t count;
+    if (wire_read_array(&pairs, &count) < 0 || first > request->count || count > request->count - first)
+        return MPOOL_EPROTOCOL;
+    const uint8_t *begin = pairs.at;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t two;
+        if (has(request, (uint32_t)first + i) || wire_read_array(&pairs, &two) < 0 || two != 2 ||
+            wire_skip(&pairs) < 0 || wire_skip(&pairs) < 0)
+            return MPOOL_EPROTOCOL;
+    }
+    if (count == 0)
+        return 0;
+    if (answers_add_pairs(answers, request->first + first, count, begin, (size_t)(pairs.at - begin)) < 0)
+        return -ENOMEM;
+    for (uint32_t i = (uint32_t)first; i < (uint32_t)first + count; i++)
+        request->got[i / 64] |= UINT64_C(1) << (i % 64);
+    request->covered += count;
+    return (int)count;
+}
+
+int map_request_fail_rest(struct map_request *request, struct answers *answers, int code, const char *text)
+{
+    uint32_t i = 0;
+    while (i < request->count) {
+        if (has(request, i)) {
+            i++;
+            continue;
+        }
+        uint32_t begin = i;
+        while (i < request->count && !has(request, i))
+            i++;
+        if (answers_add_failure(answers, request->first + begin, i - begin, code, text) < 0)
+            return -ENOMEM;
+        request->covered += i - begin;
+    }
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* How do megabytes travel as a descriptor, and when is a received one safe to map?
+ *
+ * Out: a memfd filled once and sealed. In: a descriptor from the daemon is mapped only if its seals forbid for ever
+ * what could hurt a reader: shrinking (SIGBUS) and writing (bytes that change after they were checked).
+ * Knows nothing of messages, except that a received payload must be one MessagePack value.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Above this, arguments travel as a memfd where the daemon takes them so. */
+#define MEMFD_FROM_BYTES (512u << 10)
+/* The largest payload that is mapped: more than any daemon is configured for, less than a lie could cost. */
+#define MEMFD_MAX_BYTES (UINT64_C(16) << 30)
+
+/* A mapped, checked payload. Reference-counted with atomics: results that share one may be freed by other threads. */
+struct payload;
+
+/* bytes: borrowed, copied. → a descriptor, sealed SHRINK|GROW|WRITE|SEAL, to be closed by the caller; -errno. */
+int memfd_from_bytes(const void *bytes, size_t length);
+
+/* fd: borrowed. → 0 with *ret_payload, one reference; MPOOL_EPROTOCOL when it is not a memfd so sealed, of exactly this
+ * size, with one harmless value in it; -ENOMEM. */
+int payload_map(int fd, uint64_t size, struct payload **ret_payload);
+struct payload *payload_ref(struct payload *payload);
+void payload_unref(struct payload *payload); /* NULL is allowed */
+const uint8_t *payload_bytes(const struct payload *payload, size_t *ret_length);

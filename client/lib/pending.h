@@ -1,0 +1,55 @@
+/* Which calls wait for an answer?
+ *
+ * An array indexed by the low bits of the msgid. Ids are handed out in order, and one whose place is taken is passed
+ * over, so an id comes again only after four billion others: a late cancel cannot hit a younger call. The array
+ * doubles before it is half full, and ids that differed in few bits differ in more, so nothing ever collides.
+ * Knows nothing of bytes. Its limit is -EAGAIN.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/lib/memfd.h"
+#include <mpool/client.h>
+#include "proto/reader.h"
+
+#define PENDING_MAX (1u << 20)
+
+/* Items of a streaming map: their pairs [error, result], and the place of the first. → 0; MPOOL_EPROTOCOL. */
+typedef int pending_items_fn(void *userdata, uint64_t first, struct wire_reader pairs);
+
+struct call {
+    uint32_t msgid;
+    bool used;
+    bool abandoned;  /* whoever waited has left: the answer is dropped */
+    bool cancelling; /* a cancel is on its way; a second would be noise */
+    mpool_call_fn *done;
+    void *userdata;
+    pending_items_fn *items;                                                      /* or NULL */
+    void (*output)(void *userdata, int stream, const void *bytes, size_t length); /* or NULL */
+    void *output_userdata;
+    struct payload *payload; /* came ahead of the response, in a memfd */
+    int payload_error;       /* why it could not be taken */
+};
+
+struct pending {
+    struct call *slots;
+    uint32_t capacity; /* a power of two, or 0 */
+    uint32_t used, abandoned;
+    uint32_t next; /* the next msgid to try */
+};
+
+void pending_deinit(struct pending *p);
+/* call: copied; its msgid is chosen. → 0 with the id; -EAGAIN; -ENOMEM. */
+int pending_add(struct pending *p, const struct call *call, uint32_t *ret_msgid);
+/* → the call, borrowed until the next add or remove, or NULL. */
+struct call *pending_find(struct pending *p, uint32_t msgid);
+/* Forgets a call. → whether there was one; *ret_call gets it, payload reference included. */
+bool pending_remove(struct pending *p, uint32_t msgid, struct call *ret_call);
+/* The answer to this call, if it ever comes, is dropped. */
+void pending_abandon(struct pending *p, uint32_t msgid);
+/* Removes all calls one by one, the oldest first, while none is added. *cursor: 0 before the first. → false at the end.
+ */
+bool pending_drain(struct pending *p, uint32_t *cursor, struct call *ret_call);

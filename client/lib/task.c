@@ -1,0 +1,107 @@
+/* Tasks as requests: see task.h. */
+#include "client/lib/task.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "client/lib/memfd.h"
+#include "client/lib/request.h"
+#include "proto/message.h"
+#include "proto/tables.h"
+
+/* The struct as the first version of the library had it: programs that were compiled with it are served for ever. */
+#define OPTIONS_LEAST offsetof(mpool_options, reserved)
+
+static int check(mpool_client *client, const struct task *task)
+{
+    const mpool_options *o = task->options;
+    if (!task->function || !*task->function)
+        return handle_fail(client, -EINVAL, "No function is named.");
+    if (o && (o->size < OPTIONS_LEAST || o->timeout_ms < 0))
+        return handle_fail(client, -EINVAL, "The options are not initialised, or hold a negative time-out.");
+    if (o && o->on_output && task->method == MPOOL_METHOD_SUBMIT)
+        return handle_fail(client, -EINVAL, "A submitted task has nobody to hear its output.");
+    if (!task->args)
+        return 0;
+    int r = request_check_array(client, task->args, task->args_length, 2);
+    return r < 0 ? handle_fail(client, r, r == -EINVAL ? "The arguments are not one MessagePack array." : NULL) : 0;
+}
+
+static void pack_options(struct wire_buf *out, const struct task *task, uint64_t memfd_bytes)
+{
+    static const mpool_options none = MPOOL_OPTIONS_INIT;
+    const mpool_options *o = task->options ? task->options : &none;
+    uint32_t ttl_s = task->method == MPOOL_METHOD_SUBMIT ? o->ttl_s : 0;
+    bool each = task->answer == TASK_ANSWER_EACH, stream = task->answer == TASK_ANSWER_STREAM;
+    msgpack_packer pk = wire_packer(out);
+
+    msgpack_pack_map(&pk, (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + !!ttl_s +
+                              !!o->on_output + task->star + each + stream + !!task->chunk + !!memfd_bytes);
+    if (o->pool)
+        wire_pack_key_text(&pk, "pool", o->pool);
+    if (o->name)
+        wire_pack_key_text(&pk, "name", o->name);
+    if (o->timeout_ms > 0)
+        wire_pack_key_i64(&pk, "timeout_ms", o->timeout_ms);
+    if (o->attempts)
+        wire_pack_key_u64(&pk, "attempts", o->attempts);
+    if (ttl_s)
+        wire_pack_key_u64(&pk, "ttl_s", ttl_s);
+    if (o->on_output)
+        wire_pack_key_bool(&pk, "output", true);
+    if (task->star)
+        wire_pack_key_bool(&pk, "star", true);
+    if (each)
+        wire_pack_key_bool(&pk, "each", true);
+    if (stream)
+        wire_pack_key_bool(&pk, "stream", true);
+    if (task->chunk)
+        wire_pack_key_u64(&pk, "chunk", task->chunk);
+    if (memfd_bytes)
+        wire_pack_key_u64(&pk, "args_memfd", memfd_bytes);
+}
+
+int task_start(mpool_client *client, const struct task *task, const struct call *call, uint32_t *ret_msgid)
+{
+    int r = check(client, task);
+    if (r < 0)
+        return r;
+    struct call with_output = *call;
+    if (task->options) {
+        with_output.output = task->options->on_output;
+        with_output.output_userdata = task->options->userdata;
+    }
+    struct request request;
+    r = request_open(client, wire_method_info(task->method)->name, &with_output, &request);
+    if (r < 0)
+        return r;
+
+    int fd = -1;
+    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd;
+    if (aside && task->args_length > client->peer.memfd_bytes) {
+        request_drop(client, &request);
+        return handle_fail(client, MPOOL_ETOO_BIG, "The arguments are larger than the daemon takes.");
+    }
+    if (aside) {
+        fd = memfd_from_bytes(task->args, task->args_length);
+        if (fd < 0) {
+            request_drop(client, &request);
+            return handle_fail(client, fd, NULL);
+        }
+    }
+    struct wire_buf *out = &client->io.out;
+    msgpack_packer pk = wire_packer(out);
+    msgpack_pack_array(&pk, 3);
+    wire_pack_text(&pk, task->function);
+    if (!task->args || aside)
+        msgpack_pack_nil(&pk);
+    else
+        wire_buf_append(out, task->args, task->args_length);
+    pack_options(out, task, aside ? task->args_length : 0);
+    r = request_close(client, &request, fd);
+    if (r < 0)
+        return r;
+    *ret_msgid = request.msgid;
+    return 0;
+}

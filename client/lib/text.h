@@ -1,0 +1,7 @@
+/* What do codes mean to people, and to the wire? One table for both: the wire's own. Pure; any thread. */
+#pragma once
+
+#include <stddef.h>
+
+/* text: "E_LOST: worker 3 …". → the code, MPOOL_EREMOTE when the name is unknown. */
+int text_code(const char *text, size_t length);
