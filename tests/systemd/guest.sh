@@ -52,6 +52,11 @@ install_script_makes_user_and_directory() {
 		is "$(property LoadState)" loaded && is "$(property LoadState mpoold.socket)" loaded
 }
 
+units_are_faultless() {
+	# Other units of the system may have faults: only lines about these two count.
+	is "$(systemd-analyze verify --man=no mpoold.service mpoold.socket 2>&1 | grep mpoold)" ""
+}
+
 start() { systemctl start mpoold && state_is active && state_is active mpoold.socket; }
 
 runs_as_its_own_user() { is "$(ps -o user= -p "$(main_pid)" | tr -d ' ')" mpool; }
@@ -144,6 +149,7 @@ fi
 
 check "the install script makes the user and the directory, and the units are known" \
 	install_script_makes_user_and_directory "$@"
+check "systemd-analyze finds no fault with the units" units_are_faultless
 check "systemctl start returns when the daemon is ready" start
 check "it runs as a user of its own" runs_as_its_own_user
 check "mpool ping is answered" mpool ping
