@@ -1,0 +1,124 @@
+#!/bin/sh
+# Do the protocols of the lane hold, and would it be noticed if they did not? TAP.
+#
+# Each model is searched completely, in several sizes; then each of its broken variants, which must fail for the reason
+# given here. Uses $SPIN and $CC. Without spin: skipped. Fails on any search that is not complete.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+spin=${SPIN:-spin}
+cc=${CC:-cc}
+if ! command -v "$spin" >/dev/null 2>&1; then
+    echo "1..0 # SKIP spin is not installed"
+    exit 0
+fi
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work" || exit 1
+
+count=0
+failed=0
+
+# search MODEL DEFINE…: the outcome in $outcome, the verifier's words in the file `said`.
+search() {
+    model=$1
+    shift
+    rm -f pan pan.* ./*.trail
+    # A broken variant is caught early: there compiling is what takes time.
+    case "$*" in
+    *BROKEN*) optimise=-O0 ;;
+    *) optimise=-O2 ;;
+    esac
+    for define in "$@"; do
+        echo "$model ${define#-D}" >>tried
+    done
+    if ! { "$spin" "$@" -a "$here/$model.pml" && "$cc" $optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c; } \
+        >said 2>&1; then
+        outcome="could not be built"
+        return
+    fi
+    # -E is not given: an invalid end state counts. -m: far above the depth of every search here.
+    timeout 120 ./pan -m200000 -w22 >said 2>&1
+    if grep -q '^pan:1: assertion violated' said; then
+        outcome='assertion violated'
+    elif grep -q '^pan:1: invalid end state' said; then
+        outcome='invalid end state'
+    elif grep -q 'errors: 0' said && ! grep -Eiq 'not completed|too small|memlim|out of memory' said; then
+        outcome='holds'
+    else
+        outcome='search not completed'
+    fi
+}
+
+# expect OUTCOME DESCRIPTION MODEL DEFINE…
+expect() {
+    wanted=$1
+    description=$2
+    shift 2
+    count=$((count + 1))
+    search "$@"
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' said)
+    if [ "$outcome" = "$wanted" ]; then
+        echo "ok $count - $description # ${states:-0} states"
+    else
+        echo "not ok $count - $description"
+        echo "# wanted: $wanted; got: $outcome ($*)"
+        sed 's/^/# /' said | head -n 40
+        failed=$((failed + 1))
+    fi
+}
+
+# size TASKS CRASHES KILLS RECLAIMS
+size() {
+    echo "-DTASKS=$1 -DCRASHES=$2 -DKILLS=$3 -DRECLAIMS=$4"
+}
+
+# The sizes are words to be split.
+# shellcheck disable=SC2046,SC2086
+{
+    expect holds 'claims hold with three tasks, a crash, a time-out and two reclaims' claim $(size 3 1 1 2)
+    expect holds 'claims hold with three tasks, two crashes and a time-out' claim $(size 3 2 1 1)
+    expect holds 'claims hold with two tasks, two time-outs and two reclaims' claim $(size 2 1 2 2)
+    expect holds 'claims hold with four tasks' claim $(size 4 1 1 1)
+
+    broken='assertion violated'
+    small=$(size 2 1 1 1)
+    expect "$broken" 'caught: a claim by look and store' claim $small -DBROKEN_CLAIM_BY_STORE
+    expect "$broken" 'caught: a reclaim by look and store' claim $small -DBROKEN_RECLAIM_BY_STORE
+    expect "$broken" 'caught: a result published by look and store' claim $small -DBROKEN_FINISH_BY_STORE
+    expect "$broken" 'caught: a kill without STARTED to KILLING' claim $small -DBROKEN_KILL_WITHOUT_CAS
+    expect "$broken" 'caught: a claim word without its position' claim $small -DBROKEN_NO_POSITION
+    expect "$broken" 'caught: a result published before it is whole' claim $small -DBROKEN_PUBLISH_BEFORE_RESULT
+    expect "$broken" 'caught: a dead lane that is not drained' claim $small -DBROKEN_NO_DRAIN
+    expect "$broken" 'caught: a started task that runs again as the same attempt' claim $small -DBROKEN_ATTEMPT_NOT_COUNTED
+    expect "$broken" 'caught: a judgement before the death' claim $(size 2 1 0 0) -DBROKEN_JUDGE_BEFORE_DEATH
+}
+
+broken='invalid end state'
+expect holds 'no wake-up of a worker is lost' wake
+for variant in NO_FENCE_IN_POST NO_FENCE_IN_SLEEP NO_SECOND_LOOK WAKE_BEFORE_STORE CLEAR_AFTER_WAKE WAIT_ON_TAIL; do
+    expect "$broken" "caught: a lost wake-up, $variant" wake "-DBROKEN_$variant"
+done
+
+expect holds 'no doorbell of the supervisor is missed' bell
+for variant in NO_FENCE_IN_FINISH NO_FENCE_IN_SLEEP NO_SECOND_LOOK RING_BEFORE_PUBLISHING BELLS_READ_AFTER_DECLARING \
+    SLEEPS_NOT_NUMBERED; do
+    expect "$broken" "caught: a missed doorbell, $variant" bell "-DBROKEN_$variant"
+done
+
+# A variant that a model knows and nobody tries would prove nothing.
+count=$((count + 1))
+for model in claim wake bell; do
+    grep -o 'BROKEN_[A-Z_]*[A-Z]' "$here/$model.pml" | sed "s/^/$model /"
+done | sort -u >known
+if grep BROKEN tried | sort -u | cmp -s - known; then
+    echo "ok $count - every broken variant is tried"
+else
+    echo "not ok $count - every broken variant is tried"
+    grep BROKEN tried | sort -u | diff - known | sed 's/^/# /'
+    failed=$((failed + 1))
+fi
+
+echo "1..$count"
+[ "$failed" -eq 0 ]
