@@ -1,0 +1,33 @@
+/* All public headers are C++ too, and the library links with it. */
+#include <mpool/client.h>
+#include <mpool/event.h>
+#include <mpool/module.h>
+#include <mpool/sd-event.h>
+
+#include <cstdio>
+#include <cstring>
+
+static int square(mpool_task *task)
+{
+    int64_t n;
+    if (mpool_arg_i64(task, 0, &n) < 0)
+        return -1;
+    return mpool_reply_i64(task, n * n);
+}
+
+int main()
+{
+    mpool_options options = MPOOL_OPTIONS_INIT;
+    mpool_map_options map_options = MPOOL_MAP_OPTIONS_INIT;
+    mpool_client *client = nullptr;
+    struct mpool_event *attached = nullptr;
+    struct mpool_sd_event *sd_attached = nullptr;
+    mpool_event_detach(attached);
+    mpool_sd_event_detach(sd_attached);
+    mpool_function *function = square;
+    bool ok = options.size == sizeof(options) && map_options.size == sizeof(map_options) && function &&
+              std::strcmp(mpool_code_name(MPOOL_ELOST), "E_LOST") == 0 &&
+              mpool_connect(&client, "/nonexistent/mpoold.sock") < 0;
+    std::printf("1..1\n%s 1 - the_public_headers_are_cxx\n", ok ? "ok" : "not ok");
+    return ok ? 0 : 1;
+}
