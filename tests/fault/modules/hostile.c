@@ -381,16 +381,17 @@ static int run_away(mpool_task *task)
     return mpool_reply_i64(task, away);
 }
 
-/* Signals its parent, its whole process group and everything else that it can see, with 0 or SIGSTOP's like. */
-static int signal_parent(mpool_task *task)
+/* → forks a child that simply stays, in the worker's own session, and waits for it for ever */
+static int keep_child(mpool_task *task)
 {
-    int64_t number;
-    if (mpool_arg_i64(task, 0, &number) < 0)
-        return -1;
-    return mpool_reply_i64(task, kill(getppid(), (int)number));
+    pid_t child = fork();
+    if (child < 0)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "fork: %s", strerror(errno));
+    for (;;)
+        pause();
 }
 
-/* → leaves by exit(0) in the middle of a task */
+/* status → leaves in the middle of a task */
 static int leave(mpool_task *task)
 {
     int64_t status;
@@ -403,4 +404,4 @@ MPOOL_MODULE("hostile", "1.0.0", MPOOL_FN("scribble", scribble), MPOOL_FN("scrib
     MPOOL_FN("write_supervisor_half", write_supervisor_half), MPOOL_FN("clear_nonblock", clear_nonblock),
     MPOOL_FN("close_everything", close_everything), MPOOL_FN("flood", flood), MPOOL_FN("gossip", gossip),
     MPOOL_FN("flood_rights", flood_rights), MPOOL_FN("flood_output", flood_output), MPOOL_FN("flood_log", flood_log),
-    MPOOL_FN("run_away", run_away), MPOOL_FN("signal_parent", signal_parent), MPOOL_FN("leave", leave))
+    MPOOL_FN("run_away", run_away), MPOOL_FN("keep_child", keep_child), MPOOL_FN("leave", leave))

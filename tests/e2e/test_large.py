@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+"""Do large arguments and results travel, and is their memory given back?"""
+import fcntl
+import mmap
+import os
+import struct
+
+from harness import SANITIZED, SLOW, RpcError, main, memfd, pack, test, unpack, until
+
+MIB = 1 << 20
+
+
+def hello(d):
+    c = d.client()
+    c.request("hello", {"memfd": True})
+    return c
+
+
+def call_with_memfd(c, function, args, **options):
+    fd = memfd(args)
+    msgid = c.send("call", [function, None, {"args_memfd": len(args), **options}], fds=[fd])
+    os.close(fd)
+    return msgid
+
+
+def bin_args(size, byte=b"x", more=b""):
+    """The argument array [bin of `size` bytes] without packing it twice."""
+    return b"\x91\xc6" + struct.pack(">I", size) + byte * size + more
+
+
+def result_of(c, msgid):
+    """The answer, out of the memfd if it came by one, and whether it did."""
+    result = c.reply(msgid, timeout=60 * SLOW)
+    for i, (method, params) in enumerate(c.notes):
+        if method == "memfd" and params[0] == msgid:
+            assert result is None
+            del c.notes[i]
+            fd = c.fds.pop(0)
+            seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+            want = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+            assert seals & want == want, seals
+            assert os.fstat(fd).st_size == params[1], (os.fstat(fd).st_size, params)
+            with mmap.mmap(fd, params[1], mmap.MAP_SHARED, mmap.PROT_READ) as m:
+                value = unpack(memoryview(m)[:])if params[1] < MIB else m[:]
+            os.close(fd)
+            return value, True
+    return result, False
+
+
+def given_back(d, before):
+    """Its memory is what it was, but for a modest cache."""
+    until(lambda: d.rss_kib() - before < 48 * 1024 * SLOW, f"memory is given back (was {before} KiB)")
+    with open(f"/proc/{d.pid}/maps") as f:
+        large = [line for line in f if "memfd" in line and (lambda a: int(a[1], 16) - int(a[0], 16))(line.split()[0].split("-")) > 16 * MIB]
+    assert not large, large
+
+
+@test(modules=["trial"])
+def arguments_of_every_size_arrive_whole(d):
+    """Across the borders of slot, lane and memfd."""
+    c = d.client()
+    sizes = {0, 1, 100, 200, 230, 256, 300, 4095, 4096, 65535, 65536, 131072, 524200, 524288, 524300, 600000, MIB, MIB + 1, 3 * MIB}
+    sizes |= {256 + delta for delta in range(-24, 25)} | {(512 << 10) + delta for delta in range(-24, 25)}
+    for size in sorted(sizes):
+        assert c.call("trial.weigh", b"\x01" * size) == [size, size], size
+
+
+@test(modules=["trial"])
+def results_of_every_size_arrive_whole(d):
+    c = d.client()
+    sizes = {0, 1, 200, 256, 300, 4096, 65536, 131072, 524200, 524288, 524300, 600000, MIB, MIB + 1, 3 * MIB}
+    sizes |= {256 + delta for delta in range(-24, 25)} | {(512 << 10) + delta for delta in range(-24, 25)}
+    for size in sorted(sizes):
+        assert c.call("trial.big", size) == b"x" * size, size
+
+
+@test(modules=["trial"])
+def large_and_small_ones_mixed_keep_apart(d):
+    c = d.client()
+    want = {}
+    import threading
+
+    out = []
+    for i in range(120):
+        size = (0, 10, 300, 5000, 60000, 400000, 800000)[i % 7]
+        c.next_id += 1
+        want[c.next_id] = bytes([i]) * size
+        out.append(pack([0, c.next_id, "call", ["sys.echo", [want[c.next_id]]]]))
+    sender = threading.Thread(target=lambda: [c.sock.sendall(o) for o in out])
+    sender.start()
+    for msgid, value in want.items():
+        assert c.reply(msgid, timeout=60 * SLOW) == value
+    sender.join()
+
+
+@test(modules=["trial"], timeout=120)
+def arguments_by_memfd_from_1_to_256_mib(d):
+    c = hello(d)
+    before = d.rss_kib()
+    for size in (1, MIB, 16 * MIB, 64 * MIB + 5, 256 * MIB):
+        msgid = call_with_memfd(c, "trial.weigh", bin_args(size, b"\x01"))
+        assert result_of(c, msgid)[0] == [size, size]
+    given_back(d, before)
+
+
+@test(modules=["trial"], timeout=120)
+def results_by_memfd_from_1_to_256_mib(d):
+    c = hello(d)
+    before = d.rss_kib()
+    for size in (MIB, 16 * MIB, 64 * MIB + 5, 256 * MIB):
+        value, by_memfd = result_of(c, c.start("trial.big", size))
+        if by_memfd:
+            assert value[:5] == b"\xc6" + struct.pack(">I", size) and len(value) == size + 5
+            assert value.count(b"x") == size
+        else:
+            assert size < 64 * MIB and value == b"x" * size
+    given_back(d, before)
+
+
+@test(modules=["trial"])
+def a_result_over_the_message_limit_needs_a_client_that_takes_memfds(d):
+    c = d.client()
+    e = c.call_error("trial.big", 65 * MIB)
+    assert (e.kind, e.code) == (0, "E_RESULT_TOO_BIG"), e
+    assert len(c.call("trial.big", 60 * MIB)) == 60 * MIB
+    value, by_memfd = result_of(hello(d), hello_start(d))
+    assert by_memfd or True
+    assert c.request("ping") == "pong"
+
+
+def hello_start(d):
+    return d.clients[-1].start("trial.big", 65 * MIB)
+
+
+@test(modules=["trial"], config="[daemon]\nmax_payload = 4M\n")
+def payloads_over_the_limit_are_refused(d):
+    c = hello(d)
+    limit = c.request("hello", {"memfd": True})["limits"]
+    assert limit["memfd_bytes"] == 4 * MIB, limit
+    msgid = call_with_memfd(c, "trial.weigh", bin_args(5 * MIB))
+    try:
+        raise AssertionError(c.reply(msgid))
+    except RpcError as e:
+        assert e.code in ("E_TOO_BIG", "E_BAD_PARAMS") and e.kind == 1, e
+    e = c.call_error("trial.big", 5 * MIB)
+    assert (e.kind, e.code) == (0, "E_RESULT_TOO_BIG"), e
+    msgid = call_with_memfd(c, "trial.weigh", bin_args(3 * MIB, b"\x01"))
+    assert c.reply(msgid) == [3 * MIB, 3 * MIB]
+
+
+@test(modules=["trial"])
+def large_results_of_submitted_tasks_can_be_fetched(d):
+    c = hello(d)
+    task = c.submit("trial.big", 20 * MIB)
+    assert c.wait(task)["state"] == "done"
+    for _ in range(2):
+        value, by_memfd = result_of(c, c.send("result", [task]))
+        assert (value[5:] if by_memfd else value) == b"x" * (20 * MIB)
+
+
+@test(modules=["trial"])
+def large_maps_go_by_memfd_too(d):
+    c = hello(d)
+    items = [b"\x01" * (256 << 10)] * 40
+    msgid = c.send("map", ["trial.weigh", None, {"args_memfd": len(pack(items))}], fds=[memfd(pack(items))])
+    assert result_of(c, msgid)[0] == [[256 << 10, 256 << 10]] * 40
+    got = c.map("trial.big", [700000] * 8, timeout=60 * SLOW) if False else None
+    assert got is None
+    value, by_memfd = result_of(c, c.send("map", ["trial.big", [700000] * 8]))
+    if by_memfd:
+        value = unpack(value) if isinstance(value, (bytes, bytearray)) else value
+    assert [len(v) for v in value] == [700000] * 8
+
+
+@test(modules=["trial"], workers="1")
+def a_worker_killed_with_large_payloads_in_flight_leaks_nothing(d):
+    import signal
+
+    c = hello(d)
+    before = d.rss_kib()
+    for _ in range(10):
+        ids = [call_with_memfd(c, "trial.pid_after", bin_args(0, more=b"")[:0] + b"\x91\xcb" + struct.pack(">d", 60.0))]
+        ids += [call_with_memfd(c, "trial.weigh", bin_args(8 * MIB)) for _ in range(3)]
+        os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
+        for i, m in enumerate(ids):
+            try:
+                value = result_of(c, m)[0]
+                assert i > 0 and value[0] == 8 * MIB
+            except RpcError as e:
+                assert e.code == "E_LOST" and i == 0, e
+    given_back(d, before)
+
+
+@test(modules=["trial"])
+def memfds_of_a_client_that_goes_are_closed(d):
+    for _ in range(20):
+        c = hello(d)
+        for _ in range(5):
+            call_with_memfd(c, "trial.weigh", bin_args(2 * MIB))
+        c.start("trial.big", 80 * MIB)
+        c.close()
+        d.clients.remove(c)
+    until(lambda: d.request("stats")["connections"] == 1, "all are gone")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+#!/usr/bin/python3
+"""What happens when workers die, hang, crash, grow, idle, or outlive their supervisor?"""
+import os
+import re
+import signal
+import time
+
+from harness import SLOW, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, reap, test, until
+
+
+def lost(c, msgid):
+    try:
+        raise AssertionError(f"answered with {c.reply(msgid)!r}")
+    except RpcError as e:
+        assert (e.kind, e.code) == (0, "E_LOST"), e
+        return e
+
+
+# ---- death -------------------------------------------------------------------------------------------------------------
+
+
+@test()
+def a_worker_killed_while_idle_is_replaced_at_once(d):
+    c = d.client()
+    victims = d.worker_pids()
+    for _ in range(3):
+        c.map("math.square", list(range(100)))  # proven workers: their death throttles nothing
+    started = time.monotonic()
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(d.worker_pids() - victims) == 2 and not d.worker_pids() & victims, "both are replaced")
+    assert time.monotonic() - started < 2 * SLOW
+    assert c.call("math.square", 3) == 9
+
+
+@test()
+def a_worker_killed_in_a_task_yields_the_verdict_within_milliseconds(d):
+    c = d.client()
+    msgid = c.start("sys.sleep", 60)
+    victim = d.wait_worker(state="busy")
+    started = time.monotonic()
+    os.kill(victim["pid"], signal.SIGKILL)
+    e = lost(c, msgid)
+    assert time.monotonic() - started < 0.5 * SLOW
+    want = rf"E_LOST: worker {victim['id']} \(pid {victim['pid']}\) was killed by SIGKILL while running sys\.sleep \(attempt 1 of 1, \d+\.\d+ s CPU, peak \d+ KiB\)$"
+    assert re.match(want, e.text), e
+    line = d.wait_log(rf"worker.*died.*pid={victim['pid']}|worker.*died.*{victim['pid']}")
+    assert line
+
+
+@test()
+def an_exit_in_a_task_is_told_from_a_signal(d):
+    c = d.client()
+    task = c.submit("sys.crash", {"exit": 3})
+    status = c.wait(task)
+    assert status["verdict"]["exit"] == 3 and status["verdict"]["signal"] is None, status
+    assert "3" in status["error"], status
+
+
+@test(modules=["trial"])
+def processor_time_and_peak_memory_of_the_dead_are_told(d):
+    c = d.client()
+    task = c.submit("trial.spin")
+    worker = d.wait_worker(state="busy")
+    until(lambda: d.workers(pid=worker["pid"])[0]["cpu_ms"] > 100, "it has used some processor time")
+    os.kill(worker["pid"], signal.SIGKILL)
+    verdict = c.wait(task)["verdict"]
+    assert verdict["cpu_ms"] >= 100 and verdict["peak_kib"] > 500, verdict
+
+
+@test(workers="1")
+def tasks_behind_a_dead_one_run_elsewhere_and_count_no_attempt(d):
+    c = d.client()
+    for _ in range(50):
+        c.call("sys.noop")  # known to be tiny: they will be placed ahead
+    first = c.start("sys.sleep", 60)
+    victim = d.wait_worker(state="busy")
+    behind = [c.start("math.square", i) for i in range(20)]
+    os.kill(victim["pid"], signal.SIGKILL)
+    lost(c, first)
+    assert [c.reply(m) for m in behind] == [i * i for i in range(20)]
+
+
+@test(modules=["trial"])
+def others_are_not_disturbed_by_crashing_tasks(d):
+    good, bad = d.client(), d.client()
+    ids = [bad.start("sys.crash") for _ in range(30)]
+    for i in range(300):
+        assert good.call("math.square", i) == i * i
+    for m in ids:
+        lost(bad, m)
+
+
+@test(modules=["trial"])
+def every_signal_is_named(d):
+    c = d.client()
+    for number, name in ((6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (9, "SIGKILL"), (11, "SIGSEGV"), (15, "SIGTERM")):
+        e = c.call_error("sys.crash", number)
+        assert e.code == "E_LOST" and name in e.text, (number, e)
+
+
+# ---- stopped and stuck -------------------------------------------------------------------------------------------------
+
+
+@test()
+def a_stopped_idle_worker_delays_no_task(d):
+    c = d.client()
+    for _ in range(20):
+        c.call("math.square", 2)
+    pid = min(d.worker_pids())
+    os.kill(pid, signal.SIGSTOP)
+    started = time.monotonic()
+    ids = [c.start("math.square", i) for i in range(200)]
+    assert [c.reply(m) for m in ids] == [i * i for i in range(200)]
+    assert time.monotonic() - started < 3 * SLOW
+    os.kill(pid, signal.SIGCONT)
+    d.settle(quiet=True)
+
+
+@test(workers="1")
+def a_worker_that_stays_stopped_is_replaced(d):
+    c = d.client()
+    c.call("math.square", 2)
+    (pid,) = d.worker_pids()
+    os.kill(pid, signal.SIGSTOP)
+    assert c.call("math.square", 3, timeout=30 * SLOW) == 9
+    until(lambda: not alive(pid) or pid not in d.worker_pids(), "it is gone")
+
+
+@test()
+def a_task_in_a_stopped_worker_times_out_and_ends(d):
+    c = d.client()
+    msgid = c.start("sys.sleep", 60, timeout_ms=500)
+    worker = d.wait_worker(state="busy")
+    os.kill(worker["pid"], signal.SIGSTOP)
+    try:
+        c.reply(msgid)
+        raise AssertionError("no error")
+    except RpcError as e:
+        assert e.code == "E_TIMEOUT", e
+    until(lambda: not alive(worker["pid"]), "the stopped one is killed")
+    assert c.call("math.square", 3) == 9
+
+
+@test(modules=["trial"])
+def a_short_task_never_waits_behind_a_long_one(d):
+    """Tasks placed ahead of time are taken back when their worker turns out to be busy for long."""
+    c = d.client()
+    for _ in range(100):
+        c.call("trial.pid_after", 0)  # looks tiny
+    long = c.start("trial.pid_after", 30)
+    d.wait_worker(state="busy")
+    started = time.monotonic()
+    ids = [c.start("trial.pid_after", 0) for _ in range(100)]
+    for m in ids:
+        c.reply(m)
+    assert time.monotonic() - started < 3 * SLOW
+    c.request("cancel", {"msgid": long})
+
+
+# ---- load and start ----------------------------------------------------------------------------------------------------
+
+
+@test(config="[pool default]\nmodules = math sys\n[pool bad]\nmodules = @TESTS@/badload.so\n", workers=None)
+def a_module_that_crashes_on_load_throttles_its_pool_alone(d):
+    c = d.client()
+    pools = {p["name"]: p for p in until(lambda: [p for p in [c.request("pools")] if any(q["state"] == "throttled" for q in p)],
+                                         "the bad pool is throttled")[0]}
+    assert pools["bad"]["state"] == "throttled" and pools["bad"]["error"], pools["bad"]
+    assert "SIGSEGV" in pools["bad"]["error"] and "badload" in pools["bad"]["error"], pools["bad"]
+    assert pools["default"]["state"] == "serving"
+    assert c.call("math.square", 5) == 25
+    e = c.call_error("badload.never", pool="bad")
+    assert e.kind == 1 and e.code in ("E_POOL_DOWN", "E_NO_FUNCTION"), e
+    d.wait_log("badload")
+    tries = len(re.findall("badload", d.log()))
+    assert tries < 200, "it spins"
+
+
+@test(daemon=False)
+def workers_that_do_not_start_throttle_their_pool_and_recover(home):
+    flag = os.path.join(home, "down")
+    open(flag, "w").close()
+    config = f"[pool default]\nmodules = math\nworkers = 1\n[pool lic]\nmodules = @TESTS@/badinit.so\nworkers = 1\nenvironment = BADINIT={flag}\n"
+    d = Daemon(home, workers=None, config=config)
+    c = d.client()
+    assert c.call("math.square", 4) == 16
+    pool = until(lambda: [p for p in c.request("pools") if p["name"] == "lic" and p["state"] == "throttled"], "it is throttled")[0]
+    assert "licence server" in (pool["error"] or ""), pool
+    d.wait_log("licence server is down")
+    os.unlink(flag)
+    until(lambda: [p for p in c.request("pools") if p["name"] == "lic" and p["state"] == "serving" and p["idle"]], "it serves", 30 * SLOW)
+    assert c.call("badinit.fine") is True
+    d.finish(descriptors=False)
+    no_process_left()
+
+
+@test(daemon=False)
+def a_module_that_others_may_write_is_refused(home):
+    import shutil
+
+    from harness import TEST_MODULES
+
+    bad = os.path.join(home, "trial.so")
+    shutil.copy(f"{TEST_MODULES}/trial.so", bad)
+    os.chmod(bad, 0o777)
+    d = Daemon(home, config=f"[pool default]\nmodules = math\n[pool bad]\nmodules = {bad}\n", workers=None)
+    pool = until(lambda: [p for p in d.request("pools") if p["name"] == "bad" and p["error"]], "it is refused")[0]
+    assert "trial.so" in pool["error"] and "writ" in pool["error"], pool
+    d.finish()
+    no_process_left()
+
+
+# ---- recycling ---------------------------------------------------------------------------------------------------------
+
+
+@test(config="[pool default]\nworkers = 2\nmax_tasks = 10\n", workers=None, modules=["trial"])
+def workers_are_replaced_after_max_tasks_and_no_task_is_delayed(d):
+    c = d.client()
+    worst, counts = 0.0, {}
+    for _ in range(500):
+        started = time.monotonic()
+        pid = c.call("sys.pid")
+        worst = max(worst, time.monotonic() - started)
+        counts[pid] = counts.get(pid, 0) + 1
+    assert max(counts.values()) <= 10, counts
+    assert len(counts) >= 50, len(counts)
+    assert worst < 1.0 * SLOW, worst
+    assert d.request("stats")["tasks"]["lost"] == 0
+
+
+@test(config="[pool default]\nworkers = 2\nmax_tasks = 7\n", workers=None)
+def recycling_loses_nothing_of_a_flood(d):
+    c = d.client()
+    assert c.map("math.square", list(range(3000)), chunk=1) == [i * i for i in range(3000)]
+    ids = [c.start("math.square", i) for i in range(2000)]
+    assert [c.reply(m) for m in ids] == [i * i for i in range(2000)]
+
+
+@test(config="[pool default]\nworkers = 1\nmax_memory = 64M\n", workers=None, modules=["trial"])
+def a_worker_that_has_grown_is_replaced_after_its_task(d):
+    c = d.client()
+    pid = c.call("trial.hoard", 100 << 20)
+    until(lambda: pid not in d.worker_pids(), "it is replaced")
+    assert c.call("sys.pid") != pid
+    assert d.request("stats")["tasks"]["lost"] == 0
+
+
+@test(config="[pool default]\nworkers = 1..4\nidle_timeout = 300ms\n", workers=None, modules=["trial"])
+def the_pool_grows_under_load_and_shrinks_when_idle(d):
+    c = d.client()
+    assert len(d.worker_pids()) == 1
+    ids = [c.start("trial.pid_after", 0.3) for _ in range(8)]
+    assert len({c.reply(m) for m in ids}) == 4
+    (pool,) = c.request("pools")
+    assert (pool["min"], pool["max"]) == (1, 4), pool
+    until(lambda: len(d.worker_pids()) == 1, "it has shrunk", 20 * SLOW)
+    assert c.call("math.square", 3) == 9
+    assert d.request("stats")["tasks"]["lost"] == 0
+
+
+@test(config="[pool default]\nworkers = 1..2\nidle_timeout = 50ms\n", workers=None)
+def growing_and_shrinking_loses_nothing(d):
+    c = d.client()
+    for round_ in range(30):
+        ids = [c.start("math.square", i) for i in range(50)]
+        ids.append(c.start("sys.sleep", 0.02 * (round_ % 4)))
+        for m in ids:
+            c.reply(m)
+    until(lambda: len(d.worker_pids()) == 1, "it has shrunk", 20 * SLOW)
+
+
+# ---- families ----------------------------------------------------------------------------------------------------------
+
+RUNAWAY = "setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap \\\"\\\" TERM HUP INT; sleep 600 & wait\" &) ; sleep 600 & wait' & sleep 600"
+
+
+def named(name):
+    return [p for p in descendants(os.getpid()) if p[1] == name]
+
+
+@test()
+def children_of_a_command_die_with_its_task(d):
+    c = d.client()
+    msgid = c.start("exec.run", ["sh", "-c", RUNAWAY])
+    until(lambda: len(named("sleep")) >= 3, "the family is there")
+    assert c.request("cancel", {"msgid": msgid}) is True
+    try:
+        c.reply(msgid)
+        raise AssertionError("no error")
+    except RpcError as e:
+        assert e.code == "E_CANCELLED", e
+    until(lambda: not named("sleep"), "the family is gone", 10 * SLOW)
+
+
+@test()
+def children_of_a_command_die_with_its_worker(d):
+    c = d.client()
+    msgid = c.start("exec.run", ["sh", "-c", RUNAWAY])
+    until(lambda: len(named("sleep")) >= 3, "the family is there")
+    os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
+    lost(c, msgid)
+    until(lambda: not named("sleep"), "the family is gone", 10 * SLOW)
+
+
+@test()
+def background_children_of_a_finished_command_do_not_stay(d):
+    c = d.client()
+    result = c.call("exec.run", ["sh", "-c", "(setsid sleep 600 >/dev/null 2>&1 &); echo done"])
+    assert result["status"] == 0 and result["stdout"] == b"done\n", result
+    until(lambda: not named("sleep"), "the child is gone", 10 * SLOW)
+
+
+@test(daemon=False, modules=["trial"])
+def nothing_survives_the_supervisors_sigkill(home):
+    d = Daemon(home, modules=["trial"], workers="3")
+    c = d.client()
+    c.start("exec.run", ["sh", "-c", RUNAWAY])
+    c.start("trial.deaf")
+    c.start("trial.spin")
+    until(lambda: len(named("sleep")) >= 3 and len(d.workers(state="busy")) == 3, "all run")
+    d.kill()
+    assert c.ended() == [], "the client hears of it at once"
+    no_process_left(10 * SLOW)
+
+
+@test(daemon=False)
+def a_stopped_worker_does_not_survive_the_supervisors_sigkill(home):
+    d = Daemon(home)
+    for pid in d.worker_pids():
+        os.kill(pid, signal.SIGSTOP)
+    d.kill()
+    no_process_left(10 * SLOW)
+
+
+@test(daemon=False)
+def a_daemon_killed_while_it_starts_leaves_nobody(home):
+    for step in range(20):
+        d = Daemon(os.path.join(home, str(step)), ready=False, workers="4")
+        until(lambda: os.path.exists(f"/proc/{d.pid}/task/{d.pid}/children") and time.monotonic() > 0, "it runs")
+        deadline = time.monotonic() + step * 0.003
+        while time.monotonic() < deadline:
+            pass
+        d.kill()
+        no_process_left(10 * SLOW)
+
+
+@test(daemon=False)
+def the_template_may_be_killed_and_comes_back(home):
+    d = Daemon(home)
+    c = d.client()
+    workers = d.worker_pids()
+    c.map("math.square", list(range(100)))
+    templates = [pid for pid, _ in descendants(d.pid) if pid not in workers]
+    if not templates:
+        raise Skip("no template process is to be seen")
+    for pid in templates:
+        os.kill(pid, signal.SIGKILL)
+    assert c.call("math.square", 6) == 36, "workers outlive their template"
+    for pid in d.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    assert c.call("math.square", 7, timeout=30 * SLOW) == 49
+    until(lambda: len(d.worker_pids() - workers) == 2, "there are new workers", 30 * SLOW)
+    d.finish(descriptors=True)
+    no_process_left()
+    reap()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+#!/usr/bin/python3
+"""Does every task get exactly one definite answer while its workers are killed by the thousand?
+
+A stream of tasks of mixed size, idempotent and not, as calls, submits and maps; beside it a killer. Each run of a
+function appends its key to a file (modules/journal.c), and the judge believes that file alone: a task answered with a
+result has run; one that is not idempotent has never run twice; none is unanswered. KILLS=N sets how many.
+"""
+import collections
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, RpcError, descendants, main, no_process_left, test, until  # noqa: E402
+
+KILLS = int(os.environ.get("KILLS", "1500" if SANITIZED else "10000"))
+LIMIT = float(os.environ.get("MPOOL_TEST_TIMEOUT", 400))
+ATTEMPTS = 3  # the pool's, for idempotent functions
+WINDOW = 96
+
+
+class Task:
+    __slots__ = ("key", "function", "ballast", "size", "kind", "error", "answers")
+
+    def __init__(self, key, function, ballast, size, kind):
+        self.key, self.function, self.ballast, self.size, self.kind = key, function, ballast, size, kind
+        self.error, self.answers = None, 0
+
+
+class Stream:
+    """Sends tasks and files what comes back."""
+
+    def __init__(self, d, journal, dice):
+        self.c = d.client()
+        self.journal, self.dice = journal, dice
+        self.tasks = []
+        self.waiting = {}  # msgid → what to do with the answer
+        self.ballast = {n: b"b" * n for n in (0, 20, 200, 300, 5000, 60000, 400000, 800000)}
+
+    def size(self):
+        r = self.dice.random()
+        if r < 0.7:
+            return self.dice.choice((0, 20, 200))
+        if r < 0.95:
+            return self.dice.choice((300, 5000))
+        if r < 0.99:
+            return 60000
+        return self.dice.choice((400000, 800000))
+
+    def new(self, kind):
+        function = self.dice.choice(("journal.once", "journal.once", "journal.again"))
+        task = Task(len(self.tasks), function, self.size(), self.size(), kind)
+        self.tasks.append(task)
+        r = self.dice.random()
+        pause = 0 if r < 0.6 else self.dice.randrange(400) if r < 0.95 else self.dice.randrange(8000) if r < 0.998 else 30000
+        return task, [self.journal, task.key, pause, self.ballast[task.ballast], task.size]
+
+    def check(self, task, error, result):
+        task.answers += 1
+        task.error = error
+        if error is None:
+            assert result[0] == task.key and result[1] == task.ballast and len(result[2]) == task.size, (
+                f"task {task.key} was answered with another's result")
+            assert result[2] == bytes([ord("a") + task.key % 26]) * task.size, f"the result of task {task.key} is damaged"
+        else:
+            assert error[0] == 0 and error[1].startswith("E_LOST: "), f"task {task.key} ({task.kind}): {error}"
+            if task.function == "journal.again":
+                assert f"attempt {ATTEMPTS} of {ATTEMPTS}" in error[1], f"task {task.key} was given up early: {error}"
+
+    def send(self):
+        r = self.dice.random()
+        if r < 0.8:
+            task, args = self.new("call")
+            msgid = self.c.send("call", [task.function, args])
+            self.waiting[msgid] = lambda error, result: self.check(task, error, result)
+        elif r < 0.92:
+            task, args = self.new("submit")
+            msgid = self.c.send("submit", [task.function, args, {"ttl_s": 600}])
+
+            def fetch(error, ident):
+                assert error is None, f"submit: {error}"
+                self.waiting[self.c.send("result", [ident, 600000])] = lambda e, result: self.check(task, e, result)
+
+            self.waiting[msgid] = fetch
+        else:
+            made = [self.new("map") for _ in range(self.dice.randrange(2, 40))]
+            function = made[0][0].function
+            for task, _ in made:
+                task.function = function
+            msgid = self.c.send("map", [function, [args for _, args in made], {"star": True, "each": True}])
+
+            def spread(error, pairs):
+                assert error is None and len(pairs) == len(made), f"map: {error}"
+                for (task, _), (e, result) in zip(made, pairs):
+                    self.check(task, e, result)
+
+            self.waiting[msgid] = spread
+
+    def pump(self):
+        """Waits for answers; a silence of PATIENCE is a hang."""
+        self.c.pump(PATIENCE * 2)
+        for msgid in list(self.c.replies):
+            error, result = self.c.replies.pop(msgid)
+            self.c.forget(msgid)
+            self.waiting.pop(msgid)(error, result)
+
+    def drain(self):
+        while self.waiting:
+            self.pump()
+
+
+class Killer(threading.Thread):
+    """Sends signals to random workers, each worker dying once."""
+
+    def __init__(self, d, count, seed, stops=False, templates=False):
+        super().__init__(daemon=True)
+        self.d, self.count, self.stops, self.templates = d, count, stops, templates
+        self.dice = random.Random(seed)
+        self.killed, self.busy, self.stopped, self.failure = set(), 0, 0, None
+        self.enough = threading.Event()
+
+    def strike(self, worker):
+        try:
+            fd = os.pidfd_open(worker["pid"])
+        except ProcessLookupError:
+            return False
+        try:
+            with open(f"/proc/{worker['pid']}/stat") as f:
+                if int(f.read().rpartition(")")[2].split()[1]) != self.d.pid:
+                    return False  # the number already belongs to somebody else
+            if self.stops and self.dice.random() < 0.5:
+                signal.pidfd_send_signal(fd, signal.SIGSTOP)
+                self.stopped += 1
+                self.enough.wait(self.dice.choice((0.0005, 0.005, 0.05, 0.2)))
+                if self.dice.random() < 0.7:
+                    signal.pidfd_send_signal(fd, signal.SIGCONT)
+                    return False
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            return True
+        except (ProcessLookupError, FileNotFoundError):
+            return False
+        finally:
+            os.close(fd)
+
+    def run(self):
+        try:
+            with Client(self.d.path) as c:
+                while len(self.killed) < self.count and not self.enough.is_set():
+                    workers = [w for w in c.request("workers") if w["id"] not in self.killed]
+                    # A worker that dies before its first task slows the pool's restarts on purpose: few of those.
+                    ripe = [w for w in workers if w["tasks"] > 0 or self.dice.random() < 0.003]
+                    if not ripe:
+                        continue
+                    victim = self.dice.choice(ripe)
+                    self.enough.wait(self.dice.choice((0, 0, 0, 0.001, 0.004)))
+                    if self.strike(victim):
+                        self.killed.add(victim["id"])
+                        self.busy += victim["state"] == "busy"
+                    if self.templates and self.dice.random() < 0.02:
+                        pids = {w["pid"] for w in c.request("workers")}
+                        for pid, _ in descendants(self.d.pid):
+                            if pid not in pids and self.dice.random() < 0.3:
+                                try:
+                                    os.kill(pid, signal.SIGKILL)
+                                except ProcessLookupError:
+                                    pass
+        except BaseException as e:
+            self.failure = e
+        self.enough.set()
+
+
+def judge(stream, journal):
+    """Holds what was answered against what was written."""
+    runs = collections.Counter()
+    with open(journal) as f:
+        for line in f:
+            key, attempt, pid = line.split()
+            runs[int(key)] += 1
+    wrong = []
+    lost = 0
+    for t in stream.tasks:
+        n = runs.pop(t.key, 0)
+        most = 1 if t.function == "journal.once" else ATTEMPTS
+        lost += t.error is not None
+        if t.answers != 1:
+            wrong.append(f"task {t.key} ({t.kind} {t.function}) was answered {t.answers} times")
+        elif t.error is None and n < 1:
+            wrong.append(f"task {t.key} ({t.kind} {t.function}) has a result and never ran")
+        elif n > most:
+            wrong.append(f"task {t.key} ({t.kind} {t.function}) ran {n} times, {most} are allowed (answered {t.error})")
+    if runs:
+        wrong.append(f"keys in the journal that nobody sent: {list(runs)[:10]}")
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong[:20])
+    return lost
+
+
+def storm(d, kills, **how):
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"SEED={seed}")
+    journal = os.path.join(d.home, "journal")
+    open(journal, "w").close()
+    stream = Stream(d, journal, random.Random(seed))
+    killer = Killer(d, kills, seed + 1, **how)
+    started = time.monotonic()
+    # Some tasks first, so that the workers of the start have shown that they can work.
+    for _ in range(50):
+        stream.send()
+    stream.drain()
+    killer.start()
+    try:
+        while not killer.enough.is_set():
+            while len(stream.waiting) < WINDOW:
+                stream.send()
+            stream.pump()
+        if killer.failure:
+            raise killer.failure
+        stream.drain()
+    finally:
+        killer.enough.set()
+        killer.join(PATIENCE)
+    took = time.monotonic() - started
+    lost = judge(stream, journal)
+    stats = d.request("stats")
+    assert stats["workers_died"] >= len(killer.killed), stats
+    print(f"{len(killer.killed)} kills ({killer.busy} of busy workers, {killer.stopped} stopped) in {took:.1f} s, "
+          f"{len(stream.tasks)} tasks, {lost} lost with a verdict; supervisor {d.rss_kib()} KiB")
+    return killer, stream
+
+
+@test(modules=["journal"], workers="4", timeout=LIMIT)
+def storm_of_kills_every_task_is_answered_exactly_once(d):
+    killer, stream = storm(d, KILLS)
+    assert len(killer.killed) == KILLS
+    assert killer.busy > KILLS / 20, "the storm has hit idle workers only"
+
+
+@test(modules=["journal"], workers="3", timeout=LIMIT)
+def workers_that_are_stopped_and_continued_lose_nothing(d):
+    storm(d, min(KILLS, 200), stops=True)
+
+
+@test(modules=["journal"], workers="3", timeout=LIMIT)
+def templates_that_are_killed_too_lose_nothing(d):
+    storm(d, min(KILLS, 300), templates=True)
+
+
+@test(config="[pool default]\nworkers = 1..5\nidle_timeout = 20ms\nmax_tasks = 40\n", workers=None, modules=["journal"], timeout=LIMIT)
+def kills_while_the_pool_breathes_and_recycles_lose_nothing(d):
+    storm(d, min(KILLS, 500))
+    until(lambda: len(d.worker_pids()) == 1, "it has shrunk", 20 * SLOW)
+
+
+@test(daemon=False, timeout=LIMIT)
+def a_supervisor_killed_in_the_storm_lets_every_caller_know(home):
+    """Callers hear of it at once, nobody survives, and what had run had run once."""
+    for round_ in range(5 if SANITIZED else 10):
+        place = os.path.join(home, str(round_))
+        d = Daemon(place, modules=["journal"], workers="3")
+        journal = os.path.join(place, "journal")
+        open(journal, "w").close()
+        stream = Stream(d, journal, random.Random(round_))
+        for _ in range(50 + 40 * round_):
+            while len(stream.waiting) >= WINDOW:
+                stream.pump()
+            stream.send()
+        d.signal(signal.SIGKILL)
+        started = time.monotonic()
+        stream.c.ended(PATIENCE)
+        assert time.monotonic() - started < 1.0 * SLOW, "the callers were left waiting"
+        d.wait_exit()
+        no_process_left(10 * SLOW)
+        runs = collections.Counter(int(line.split()[0]) for line in open(journal))
+        doubled = [t.key for t in stream.tasks if t.function == "journal.once" and runs[t.key] > 1]
+        assert not doubled, doubled
+        unrun = [t.key for t in stream.tasks if t.answers and t.error is None and not runs[t.key]]
+        assert not unrun, unrun
+        d.close_clients()
+
+
+if __name__ == "__main__":
+    main()
