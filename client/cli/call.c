@@ -41,7 +41,7 @@ static void on_output(void *userdata, int stream, const void *bytes, size_t leng
 static int run(size_t count, char **operands)
 {
     if (count == 0) {
-        say_error("mpool call needs a function; `mpool functions` lists them");
+        say_error("call needs a function; `mpool functions` lists them");
         return EXIT_OWN;
     }
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};

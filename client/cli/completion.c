@@ -243,7 +243,7 @@ static int run(size_t count, char **operands)
     else if (count == 1 && strcmp(operands[0], "zsh") == 0)
         print_zsh();
     else {
-        say_error("mpool completion needs the shell: bash or zsh");
+        say_error("completion needs the shell: bash or zsh");
         return EXIT_OWN;
     }
     return EXIT_OK;

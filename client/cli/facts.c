@@ -51,7 +51,7 @@ static bool put_with_unit(const char *key, double value)
 /* Without its unit, which the value carries now. */
 static void shorten(const char *key, char *to, size_t size)
 {
-    static const char *const units[] = {"_ms", "_us", "_kib", "_bytes"};
+    static const char *const units[] = {"_ms", "_us", "_kib"};
     snprintf(to, size, "%s", key);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (ends_with(key, units[i]) && strlen(key) < size)

@@ -79,10 +79,8 @@ static int print(const mpool_result *result)
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0) {
-        say_error("mpool functions takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)count;
+    (void)operands;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     _cleanup_(own_result) mpool_result *result = NULL;
     int status = daemon_connect(&client);
@@ -104,6 +102,7 @@ const struct verb verb_functions = {
              "  mpool functions\n"
              "  mpool functions --names | grep '^text\\.'\n"
              "  mpool functions --json | jq '.[] | {name, timeout_ms}'\n",
+    .flags = VERB_ALONE,
     .options = options,
     .run = run,
 };

@@ -9,7 +9,7 @@ int ids_parse(const char *verb, const char *word, uint64_t *ret)
 {
     if (options_number(word, 1, (UINT64_C(1) << 53) - 1, ret) == 0)
         return 0;
-    say_error("mpool %s: '%s' is not a task id; `mpool ls --all` shows them", verb, word);
+    say_error("%s: '%s' is not a task id; `mpool ls --all` shows them", verb, word);
     return -1;
 }
 
@@ -17,7 +17,7 @@ int ids_check(const char *verb, char **words, size_t count)
 {
     uint64_t id;
     if (count == 0) {
-        say_error("mpool %s needs the id of a task; `mpool ls` shows them", verb);
+        say_error("%s needs the id of a task; `mpool ls` shows them", verb);
         return EXIT_OWN;
     }
     for (size_t i = 0; i < count; i++) {

@@ -132,10 +132,8 @@ static int print(const mpool_result *result)
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0) {
-        say_error("mpool ls takes no operand ('%s'); for one task there is `mpool status ID`", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)count;
+    (void)operands;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
@@ -163,6 +161,7 @@ const struct verb verb_ls = {
              "  mpool ls\n"
              "  mpool ls --all --state failed --limit 20\n"
              "  mpool ls --all --json | jq '.[] | select(.error) | .error'\n",
+    .flags = VERB_ALONE,
     .options = options,
     .run = run,
 };

@@ -96,7 +96,7 @@ static int check_options(struct map *map)
                         : opt.sum && settings.json ? "--sum and --json exclude one another"
                                                    : NULL;
     if (clash)
-        say_error("mpool map: %s", clash);
+        say_error("map: %s", clash);
     return clash ? -1 : 0;
 }
 
@@ -108,10 +108,10 @@ static int read_operands(struct map *map, size_t count, char **operands)
         at++;
     if (opt.exec ? at > 0 : at != 1) {
         if (at > 1 || opt.exec)
-            say_error("mpool map: '%s' stands before \":::\", where only one function may stand%s", operands[at - 1],
+            say_error("map: '%s' stands before \":::\", where only one function may stand%s", operands[at - 1],
                 opt.exec ? ", and with --exec none" : "");
         else
-            say_error("mpool map needs a function, or --exec; `mpool map --help` has examples");
+            say_error("map needs a function, or --exec; `mpool map --help` has examples");
         return -1;
     }
     map->feed.function = opt.exec ? "exec.run" : operands[0];

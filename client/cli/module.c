@@ -69,13 +69,13 @@ static int run(size_t count, char **operands)
             continue;
         if (count == 2)
             return become_mpoold(commands[i].option, operands[1]);
-        say_error("mpool module %s takes one operand: the module's %s", operands[0], i == 0 ? "file" : "name");
+        say_error("module %s takes one operand: the module's %s", operands[0], i == 0 ? "file" : "name");
         return EXIT_OWN;
     }
     if (count > 0)
-        say_error("mpool module has no '%s'; there are check FILE and new NAME", operands[0]);
+        say_error("module has no '%s'; there are check FILE and new NAME", operands[0]);
     else
-        say_error("mpool module needs check FILE or new NAME");
+        say_error("module needs check FILE or new NAME");
     return EXIT_OWN;
 }
 

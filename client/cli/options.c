@@ -76,9 +76,9 @@ static int say_unknown(const struct parse *p, const char *name, size_t length)
     }
     const char *near = wire_nearest(name, length, names, count);
     if (near)
-        say_error("%s has no option '--%.*s'; did you mean '--%s'?", p->who, (int)length, name, near);
+        say_error("there is no option '--%.*s'; did you mean '--%s'?", (int)length, name, near);
     else
-        say_error("%s has no option '--%.*s'; see `%s --help`", p->who, (int)length, name, p->who);
+        say_error("there is no option '--%.*s'; see `%s --help`", (int)length, name, p->who);
     return -1;
 }
 
@@ -94,7 +94,7 @@ static int append(struct option_list *list, const char *value)
     return 0;
 }
 
-static int set_value(const struct parse *p, const struct option_row *row, const char *value)
+static int set_value(const struct option_row *row, const char *value)
 {
     if (row->text) {
         *row->text = value;
@@ -105,13 +105,11 @@ static int set_value(const struct parse *p, const struct option_row *row, const 
     if (row->duration_ms) {
         if (options_duration(value, row->duration_ms) == 0)
             return 0;
-        say_error(
-            "%s --%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to 24 days", p->who, row->name, value);
+        say_error("--%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to 24 days", row->name, value);
         return -1;
     }
     if (options_number(value, row->least, row->most, &row->count->value) < 0) {
-        say_error("%s --%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, p->who, row->name, value, row->least,
-            row->most);
+        say_error("--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, row->name, value, row->least, row->most);
         return -1;
     }
     row->count->given = true;
@@ -128,9 +126,9 @@ static bool set_flag(const struct option_row *row)
     return row->flag || row->unflag;
 }
 
-static int say_missing(const struct parse *p, const struct option_row *row)
+static int say_missing(const struct option_row *row)
 {
-    say_error("%s --%s needs a value: %s", p->who, row->name, row->value);
+    say_error("--%s needs a value: %s", row->name, row->value);
     return -1;
 }
 
@@ -145,17 +143,17 @@ static int take_long(const struct parse *p, char **words, size_t count)
         return say_unknown(p, name, length);
     if (row->flag || row->unflag) {
         if (equals) {
-            say_error("%s --%s takes no value", p->who, row->name);
+            say_error("--%s takes no value", row->name);
             return -1;
         }
         set_flag(row);
         return 1;
     }
     if (equals)
-        return set_value(p, row, equals + 1) < 0 ? -1 : 1;
+        return set_value(row, equals + 1) < 0 ? -1 : 1;
     if (count < 2)
-        return say_missing(p, row);
-    return set_value(p, row, words[1]) < 0 ? -1 : 2;
+        return say_missing(row);
+    return set_value(row, words[1]) < 0 ? -1 : 2;
 }
 
 /* "-k", "-kj4", "-j4", "-j 4". → words used, or -1. */
@@ -164,16 +162,16 @@ static int take_short(const struct parse *p, char **words, size_t count)
     for (const char *letter = words[0] + 1; *letter; letter++) {
         const struct option_row *row = find_row(p, NULL, 0, *letter);
         if (!row) {
-            say_error("%s has no option '-%c'; see `%s --help`", p->who, *letter, p->who);
+            say_error("there is no option '-%c'; see `%s --help`", *letter, p->who);
             return -1;
         }
         if (set_flag(row))
             continue;
         if (letter[1])
-            return set_value(p, row, letter + 1) < 0 ? -1 : 1;
+            return set_value(row, letter + 1) < 0 ? -1 : 1;
         if (count < 2)
-            return say_missing(p, row);
-        return set_value(p, row, words[1]) < 0 ? -1 : 2;
+            return say_missing(row);
+        return set_value(row, words[1]) < 0 ? -1 : 2;
     }
     return 1;
 }

@@ -59,10 +59,8 @@ static void print(const mpool_client *client, double *us, size_t count)
 
 static int run(size_t operand_count, char **operands)
 {
-    if (operand_count > 0) {
-        say_error("mpool ping takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)operand_count;
+    (void)operands;
     size_t count = count_option.given ? (size_t)count_option.value : 1;
     _cleanup_(own_free) double *us = calloc(count, sizeof *us);
     if (!us) {
@@ -91,6 +89,7 @@ const struct verb verb_ping = {
     .about = "Examples:\n"
              "  mpool ping\n"
              "  mpool ping -c 10000\n",
+    .flags = VERB_ALONE,
     .options = options,
     .run = run,
 };

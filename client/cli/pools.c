@@ -65,10 +65,8 @@ static void print_names(const mpool_result *pools)
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0) {
-        say_error("mpool pools takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)count;
+    (void)operands;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     _cleanup_(own_result) mpool_result *result = NULL;
     int status = daemon_connect(&client);
@@ -96,6 +94,7 @@ const struct verb verb_pools = {
              "Examples:\n"
              "  mpool pools\n"
              "  mpool pools --json | jq '.[] | {name, modules}'\n",
+    .flags = VERB_ALONE,
     .options = options,
     .run = run,
 };

@@ -19,7 +19,7 @@ static int run(size_t count, char **operands)
 {
     uint64_t id;
     if (count > 1) {
-        say_error("mpool result takes one id");
+        say_error("result takes one id");
         return EXIT_OWN;
     }
     if (ids_check("result", operands, count) != EXIT_OK || ids_parse("result", operands[0], &id) < 0)

@@ -46,6 +46,8 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
 {
     struct run *run = userdata;
     run->ended = true;
+    if (code == -ECANCELED) /* we are leaving, and disconnect */
+        return;
     if (code < 0) {
         if (run->signal && code == MPOOL_ECANCELLED)
             run->exit_status = EXIT_SIGNALLED + run->signal;
@@ -121,7 +123,7 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id, int s
 static int run_command(size_t count, char **command)
 {
     if (count == 0) {
-        say_error("mpool run needs a command");
+        say_error("run needs a command");
         return EXIT_OWN;
     }
     _cleanup_(own_close) int signals = signals_open();

@@ -9,10 +9,8 @@
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0) {
-        say_error("mpool stats takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)count;
+    (void)operands;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     _cleanup_(own_result) mpool_result *result = NULL;
     int status = daemon_connect(&client);
@@ -34,5 +32,6 @@ const struct verb verb_stats = {
     .about = "Examples:\n"
              "  mpool stats\n"
              "  mpool stats --json | jq .tasks.lost\n",
+    .flags = VERB_ALONE,
     .run = run,
 };

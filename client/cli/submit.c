@@ -26,7 +26,7 @@ static const struct option_row options[] = {
 static int run(size_t count, char **operands)
 {
     if (count == 0) {
-        say_error("mpool submit needs a function; `mpool functions` lists them");
+        say_error("submit needs a function; `mpool functions` lists them");
         return EXIT_OWN;
     }
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};

@@ -40,6 +40,7 @@ enum verb_flags {
     VERB_COMMAND = 1u << 0, /* options end at the first operand: what follows is another program's */
     VERB_NUMBERS = 1u << 1, /* "-5" is an operand */
     VERB_ITEMS = 1u << 2,   /* ":::" ends the options and stays among the operands */
+    VERB_ALONE = 1u << 3,   /* takes no operands */
 };
 
 struct verb {

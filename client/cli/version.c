@@ -14,13 +14,11 @@
 /* A missing daemon is no failure here: it is an answer. */
 static int run(size_t count, char **operands)
 {
+    (void)count;
+    (void)operands;
     if (settings.version) {
         out_text("mpool " MPOOL_VERSION "\n");
         return EXIT_OK;
-    }
-    if (count > 0) {
-        say_error("mpool version takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
     }
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     _cleanup_(own_result) mpool_result *stats = NULL;
@@ -52,5 +50,6 @@ const struct verb verb_version = {
     .usage = "",
     .line = "the versions of this program and of the daemon",
     .about = NULL,
+    .flags = VERB_ALONE,
     .run = run,
 };

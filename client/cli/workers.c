@@ -76,10 +76,8 @@ void workers_print(const mpool_result *workers, const char *pool)
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0) {
-        say_error("mpool workers takes no operand ('%s')", operands[0]);
-        return EXIT_OWN;
-    }
+    (void)count;
+    (void)operands;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     _cleanup_(own_result) mpool_result *result = NULL;
     int status = daemon_connect(&client);
@@ -101,6 +99,7 @@ const struct verb verb_workers = {
     .about = "Examples:\n"
              "  mpool workers\n"
              "  mpool workers --json | jq '.[] | select(.state == \"busy\") | .pid'\n",
+    .flags = VERB_ALONE,
     .options = options,
     .run = run,
 };

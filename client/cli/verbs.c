@@ -1,0 +1,71 @@
+/* Which verbs are there, and which options do all of them take? See verbs.h. */
+#include "client/cli/verbs.h"
+
+#include <string.h>
+
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "proto/tables.h"
+
+struct settings settings = {.timeout_ms = -1};
+
+#define X(name) &verb_##name,
+const struct verb *const verbs[] = {VERBS(X) NULL};
+#undef X
+
+enum {
+#define X(name) COUNT_##name,
+    VERBS(X)
+#undef X
+        VERB_COUNT
+};
+
+const struct option_row common_options[] = {
+    {.name = "socket",
+        .letter = 'S',
+        .value = "PATH",
+        .words = "@file",
+        .text = &settings.socket,
+        .help = "the daemon's socket (default: $MPOOL_SOCKET, else the usual places)"},
+    {.name = "json", .flag = &settings.json, .help = "print what the daemon said as JSON"},
+    {.name = "color",
+        .value = "WHEN",
+        .words = "auto always never",
+        .text = &settings.color,
+        .help = "auto, always or never"},
+    {.name = "quiet",
+        .letter = 'q',
+        .flag = &settings.quiet,
+        .help = "no hints, notes or progress; errors are still said"},
+    {.name = "help", .letter = 'h', .flag = &settings.help, .help = "this text"},
+    {.name = "version", .letter = 'V', .flag = &settings.version, .help = "the version of this program"},
+    {0},
+};
+
+const struct option_row leading_options[] = {
+    OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("how long a task may run, or a wait may take"), {0}};
+
+const struct verb *verb_find(const char *name)
+{
+    for (const struct verb *const *v = verbs; *v; v++) {
+        if (strcmp((*v)->name, name) == 0)
+            return *v;
+    }
+    return NULL;
+}
+
+const struct verb *verb_find_or_say(const char *name)
+{
+    const struct verb *verb = verb_find(name);
+    if (verb)
+        return verb;
+    const char *names[VERB_COUNT];
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        names[i] = verbs[i]->name;
+    const char *near = wire_nearest(name, strlen(name), names, VERB_COUNT);
+    if (near)
+        say_error("there is no verb '%s'; did you mean '%s'?", name, near);
+    else
+        say_error("there is no verb '%s'; `mpool --help` lists them", name);
+    return NULL;
+}
