@@ -115,8 +115,7 @@ static int is_prime(mpool_task *task)
     return mpool_reply_bool(task, true);
 }
 
-MPOOL_MODULE("math", "1.0.0",
-    MPOOL_FN("square", square, .flags = MPOOL_IDEMPOTENT, .summary = "n → n·n"),
+MPOOL_MODULE("math", "1.0.0", MPOOL_FN("square", square, .flags = MPOOL_IDEMPOTENT, .summary = "n → n·n"),
     MPOOL_FN("add", add, .flags = MPOOL_IDEMPOTENT, .summary = "a, b, … → their sum"),
     MPOOL_FN("sum", add, .flags = MPOOL_IDEMPOTENT, .summary = "[a, b, …] → their sum"),
     MPOOL_FN("mul", mul, .flags = MPOOL_IDEMPOTENT, .summary = "a, b, … → their product"),

@@ -54,7 +54,7 @@ static int open_file(mpool_task *task, const char **ret_path)
 static int count_file(mpool_task *task, struct counts *counts)
 {
     unsigned char *block = mpool_alloc(task, BLOCK);
-    const char *path;
+    const char *path = NULL;
     int fd = block ? open_file(task, &path) : -1;
     if (fd < 0)
         return -1;
@@ -89,7 +89,8 @@ static int bytes(mpool_task *task)
     return count_file(task, &counts) < 0 ? -1 : mpool_reply_u64(task, counts.bytes);
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------------- */
+/* ---- strings -------------------------------------------------------------------------------------------------------
+ */
 
 /* Bytes of the UTF-8 character that begins at `at`; 1 for what is none. */
 static size_t character(const char *at, const char *end)

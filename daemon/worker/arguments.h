@@ -18,7 +18,7 @@ struct arguments {
     uint32_t next;          /* the argument at which the last walk stopped … */
     const uint8_t *next_at; /* … and its first byte */
     unsigned shift;
-    size_t *marks;          /* offsets from begin: marks[k] of argument k << shift */
+    size_t *marks; /* offsets from begin: marks[k] of argument k << shift */
     size_t known, room;
 };
 

@@ -16,10 +16,11 @@ static struct host *host_of(mpool_task *task)
     return CONTAINER_OF(task, struct host, task);
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------------------------- */
+/* ---- arguments -----------------------------------------------------------------------------------------------------
+ */
 
 _Static_assert((int)WIRE_TYPE_END == (int)MPOOL_NOTHING && (int)WIRE_TYPE_STR == (int)MPOOL_STR &&
-        (int)WIRE_TYPE_EXT == (int)MPOOL_EXT,
+                   (int)WIRE_TYPE_EXT == (int)MPOOL_EXT,
     "enum mpool_type and enum wire_type name the same types in the same order");
 
 static uint32_t call_arg_count(mpool_task *task)
@@ -178,7 +179,8 @@ static int call_read_raw(mpool_task *task, mpool_value *v, const void **ret, siz
     return 0;
 }
 
-/* ---- the reply ----------------------------------------------------------------------------------------------------- */
+/* ---- the reply -----------------------------------------------------------------------------------------------------
+ */
 
 int host_reply_result(struct host *host, int error)
 {
@@ -191,9 +193,11 @@ int host_reply_result(struct host *host, int error)
     case ELOOP:
         return host_fail(host, MPOOL_E_FAILED, false, "the reply is nested deeper than %u", host->reply.max_depth);
     case EILSEQ:
-        return host_fail(host, MPOOL_E_FAILED, false, "the function replied with a string that is not UTF-8 (binary would do)");
+        return host_fail(
+            host, MPOOL_E_FAILED, false, "the function replied with a string that is not UTF-8 (binary would do)");
     case EBADMSG:
-        return host_fail(host, MPOOL_E_FAILED, false, "the function replied with bytes that are not one MessagePack value");
+        return host_fail(
+            host, MPOOL_E_FAILED, false, "the function replied with bytes that are not one MessagePack value");
     default: return host_fail(host, MPOOL_E_FAILED, true, "no room for the result: %s", strerror(-error));
     }
 }
@@ -262,7 +266,8 @@ static void *call_reply_bin_reserve(mpool_task *task, size_t length)
     return REPLY(task, reply_bin_reserve(r, length, &at)) < 0 ? NULL : at;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------------------------------
+ */
 
 __attribute__((format(printf, 3, 0))) static int call_fail(
     mpool_task *task, unsigned flags, const char *format, va_list ap)

@@ -1,7 +1,7 @@
 /* `mpoold --module-check FILE` and `mpoold --module-new NAME`, which `mpool module check` and `mpool module new` exec.
  *
- * What does a module provide, or what is wrong with it? Loads it in a throwaway child, as a template and a worker would,
- * so that one that crashes or hangs is a sentence and not a crash. Calls its hooks, but none of its functions.
+ * What does a module provide, or what is wrong with it? Loads it in a throwaway child, as a template and a worker
+ * would, so that one that crashes or hangs is a sentence and not a crash. Calls its hooks, but none of its functions.
  */
 #pragma once
 

@@ -108,23 +108,26 @@ static int check_head(const struct mpool_module_info *info, const char *path, ch
             info->abi_major, info->abi_minor, MPOOL_ABI_MAJOR, MPOOL_ABI_MINOR);
     if (info->abi_minor > MPOOL_ABI_MINOR)
         return refuse(why, ELIBBAD,
-            "%s was built for module ABI %u.%u, newer than this daemon's %u.%u: upgrade the daemon, or build it with the "
+            "%s was built for module ABI %u.%u, newer than this daemon's %u.%u: upgrade the daemon, or build it with "
+            "the "
             "older <mpool/module.h>",
             path, info->abi_major, info->abi_minor, MPOOL_ABI_MAJOR, MPOOL_ABI_MINOR);
     if (info->size < INFO_SIZE_MIN || info->row_size < ROW_SIZE_MIN || info->row_size > sizeof(struct mpool_row) ||
         info->row_size % _Alignof(struct mpool_row) != 0)
-        return refuse(why, ELIBBAD, "%s has a broken module table (sizes %u and %u): use MPOOL_MODULE() of <mpool/module.h>",
-            path, info->size, info->row_size);
+        return refuse(why, ELIBBAD,
+            "%s has a broken module table (sizes %u and %u): use MPOOL_MODULE() of <mpool/module.h>", path, info->size,
+            info->row_size);
     if (!info->name || !modules_name_ok(info->name))
-        return refuse(why, ELIBBAD, "%s has no valid module name: use 1 to %u of a-z, 0-9 and _", path, MODULES_NAME_MAX);
+        return refuse(
+            why, ELIBBAD, "%s has no valid module name: use 1 to %u of a-z, 0-9 and _", path, MODULES_NAME_MAX);
     if (!info->rows || info->row_count == 0 || info->row_count > MODULES_ROWS_MAX)
         return refuse(why, ELIBBAD, "%s declares %u rows: give MPOOL_MODULE() 1 to %u of them", path, info->row_count,
             MODULES_ROWS_MAX);
     return 0;
 }
 
-static int check_function(const struct mpool_module_info *info, uint32_t index, const struct mpool_row *row,
-    const char *path, char *why)
+static int check_function(
+    const struct mpool_module_info *info, uint32_t index, const struct mpool_row *row, const char *path, char *why)
 {
     const uint32_t known = MPOOL_IDEMPOTENT | MPOOL_CANCELLABLE;
     if (!row->name || !modules_name_ok(row->name))
@@ -164,8 +167,9 @@ static int check_rows(const struct mpool_module_info *info, const char *path, ui
                 r = refuse(why, ELIBBAD, "%s: the hook in row %u is NULL", path, i);
             break;
         default:
-            r = refuse(why, ELIBBAD, "%s: row %u is of kind %u, which ABI %u.%u does not know: build it with <mpool/module.h>",
-                path, i, row.kind, info->abi_major, info->abi_minor);
+            r = refuse(why, ELIBBAD,
+                "%s: row %u is of kind %u, which ABI %u.%u does not know: build it with <mpool/module.h>", path, i,
+                row.kind, info->abi_major, info->abi_minor);
         }
         if (r < 0)
             return r;
@@ -179,8 +183,8 @@ static int adopt(struct modules *m, const struct mpool_module_info *info, char *
 {
     size_t total = m->function_count + functions;
     if (total > MODULES_FUNCTIONS_MAX)
-        return refuse(why, ELIBBAD, "%s: more than %u functions in one pool: load fewer modules", *path,
-            MODULES_FUNCTIONS_MAX);
+        return refuse(
+            why, ELIBBAD, "%s: more than %u functions in one pool: load fewer modules", *path, MODULES_FUNCTIONS_MAX);
     struct loaded *list = reallocarray(m->list, m->count + 1, sizeof *list);
     if (list)
         m->list = list;
@@ -283,8 +287,8 @@ int modules_load(struct modules *m, const char *name, char *why)
         return refuse(why, ELIBBAD, "%s calls itself \"%s\": rename the file to %s.so", path, info->name, info->name);
     for (size_t i = 0; i < m->count; i++)
         if (strcmp(m->list[i].public.name, info->name) == 0)
-            return refuse(why, EEXIST, "%s: a module %s is already loaded, from %s", path, info->name,
-                m->list[i].public.path);
+            return refuse(
+                why, EEXIST, "%s: a module %s is already loaded, from %s", path, info->name, m->list[i].public.path);
     return adopt(m, info, &path, functions, why);
 }
 
@@ -312,7 +316,7 @@ ssize_t modules_find(const struct modules *m, const char *name, size_t length)
     return -1;
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ------------------------------------------------------------------------------------------------------ */
 
 struct hook_run {
     struct mpool_init public; /* first: what the module is handed */

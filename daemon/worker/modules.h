@@ -33,7 +33,7 @@ struct module {
     const char *name, *version; /* version is never NULL */
     const char *path;           /* the file, symbolic links resolved */
     uint16_t abi_major, abi_minor;
-    uint32_t first, count;      /* its functions: modules_functions()[first … first + count) */
+    uint32_t first, count; /* its functions: modules_functions()[first … first + count) */
 };
 
 /* owner: the user, beside root, whose files are trusted; normally geteuid().
@@ -68,14 +68,14 @@ ssize_t modules_find(const struct modules *m, const char *name, size_t length);
 /* What hooks are told, and where their words go. */
 struct modules_hooks {
     const char *pool;
-    uint32_t worker; /* 0 in the template */
+    uint32_t worker;                                                          /* 0 in the template */
     void (*log)(void *user, const char *module, int level, const char *text); /* NULL: dropped */
     void *user;
 };
 
 /* Run the hooks of all modules, in order of loading. → 0, or -ECANCELED with the sentence in `why`
  * (MODULES_WHY_MAX bytes): the first hook that fails ends the row. */
-int modules_init(const struct modules *m, const struct modules_hooks *hooks, char *why);        /* once, in the template */
+int modules_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* once, in the template */
 int modules_worker_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* in each worker */
 void modules_worker_fini(const struct modules *m); /* in a worker that ends in peace; last loaded first */
 

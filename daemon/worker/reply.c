@@ -38,7 +38,8 @@ void reply_begin(struct reply *r, struct result *result, uint32_t max_depth)
     r->outstanding = 0;
 }
 
-/* Appends a head and makes room for `body` bytes behind it, in a value that declares `elements` more. *ret: the body. */
+/* Appends a head and makes room for `body` bytes behind it, in a value that declares `elements` more. *ret: the body.
+ */
 static int append(struct reply *r, const struct head *head, uint64_t body, uint64_t elements, uint8_t **ret)
 {
     if (r->whole)
@@ -173,7 +174,12 @@ static bool is_utf8(const uint8_t *at, size_t length)
         }
         size_t n = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
         /* The second byte's range shuts out overlong forms, surrogates and what lies beyond U+10FFFF. */
-        uint8_t low = *at == 0xe0 ? 0xa0 : *at == 0xf0 ? 0x90 : 0x80, high = *at == 0xed ? 0x9f : *at == 0xf4 ? 0x8f : 0xbf;
+        uint8_t low = *at == 0xe0   ? 0xa0
+                      : *at == 0xf0 ? 0x90
+                                    : 0x80,
+                high = *at == 0xed   ? 0x9f
+                       : *at == 0xf4 ? 0x8f
+                                     : 0xbf;
         if (*at < 0xc2 || *at > 0xf4 || (size_t)(end - at) < n || at[1] < low || at[1] > high)
             return false;
         for (size_t i = 2; i < n; i++)

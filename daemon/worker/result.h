@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct result {
-    uint8_t *base;  /* what is written so far: base[0 … used) */
+    uint8_t *base; /* what is written so far: base[0 … used) */
     size_t used, room;
     uint64_t limit; /* bytes that it may ever have */
     int memfd;      /* -1: base is the lane's space */

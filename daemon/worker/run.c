@@ -16,7 +16,7 @@
 /* A chunk ends when less than this is left of max_result, so that the next item's error always finds room. */
 #define CHUNK_MARGIN (HOST_TEXT_MAX + 64u)
 
-/* A function that forks may let its child return here. That child must not go on as a second worker on the same lane. */
+/* A function that forks may let its child return here. That child must not go on as a second worker on the lane. */
 static bool running, escaped;
 
 static void forked(void)
@@ -60,8 +60,8 @@ static int run_function(struct host *h, const struct module_function *function)
     if (reply_is_empty(&h->reply))
         return host_reply_result(h, reply_nil(&h->reply));
     if (!h->reply.whole)
-        return host_fail(h, MPOOL_E_FAILED, false, "%s ended its reply too early: %llu values are missing", function->name,
-            (unsigned long long)h->reply.outstanding);
+        return host_fail(h, MPOOL_E_FAILED, false, "%s ended its reply too early: %llu values are missing",
+            function->name, (unsigned long long)h->reply.outstanding);
     return 0;
 }
 
@@ -97,7 +97,7 @@ static int outcome_failed(struct host *h, uint8_t *space, size_t room, struct wo
     return put_failure(h, h->job->job.max_result);
 }
 
-/* ---- chunks ---------------------------------------------------------------------------------------------------------- */
+/* ---- chunks ----------------------------------------------------------------------------------------------------- */
 
 static int put_bytes(struct host *h, const void *bytes, size_t length)
 {
@@ -115,8 +115,8 @@ static int set_item(struct host *h, struct wire_reader item)
     uint32_t count = 1;
     if (h->job->job.flags & LANE_JOB_STAR && wire_read_array(&item, &count) < 0) {
         h->failed = false;
-        return host_fail(h, MPOOL_E_BAD_ARGS, false, "expected an array of arguments, got %s",
-            wire_type_name(wire_peek(&item)));
+        return host_fail(
+            h, MPOOL_E_BAD_ARGS, false, "expected an array of arguments, got %s", wire_type_name(wire_peek(&item)));
     }
     arguments_set(&h->arguments, item, count);
     return 0;
@@ -193,7 +193,7 @@ static int run_chunk(struct host *h, const struct module_function *function, str
     return 0;
 }
 
-/* ---- one job ----------------------------------------------------------------------------------------------------------- */
+/* ---- one job ---------------------------------------------------------------------------------------------------- */
 
 /* → 0, or -1 with the failure of the job. */
 static int run_job(struct host *h, const uint8_t *args, size_t args_length, struct worker_outcome *ret)
@@ -229,8 +229,8 @@ static int run_job(struct host *h, const uint8_t *args, size_t args_length, stru
     return r;
 }
 
-int host_run(
-    struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length, struct worker_outcome *ret)
+int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
+    struct worker_outcome *ret)
 {
     *ret = (struct worker_outcome){.outcome = LANE_OUTCOME_OK};
     host->job = job;

@@ -1,0 +1,32 @@
+/* exec.c's side of the minder: starting it, and telling it what to run. See minder.h for what they say to each other.
+ *
+ * A worker has one minder, started when it is first needed, and again if it has died. All failures are reported for the
+ * task. The worker's main thread only.
+ */
+#pragma once
+
+#include <mpool/module.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/modules/minder.h"
+
+struct exec_request {
+    mpool_value command; /* array: program and arguments; string: text for /bin/sh */
+    mpool_value env;     /* map: name → value, or nil to take it away; over the worker's own */
+    bool has_env;
+    const char *directory; /* NULL: the worker's */
+    size_t directory_length;
+    const char *name; /* set by exec_minder_run: the program, for messages; valid until the task ends */
+};
+
+/* Asks the minder to run it with those descriptors as 0, 1 and 2 (borrowed). → 0 or -1. */
+int exec_minder_run(mpool_task *task, struct exec_request *request, const int *fds);
+/* Asks it to stop what runs. → 0 or -1. */
+int exec_minder_stop(mpool_task *task);
+/* Readable when there is an answer. */
+int exec_minder_fd(void);
+/* → 0 or -1. */
+int exec_minder_answer(mpool_task *task, struct minder_answer *ret);
+/* Lets go of the minder: it kills what still runs, and ends. */
+void exec_minder_abandon(void);

@@ -1,0 +1,322 @@
+/* How does a worker get a minder, and a command to it? See exec.h. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/modules/exec.h"
+
+static struct {
+    int socket; /* 0: there is no minder (0 is the worker's stdin, never this) */
+    pid_t pid;
+} minder;
+
+int exec_minder_fd(void)
+{
+    return minder.socket ? minder.socket : -1;
+}
+
+void exec_minder_abandon(void)
+{
+    if (minder.socket == 0)
+        return;
+    close(minder.socket); /* it takes the end of file as its own end, once it has killed what ran */
+    while (waitpid(minder.pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    minder.socket = 0;
+    minder.pid = 0;
+}
+
+static int lost(mpool_task *task)
+{
+    exec_minder_abandon();
+    return mpool_fail(task, MPOOL_FAIL_FINAL, "%s, which watches over the command, has died", MINDER_PROGRAM);
+}
+
+/* ---- birth ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The minder lies beside this module. */
+static int program_path(mpool_task *task, char *path, size_t size)
+{
+    Dl_info info;
+    if (!dladdr(&minder, &info) || !info.dli_fname)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "exec.so does not know where it lies");
+    const char *slash = strrchr(info.dli_fname, '/');
+    int directory = slash ? (int)(slash - info.dli_fname) : 1;
+    int n = snprintf(path, size, "%.*s/%s", directory, slash ? info.dli_fname : ".", MINDER_PROGRAM);
+    if (n < 0 || (size_t)n >= size)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "%s: %s", info.dli_fname, strerror(ENAMETOOLONG));
+    return 0;
+}
+
+/* A clean process: its own session, default signals, nothing open but the two descriptors. → 0 or an errno. */
+static int spawn_minder(const char *path, int socket, int worker, pid_t *ret)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    if (posix_spawn_file_actions_init(&files) != 0 || posix_spawnattr_init(&attributes) != 0)
+        return ENOMEM;
+    char socket_text[16], worker_text[16];
+    snprintf(socket_text, sizeof socket_text, "%d", socket);
+    snprintf(worker_text, sizeof worker_text, "%d", worker);
+    char program[] = MINDER_PROGRAM;
+    char *argv[] = {program, socket_text, worker_text, NULL}, *envp[] = {NULL};
+
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int r = 0;
+    for (int fd = 0; fd < 3 && r == 0; fd++)
+        r = posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
+    /* Onto itself: that takes its close-on-exec flag away. */
+    r = r ? r : posix_spawn_file_actions_adddup2(&files, socket, socket);
+    r = r ? r : posix_spawn_file_actions_adddup2(&files, worker, worker);
+    r = r ? r : posix_spawnattr_setsigmask(&attributes, &none);
+    r = r ? r : posix_spawnattr_setsigdefault(&attributes, &all);
+    r = r ? r
+          : posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    r = r ? r : posix_spawn(ret, path, &files, &attributes, argv, envp);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
+    return r;
+}
+
+/* One that has died since the last command is noticed here, so that it costs no task. */
+static bool is_alive(void)
+{
+    char byte;
+    return minder.socket && recv(minder.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static int need_minder(mpool_task *task)
+{
+    if (is_alive())
+        return 0;
+    exec_minder_abandon();
+    char path[PATH_MAX];
+    if (program_path(task, path, sizeof path) < 0)
+        return -1;
+    int ends[2], self = pidfd_open(getpid(), 0), r = 0;
+    if (self < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        r = errno;
+    } else {
+        r = spawn_minder(path, ends[1], self, &minder.pid);
+        close(ends[1]);
+        if (r)
+            close(ends[0]);
+        else
+            minder.socket = ends[0];
+    }
+    if (self >= 0)
+        close(self);
+    return r ? mpool_fail(task, MPOOL_FAIL_RETRYABLE, "%s cannot be started: %s", path, strerror(r)) : 0;
+}
+
+/* ---- the request ---------------------------------------------------------------------------------------------------
+ */
+
+/* Zero-terminated strings, one behind the other; grows in the task's arena, which frees it. */
+struct strings {
+    mpool_task *task;
+    char *data;
+    size_t length, room;
+};
+
+static int add_bytes(struct strings *s, const char *bytes, size_t length)
+{
+    if (length > MINDER_STRINGS_MAX - s->length)
+        return mpool_fail(
+            s->task, MPOOL_FAIL_FINAL, "arguments and environment are larger than %u bytes", MINDER_STRINGS_MAX);
+    if (s->length + length > s->room) {
+        size_t room = s->room ? s->room * 2 : 4096;
+        room = room < s->length + length ? s->length + length : room;
+        char *grown = mpool_alloc(s->task, room);
+        if (!grown)
+            return -1;
+        if (s->length)
+            memcpy(grown, s->data, s->length);
+        s->data = grown;
+        s->room = room;
+    }
+    if (length)
+        memcpy(s->data + s->length, bytes, length);
+    s->length += length;
+    return 0;
+}
+
+static int add_string(struct strings *s, const char *text, size_t length)
+{
+    if (length && memchr(text, 0, length))
+        return mpool_fail(s->task, MPOOL_FAIL_FINAL, "arguments, variables and paths cannot contain the byte 0");
+    return add_bytes(s, text, length) < 0 ? -1 : add_bytes(s, "", 1);
+}
+
+static int add_command(struct strings *s, const struct exec_request *request, uint32_t *ret_argc)
+{
+    mpool_task *task = s->task;
+    mpool_value v = request->command;
+    const void *text; /* bin as well: arguments need not be UTF-8 */
+    size_t length;
+    uint32_t argc = 0;
+    if (mpool_type(task, &v) == MPOOL_STR) {
+        *ret_argc = 3;
+        if (add_string(s, "/bin/sh", 7) < 0 || add_string(s, "-c", 2) < 0 ||
+            mpool_read_bin(task, &v, &text, &length) < 0)
+            return -1;
+        return add_string(s, text, length);
+    }
+    if (mpool_read_array(task, &v, &argc) < 0)
+        return -1;
+    if (argc == 0)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "the command is empty");
+    for (uint32_t i = 0; i < argc; i++)
+        if (mpool_read_bin(task, &v, &text, &length) < 0 || add_string(s, text, length) < 0)
+            return -1;
+    *ret_argc = argc;
+    return 0;
+}
+
+/* Does the map name this variable? → 1, 0, or -1 after a failure. */
+static int overrides(mpool_task *task, mpool_value map, const char *name, size_t name_length)
+{
+    uint32_t pairs;
+    if (mpool_read_map(task, &map, &pairs) < 0)
+        return -1;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const char *key;
+        size_t length;
+        if (mpool_read_str(task, &map, &key, &length) < 0 || mpool_skip(task, &map) < 0)
+            return -1;
+        if (length == name_length && memcmp(key, name, length) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int add_variable(struct strings *s, const char *name, size_t name_length, const char *value, size_t length)
+{
+    if (name_length == 0 || memchr(name, '=', name_length) || memchr(name, 0, name_length))
+        return mpool_fail(
+            s->task, MPOOL_FAIL_FINAL, "\"%.*s\" cannot be the name of a variable", (int)name_length, name);
+    return add_bytes(s, name, name_length) < 0 || add_bytes(s, "=", 1) < 0 ? -1 : add_string(s, value, length);
+}
+
+static int add_environment(struct strings *s, const struct exec_request *request, uint32_t *ret_envc)
+{
+    mpool_task *task = s->task;
+    uint32_t envc = 0, pairs = 0;
+    for (char **variable = environ; variable && *variable; variable++) {
+        size_t name_length = strcspn(*variable, "=");
+        int r = request->has_env ? overrides(task, request->env, *variable, name_length) : 0;
+        if (r < 0 || (r == 0 && add_string(s, *variable, strlen(*variable)) < 0))
+            return -1;
+        envc += r == 0;
+    }
+    mpool_value map = request->env;
+    if (request->has_env && mpool_read_map(task, &map, &pairs) < 0)
+        return -1;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const char *name;
+        const void *value;
+        size_t name_length, length;
+        if (mpool_read_str(task, &map, &name, &name_length) < 0)
+            return -1;
+        if (mpool_type(task, &map) == MPOOL_NIL) {
+            if (mpool_skip(task, &map) < 0)
+                return -1;
+            continue;
+        }
+        if (mpool_read_bin(task, &map, &value, &length) < 0 || add_variable(s, name, name_length, value, length) < 0)
+            return -1;
+        envc++;
+    }
+    *ret_envc = envc;
+    return 0;
+}
+
+/* ---- the conversation ----------------------------------------------------------------------------------------------
+ */
+
+static int send_all(const void *bytes, size_t length)
+{
+    for (const char *at = bytes; length > 0;) {
+        ssize_t n = send(minder.socket, at, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        at += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+static int send_request(const struct minder_request *request, const int *fds)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(3 * sizeof *fds)];
+    } control = {.room = {0}};
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)request, .iov_len = sizeof *request};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(3 * sizeof *fds);
+    memcpy(CMSG_DATA(rights), fds, 3 * sizeof *fds);
+    ssize_t n;
+    do
+        n = sendmsg(minder.socket, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -1;
+    return send_all((const char *)request + n, sizeof *request - (size_t)n);
+}
+
+int exec_minder_run(mpool_task *task, struct exec_request *request, const int *fds)
+{
+    struct strings strings = {.task = task};
+    struct minder_request ask = {.ask = MINDER_RUN};
+    if (add_string(&strings, request->directory, request->directory_length) < 0)
+        return -1;
+    size_t name = strings.length;
+    if (add_command(&strings, request, &ask.argc) < 0 || add_environment(&strings, request, &ask.envc) < 0)
+        return -1;
+    request->name = strings.data + name;
+    ask.size = (uint32_t)strings.length;
+    if (need_minder(task) < 0)
+        return -1;
+    if (send_request(&ask, fds) < 0 || send_all(strings.data, strings.length) < 0)
+        return lost(task);
+    return 0;
+}
+
+int exec_minder_stop(mpool_task *task)
+{
+    const struct minder_request ask = {.ask = MINDER_STOP};
+    return send_all(&ask, sizeof ask) < 0 ? lost(task) : 0;
+}
+
+int exec_minder_answer(mpool_task *task, struct minder_answer *ret)
+{
+    for (size_t at = 0; at < sizeof *ret;) {
+        ssize_t n = recv(minder.socket, (char *)ret + at, sizeof *ret - at, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return lost(task);
+        at += (size_t)n;
+    }
+    return 0;
+}

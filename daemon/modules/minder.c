@@ -1,0 +1,329 @@
+/* mpool-minder: who sees to it that nothing of a command outlives it?
+ *
+ * A small process between a worker and the commands that exec.run starts, one for the worker's whole life. It is the
+ * subreaper of all that a command leaves behind: double forks and new sessions end up as its children, and die when the
+ * command has ended, when the task is stopped, or when the worker is gone, however that went. It is a program of its
+ * own because a clean small process forks cheaply, inherits nothing, and does not lend its size to the command's peak
+ * memory. It blocks all signals; only SIGKILL ends it early, and then the command goes with it (PDEATHSIG).
+ * Arguments: the socket and a pidfd of the worker. It has nobody to report to but the worker. See minder.h.
+ */
+#include "daemon/modules/minder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    int socket, worker, signals, children; /* descriptors; children: our own /proc list of them */
+    pid_t command;                         /* 0: none has been started, or it has been reaped */
+    bool running;                          /* the worker waits for an answer */
+    int64_t kill_at_ms;                    /* 0: nobody asked to stop */
+    struct minder_answer answer;
+} minder;
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void answer(void)
+{
+    /* A worker that does not listen is dying, and its pidfd says so. */
+    send(minder.socket, &minder.answer, sizeof minder.answer, MSG_NOSIGNAL);
+    minder.running = false;
+    minder.kill_at_ms = 0;
+}
+
+static void unfit(int error)
+{
+    minder.answer = (struct minder_answer){.stage = MINDER_UNFIT, .error = error};
+    answer();
+    exit(EXIT_FAILURE);
+}
+
+/* ---- the end of processes ------------------------------------------------------------------------------------------
+ */
+
+static uint64_t microseconds(const struct timeval *t)
+{
+    return (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec;
+}
+
+/* Takes in one child that has ended. → false when there is none, with *ret_left whether any is still alive. */
+static bool reap(int options, bool *ret_left)
+{
+    int status;
+    struct rusage usage;
+    pid_t pid = wait4(-1, &status, options | __WALL, &usage);
+    *ret_left = pid >= 0 || errno != ECHILD;
+    if (pid <= 0)
+        return false;
+    minder.answer.cpu_us += microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime);
+    if ((uint64_t)usage.ru_maxrss > minder.answer.peak_kib)
+        minder.answer.peak_kib = (uint64_t)usage.ru_maxrss;
+    if (pid == minder.command) {
+        minder.answer.status = status;
+        minder.command = 0;
+    }
+    return true;
+}
+
+/* → how many children were there to kill. The kernel may leave some out of a list that changes under the reader. */
+static unsigned kill_children(void)
+{
+    char list[4096];
+    unsigned killed = 0;
+    size_t kept = 0;
+    off_t at = 0;
+    for (ssize_t n; (n = pread(minder.children, list + kept, sizeof list - 1 - kept, at)) > 0;) {
+        at += n;
+        list[kept + (size_t)n] = 0;
+        char *word = list;
+        for (char *space; (space = strchr(word, ' ')); word = space + 1) {
+            *space = 0;
+            pid_t pid = (pid_t)strtol(word, NULL, 10);
+            if (pid > 0 && kill(pid, SIGKILL) == 0)
+                killed++;
+        }
+        kept = strlen(word); /* a number cut in two by the end of the block */
+        memmove(list, word, kept);
+    }
+    return killed;
+}
+
+/* Ends the command and all that descends from it. The children of a killed process become ours before it can be reaped,
+ * so this goes round until there is no child: then there is no descendant. */
+static void kill_all(void)
+{
+    if (minder.command > 0)
+        kill(
+            -minder.command, SIGKILL); /* at one stroke, so that a fork bomb that stays in its group cannot outrun us */
+    for (bool left = true; left;) {
+        unsigned killed = kill_children();
+        if (killed > 0) {
+            reap(0, &left);
+            while (reap(WNOHANG, &left))
+                ;
+        } else if (!reap(WNOHANG, &left) && left) {
+            poll(NULL, 0, 1); /* children that the list left out, or that we may not kill yet (an exec of theirs) */
+        }
+    }
+}
+
+/* ---- the start of a command ----------------------------------------------------------------------------------------
+ */
+
+static bool read_all(void *to, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t n = recv(minder.socket, (char *)to + at, size - at, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* What the child of vfork() leaves in the memory that it shares with us until it execs: why it could not. */
+struct failure {
+    enum minder_stage stage;
+    int error;
+};
+
+static _Noreturn void become(const char *directory, char **argv, const int *fds, volatile struct failure *failure)
+{
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < 3; i++)
+        dup2(fds[i], i);
+    enum minder_stage stage = MINDER_NO_DIRECTORY;
+    if (!*directory || chdir(directory) == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        stage = MINDER_NO_EXEC;
+        execvp(argv[0], argv);
+    }
+    failure->error = errno;
+    failure->stage = stage;
+    _exit(127);
+}
+
+static void start(const char *directory, char **argv, char **envp, const int *fds)
+{
+    volatile struct failure failure = {MINDER_ENDED, 0};
+    /* execvp() looks along the PATH of `environ`, which is to be the command's. */
+    char **own = environ;
+    environ = envp;
+    pid_t pid = vfork();
+    if (pid == 0)
+        become(directory, argv, fds, &failure);
+    int error = errno;
+    environ = own;
+    minder.command = pid > 0 ? pid : 0;
+    minder.answer.stage = (int32_t)(pid < 0 ? MINDER_NO_FORK : failure.stage);
+    minder.answer.error = pid < 0 ? error : failure.error;
+}
+
+static _Noreturn void desert(void)
+{
+    kill_all();
+    _exit(EXIT_SUCCESS);
+}
+
+/* Strings that `count` zero bytes end. → behind them, or NULL. */
+static char *split(char *at, const char *end, char **ret, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char *zero = memchr(at, 0, (size_t)(end - at));
+        if (!zero)
+            return NULL;
+        ret[i] = at;
+        at = zero + 1;
+    }
+    ret[count] = NULL;
+    return at;
+}
+
+static void run(const struct minder_request *request, const int *fds)
+{
+    char *strings = malloc(request->size ? request->size : 1);
+    char **argv = calloc(request->argc + 1u, sizeof *argv), **envp = calloc(request->envc + 1u, sizeof *envp);
+    if (!strings || !argv || !envp)
+        unfit(ENOMEM);
+    if (!read_all(strings, request->size))
+        desert();
+    char *directory[2], *end = strings + request->size;
+    char *at = split(strings, end, directory, 1);
+    at = at ? split(at, end, argv, request->argc) : NULL;
+    at = at ? split(at, end, envp, request->envc) : NULL;
+    if (!at || request->argc == 0)
+        unfit(EPROTO);
+
+    minder.answer = (struct minder_answer){.stage = MINDER_ENDED};
+    minder.running = true;
+    minder.kill_at_ms = 0;
+    start(directory[0], argv, envp, fds);
+    free(strings);
+    free(argv);
+    free(envp);
+    if (minder.command == 0)
+        answer();
+}
+
+/* ---- the worker's wishes -------------------------------------------------------------------------------------------
+ */
+
+static void receive(void)
+{
+    struct minder_request request;
+    int fds[3] = {-1, -1, -1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof fds)];
+    } control;
+    struct iovec piece = {.iov_base = &request, .iov_len = sizeof request};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(minder.socket, &message, MSG_CMSG_CLOEXEC);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0 || (size_t)n > sizeof request || !read_all((char *)&request + n, sizeof request - (size_t)n))
+        desert();
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof fds))
+        memcpy(fds, CMSG_DATA(rights), sizeof fds);
+
+    if (request.ask == MINDER_RUN && !minder.running) {
+        if (fds[2] < 0 || request.size > MINDER_STRINGS_MAX || request.argc > request.size ||
+            request.envc > request.size)
+            unfit(EPROTO);
+        run(&request, fds);
+    } else if (request.ask == MINDER_STOP && minder.command > 0 && minder.kill_at_ms == 0) {
+        kill(-minder.command, SIGTERM);
+        kill(-minder.command, SIGCONT); /* one that is stopped would not hear it */
+        minder.kill_at_ms = now_ms() + MINDER_GRACE_MS;
+    }
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static void serve(void)
+{
+    struct pollfd fds[] = {
+        {.fd = minder.socket, .events = POLLIN},
+        {.fd = minder.worker, .events = POLLIN},
+        {.fd = minder.signals, .events = POLLIN},
+    };
+    int timeout = -1;
+    if (minder.kill_at_ms) {
+        int64_t left = minder.kill_at_ms - now_ms();
+        timeout = left > 0 ? (int)left : 0;
+    }
+    if (poll(fds, 3, timeout) < 0 && errno != EINTR)
+        desert();
+    if (fds[1].revents)
+        desert();
+    if (fds[2].revents) {
+        struct signalfd_siginfo info[8];
+        while (read(minder.signals, info, sizeof info) > 0)
+            ;
+        for (bool left; reap(WNOHANG, &left);)
+            ;
+    }
+    if (minder.running && minder.kill_at_ms && now_ms() >= minder.kill_at_ms)
+        kill_all();
+    if (minder.running && minder.command == 0) {
+        kill_all();
+        answer();
+    }
+    if (fds[0].revents)
+        receive();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "%s is started by mpoold's exec module; it is of no use by itself\n", MINDER_PROGRAM);
+        return EXIT_FAILURE;
+    }
+    minder.socket = atoi(argv[1]);
+    minder.worker = atoi(argv[2]);
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    minder.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    minder.children = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without new privileges, everything that descends from us may be killed by us. */
+    if (minder.signals < 0 || minder.children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        unfit(errno);
+    for (;;)
+        serve();
+}

@@ -1,0 +1,40 @@
+/* What exec.so and its minder say to each other, over one stream socket, one command at a time.
+ *
+ * Both come from the same build and lie in the same directory, so this may change freely.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define MINDER_PROGRAM     "mpool-minder"
+#define MINDER_STRINGS_MAX (16u << 20) /* of one request */
+#define MINDER_GRACE_MS    1000        /* from TERM to KILL */
+
+enum minder_ask {
+    MINDER_RUN = 1, /* `size` bytes of strings follow; three descriptors ride along: the command's 0, 1 and 2 */
+    MINDER_STOP,    /* TERM for the command's group, KILL for everything after the grace; no answer of its own */
+};
+
+struct minder_request {
+    uint32_t ask;  /* enum minder_ask */
+    uint32_t argc; /* at least 1 */
+    uint32_t envc;
+    uint32_t size; /* directory (empty: this one), arguments, environment; each ends with a 0 */
+};
+
+enum minder_stage {
+    MINDER_ENDED = 0, /* `status` is the command's; nothing that it started is alive */
+    MINDER_NO_EXEC,   /* `error` is the errno; so below */
+    MINDER_NO_DIRECTORY,
+    MINDER_NO_FORK,
+    MINDER_UNFIT, /* said instead of an answer when the minder cannot work in this environment, and ends */
+};
+
+struct minder_answer {
+    int32_t stage; /* enum minder_stage */
+    int32_t error;
+    int32_t status; /* as wait(2) has it */
+    int32_t reserved;
+    uint64_t cpu_us;   /* of the command and all its descendants */
+    uint64_t peak_kib; /* of the largest one */
+};
