@@ -42,7 +42,8 @@ typedef struct mpool_task mpool_task;
 typedef struct mpool_init mpool_init;
 
 /* Runs a task. → 0 when a reply was built (none at all replies nil), negative after mpool_fail() or a failed call
- * below. A negative return without any reported failure is reported as "returned N without saying why". */
+ * below. The first failure that is reported stands, whatever the function does after it; a return other than 0 without
+ * any is reported as "returned N without saying why". */
 typedef int mpool_function(mpool_task *task);
 /* A hook. → 0, or negative after mpool_init_fail(): the pool, or the worker, then does not start. */
 typedef int mpool_hook(mpool_init *init);
@@ -176,12 +177,13 @@ struct mpool_host {
     int (*reply_i64)(mpool_task *task, int64_t value);
     int (*reply_u64)(mpool_task *task, uint64_t value);
     int (*reply_f64)(mpool_task *task, double value);
-    int (*reply_str)(mpool_task *task, const char *text, size_t length);
+    int (*reply_str)(mpool_task *task, const char *text, size_t length); /* must be UTF-8 */
     int (*reply_bin)(mpool_task *task, const void *bytes, size_t length);
     int (*reply_array)(mpool_task *task, uint32_t count);
     int (*reply_map)(mpool_task *task, uint32_t pairs);
     int (*reply_raw)(mpool_task *task, const void *msgpack, size_t length); /* one whole value, checked */
-    /* a bin of `length` bytes whose memory the function fills itself; NULL when there is no room (reported) */
+    /* a bin of `length` bytes whose memory the function fills itself, all of it and before its next reply call; NULL
+     * when there is no room (reported) */
     void *(*reply_bin_reserve)(mpool_task *task, size_t length);
 
     /* the rest */
