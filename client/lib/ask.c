@@ -16,6 +16,8 @@ static int ask(mpool_client *client, const char *method, const struct wire_buf *
     mpool_result **ret_result)
 {
     int r = handle_check_waiting(client);
+    if (r == 0)
+        r = request_wait_room(client);
     if (r < 0)
         return r;
     struct waiter waiter;

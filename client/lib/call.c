@@ -13,6 +13,8 @@
 static int run(mpool_client *client, const struct task *task, mpool_result **ret_result)
 {
     int r = handle_check_waiting(client);
+    if (r == 0)
+        r = request_wait_room(client);
     if (r < 0)
         return r;
     struct waiter waiter;

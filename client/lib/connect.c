@@ -84,11 +84,12 @@ static int open_socket(const char *path)
     /* A full backlog makes connect() wait; this bounds it. */
     struct timeval limit = {.tv_sec = HELLO_TIMEOUT_MS / 1000};
     int r = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ? -errno : 0;
-    if (r == 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        r = -errno;
-        if (r == -EINTR || r == -EAGAIN || r == -EINPROGRESS)
+    uint64_t deadline_ns = clock_deadline(HELLO_TIMEOUT_MS);
+    while (r == 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        if (errno == EAGAIN || errno == EINPROGRESS || (errno == EINTR && clock_now_ns() >= deadline_ns))
             r = -ETIMEDOUT;
-    }
+        else if (errno != EINTR) /* a Unix socket that was interrupted is as unconnected as before */
+            r = -errno;
     if (r < 0) {
         close(fd);
         return r;

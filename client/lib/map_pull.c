@@ -20,10 +20,13 @@
 #define IN_FLIGHT_MOST 1024u
 #define REQUEST_ABOVE  3u /* levels of the message above an item */
 
-static uint32_t requests_for(uint64_t workers)
+/* Half of what the daemon reads ahead is left to others on this connection, and to cancels. */
+static uint32_t requests_for(const mpool_client *client, uint64_t workers)
 {
+    uint64_t most = client->peer.in_flight / 2 < IN_FLIGHT_MOST ? client->peer.in_flight / 2 : IN_FLIGHT_MOST;
     uint64_t requests = 2 * (workers < IN_FLIGHT_MOST ? workers : IN_FLIGHT_MOST) + 2;
-    return requests < IN_FLIGHT_MOST ? (uint32_t)requests : IN_FLIGHT_MOST;
+    requests = requests < most ? requests : most;
+    return requests > 0 ? (uint32_t)requests : 1;
 }
 
 static void workers_answered(void *userdata, int code, const mpool_result *result, const char *text)
@@ -61,13 +64,13 @@ static void workers_answered(void *userdata, int code, const mpool_result *resul
         result_view_deinit(&pool);
     }
     if (most > 0)
-        map->in_flight_max = requests_for(most);
+        map->in_flight_max = requests_for(map->client, most);
 }
 
 void map_pull_ask_workers(mpool_map *map)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    map->in_flight_max = requests_for(cpus > 0 ? (uint64_t)cpus : 1);
+    map->in_flight_max = requests_for(map->client, cpus > 0 ? (uint64_t)cpus : 1);
     struct call call = {.done = workers_answered, .userdata = map};
     map->asking = request_send(map->client, "pools", NULL, 0, &call, &map->asking_msgid) == 0;
 }

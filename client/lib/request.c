@@ -13,6 +13,16 @@ bool request_has_room(const mpool_client *client)
     return io_unsent(&client->io) < REQUEST_UNSENT_MAX && client->io.out_fds_count < IO_FDS_MAX;
 }
 
+int request_wait_room(mpool_client *client)
+{
+    while (!client->loss && !request_has_room(client)) {
+        int r = loop_turn(client, CLOCK_NEVER);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int request_open(mpool_client *client, const char *method, const struct call *call, struct request *ret_request)
 {
     int r = handle_check(client);

@@ -19,6 +19,9 @@ struct request {
 /* Would another request be taken now, as far as what is unsent goes? */
 bool request_has_room(const mpool_client *client);
 
+/* Turns until there is room, or no connection. → 0; -ECANCELED when the handle is gone. */
+int request_wait_room(mpool_client *client);
+
 /* call: copied. → 0; as handle_check(); -EAGAIN (too much is unsent, or too many calls wait); -ENOMEM. */
 int request_open(mpool_client *client, const char *method, const struct call *call, struct request *ret_request);
 /* fd: rides on the request, or -1; taken in any case. → 0; MPOOL_ETOO_BIG; -EAGAIN; -ENOMEM. */

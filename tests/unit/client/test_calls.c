@@ -428,11 +428,48 @@ static void what_is_unsent_is_bounded(void **state)
             assert_true(mpool_flush(client) >= 0);
     }
     assert_int_equal(r, -EAGAIN);
+    assert_string_equal(mpool_error_text(client), "Too much is unsent: process or flush first.");
     assert_true(started < 40);
     assert_int_equal(mpool_events(client), POLLIN | POLLOUT);
     assert_int_equal(mpool_run(client, 20), -ETIMEDOUT);
     end(&fake, client);
     assert_int_equal(record.count, started);
+    free(args);
+}
+
+static void serve_late(struct fake *fake)
+{
+    /* Reads nothing until the client has more unsent than it may, which it says by a byte. */
+    char byte;
+    CHECK(read(*(int *)fake->context, &byte, 1) == 1);
+    struct wire_message m;
+    while (fake_read(fake, &m))
+        fake_reply_int(fake, m.msgid, 5);
+}
+
+static void a_blocking_call_waits_for_room(void **state)
+{
+    (void)state;
+    struct fake fake = {0};
+    static struct record record;
+    int ends[2];
+    record.count = 0;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    fake_start(&fake, serve_late, &ends[0]);
+    mpool_client *client = client_of(&fake);
+    uint8_t *args = calloc(1, 300006);
+    assert_non_null(args);
+    memcpy(args, "\x91\xc6\x00\x04\x93\xe0", 6);
+    int started = 0;
+    while (mpool_call_start(client, NULL, "f", args, 300006, NULL, record_done, &record) == 0)
+        started++;
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(mpool_call(client, NULL, "f", NULL), 0);
+    assert_int_equal(mpool_run(client, 10000), 0);
+    assert_int_equal(record.count, started);
+    end(&fake, client);
+    close(ends[0]);
+    close(ends[1]);
     free(args);
 }
 
@@ -644,6 +681,7 @@ int main(void)
         cmocka_unit_test(large_payloads_travel_as_descriptors),
         cmocka_unit_test(a_plain_daemon_gets_large_arguments_inline),
         cmocka_unit_test(what_is_unsent_is_bounded),
+        cmocka_unit_test(a_blocking_call_waits_for_room),
         cmocka_unit_test(the_blocking_questions_ask_their_method),
         cmocka_unit_test(a_callback_may_cancel_but_not_wait),
         cmocka_unit_test(a_callback_may_start_the_next_call),

@@ -386,6 +386,109 @@ static void unasked_descriptors_do_not_pile_up(void **state)
     assert_int_equal(open_fds(), before);
 }
 
+/* ---- anything at all ---- */
+
+enum { MUTANTS = 400, MUTANT_CALLS = 10 };
+
+/* Answers every request well-formed but for a few bytes, and leaves after a dozen. */
+static void serve_mutants(struct fake *fake)
+{
+    unsigned *seed = fake->context;
+    struct wire_message m;
+    for (int i = 0; i < MUTANT_CALLS + 2 && fake_read(fake, &m); i++) {
+        struct wire_buf b = {0};
+        msgpack_packer pk = wire_packer(&b);
+        wire_put_notification(&b, rand_r(seed) % 2 ? "output" : "items");
+        msgpack_pack_array(&pk, 3);
+        msgpack_pack_uint32(&pk, m.msgid);
+        msgpack_pack_int(&pk, rand_r(seed) % 3);
+        if (rand_r(seed) % 2)
+            wire_buf_append(&b, "\xc4\x03xyz", 5);
+        else
+            wire_buf_append(&b, "\x91\x92\xc0\x05", 4);
+        if (rand_r(seed) % 4 == 0) {
+            wire_put_error_text(&b, m.msgid, 0, "E_FAILED: on purpose", 20);
+        } else {
+            wire_put_result(&b, m.msgid);
+            if (rand_r(seed) % 2)
+                wire_buf_append(&b, "\x91\x92\xc0\xa1x", 5);
+            else
+                wire_buf_append(&b, "\x82\xa1k\x01\xa1l\xc3", 7);
+        }
+        uint8_t *bytes = b.data + b.start;
+        size_t length = wire_buf_length(&b);
+        for (int hits = rand_r(seed) % 3; hits > 0; hits--)
+            bytes[(size_t)rand_r(seed) % length] = (uint8_t)rand_r(seed);
+        if (rand_r(seed) % 8 == 0)
+            length = (size_t)rand_r(seed) % length;
+        fake_send(fake, bytes, length);
+        wire_buf_reset(&b);
+    }
+}
+
+static int pull_five(void *userdata, const void **ret_item, size_t *ret_length)
+{
+    int *left = userdata;
+    *ret_item = "\x05";
+    *ret_length = 1;
+    return (*left)-- > 0;
+}
+
+static void read_everything(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    const mpool_result *value;
+    const void *bytes;
+    size_t length;
+    int64_t n;
+    if (code == 0) {
+        (void)mpool_result_i64(result, &n);
+        (void)mpool_result_bytes(result, &bytes, &length);
+        if (mpool_result_get(result, "k", &value) == 0)
+            (void)mpool_result_get(value, "l", &value);
+    }
+    count_end(userdata, code, result, text);
+}
+
+static void ignore_output(void *userdata, int stream, const void *bytes, size_t length)
+{
+    (void)userdata;
+    (void)bytes;
+    assert_in_range(stream, 1, 2);
+    assert_in_range(length, 0, 1 << 20);
+}
+
+static void whatever_the_daemon_says_every_call_ends_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MUTANTS; i++) {
+        unsigned seed = i;
+        struct fake fake = {0};
+        struct ends ends = {0};
+        mpool_client *client;
+        mpool_map *map;
+        mpool_item item;
+        mpool_options options = MPOOL_OPTIONS_INIT;
+        int left = 40, r;
+        uint64_t pulled, given = 0;
+        options.on_output = ignore_output;
+        fake_start(&fake, serve_mutants, &seed);
+        assert_int_equal(mpool_connect(&client, fake.path), 0);
+        for (int k = 0; k < MUTANT_CALLS; k++)
+            assert_int_equal(mpool_call_start(client, NULL, "f", NULL, 0, &options, read_everything, &ends), 0);
+        assert_int_equal(mpool_map_start(client, &map, "f", pull_five, &left, NULL), 0);
+        while ((r = mpool_map_next(map, &item, 10000)) == 1)
+            given++;
+        assert_int_not_equal(r, -ETIMEDOUT);
+        mpool_map_progress(map, &pulled, NULL);
+        assert_int_equal(given, pulled);
+        mpool_map_free(map);
+        (void)mpool_run(client, 10000);
+        assert_int_equal(ends.count, MUTANT_CALLS);
+        mpool_disconnect(client);
+        fake_stop(&fake);
+    }
+}
+
 /* ---- hello ---- */
 
 static void serve_strange_hello(struct fake *fake)
@@ -448,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_memfd_that_lies_fails_its_call_alone),
         cmocka_unit_test(without_room_for_a_descriptor_one_call_fails),
         cmocka_unit_test(unasked_descriptors_do_not_pile_up),
+        cmocka_unit_test(whatever_the_daemon_says_every_call_ends_once),
         cmocka_unit_test(strangers_are_told_apart_at_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
