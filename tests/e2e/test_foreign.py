@@ -4,9 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 
-from harness import PATIENCE, SLOW, Skip, main, test
+from harness import PATIENCE, Skip, main, test
 
 
 def run(command, **kwargs):

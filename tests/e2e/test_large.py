@@ -5,7 +5,7 @@ import mmap
 import os
 import struct
 
-from harness import SANITIZED, SLOW, RpcError, main, memfd, pack, test, unpack, until
+from harness import SLOW, RpcError, main, memfd, pack, test, unpack, until
 
 MIB = 1 << 20
 
@@ -23,13 +23,13 @@ def call_with_memfd(c, function, args, **options):
     return msgid
 
 
-def bin_args(size, byte=b"x", more=b""):
+def bin_args(size, byte=b"x"):
     """The argument array [bin of `size` bytes] without packing it twice."""
-    return b"\x91\xc6" + struct.pack(">I", size) + byte * size + more
+    return b"\x91\xc6" + struct.pack(">I", size) + byte * size
 
 
 def result_of(c, msgid):
-    """The answer, out of the memfd if it came by one, and whether it did."""
+    """The answer's bytes, out of the memfd if it came by one."""
     result = c.reply(msgid, timeout=60 * SLOW)
     for i, (method, params) in enumerate(c.notes):
         if method == "memfd" and params[0] == msgid:
@@ -41,17 +41,22 @@ def result_of(c, msgid):
             assert seals & want == want, seals
             assert os.fstat(fd).st_size == params[1], (os.fstat(fd).st_size, params)
             with mmap.mmap(fd, params[1], mmap.MAP_SHARED, mmap.PROT_READ) as m:
-                value = unpack(memoryview(m)[:])if params[1] < MIB else m[:]
+                value = m[:]
             os.close(fd)
-            return value, True
-    return result, False
+            return value
+    return pack(result)
+
+
+def is_bin(value, size):
+    return value[:5] == b"\xc6" + struct.pack(">I", size) and len(value) == size + 5 and value.count(b"x", 5) == size
 
 
 def given_back(d, before):
     """Its memory is what it was, but for a modest cache."""
     until(lambda: d.rss_kib() - before < 48 * 1024 * SLOW, f"memory is given back (was {before} KiB)")
     with open(f"/proc/{d.pid}/maps") as f:
-        large = [line for line in f if "memfd" in line and (lambda a: int(a[1], 16) - int(a[0], 16))(line.split()[0].split("-")) > 16 * MIB]
+        spans = [[int(x, 16) for x in line.split()[0].split("-")] for line in f if "memfd" in line]
+    large = [end - start for start, end in spans if end - start > 16 * MIB]
     assert not large, large
 
 
@@ -99,7 +104,7 @@ def arguments_by_memfd_from_1_to_256_mib(d):
     before = d.rss_kib()
     for size in (1, MIB, 16 * MIB, 64 * MIB + 5, 256 * MIB):
         msgid = call_with_memfd(c, "trial.weigh", bin_args(size, b"\x01"))
-        assert result_of(c, msgid)[0] == [size, size]
+        assert unpack(result_of(c, msgid)) == [size, size]
     given_back(d, before)
 
 
@@ -108,12 +113,7 @@ def results_by_memfd_from_1_to_256_mib(d):
     c = hello(d)
     before = d.rss_kib()
     for size in (MIB, 16 * MIB, 64 * MIB + 5, 256 * MIB):
-        value, by_memfd = result_of(c, c.start("trial.big", size))
-        if by_memfd:
-            assert value[:5] == b"\xc6" + struct.pack(">I", size) and len(value) == size + 5
-            assert value.count(b"x") == size
-        else:
-            assert size < 64 * MIB and value == b"x" * size
+        assert is_bin(result_of(c, c.start("trial.big", size)), size), size
     given_back(d, before)
 
 
@@ -123,13 +123,9 @@ def a_result_over_the_message_limit_needs_a_client_that_takes_memfds(d):
     e = c.call_error("trial.big", 65 * MIB)
     assert (e.kind, e.code) == (0, "E_RESULT_TOO_BIG"), e
     assert len(c.call("trial.big", 60 * MIB)) == 60 * MIB
-    value, by_memfd = result_of(hello(d), hello_start(d))
-    assert by_memfd or True
+    able = hello(d)
+    assert is_bin(result_of(able, able.start("trial.big", 65 * MIB)), 65 * MIB)
     assert c.request("ping") == "pong"
-
-
-def hello_start(d):
-    return d.clients[-1].start("trial.big", 65 * MIB)
 
 
 @test(modules=["trial"], config="[daemon]\nmax_payload = 4M\n")
@@ -154,8 +150,7 @@ def large_results_of_submitted_tasks_can_be_fetched(d):
     task = c.submit("trial.big", 20 * MIB)
     assert c.wait(task)["state"] == "done"
     for _ in range(2):
-        value, by_memfd = result_of(c, c.send("result", [task]))
-        assert (value[5:] if by_memfd else value) == b"x" * (20 * MIB)
+        assert is_bin(result_of(c, c.send("result", [task])), 20 * MIB)
 
 
 @test(modules=["trial"])
@@ -163,12 +158,8 @@ def large_maps_go_by_memfd_too(d):
     c = hello(d)
     items = [b"\x01" * (256 << 10)] * 40
     msgid = c.send("map", ["trial.weigh", None, {"args_memfd": len(pack(items))}], fds=[memfd(pack(items))])
-    assert result_of(c, msgid)[0] == [[256 << 10, 256 << 10]] * 40
-    got = c.map("trial.big", [700000] * 8, timeout=60 * SLOW) if False else None
-    assert got is None
-    value, by_memfd = result_of(c, c.send("map", ["trial.big", [700000] * 8]))
-    if by_memfd:
-        value = unpack(value) if isinstance(value, (bytes, bytearray)) else value
+    assert unpack(result_of(c, msgid)) == [[256 << 10, 256 << 10]] * 40
+    value = unpack(result_of(c, c.send("map", ["trial.big", [700000] * 8])))
     assert [len(v) for v in value] == [700000] * 8
 
 
@@ -179,13 +170,12 @@ def a_worker_killed_with_large_payloads_in_flight_leaks_nothing(d):
     c = hello(d)
     before = d.rss_kib()
     for _ in range(10):
-        ids = [call_with_memfd(c, "trial.pid_after", bin_args(0, more=b"")[:0] + b"\x91\xcb" + struct.pack(">d", 60.0))]
+        ids = [call_with_memfd(c, "trial.pid_after", pack([60.0]))]
         ids += [call_with_memfd(c, "trial.weigh", bin_args(8 * MIB)) for _ in range(3)]
         os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
         for i, m in enumerate(ids):
             try:
-                value = result_of(c, m)[0]
-                assert i > 0 and value[0] == 8 * MIB
+                assert i > 0 and unpack(result_of(c, m))[0] == 8 * MIB
             except RpcError as e:
                 assert e.code == "E_LOST" and i == 0, e
     given_back(d, before)

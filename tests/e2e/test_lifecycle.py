@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import MPOOLD, SLOW, Client, Closed, Daemon, RpcError, main, no_process_left, test, until
+from harness import MPOOLD, SLOW, Client, Daemon, RpcError, main, no_process_left, test, until
 
 
 def run(*args, **kwargs):

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-from harness import SANITIZED, SLOW, Client, Closed, RpcError, Skip, main, memfd, pack, test, until
+from harness import SLOW, Client, Closed, RpcError, Skip, main, memfd, pack, test, until
 from wire import Raw
 
 

@@ -5,7 +5,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import SANITIZED, SLOW, Skip, main, memfd, test, until  # noqa: E402
+from harness import SLOW, Skip, main, test, until  # noqa: E402
 
 GIB = 1 << 30
 

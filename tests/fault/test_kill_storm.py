@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, RpcError, descendants, main, no_process_left, test, until  # noqa: E402
+from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, descendants, main, no_process_left, test, until  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "1500" if SANITIZED else "10000"))
 LIMIT = float(os.environ.get("MPOOL_TEST_TIMEOUT", 400))
