@@ -169,6 +169,8 @@ static bool on_signal(struct map *map, int number)
     map->signal = number;
     map->output.cancelled = true;
     feed_cancel(&map->feed);
+    if (isatty(STDERR_FILENO))
+        say_note("stopping what runs; once more leaves at once");
     return false;
 }
 
@@ -244,19 +246,18 @@ static int finish(struct map *map, int r)
 {
     struct map_output *o = &map->output;
     bar_end();
-    if (o->sum && r == 0 && !map->signal && !map->input.failed)
+    if (o->sum && r == 0 && !o->lost && !map->signal && !map->input.failed)
         map_output_sum(o);
     out_flush();
     if (o->stopped > 0 && map->halted)
         say_note("halted after %" PRIu64 " failed; %" PRIu64 " more were stopped", o->failed, o->stopped);
     if (map->signal)
         return EXIT_SIGNALLED + map->signal;
-    if (r < 0 && !map->input.failed) {
-        if (o->unanswered > 0)
-            say_error("%" PRIu64 " items have no answer", o->unanswered);
-        daemon_say(map->feed.client, r);
-    }
-    if (r < 0 || o->broken || map->input.failed)
+    if (o->lost || (r < 0 && !map->input.failed))
+        daemon_say(map->feed.client, o->lost ? o->lost : r);
+    if (o->unanswered > 0)
+        say_error("%" PRIu64 " item%s no answer", o->unanswered, o->unanswered == 1 ? " has" : "s have");
+    if (r < 0 || o->lost || o->broken || map->input.failed)
         return EXIT_OWN;
     return o->failed > FAILURES_SHOWN ? EXIT_MAP_MANY : (int)o->failed;
 }

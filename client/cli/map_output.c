@@ -110,8 +110,9 @@ static void put_failure(
         output->stopped++;
         return;
     }
-    if (!mpool_code_name(item->code) && (item->code == -ECONNRESET || item->code == MPOOL_EPROTOCOL)) {
-        output->unanswered++;
+    if (item->code == -ECONNRESET || item->code == MPOOL_EPROTOCOL) {
+        output->unanswered++; /* one sentence for all of them, in the end */
+        output->lost = item->code;
         return;
     }
     if (output->json) {

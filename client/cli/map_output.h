@@ -11,9 +11,9 @@ struct map_output {
     bool json;
     bool sum;                       /* results are added up, not printed */
     uint64_t done, failed, stopped; /* stopped: ended by our own cancel */
-    uint64_t unanswered;            /* the connection was lost before */
+    uint64_t unanswered;            /* the connection was lost before their ends */
+    int lost;                       /* with this code; 0: it was not */
     bool cancelled;                 /* we have cancelled: E_CANCELLED is no failure then */
-    int lost;                       /* the code of the connection's loss, or 0 */
     bool broken;                    /* a result could not be shown, which has been said */
     int64_t total;                  /* --sum, while exact */
     double float_total;
