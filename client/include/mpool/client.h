@@ -25,9 +25,9 @@
  * connection is lost with why it was: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the
  * protocol. Nothing hangs on a dead daemon.
  *
- * Callbacks. Inside one, whatever waits or processes (the blocking calls, mpool_process, mpool_run, mpool_map_next with a
- * time-out) is refused with -EDEADLK; everything else may be called, mpool_disconnect() and mpool_map_free() included.
- * Where a callback disconnected, the function that ran it returns -ECANCELED, and the handle is gone.
+ * Callbacks. Inside one, whatever waits or processes (the blocking calls, mpool_process, mpool_run, mpool_map_next with
+ * a time-out) is refused with -EDEADLK; everything else may be called, mpool_disconnect() and mpool_map_free()
+ * included. Where a callback disconnected, the function that ran it returns -ECANCELED, and the handle is gone.
  */
 #ifndef MPOOL_CLIENT_H
 #define MPOOL_CLIENT_H
@@ -53,16 +53,18 @@ extern "C" {
 typedef struct mpool_client mpool_client; /* a connection */
 typedef struct mpool_result mpool_result; /* the bytes of one result, owned by whoever was given it */
 typedef struct mpool_map mpool_map;       /* a running map */
-typedef struct mpool_call_id { uint32_t msgid; } mpool_call_id; /* a pending call of one connection */
+typedef struct mpool_call_id {
+    uint32_t msgid;
+} mpool_call_id; /* a pending call of one connection */
 
 /* What the daemon said, as negative codes below every errno. The names are the wire's (E_LOST → MPOOL_ELOST). */
 enum mpool_code {
-    MPOOL_EFAILED = -10001,       /* the function reported a failure */
-    MPOOL_EBAD_ARGS = -10002,     /* the function refused its arguments */
-    MPOOL_ELOST = -10003,         /* the worker died while it ran the task */
-    MPOOL_ETIMEOUT = -10004,      /* the task ran too long and was stopped */
+    MPOOL_EFAILED = -10001,   /* the function reported a failure */
+    MPOOL_EBAD_ARGS = -10002, /* the function refused its arguments */
+    MPOOL_ELOST = -10003,     /* the worker died while it ran the task */
+    MPOOL_ETIMEOUT = -10004,  /* the task ran too long and was stopped */
     MPOOL_ECANCELLED = -10005,
-    MPOOL_ESHUTDOWN = -10006,     /* the daemon stopped before the task was done */
+    MPOOL_ESHUTDOWN = -10006, /* the daemon stopped before the task was done */
     MPOOL_ERESULT_TOO_BIG = -10007,
     MPOOL_EBAD_REQUEST = -10008,
     MPOOL_ETOO_BIG = -10009,
@@ -78,8 +80,8 @@ enum mpool_code {
     MPOOL_EPOOL_DOWN = -10019,
     MPOOL_ESTOPPING = -10020,
     MPOOL_EINTERNAL = -10021,
-    MPOOL_EREMOTE = -10098,       /* an error that this library does not know; the text has it */
-    MPOOL_EPROTOCOL = -10099,     /* the peer does not speak this protocol */
+    MPOOL_EREMOTE = -10098,   /* an error that this library does not know; the text has it */
+    MPOOL_EPROTOCOL = -10099, /* the peer does not speak this protocol */
 };
 
 /* ---- connection -------------------------------------------------------------------------------------------------- */
@@ -117,20 +119,26 @@ MPOOL_PUBLIC bool mpool_code_retryable(int code);
 
 /* How a task is to run. Zero-initialise with MPOOL_OPTIONS_INIT; all strings are borrowed for the call alone. */
 typedef struct mpool_options {
-    size_t size;            /* sizeof (struct mpool_options), set by MPOOL_OPTIONS_INIT */
-    const char *pool;       /* NULL: the daemon chooses */
-    const char *name;       /* a label for listings, at most 128 bytes, or NULL */
-    int64_t timeout_ms;     /* running time per attempt; 0: the function's own */
-    uint32_t attempts;      /* runs allowed in all; 0: the function's own */
-    uint32_t ttl_s;         /* submit: how long the result is kept; 0: the daemon's default */
+    size_t size;        /* sizeof (struct mpool_options), set by MPOOL_OPTIONS_INIT */
+    const char *pool;   /* NULL: the daemon chooses */
+    const char *name;   /* a label for listings, at most 128 bytes, or NULL */
+    int64_t timeout_ms; /* running time per attempt; 0: the function's own */
+    uint32_t attempts;  /* runs allowed in all; 0: the function's own */
+    uint32_t ttl_s;     /* submit: how long the result is kept; 0: the daemon's default */
     /* What the function prints, when set: stream 1 or 2; bytes borrowed during the call. Called from process/wait. */
     void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
     void *userdata;
-    void *reserved[4];      /* for later versions, so that structs that embed this one need not move; leave NULL */
+    void *reserved[4]; /* for later versions, so that structs that embed this one need not move; leave NULL */
 } mpool_options;
-#define MPOOL_OPTIONS_INIT {sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, {NULL, NULL, NULL, NULL}}
+#define MPOOL_OPTIONS_INIT                                                                                             \
+    {                                                                                                                  \
+        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL,                                                        \
+        {                                                                                                              \
+            NULL, NULL, NULL, NULL                                                                                     \
+        }                                                                                                              \
+    }
 
-/* ---- blocking calls ------------------------------------------------------------------------------------------------ */
+/* ---- blocking calls -------------------------------------------------------------------------------------- */
 /*
  * Arguments by format, one letter an argument:
  *   i int64_t   u uint64_t   d double   b int (bool)   n nothing (nil)   s const char * (NULL: nil)
@@ -142,7 +150,8 @@ typedef struct mpool_options {
 
 /* Runs a task and waits for its result. ret_result may be NULL; *ret_result is taken by the caller
  * (mpool_result_free). On failure *ret_result is untouched and mpool_error_text() has the sentence. */
-MPOOL_PUBLIC int mpool_call(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...);
+MPOOL_PUBLIC int mpool_call(
+    mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...);
 
 /* The same with options (NULL: none) and with the argument array as MessagePack (args NULL: no arguments). Large
  * arguments (above 512 KiB) travel as a memfd without another copy by the daemon. */
@@ -166,10 +175,11 @@ MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
 
 /* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). */
-MPOOL_PUBLIC int mpool_request(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...);
+MPOOL_PUBLIC int mpool_request(
+    mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...);
 MPOOL_PUBLIC int mpool_ping(mpool_client *client);
 
-/* ---- results --------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------------------- */
 
 /* The value's MessagePack bytes. Borrowed, live with the result. Unpack them with msgpack-c for anything nested. */
 MPOOL_PUBLIC const void *mpool_result_data(const mpool_result *result, size_t *ret_length);
@@ -186,7 +196,7 @@ MPOOL_PUBLIC int mpool_result_bytes(const mpool_result *result, const void **ret
 MPOOL_PUBLIC int mpool_result_get(const mpool_result *result, const char *key, const mpool_result **ret_value);
 MPOOL_PUBLIC void mpool_result_free(mpool_result *result); /* NULL is allowed */
 
-/* ---- non-blocking calls ---------------------------------------------------------------------------------------------- */
+/* ---- non-blocking calls ---------------------------------------------------------------------------------- */
 /*
  * Start calls, then let your own loop watch mpool_fd() for mpool_events() with mpool_timeout_ms(), and call
  * mpool_process() when either fires. Callbacks run inside mpool_process(), mpool_run() and the blocking calls alone. A
@@ -205,8 +215,8 @@ MPOOL_PUBLIC int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, c
 MPOOL_PUBLIC int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
     const char *function, const char *format, ...);
 /* Any method; params: one MessagePack array, or NULL for none. */
-MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method, const void *params,
-    size_t params_length, mpool_call_fn *callback, void *userdata);
+MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method,
+    const void *params, size_t params_length, mpool_call_fn *callback, void *userdata);
 /* Asks the daemon to stop a pending call, which then completes with MPOOL_ECANCELLED (or its result, if that was
  * faster). Only queues the request: never blocks. → 0; -ENOENT when it is not pending. */
 MPOOL_PUBLIC int mpool_call_cancel(mpool_client *client, mpool_call_id id);
@@ -220,8 +230,8 @@ MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1
  * mpool_process() soon. `fn` (NULL: none) runs at the end of whatever queued them, mpool_call_start() for one, but
  * never inside mpool_process(); it may not call into this handle. Adapters need it, few others do. */
 MPOOL_PUBLIC void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata);
-/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET (or MPOOL_EPROTOCOL)
- * once, when the connection has been lost and all pending calls have completed with it. */
+/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET (or
+ * MPOOL_EPROTOCOL) once, when the connection has been lost and all pending calls have completed with it. */
 MPOOL_PUBLIC int mpool_process(mpool_client *client);
 /* Sends what can be sent without blocking. → 0, or 1 when some is left. */
 MPOOL_PUBLIC int mpool_flush(mpool_client *client);
@@ -231,27 +241,30 @@ MPOOL_PUBLIC int mpool_run(mpool_client *client, int64_t timeout_ms);
 /* Calls started and not completed. */
 MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
 
-/* ---- map --------------------------------------------------------------------------------------------------------------- */
+/* ---- map ------------------------------------------------------------------------------------------------- */
 /*
  * Runs a function over many items, as Pool's map, imap and imap_unordered do. Items are pulled from a source as they
  * are needed: at most a window of them is in memory, however many there are. A bad item fails alone.
  */
 
 /* Writes the next item (one MessagePack value) to *ret_item, *ret_length; the bytes must stay valid until the next
- * pull. → 1 an item; 0 the end; negative: stop with that code, once what was pulled before has been given back. Not called
- * again after the end. Bytes that are not one value fail that item alone, with -EINVAL. */
+ * pull. → 1 an item; 0 the end; negative: stop with that code, once what was pulled before has been given back. Not
+ * called again after the end. Bytes that are not one value fail that item alone, with -EINVAL. */
 typedef int mpool_pull_fn(void *userdata, const void **ret_item, size_t *ret_length);
 
 typedef struct mpool_map_options {
-    size_t size;           /* sizeof (struct mpool_map_options) */
-    mpool_options task;    /* pool, timeout_ms (of one item), attempts, name, on_output */
-    bool unordered;        /* give results as they come (imap_unordered); else in the items' order (imap) */
-    bool star;             /* each item is a whole argument array */
-    uint32_t chunk;        /* items in a request; 0: chosen by measured time */
-    uint32_t window;       /* items pulled and not yet given back, at most; 0: 65,536 */
-    size_t window_bytes;   /* the same in bytes of items and results; 0: 64 MiB */
+    size_t size;         /* sizeof (struct mpool_map_options) */
+    mpool_options task;  /* pool, timeout_ms (of one item), attempts, name, on_output */
+    bool unordered;      /* give results as they come (imap_unordered); else in the items' order (imap) */
+    bool star;           /* each item is a whole argument array */
+    uint32_t chunk;      /* items in a request; 0: chosen by measured time */
+    uint32_t window;     /* items pulled and not yet given back, at most; 0: 65,536 */
+    size_t window_bytes; /* the same in bytes of items and results; 0: 64 MiB */
 } mpool_map_options;
-#define MPOOL_MAP_OPTIONS_INIT {sizeof(mpool_map_options), MPOOL_OPTIONS_INIT, false, false, 0, 0, 0}
+#define MPOOL_MAP_OPTIONS_INIT                                                                                         \
+    {                                                                                                                  \
+        sizeof(mpool_map_options), MPOOL_OPTIONS_INIT, false, false, 0, 0, 0                                           \
+    }
 
 /* pull: runs inside mpool_map_next() and mpool_process(). *ret_map taken: mpool_map_free. options may be NULL. */
 MPOOL_PUBLIC int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *function, mpool_pull_fn *pull,
@@ -259,11 +272,11 @@ MPOOL_PUBLIC int mpool_map_start(mpool_client *client, mpool_map **ret_map, cons
 
 /* One item's end. */
 typedef struct mpool_item {
-    uint64_t index;      /* 0 … in the order of the source */
-    int code;            /* 0, or why this item failed */
-    const void *data;    /* its result's MessagePack bytes, borrowed until the next mpool_map_next; NULL on failure */
+    uint64_t index;   /* 0 … in the order of the source */
+    int code;         /* 0, or why this item failed */
+    const void *data; /* its result's MessagePack bytes, borrowed until the next mpool_map_next; NULL on failure */
     size_t length;
-    const char *text;    /* the sentence on failure, else "" */
+    const char *text; /* the sentence on failure, else "" */
 } mpool_item;
 
 /* The next result, waiting for it if need be. timeout_ms: -1 for ever. → 1 with *ret_item; 0 all items have been given;
@@ -271,7 +284,7 @@ typedef struct mpool_item {
  * and then, unless the source had ended, the call itself returns it: every item that was pulled is given exactly once,
  * whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in a loop of your own. */
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
-/* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; go on with mpool_map_next to see them. */
+/* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; mpool_map_next() still gives them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
 /* Pulled so far, and given back so far. Either may be NULL. */
 MPOOL_PUBLIC void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given);
@@ -279,8 +292,8 @@ MPOOL_PUBLIC void mpool_map_free(mpool_map *map); /* cancels first; NULL is allo
 
 /* All at once (Pool.map): items is one MessagePack array; *ret_results, taken, is one array of the results in order.
  * The first failing item fails it all. */
-MPOOL_PUBLIC int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function, const void *items,
-    size_t items_length, const mpool_map_options *options);
+MPOOL_PUBLIC int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function,
+    const void *items, size_t items_length, const mpool_map_options *options);
 
 #ifdef __cplusplus
 }

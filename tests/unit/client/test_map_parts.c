@@ -167,13 +167,12 @@ static void tiny_items_travel_in_large_chunks_soon(void **state)
     uint64_t now = 0;
     pace_init(&pace, 0);
     pace_begin(&pace, now);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 40; i++)
         pace_answered(&pace, 10 * (uint64_t)pace.chunk, now += 1000000);
-    }
     assert_true(pace.chunk >= PACE_CHUNK_MAX / 4);
     assert_true(pace.chunk <= PACE_CHUNK_MAX);
     /* … and shrink as soon as items turn out long. */
-    pace_answered(&pace, 10, now += 100000000);
+    pace_answered(&pace, 10, now + 100000000);
     assert_true(pace.chunk <= 2);
 }
 
