@@ -12,9 +12,13 @@
 #define CONTRACT_MESSAGE_MAX (192u << 10)
 #define CONTRACT_TEMPLATE_FD 3 /* the template's end of its socket, when it is exec'ed */
 
+/* A job with this function index asks the worker to end in peace: it comes through the lane, so that it wakes a
+ * sleeping worker and stands behind every task placed before it. */
+#define CONTRACT_FUNCTION_RETIRE UINT32_MAX
+
 enum contract_type {
     /* supervisor → template */
-    CONTRACT_CONFIG = 1, /* body: struct contract_config then strings; the first message */
+    CONTRACT_CONFIG = 1, /* body: MessagePack map, see template_config.h; the first message */
     CONTRACT_FORK,       /* body: struct contract_fork; fds: control, lane S, lane W, beacon, stdout, stderr */
 
     /* template → supervisor */
@@ -24,7 +28,6 @@ enum contract_type {
 
     /* supervisor → worker */
     CONTRACT_ARGS,   /* body: struct contract_memfd; fd: the arguments of that position */
-    CONTRACT_RETIRE, /* no body: end in peace; sent when the lane is empty */
 
     /* worker → supervisor */
     CONTRACT_WORKER_READY,  /* no body: worker_init has passed */

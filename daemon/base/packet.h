@@ -1,0 +1,33 @@
+/* Messages with descriptors over SOCK_SEQPACKET and stream sockets: one send, one receive, nothing leaked.
+ *
+ * Descriptors received are close-on-exec; those beyond the caller's room are closed by the kernel or here, so a flood of
+ * them costs its sender alone. EINTR is retried. Never blocks unless the socket does.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define PACKET_FDS_MAX 8
+
+/* Both ends CLOEXEC. flags: SOCK_NONBLOCK or 0, for both ends. → 0 or -errno. */
+int packet_pair(int flags, int ret[2]);
+
+/* fds: borrowed; at most PACKET_FDS_MAX. A SEQPACKET message goes whole or not at all; a stream may take a part.
+ * → bytes sent or -errno (-EAGAIN: the peer does not read). */
+ssize_t packet_send(int socket, const struct iovec *parts, size_t count, const int *fds, size_t fd_count);
+
+/* fds: room for *fd_count descriptors (at most PACKET_FDS_MAX); they are the caller's. *fd_count: how many came.
+ * → bytes (0: end of file) or -errno; -EMSGSIZE when a SEQPACKET message was longer than `size`. */
+ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count);
+
+int fd_set_nonblock(int fd); /* → 0 or -errno */
+
+/* A memfd sealed SHRINK|GROW|WRITE|SEAL that holds the bytes. → the descriptor or -errno (-ENOSPC, -EMFILE …). */
+int memfd_of_bytes(const char *name, const void *bytes, size_t length);
+
+/* Is it a memfd that nobody can change any more (sealed SHRINK, GROW and WRITE), of exactly `size` bytes?
+ * → 0, -EPERM (not sealed), -EMSGSIZE (another size), -EINVAL (no memfd). */
+int memfd_check(int fd, uint64_t size);

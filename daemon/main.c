@@ -1,0 +1,167 @@
+/* mpoold: which of its roles is this process to play? Options, and the start of the supervisor. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/title.h"
+#include "daemon/supervisor/config.h"
+#include "daemon/supervisor/guardian.h"
+#include "daemon/supervisor/places.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/worker/modcheck.h"
+#include "daemon/worker/template.h"
+
+#define MODULES_MAX 64
+
+enum { EXIT_USAGE = 2 };
+
+/* X(long name, short or 0, argument or NULL, "what it does") */
+#define OPTIONS(X)                                                                                                     \
+    X("socket", 's', "PATH", "listen there (default: $XDG_RUNTIME_DIR/mpoold/mpoold.sock, or /run/mpoold/… for root)") \
+    X("config", 'c', "FILE", "read FILE and FILE.d/*.conf (default: /etc/mpoold/mpoold.conf, if there)")               \
+    X("module", 'm', "NAME", "load one more module into the first pool: a name or a path such as ./img.so; repeatable") \
+    X("workers", 'w', "SIZE", "workers of the first pool: 4, auto, or 2..16")                                          \
+    X("log-level", 'l', "LEVEL", "error, warning, info or debug")                                                      \
+    X("check-config", 'C', NULL, "read the configuration, say all that is wrong with it, and exit")                    \
+    X("module-check", 'M', "FILE", "load a module in a throwaway process and say what it provides, or what is wrong")  \
+    X("module-new", 'N', "NAME", "write the source of a module that builds and loads to standard output")              \
+    X("json", 'J', NULL, "with --module-check: answer in JSON")                                                        \
+    X("help", 'h', NULL, "this text")                                                                                  \
+    X("version", 'V', NULL, "the version")
+
+static void usage(FILE *out)
+{
+    fputs("Usage: mpoold [options]\n"
+          "A pool of warm worker processes as a service: takes tasks over a Unix socket and runs them, whatever dies.\n"
+          "Without options or configuration it serves you alone, with one worker for each CPU that you may use.\n\n"
+          "Options:\n",
+        out);
+#define X(name, letter, argument, text)                                                                                \
+    fprintf(out, "  --%-12s %-6s %s\n", name, (argument) ? (const char *)(argument) : "", text);
+    OPTIONS(X)
+#undef X
+    fputs("\nSignals: SIGTERM stops after a grace for running tasks, a second one at once; SIGHUP reads the configuration\n"
+          "again.\n\nConfiguration keys:\n",
+        out);
+    config_print_keys(out);
+    fputs("\nTry it:  mpoold &  then  mpool call math.square 7  and  mpool run -- echo hello\n", out);
+}
+
+static int fail_usage(void)
+{
+    fputs("mpoold: see mpoold --help\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int check_module(const char *name, bool json)
+{
+    const char *directories[] = {places_modules(), NULL};
+    int r = modcheck_file(name, directories, json, stdout);
+    if (r < 0)
+        fprintf(stderr, "mpoold: cannot check %s: %s\n", name, strerror(-r));
+    return r < 0 ? 2 : r;
+}
+
+static int new_module(const char *name)
+{
+    int r = modcheck_template(name, stdout);
+    if (r == -EINVAL)
+        fprintf(stderr, "mpoold: '%s' cannot be a module's name: use a-z, 0-9 and _, at most 63 characters\n", name);
+    else if (r < 0)
+        fprintf(stderr, "mpoold: cannot write the module: %s\n", strerror(-r));
+    if (r == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+        fprintf(stderr, "mpoold: cannot write the module: %s\n", strerror(errno));
+        r = -EIO;
+    }
+    return r < 0 ? 1 : 0;
+}
+
+static int serve(const struct config_arguments *arguments, bool check_only)
+{
+    struct config *config;
+    struct config_report report = {0};
+    int r = config_load(&config, arguments, &report);
+    if (r < 0) {
+        fprintf(stderr, "%s%s", report.text ? report.text : "", report.text ? "" : "mpoold: out of memory\n");
+        if (report.count > 0)
+            fprintf(stderr, "mpoold: %u mistake%s in the configuration\n", report.count, report.count == 1 ? "" : "s");
+        config_report_reset(&report);
+        return 1;
+    }
+    config_report_reset(&report);
+    if (check_only) {
+        printf("the configuration is good: %zu pool%s\n", config->pool_count, config->pool_count == 1 ? "" : "s");
+        config_free(config);
+        return 0;
+    }
+    log_init((enum log_level)config->log_level, NULL);
+    guardian_fork();
+    title_set("mpoold", "mpoold: supervisor");
+    struct supervisor *s;
+    r = supervisor_new(&s, config, arguments);
+    if (r < 0)
+        return 1;
+    sd_notify(0, "READY=1");
+    int status = supervisor_run(s);
+    supervisor_free(s);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+#define X(name, letter, argument, text) {name, (argument) ? required_argument : no_argument, NULL, letter},
+        OPTIONS(X)
+#undef X
+            {0}};
+    static const char *modules[MODULES_MAX];
+    struct config_arguments arguments = {.modules = modules};
+    bool check_only = false, json = false;
+    const char *module = NULL, *fresh = NULL;
+
+    places_init();
+    title_init(argc, argv);
+    if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
+        return template_main();
+    for (int c; (c = getopt_long(argc, argv, "s:c:m:w:l:hV", long_options, NULL)) != -1;) {
+        switch (c) {
+        case 's': arguments.socket_path = optarg; break;
+        case 'c': arguments.file = optarg; break;
+        case 'w': arguments.workers = optarg; break;
+        case 'l': arguments.log_level = optarg; break;
+        case 'C': check_only = true; break;
+        case 'M': module = optarg; break;
+        case 'N': fresh = optarg; break;
+        case 'J': json = true; break;
+        case 'm':
+            if (arguments.module_count == MODULES_MAX) {
+                fprintf(stderr, "mpoold: more than %d modules\n", MODULES_MAX);
+                return EXIT_USAGE;
+            }
+            modules[arguments.module_count++] = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        case 'V':
+            puts("mpoold " MPOOL_VERSION);
+            return 0;
+        default:
+            return fail_usage();
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "mpoold: unexpected argument '%s'\n", argv[optind]);
+        return fail_usage();
+    }
+    if (module)
+        return check_module(module, json);
+    if (fresh)
+        return new_module(fresh);
+    return serve(&arguments, check_only);
+}

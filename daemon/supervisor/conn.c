@@ -1,0 +1,505 @@
+#include "daemon/supervisor/conn.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+#include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/map.h"
+#include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/task.h"
+
+#define READ_CHUNK   (64u << 10)
+#define KEEP_BUFFER  (64u << 10) /* what an idle connection may keep allocated per direction */
+#define SLOW_RATE    (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
+#define HARD_FACTOR  8u          /* unread replies beyond this many times the cap end the connection */
+
+bool conn_is_admin(const struct conn *c)
+{
+    return c->uid == 0 || c->uid == geteuid();
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------------------------ */
+
+static bool has_room(const struct conn *c)
+{
+    const struct config *config = c->supervisor->config;
+    return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight &&
+        wire_buf_length(&c->out) < config->max_output_bytes && c->args_bytes < CONN_ARGS_MAX;
+}
+
+/* The bytes are no message of this protocol: one error if somebody can be addressed, then the end. */
+static void refuse(struct conn *c, const struct wire_message *m, enum mpool_error error, const char *why)
+{
+    log_info("conn=%llu uid=%u refused: %s", (unsigned long long)c->number, (unsigned)c->uid, why);
+    if (m && m->has_msgid) {
+        c->in_flight++;
+        conn_reply_error(c, m->msgid, error, "%s", why);
+    }
+    c->closing = true;
+    conn_touch(c);
+}
+
+/* A message that the scan refused was not read to its end; its msgid may be there all the same: [0, msgid, … */
+static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
+{
+    struct wire_message m = {0};
+    struct wire_reader r = wire_reader(wire_buf_at(&c->in), wire_buf_length(&c->in));
+    const struct config *config = c->supervisor->config;
+    uint32_t count;
+    uint64_t kind, msgid;
+    char why[160];
+    if (wire_read_array(&r, &count) == 0 && count == 4 && wire_read_u64(&r, &kind) == 0 && kind == WIRE_REQUEST &&
+        wire_read_u64(&r, &msgid) == 0 && msgid <= UINT32_MAX) {
+        m.has_msgid = true;
+        m.msgid = (uint32_t)msgid;
+    }
+    switch (verdict) {
+    case WIRE_SCAN_TOO_BIG:
+        snprintf(why, sizeof why, "the message is larger than %llu bytes (max_message)",
+            (unsigned long long)config->max_message);
+        refuse(c, &m, MPOOL_E_TOO_BIG, why);
+        break;
+    case WIRE_SCAN_TOO_DEEP:
+        snprintf(why, sizeof why, "the message is nested deeper than %u (max_depth)", config->max_depth);
+        refuse(c, &m, MPOOL_E_TOO_DEEP, why);
+        break;
+    case WIRE_SCAN_BAD_BYTE:
+    case WIRE_SCAN_MORE:
+    case WIRE_SCAN_WHOLE:
+        refuse(c, &m, MPOOL_E_BAD_REQUEST, "the bytes are not MessagePack");
+        break;
+    }
+}
+
+/* Handles the whole messages that `in` holds, while there is room for what they ask. */
+static void consume(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    /* Two levels more than an argument may have: the envelope and its params. */
+    struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth + 2};
+    while (has_room(c) && wire_buf_length(&c->in) > 0) {
+        enum wire_scan_result verdict =
+            wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
+        if (verdict == WIRE_SCAN_MORE)
+            break;
+        if (verdict != WIRE_SCAN_WHOLE) {
+            refuse_scanned(c, verdict);
+            return;
+        }
+        struct wire_message m;
+        const char *why = "";
+        size_t length = (size_t)c->scan.at;
+        if (wire_message_parse(wire_buf_at(&c->in), length, &m, &why) < 0) {
+            refuse(c, &m, MPOOL_E_BAD_REQUEST, why);
+            return;
+        }
+        if (m.kind == WIRE_RESPONSE) {
+            refuse(c, NULL, MPOOL_E_BAD_REQUEST, "a response, but nothing was asked");
+            return;
+        }
+        if (rpc_handle(c, &m) == RPC_LATER) {
+            TAILQ_INSERT_TAIL(&s->waiting_conns, c, room);
+            c->in_room = true;
+            return; /* scan.at stays: the message is whole and is offered again */
+        }
+        wire_buf_consume(&c->in, length);
+        wire_scan_init(&c->scan);
+        c->partial_since_ns = 0;
+    }
+    c->partial_bytes = c->scan.at;
+    if (wire_buf_length(&c->in) == 0) {
+        c->partial_since_ns = 0;
+        wire_buf_trim(&c->in, KEEP_BUFFER);
+    } else if (c->partial_since_ns == 0 && has_room(c)) {
+        c->partial_since_ns = s->now_ns;
+        supervisor_need_housekeeping(s);
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)what;
+    for (size_t budget = CONN_READ_BUDGET; budget > 0 && has_room(c);) {
+        uint8_t *to = wire_buf_reserve(&c->in, READ_CHUNK);
+        if (!to) {
+            conn_close(c, "no memory for its message");
+            return;
+        }
+        int fds[PACKET_FDS_MAX];
+        size_t fd_count = PACKET_FDS_MAX;
+        ssize_t n = packet_receive(fd, to, READ_CHUNK, fds, &fd_count);
+        if (n == -EAGAIN)
+            break;
+        for (size_t i = 0; i < fd_count; i++) {
+            if (c->fd_count < CONN_FDS_MAX)
+                c->fds[c->fd_count++] = fds[i];
+            else
+                close(fds[i]); /* nobody asked for so many */
+        }
+        if (n <= 0) {
+            conn_close(c, n < 0 && n != -ECONNRESET ? strerror((int)-n) : NULL);
+            return;
+        }
+        wire_buf_commit(&c->in, (size_t)n);
+        budget -= (size_t)n < budget ? (size_t)n : budget;
+        consume(c);
+        if ((size_t)n < READ_CHUNK && fd_count == 0)
+            break; /* that was all; another call would only say so */
+    }
+    if (!has_room(c))
+        conn_touch(c);
+    /* Descriptors come with the request that uses them: what is left of whole messages is nobody's. */
+    if (wire_buf_length(&c->in) == 0)
+        while (c->fd_count > 0)
+            close(c->fds[--c->fd_count]);
+}
+
+int conn_take_fd(struct conn *c)
+{
+    if (c->fd_count == 0)
+        return -1;
+    int fd = c->fds[0];
+    memmove(c->fds, c->fds + 1, --c->fd_count * sizeof c->fds[0]);
+    return fd;
+}
+
+/* ---- output ----------------------------------------------------------------------------------------------------------------- */
+
+void conn_touch(struct conn *c)
+{
+    if (!c->in_dirty) {
+        c->in_dirty = true;
+        TAILQ_INSERT_TAIL(&c->supervisor->dirty_conns, c, dirty);
+    }
+}
+
+void conn_replied(struct conn *c)
+{
+    if (c->in_flight > 0)
+        c->in_flight--;
+    conn_touch(c);
+}
+
+void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (!c->closed)
+        wire_put_error(&c->out, msgid, error, "%s", text);
+    conn_replied(c);
+}
+
+bool conn_pass_fd(struct conn *c, int fd)
+{
+    if (c->passing_count == c->passing_size) {
+        size_t size = c->passing_size ? c->passing_size * 2 : 4;
+        struct conn_passing *grown = realloc(c->passing, size * sizeof *grown);
+        if (!grown) {
+            close(fd);
+            return false;
+        }
+        c->passing = grown;
+        c->passing_size = size;
+    }
+    c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out), .fd = fd};
+    return true;
+}
+
+/* Sends the next piece: up to the next descriptor's byte, or that byte with its descriptor. → bytes or -errno. */
+static ssize_t send_piece(struct conn *c)
+{
+    struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
+    if (c->passing_count == 0)
+        return packet_send(c->fd, &piece, 1, NULL, 0);
+    uint64_t ahead = c->passing[0].at - c->sent;
+    if (ahead > 0) {
+        if (piece.iov_len > ahead)
+            piece.iov_len = (size_t)ahead;
+        return packet_send(c->fd, &piece, 1, NULL, 0);
+    }
+    if (c->passing_count > 1 && piece.iov_len > c->passing[1].at - c->sent)
+        piece.iov_len = (size_t)(c->passing[1].at - c->sent);
+    ssize_t n = packet_send(c->fd, &piece, 1, &c->passing[0].fd, 1);
+    if (n > 0) {
+        close(c->passing[0].fd);
+        memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
+    }
+    return n;
+}
+
+static void write_out(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    while (wire_buf_length(&c->out) > 0) {
+        ssize_t n = send_piece(c);
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            conn_close(c, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
+            return;
+        }
+        wire_buf_consume(&c->out, (size_t)n);
+        c->sent += (uint64_t)n;
+        c->stalled_since_ns = 0;
+    }
+    if (c->out.failed) {
+        conn_close(c, "no memory for its replies");
+        return;
+    }
+    bool left = wire_buf_length(&c->out) > 0;
+    if (left != c->writing) {
+        if (left)
+            event_add(c->on_writable, NULL);
+        else
+            event_del(c->on_writable);
+        c->writing = left;
+    }
+    if (!left) {
+        wire_buf_trim(&c->out, KEEP_BUFFER);
+    } else if (c->stalled_since_ns == 0) {
+        c->stalled_since_ns = s->now_ns;
+        supervisor_need_housekeeping(s);
+    }
+    if (wire_buf_length(&c->out) > s->config->max_output_bytes * HARD_FACTOR + s->config->max_message) {
+        s->stats.connections_closed_for_stalling++;
+        conn_close(c, "it does not read its replies");
+    }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    conn_touch(arg);
+}
+
+static void tear(struct conn *c);
+
+void conn_flush(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    TAILQ_REMOVE(&s->dirty_conns, c, dirty);
+    c->in_dirty = false;
+    if (!c->closed)
+        write_out(c);
+    if (!c->closed && has_room(c) && wire_buf_length(&c->in) > 0 && !c->reading) {
+        /* It was stopped in the middle of what it had sent: go on with that. */
+        consume(c);
+        if (c->in_dirty)
+            s->again = true;
+    }
+    if (!c->closed && c->closing && wire_buf_length(&c->out) == 0)
+        conn_close(c, NULL);
+    if (c->closed) {
+        tear(c);
+        return;
+    }
+    bool read = has_room(c);
+    if (read != c->reading) {
+        if (read)
+            event_add(c->on_readable, NULL);
+        else
+            event_del(c->on_readable);
+        c->reading = read;
+    }
+}
+
+bool conn_housekeeping(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    uint64_t limit = s->config->stall_timeout_ms * NS_PER_MS;
+    if (c->closed)
+        return false;
+    if (c->stalled_since_ns && s->now_ns - c->stalled_since_ns > limit) {
+        s->stats.connections_closed_for_stalling++;
+        conn_close(c, "it has not read its replies for too long");
+        return false;
+    }
+    if (c->partial_since_ns && c->reading) {
+        uint64_t grace = limit + c->partial_bytes / SLOW_RATE * NS_PER_S;
+        if (s->now_ns - c->partial_since_ns > grace) {
+            s->stats.connections_closed_for_stalling++;
+            conn_close(c, "it has not finished a message for too long");
+            return false;
+        }
+    }
+    return c->stalled_since_ns || c->partial_since_ns;
+}
+
+/* ---- calls by msgid ------------------------------------------------------------------------------------------------------------ */
+
+static void chain(struct task **buckets, uint32_t count, struct task *t)
+{
+    struct task **at = &buckets[t->call.msgid & (count - 1)];
+    t->call.next_in_bucket = *at;
+    *at = t;
+}
+
+bool conn_add_call(struct conn *c, struct task *t)
+{
+    if (c->call_count >= c->call_buckets) {
+        uint32_t count = c->call_buckets ? c->call_buckets * 2 : 8;
+        struct task **grown = calloc(count, sizeof(struct task *));
+        if (!grown)
+            return false;
+        for (uint32_t i = 0; i < c->call_buckets; i++)
+            while (c->calls[i]) {
+                struct task *moved = c->calls[i];
+                c->calls[i] = moved->call.next_in_bucket;
+                chain(grown, count, moved);
+            }
+        free(c->calls);
+        c->calls = grown;
+        c->call_buckets = count;
+    }
+    chain(c->calls, c->call_buckets, t);
+    c->call_count++;
+    c->args_bytes += t->args_length;
+    return true;
+}
+
+void conn_remove_call(struct conn *c, struct task *t)
+{
+    struct task **at = &c->calls[t->call.msgid & (c->call_buckets - 1)];
+    while (*at && *at != t)
+        at = &(*at)->call.next_in_bucket;
+    if (!*at)
+        return;
+    *at = t->call.next_in_bucket;
+    c->call_count--;
+    c->args_bytes -= t->args_length;
+    if (c->closed)
+        conn_touch(c);
+}
+
+struct task *conn_find_call(const struct conn *c, uint32_t msgid)
+{
+    struct task *t = c->call_buckets ? c->calls[msgid & (c->call_buckets - 1)] : NULL;
+    while (t && t->call.msgid != msgid)
+        t = t->call.next_in_bucket;
+    return t;
+}
+
+/* ---- birth and end ---------------------------------------------------------------------------------------------------------------- */
+
+struct conn *conn_new(struct supervisor *s, int fd)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    struct ucred cred = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    socklen_t size = sizeof cred;
+    if (!c) {
+        close(fd);
+        return NULL;
+    }
+    c->supervisor = s;
+    c->fd = fd;
+    c->number = ++s->stats.connections_accepted;
+    wire_scan_init(&c->scan);
+    TAILQ_INSERT_TAIL(&s->conns, c, link);
+    s->conn_count++;
+    c->on_readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    c->on_writable = event_new(s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || !c->on_readable || !c->on_writable ||
+        event_add(c->on_readable, NULL) < 0) {
+        conn_free(c);
+        return NULL;
+    }
+    c->reading = true;
+    c->uid = cred.uid;
+    c->gid = cred.gid;
+    c->pid = cred.pid;
+    gid_t groups[256];
+    size = sizeof groups;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0 && size > 0) {
+        c->groups = malloc(size);
+        if (c->groups) {
+            memcpy(c->groups, groups, size);
+            c->group_count = size / sizeof groups[0];
+        }
+    }
+    log_debug("conn=%llu accepted uid=%u pid=%d", (unsigned long long)c->number, (unsigned)c->uid, (int)c->pid);
+    return c;
+}
+
+void conn_close(struct conn *c, const char *why)
+{
+    if (c->closed)
+        return;
+    c->closed = true;
+    if (why)
+        log_info("conn=%llu uid=%u pid=%d client=%s closed: %s", (unsigned long long)c->number, (unsigned)c->uid,
+            (int)c->pid, c->name[0] ? c->name : "-", why);
+    conn_touch(c);
+    c->supervisor->again = true;
+}
+
+/* What it owned is cancelled; the memory goes when the last of its running calls has ended. */
+static void tear(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    if (!c->torn) {
+        c->torn = true;
+        event_del(c->on_readable);
+        event_del(c->on_writable);
+        shutdown(c->fd, SHUT_RDWR);
+        struct map *m;
+        struct waiter *w;
+        while ((w = LIST_FIRST(&c->waiters)))
+            waiter_free(w);
+        while ((m = LIST_FIRST(&c->maps)))
+            map_cancel(s, m);
+        for (uint32_t i = 0; i < c->call_buckets; i++)
+            for (struct task *t = c->calls[i], *next; t; t = next) {
+                next = t->call.next_in_bucket;
+                core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+            }
+        if (c->in_dirty) {
+            TAILQ_REMOVE(&s->dirty_conns, c, dirty);
+            c->in_dirty = false;
+        }
+        s->again = true;
+    }
+    if (c->call_count == 0)
+        conn_free(c);
+}
+
+void conn_free(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    if (c->in_dirty)
+        TAILQ_REMOVE(&s->dirty_conns, c, dirty);
+    if (c->in_room)
+        TAILQ_REMOVE(&s->waiting_conns, c, room);
+    TAILQ_REMOVE(&s->conns, c, link);
+    s->conn_count--;
+    if (c->on_readable)
+        event_free(c->on_readable);
+    if (c->on_writable)
+        event_free(c->on_writable);
+    while (c->fd_count > 0)
+        close(c->fds[--c->fd_count]);
+    for (size_t i = 0; i < c->passing_count; i++)
+        close(c->passing[i].fd);
+    free(c->passing);
+    close(c->fd);
+    wire_buf_reset(&c->in);
+    wire_buf_reset(&c->out);
+    free(c->calls);
+    free(c->groups);
+    free(c);
+    listener_resume(s->listener);
+}

@@ -1,0 +1,102 @@
+/* A client's connection: bytes in, messages out, and who is at the other end.
+ *
+ * A connection that is over its caps is not read until there is room again (nothing is lost); one that does not read
+ * its replies, or does not finish a message, is closed after a while. What it owns is cancelled with it.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "daemon/supervisor/supervisor.h"
+#include "proto/buf.h"
+#include "proto/message.h"
+#include "proto/scan.h"
+
+struct task;
+struct map;
+struct waiter;
+
+#define CONN_FDS_MAX     16u           /* descriptors that came and are not used yet */
+#define CONN_READ_BUDGET (256u << 10)  /* bytes read from one connection in one pass */
+#define CONN_ARGS_MAX    (256u << 20)  /* bytes of arguments in flight, beyond which it is not read */
+#define CONN_NAME_MAX    64u
+
+struct conn_passing { /* a descriptor that goes out with a byte of the output */
+    uint64_t at;      /* running offset of that byte */
+    int fd;
+};
+
+struct conn {
+    TAILQ_ENTRY(conn) link;
+    TAILQ_ENTRY(conn) dirty;
+    TAILQ_ENTRY(conn) room;
+    bool in_dirty, in_room; /* in_room: stopped at a message because its pool's queue is full */
+    struct supervisor *supervisor;
+    int fd;
+    uint64_t number;
+    uid_t uid;
+    gid_t gid;
+    pid_t pid; /* for people; nothing is decided by it */
+    gid_t *groups;
+    size_t group_count;
+    char name[CONN_NAME_MAX + 1]; /* as it said in hello */
+    bool memfd;                   /* takes results as memfds */
+
+    struct event *on_readable, *on_writable;
+    bool reading, writing; /* which of them are on */
+    struct wire_buf in, out;
+    struct wire_scan scan; /* of the message that `in` begins with */
+    bool closing;          /* no more reading; closed once `out` is written */
+    bool closed;           /* dead: goes at the end of the pass */
+    bool torn;             /* what it owned has been cancelled */
+    uint64_t partial_since_ns, stalled_since_ns; /* 0: not so */
+    uint64_t partial_bytes; /* of an unfinished message, so far */
+    uint64_t sent;          /* running offset of `out`'s first byte */
+
+    int fds[CONN_FDS_MAX]; /* received, oldest first */
+    unsigned fd_count;
+    struct conn_passing *passing;
+    size_t passing_count, passing_size;
+
+    struct task **calls; /* attached calls by msgid: chains in a power of two of buckets */
+    uint32_t call_buckets, call_count;
+    LIST_HEAD(, map) maps;
+    LIST_HEAD(, waiter) waiters;
+    uint32_t in_flight;  /* requests not yet answered */
+    uint64_t args_bytes; /* of its tasks */
+};
+
+/* fd: taken. → NULL (closed). */
+struct conn *conn_new(struct supervisor *s, int fd);
+/* Marks it dead: what it owns is cancelled, and it goes, at the end of the pass. why: for the log; NULL: nothing to say. */
+void conn_close(struct conn *c, const char *why);
+void conn_free(struct conn *c);
+
+/* Something was appended to c->out, or c may be read again: look at it at the end of this pass. */
+void conn_touch(struct conn *c);
+/* The end of a pass: writes what can be written, reads on if there is room. May free it. */
+void conn_flush(struct conn *c);
+/* The deadlines of slow readers and writers. → true: it still needs looking after. */
+bool conn_housekeeping(struct conn *c);
+
+/* Answers end one request each; they touch. */
+void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* After the response has been packed into c->out, or none is wanted. */
+void conn_replied(struct conn *c);
+/* A descriptor (taken) that travels with the next byte appended to c->out. → false: no memory; it is closed. */
+bool conn_pass_fd(struct conn *c, int fd);
+/* The oldest descriptor that came with the requests, or -1. The caller's. */
+int conn_take_fd(struct conn *c);
+
+/* Attached calls by msgid. → false: no memory. */
+bool conn_add_call(struct conn *c, struct task *t);
+void conn_remove_call(struct conn *c, struct task *t);
+struct task *conn_find_call(const struct conn *c, uint32_t msgid);
+
+/* root, or the daemon's own user. */
+bool conn_is_admin(const struct conn *c);

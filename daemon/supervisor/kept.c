@@ -1,0 +1,257 @@
+#include "daemon/supervisor/kept.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/status.h"
+#include "proto/scan.h"
+
+#define RECORD_COST 512u /* what a record without a result counts, about its memory */
+
+static void set_timer(struct event *e, uint64_t ms)
+{
+    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    event_add(e, &tv);
+}
+
+static void expired(evutil_socket_t fd, short what, void *arg)
+{
+    struct kept *k = arg;
+    (void)fd;
+    (void)what;
+    k->supervisor->stats.tasks_expired++;
+    kept_free(k->supervisor, k);
+}
+
+bool kept_has_room(const struct supervisor *s)
+{
+    return s->kept_count < s->config->max_kept && s->kept_bytes < s->config->max_kept_bytes;
+}
+
+struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options)
+{
+    struct kept *k = calloc(1, sizeof *k);
+    if (!k)
+        return NULL;
+    k->supervisor = s;
+    k->result_fd = -1;
+    k->function = strdup(t->function->name);
+    if (options->name)
+        k->name = strndup(options->name, options->name_length);
+    k->expiry = evtimer_new(s->base, expired, k);
+    if (!k->function || !k->expiry || (options->name && !k->name)) {
+        if (k->expiry)
+            event_free(k->expiry);
+        free(k->function);
+        free(k->name);
+        free(k);
+        return NULL;
+    }
+    k->id = t->id;
+    k->uid = uid;
+    k->task = t;
+    k->state = MPOOL_STATE_QUEUED;
+    strncpy(k->pool, t->function->pool->name, sizeof k->pool - 1);
+    k->submitted_ms = t->submitted_ms;
+    k->attempts = t->core.attempts;
+    k->ttl_ms = options->ttl_s ? options->ttl_s * 1000 : s->config->result_ttl_ms;
+    HASH_ADD(hh, s->kept_by_id, id, sizeof k->id, k);
+    TAILQ_INSERT_HEAD(&s->kept, k, link);
+    s->kept_count++;
+    s->kept_bytes += RECORD_COST + t->args_length;
+    k->counted = RECORD_COST + t->args_length;
+    return k;
+}
+
+struct kept *kept_find(struct supervisor *s, uint64_t id)
+{
+    struct kept *k;
+    HASH_FIND(hh, s->kept_by_id, &id, sizeof id, k);
+    return k;
+}
+
+void kept_free(struct supervisor *s, struct kept *k)
+{
+    struct waiter *w;
+    while ((w = LIST_FIRST(&k->waiters))) {
+        conn_reply_error(w->conn, w->msgid, MPOOL_E_NO_TASK, "task %llu is no longer kept", (unsigned long long)k->id);
+        waiter_free(w);
+    }
+    HASH_DELETE(hh, s->kept_by_id, k);
+    TAILQ_REMOVE(&s->kept, k, link);
+    s->kept_count--;
+    s->kept_bytes -= k->counted;
+    event_free(k->expiry);
+    fd_close(&k->result_fd);
+    free(k->result);
+    free(k->function);
+    free(k->name);
+    free(k);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------------------ */
+
+/* The record has ended: gives the waiter what it came for. */
+static void tell(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind)
+{
+    if (kind == WAITER_STATUS) {
+        if (!no_reply) {
+            wire_put_result(&c->out, msgid);
+            msgpack_packer pk = wire_packer(&c->out);
+            status_pack_kept(&pk, k);
+        }
+        conn_replied(c);
+        return;
+    }
+    struct outcome o = {.state = k->state, .memfd = -1, .data = k->result, .size = k->size};
+    if (k->state != MPOOL_STATE_DONE)
+        o.error = MPOOL_E_FAILED; /* with the whole error value as data */
+    else if (k->result_fd >= 0)
+        o.memfd = dup(k->result_fd); /* may be passed on; the record keeps its own */
+    task_respond(c, msgid, no_reply, &o);
+    fd_close(&o.memfd);
+}
+
+void waiter_free(struct waiter *w)
+{
+    LIST_REMOVE(w, of_kept);
+    LIST_REMOVE(w, of_conn);
+    if (w->timer)
+        event_free(w->timer);
+    free(w);
+}
+
+static void not_ready(struct conn *c, uint32_t msgid, bool no_reply, const struct kept *k)
+{
+    if (no_reply)
+        conn_replied(c);
+    else
+        conn_reply_error(c, msgid, MPOOL_E_NOT_READY, "task %llu (%s) has not ended yet", (unsigned long long)k->id,
+            k->function);
+}
+
+static void waited_enough(evutil_socket_t fd, short what, void *arg)
+{
+    struct waiter *w = arg;
+    (void)fd;
+    (void)what;
+    not_ready(w->conn, w->msgid, w->no_reply, w->kept);
+    waiter_free(w);
+}
+
+void kept_wait(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms)
+{
+    if (!k->task) {
+        tell(k, c, msgid, no_reply, kind);
+        return;
+    }
+    if (timeout_ms == 0) {
+        not_ready(c, msgid, no_reply, k);
+        return;
+    }
+    struct waiter *w = calloc(1, sizeof *w);
+    if (w && timeout_ms != UINT64_MAX)
+        w->timer = evtimer_new(c->supervisor->base, waited_enough, w);
+    if (!w || (timeout_ms != UINT64_MAX && !w->timer)) {
+        free(w);
+        conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "out of memory");
+        return;
+    }
+    w->conn = c;
+    w->kept = k;
+    w->msgid = msgid;
+    w->no_reply = no_reply;
+    w->kind = kind;
+    LIST_INSERT_HEAD(&k->waiters, w, of_kept);
+    LIST_INSERT_HEAD(&c->waiters, w, of_conn);
+    if (w->timer)
+        set_timer(w->timer, timeout_ms);
+}
+
+/* ---- the end of its task ---------------------------------------------------------------------------------------------------------- */
+
+/* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in. */
+static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct outcome *o)
+{
+    if (s->kept_bytes + o->size > s->config->max_kept_bytes)
+        return MPOOL_E_RESULT_TOO_BIG;
+    if (o->memfd >= 0) {
+        k->result_fd = TAKE_FD(o->memfd);
+    } else {
+        k->result = malloc(o->size ? (size_t)o->size : 1);
+        if (!k->result)
+            return MPOOL_E_INTERNAL;
+        memcpy(k->result, o->data, (size_t)o->size);
+        struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
+        uint64_t whole;
+        if (wire_scan_value(&limits, k->result, o->size, &whole) != WIRE_SCAN_WHOLE || whole != o->size) {
+            o->broke = true;
+            return MPOOL_E_LOST;
+        }
+    }
+    k->size = o->size;
+    k->counted += o->size;
+    s->kept_bytes += o->size;
+    return MPOOL_ERROR_NONE;
+}
+
+static void keep_error(struct supervisor *s, struct kept *k, const struct outcome *o)
+{
+    char text[5100];
+    int class = 0;
+    struct wire_buf value = {0};
+    size_t length = task_error_text(o, text, sizeof text, &class);
+    wire_put_error_value(&value, class, text, length);
+    free(k->result);
+    k->result = NULL;
+    k->size = 0;
+    if (value.failed)
+        return;
+    k->result = value.data;
+    k->size = value.end;
+    k->counted += k->size;
+    s->kept_bytes += k->size;
+}
+
+void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
+{
+    struct task *t = k->task;
+    k->state = o->state;
+    k->attempt = o->attempt;
+    k->started_ms = t->started_ms;
+    k->ended_ms = clock_wall_ms();
+    status_progress(t, &k->done, &k->total);
+    if (t->core.worker)
+        k->worker = worker_of(t->core.worker)->number;
+    if (o->verdict) {
+        k->verdict = *o->verdict;
+        k->has_verdict = true;
+        k->worker = o->verdict->worker;
+    }
+    s->kept_bytes -= t->args_length;
+    k->counted -= t->args_length;
+    k->task = NULL;
+    enum mpool_error error = o->error == MPOOL_ERROR_NONE ? keep_result(s, k, o) : MPOOL_ERROR_NONE;
+    if (error != MPOOL_ERROR_NONE) {
+        struct outcome mine = {.error = error, .memfd = -1,
+            .text = error == MPOOL_E_RESULT_TOO_BIG ? "the result did not fit into what the daemon may keep (max_kept_bytes)"
+                : error == MPOOL_E_LOST           ? "the worker's answer was damaged"
+                                                  : "out of memory for the result"};
+        k->state = error == MPOOL_E_LOST ? MPOOL_STATE_LOST : MPOOL_STATE_FAILED;
+        keep_error(s, k, &mine);
+    } else if (o->error != MPOOL_ERROR_NONE) {
+        keep_error(s, k, o);
+    }
+    struct waiter *w;
+    while ((w = LIST_FIRST(&k->waiters))) {
+        tell(k, w->conn, w->msgid, w->no_reply, w->kind);
+        waiter_free(w);
+    }
+    set_timer(k->expiry, k->ttl_ms);
+}

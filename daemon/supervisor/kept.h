@@ -1,0 +1,66 @@
+/* Detached tasks and their results: records by id, in memory, with a cap and a time to live.
+ *
+ * A record is made when the task is acknowledged and goes `ttl` after its end. A restart forgets all of them, and ids
+ * of earlier runs can be told from ids that never were.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/task.h"
+
+struct conn;
+
+enum waiter_kind { WAITER_STATUS, WAITER_RESULT };
+
+struct waiter { /* a `wait` or `result` that is answered later */
+    LIST_ENTRY(waiter) of_kept;
+    LIST_ENTRY(waiter) of_conn;
+    struct conn *conn;
+    struct kept *kept;
+    uint32_t msgid;
+    bool no_reply;
+    enum waiter_kind kind;
+    struct event *timer; /* or NULL: for ever */
+};
+
+struct kept {
+    UT_hash_handle hh;
+    TAILQ_ENTRY(kept) link;
+    uint64_t id;
+    uid_t uid;
+    struct task *task;   /* while it has not ended */
+    char *name;          /* owned, or NULL */
+    char *function;      /* owned */
+    char pool[64];
+    enum mpool_state state; /* final, once task is NULL */
+    uint64_t submitted_ms, started_ms, ended_ms;
+    uint32_t attempt, attempts, worker;
+    uint64_t ttl_ms;
+    uint64_t counted;    /* its part of the supervisor's kept_bytes */
+    uint8_t *result;     /* owned: the result, or the error value */
+    uint64_t size;
+    int result_fd;       /* instead of result, or -1 */
+    bool has_verdict;
+    struct verdict verdict;
+    uint64_t done, total; /* last progress */
+    LIST_HEAD(, waiter) waiters;
+    struct event *expiry;
+    struct supervisor *supervisor;
+};
+
+/* → NULL: no memory. The task is linked to it. */
+struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options);
+struct kept *kept_find(struct supervisor *s, uint64_t id);
+/* Is there room for one more? Records whose task has ended may be dropped early only by their time to live. */
+bool kept_has_room(const struct supervisor *s);
+void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
+/* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
+void kept_wait(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
+void waiter_free(struct waiter *w);
+void kept_free(struct supervisor *s, struct kept *k);

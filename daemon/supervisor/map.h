@@ -1,0 +1,79 @@
+/* A map: one request, many items, chunks as tasks.
+ *
+ * Items stay as the bytes that came; a chunk is a run of them. Few chunks are queued at a time, sized by the function's
+ * measured time; a worker hands the rest of a chunk back after a few milliseconds. When a worker dies, the items that
+ * it had finished keep their results, the one it ran gets the verdict (or another attempt, alone), the others run
+ * elsewhere.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/supervisor/task.h"
+#include "proto/message.h"
+
+struct map_part;
+
+struct map_rest { /* items that go to the heart again, at the front */
+    SLIST_ENTRY(map_rest) link;
+    uint32_t first, count, item_attempt;
+    size_t offset, length;
+};
+
+struct map {
+    TAILQ_ENTRY(map) every; /* supervisor's list */
+    TAILQ_ENTRY(map) dirty;
+    bool in_dirty;
+    LIST_ENTRY(map) of_conn;
+    struct supervisor *supervisor;
+    struct conn *conn;      /* NULL once it is answered or gone */
+    struct function *function;
+    uint64_t id;
+    uint32_t msgid;
+    bool no_reply, each, stream, star;
+    bool ended;             /* answered; only its last chunks are waited for */
+    char *name;             /* owned, or NULL */
+    uid_t uid;
+    struct task_options options; /* for its chunks */
+    uint32_t attempts;      /* of one item */
+    uint64_t submitted_ms;
+
+    uint8_t *items;         /* the elements' bytes, without the array's header */
+    size_t items_length;
+    void *mapping;          /* when they are a mapped memfd; else items is on the heap */
+    size_t mapping_length;
+    uint32_t count;
+    uint32_t next;          /* first item that no chunk holds yet */
+    size_t next_offset;
+    uint32_t answered, failed;
+    TAILQ_HEAD(, task) chunks; /* with the heart */
+    uint32_t chunk_count;
+    SLIST_HEAD(, map_rest) rests;
+
+    struct map_part *parts; /* results that wait for the whole; not for streams */
+    size_t part_count, part_size;
+    uint64_t parts_bytes;
+};
+
+/* items: the array's elements, `count` of them, scanned; copied unless mapping (taken) holds them. Starts at once.
+ * → 0 (the answer comes by itself), or -errno with nothing taken but the mapping. */
+int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f, const struct task_options *options,
+    const uint8_t *items, size_t length, uint32_t count, void *mapping, size_t mapping_length);
+
+/* A chunk has ended: called from inside the heart, so that what follows waits for maps_run(). */
+void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o);
+
+/* Its connection asks for it: answers E_CANCELLED. */
+void map_cancel(struct supervisor *s, struct map *m);
+/* Answers with an error of ours. */
+void map_fail(struct supervisor *s, struct map *m, enum mpool_error error, const char *text);
+struct map *map_find(const struct conn *c, uint32_t msgid);
+/* The chunk's part of a lane job. */
+void map_job(const struct map *m, const struct task *t, struct lane_job *ret);
+/* Looks at it again in this pass. */
+void map_touch(struct map *m);
+
+/* Once a pass, outside of the heart: new chunks, answers, ends. */
+void maps_run(struct supervisor *s);

@@ -1,0 +1,148 @@
+#include "daemon/supervisor/names.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "proto/tables.h"
+
+struct listed {
+    struct function *function;
+    const struct pool *pool;
+    struct listed *next;
+};
+
+struct name {
+    UT_hash_handle hh;
+    char *text; /* owned: functions of a pool that goes take their own names with them */
+    struct listed *first;
+};
+
+struct names {
+    struct name *by_text;
+};
+
+struct names *names_new(void)
+{
+    return calloc(1, sizeof(struct names));
+}
+
+void names_free(struct names *n)
+{
+    struct name *name, *next;
+    if (!n)
+        return;
+    HASH_ITER (hh, n->by_text, name, next) {
+        HASH_DEL(n->by_text, name);
+        while (name->first) {
+            struct listed *l = name->first;
+            name->first = l->next;
+            free(l);
+        }
+        free(name->text);
+        free(name);
+    }
+    free(n);
+}
+
+static struct name *find(const struct names *n, const char *text, size_t length)
+{
+    struct name *name;
+    HASH_FIND(hh, n->by_text, text, (unsigned)length, name);
+    return name;
+}
+
+int names_add(struct names *n, struct function *f, struct pool *pool)
+{
+    size_t length = strlen(f->name);
+    struct name *name = find(n, f->name, length);
+    struct listed *l = calloc(1, sizeof *l);
+    if (!l)
+        return -ENOMEM;
+    if (!name) {
+        name = calloc(1, sizeof *name);
+        if (name)
+            name->text = strdup(f->name);
+        if (!name || !name->text) {
+            free(name);
+            free(l);
+            return -ENOMEM;
+        }
+        HASH_ADD_KEYPTR(hh, n->by_text, name->text, (unsigned)length, name);
+    }
+    l->function = f;
+    l->pool = pool;
+    struct listed **end = &name->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = l;
+    return 0;
+}
+
+void names_remove_pool(struct names *n, const struct pool *pool)
+{
+    struct name *name, *next;
+    HASH_ITER (hh, n->by_text, name, next) {
+        for (struct listed **at = &name->first; *at;) {
+            struct listed *l = *at;
+            if (l->pool != pool) {
+                at = &l->next;
+                continue;
+            }
+            *at = l->next;
+            free(l);
+        }
+        if (!name->first) {
+            HASH_DEL(n->by_text, name);
+            free(name->text);
+            free(name);
+        }
+    }
+}
+
+struct function *names_find_in(const struct names *n, const struct pool *pool, const char *text, size_t length)
+{
+    const struct name *name = find(n, text, length);
+    for (struct listed *l = name ? name->first : NULL; l; l = l->next)
+        if (l->pool == pool)
+            return l->function;
+    return NULL;
+}
+
+struct function *names_first(const struct names *n, const char *text, size_t length)
+{
+    const struct name *name = find(n, text, length);
+    return name && name->first ? name->first->function : NULL;
+}
+
+struct function *names_next(const struct names *n, const struct function *f)
+{
+    const struct name *name = find(n, f->name, strlen(f->name));
+    for (struct listed *l = name ? name->first : NULL; l; l = l->next)
+        if (l->function == f)
+            return l->next ? l->next->function : NULL;
+    return NULL;
+}
+
+const char *names_nearest(const struct supervisor *s, const char *text, size_t length)
+{
+    unsigned count = HASH_COUNT(s->names->by_text), i = 0;
+    const char **all = calloc(count ? count : 1, sizeof *all);
+    const char *nearest = NULL;
+    struct name *name, *next;
+    if (!all)
+        return NULL;
+    HASH_ITER (hh, s->names->by_text, name, next)
+        for (struct listed *l = name->first; l; l = l->next)
+            if (l->function->present) {
+                all[i++] = name->text;
+                break;
+            }
+    nearest = wire_nearest(text, length, all, i);
+    free(all);
+    return nearest;
+}

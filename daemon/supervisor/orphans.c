@@ -1,0 +1,126 @@
+#include "daemon/supervisor/orphans.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/worker.h"
+
+void orphans_init(void)
+{
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        log_warning("subreaper: %s; what tasks leave behind cannot be found", strerror(errno));
+}
+
+bool orphans_is_known(struct supervisor *s, pid_t pid)
+{
+    struct pool *pool;
+    TAILQ_FOREACH(pool, &s->pools, link) {
+        struct worker *w;
+        if ((pool->current && pool->current->pid == pid) || (pool->coming && pool->coming->pid == pid))
+            return true;
+        TAILQ_FOREACH(w, &pool->workers, link)
+            if (w->pid == pid || (w->template && w->template->pid == pid))
+                return true;
+    }
+    return false;
+}
+
+/* The children of this process, as the kernel lists them. → how many; 0 also when the kernel has no such list. */
+static size_t children(pid_t *ret, size_t room)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    _cleanup_(cleanup_fclose) FILE *f = fopen(path, "re");
+    size_t n = 0;
+    int pid;
+    while (f && n < room && fscanf(f, "%d", &pid) == 1)
+        ret[n++] = pid;
+    return n;
+}
+
+/* A worker that was just forked is our child before its template has told us: it is no orphan. */
+static bool births_pending(struct supervisor *s)
+{
+    struct pool *pool;
+    struct worker *w;
+    TAILQ_FOREACH(pool, &s->pools, link)
+        TAILQ_FOREACH(w, &pool->workers, link)
+            if (w->pid == 0)
+                return true;
+    return false;
+}
+
+void orphans_look(struct supervisor *s)
+{
+    pid_t pids[1024];
+    if (births_pending(s)) {
+        s->orphans_wanted = true;
+        supervisor_need_housekeeping(s);
+        return;
+    }
+    s->orphans_wanted = false;
+    size_t n = children(pids, ELEMENTS(pids));
+    for (size_t i = 0; i < n; i++) {
+        if (orphans_is_known(s, pids[i]))
+            continue;
+        if (kill(pids[i], SIGKILL) == 0) {
+            s->stats.orphans_killed++;
+            log_warning("orphan killed pid=%d", (int)pids[i]);
+        }
+        /* Its own children come to us when it is gone: SIGCHLD brings us back here. */
+        s->orphans_wanted = true;
+        supervisor_need_housekeeping(s);
+    }
+}
+
+void orphans_reap(struct supervisor *s)
+{
+    bool reaped = false;
+    for (;;) {
+        siginfo_t info = {0};
+        /* Workers and templates are reaped through their pidfds, with their usage: only look. */
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+            break;
+        if (orphans_is_known(s, info.si_pid) || births_pending(s))
+            break; /* its pidfd event comes in this very pass; the next SIGCHLD or look finds the others */
+        waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
+        reaped = true;
+    }
+    if (reaped || s->orphans_wanted)
+        orphans_look(s);
+}
+
+void orphans_end(void)
+{
+    pid_t pids[1024];
+    size_t n;
+    while ((n = children(pids, ELEMENTS(pids))) > 0) {
+        for (size_t i = 0; i < n; i++)
+            kill(pids[i], SIGKILL);
+        while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+            ;
+    }
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+}
+
+uint64_t orphans_oom_kills(void)
+{
+    _cleanup_(cleanup_fclose) FILE *f = fopen("/proc/vmstat", "re");
+    char line[128];
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "oom_kill ", 9) == 0)
+            return strtoull(line + 9, NULL, 10);
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* Whatever a task leaves behind when its worker dies: found, and killed.
+ *
+ * The supervisor is a subreaper, so descendants of a dead worker become its own children, however often they forked or
+ * changed their session. A child that is neither worker nor template is such an orphan.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct supervisor;
+
+void orphans_init(void);
+/* Is the process one of our workers or templates? */
+bool orphans_is_known(struct supervisor *s, pid_t pid);
+/* After a worker's death: kills unknown children, and comes back until there is none. */
+void orphans_look(struct supervisor *s);
+/* SIGCHLD: reaps dead orphans. */
+void orphans_reap(struct supervisor *s);
+/* Kills and reaps all children but those known, waiting; at the very end. */
+void orphans_end(void);
+/* The kernel's count of processes killed for want of memory, 0 when it does not say. */
+uint64_t orphans_oom_kills(void);

@@ -1,0 +1,99 @@
+#include "daemon/supervisor/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+
+static void readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    output_drain(arg);
+}
+
+int output_open(
+    struct output *o, struct event_base *base, int stream, output_fn *deliver, void *owner, int *ret_write_end)
+{
+    int ends[2];
+    *o = (struct output){.fd = -1, .stream = stream, .deliver = deliver, .owner = owner};
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    _cleanup_(fd_close) int read_end = ends[0], write_end = ends[1];
+    int r = fd_set_nonblock(read_end);
+    if (r < 0)
+        return r;
+    o->on_readable = event_new(base, read_end, EV_READ | EV_PERSIST, readable, o);
+    if (!o->on_readable || event_add(o->on_readable, NULL) < 0) {
+        if (o->on_readable)
+            event_free(o->on_readable);
+        o->on_readable = NULL;
+        return -ENOMEM;
+    }
+    o->fd = TAKE_FD(read_end);
+    *ret_write_end = TAKE_FD(write_end);
+    return 0;
+}
+
+void output_drain(struct output *o)
+{
+    char bytes[16384];
+    for (size_t budget = OUTPUT_BUDGET; o->fd >= 0 && budget > 0;) {
+        ssize_t n = read(o->fd, bytes, sizeof bytes < budget ? sizeof bytes : budget);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            output_close(o);
+            return;
+        }
+        budget -= (size_t)n;
+        o->deliver(o->owner, o->stream, bytes, (size_t)n);
+    }
+}
+
+void output_close(struct output *o)
+{
+    if (o->on_readable)
+        event_free(o->on_readable);
+    o->on_readable = NULL;
+    if (o->deliver) /* a zeroed one has no descriptor 0 to close */
+        fd_close(&o->fd);
+}
+
+void output_lines_end(struct output_lines *l, const char *who)
+{
+    if (l->length == 0)
+        return;
+    char text[OUTPUT_LINE_MAX * 4 + 8];
+    log_escape(text, sizeof text, l->line, l->length);
+    log_info("output %s text=\"%s\"", who, text);
+    l->length = 0;
+}
+
+void output_lines_add(struct output_lines *l, const char *who, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+    while (length > 0) {
+        const char *end = memchr(at, '\n', length);
+        size_t piece = end ? (size_t)(end - at) : length;
+        if (piece > sizeof l->line - l->length)
+            piece = sizeof l->line - l->length;
+        memcpy(l->line + l->length, at, piece);
+        l->length += piece;
+        at += piece;
+        length -= piece;
+        if (length > 0 && *at == '\n') {
+            at++;
+            length--;
+            output_lines_end(l, who);
+        } else if (l->length == sizeof l->line) {
+            output_lines_end(l, who);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/* What tasks print: a pipe per stream, read within a budget, handed on as it came or line by line to the log.
+ *
+ * Log lines are escaped and prefixed, so that a worker can forge none; one that floods is throttled by its own full
+ * pipe. The supervisor's end is non-blocking, and that flag is its own: the ends of a pipe share none.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OUTPUT_LINE_MAX 1024u
+#define OUTPUT_BUDGET   (64u << 10) /* bytes read from one pipe in one pass */
+
+struct output;
+
+/* Receives what was read. Bytes are borrowed. */
+typedef void output_fn(void *owner, int stream, const void *bytes, size_t length);
+
+struct output {
+    output_fn *deliver;
+    void *owner;
+    int fd; /* read end; -1 when closed */
+    int stream;
+    struct event *on_readable;
+};
+
+/* Collects lines for the log. `who` is printed in each: "pool=x worker=3 task=17 stream=1". */
+struct output_lines {
+    char line[OUTPUT_LINE_MAX];
+    size_t length;
+};
+
+/* Makes the pipe and watches it. *ret_write_end: the caller's. → 0 or -errno. */
+int output_open(
+    struct output *o, struct event_base *base, int stream, output_fn *deliver, void *owner, int *ret_write_end);
+/* Reads what is there, within the budget. */
+void output_drain(struct output *o);
+void output_close(struct output *o);
+
+void output_lines_add(struct output_lines *l, const char *who, const void *bytes, size_t length);
+/* Writes out an unfinished line. */
+void output_lines_end(struct output_lines *l, const char *who);

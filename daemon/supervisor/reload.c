@@ -1,0 +1,78 @@
+#include "daemon/supervisor/reload.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+
+static void log_report(const struct config_report *report)
+{
+    for (const char *line = report->text; line && *line;) {
+        const char *end = strchr(line, '\n');
+        int length = (int)(end ? (size_t)(end - line) : strlen(line));
+        log_error("reload: %.*s", length, line);
+        line += length + (end != NULL);
+    }
+}
+
+static struct config_pool *find(struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->pool_count; i++)
+        if (strcmp(config->pools[i].name, name) == 0)
+            return &config->pools[i];
+    return NULL;
+}
+
+void reload(struct supervisor *s)
+{
+    struct config *config;
+    struct config_report report = {0};
+    if (s->stopping)
+        return;
+    /* Type=notify in systemd 252 knows RELOADING=1 with the time, and READY=1 after it. */
+    char text[80];
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_ns() / 1000);
+    sd_notify(0, text);
+    int r = config_load(&config, &s->arguments, &report);
+    if (r < 0) {
+        log_report(&report);
+        log_error("reload refused: %s; the old configuration serves on", r == -EINVAL ? "mistakes above" : strerror(-r));
+        config_report_reset(&report);
+        sd_notify(0, "READY=1");
+        return;
+    }
+    config_report_reset(&report);
+    struct config *old = s->config;
+    s->config = config;
+    log_init((enum log_level)config->log_level, NULL);
+    struct pool *pool, *next;
+    for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
+        next = TAILQ_NEXT(pool, link);
+        if (pool->closing)
+            continue;
+        const struct config_pool *wanted = find(config, pool->name);
+        if (wanted)
+            pool_reconfigure(pool, wanted);
+        else
+            pool_close(pool);
+    }
+    for (size_t i = 0; i < config->pool_count; i++) {
+        if (pool_find(s, config->pools[i].name, strlen(config->pools[i].name)))
+            continue;
+        pool = pool_new(s, &config->pools[i]);
+        if (!pool) {
+            log_error("reload: pool=%s cannot be made: out of memory", config->pools[i].name);
+            continue;
+        }
+        TAILQ_INSERT_TAIL(&s->pools, pool, link);
+    }
+    config_free(old);
+    log_info("reloaded pools=%zu", config->pool_count);
+    sd_notify(0, "READY=1");
+    s->again = true;
+}

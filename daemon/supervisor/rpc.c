@@ -1,0 +1,98 @@
+#include "daemon/supervisor/rpc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "daemon/supervisor/conn.h"
+#include "proto/tables.h"
+
+static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
+    [MPOOL_METHOD_HELLO] = rpc_hello,
+    [MPOOL_METHOD_PING] = rpc_ping,
+    [MPOOL_METHOD_CALL] = rpc_call,
+    [MPOOL_METHOD_MAP] = rpc_map,
+    [MPOOL_METHOD_SUBMIT] = rpc_submit,
+    [MPOOL_METHOD_WAIT] = rpc_wait,
+    [MPOOL_METHOD_RESULT] = rpc_result,
+    [MPOOL_METHOD_STATUS] = rpc_status,
+    [MPOOL_METHOD_CANCEL] = rpc_cancel,
+    [MPOOL_METHOD_LIST] = rpc_list,
+    [MPOOL_METHOD_FUNCTIONS] = rpc_functions,
+    [MPOOL_METHOD_POOLS] = rpc_pools,
+    [MPOOL_METHOD_WORKERS] = rpc_workers,
+    [MPOOL_METHOD_STATS] = rpc_stats,
+};
+
+enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (r->no_reply)
+        conn_replied(r->conn);
+    else
+        conn_reply_error(r->conn, r->msgid, error, "%s", text);
+    return RPC_DONE;
+}
+
+msgpack_packer rpc_begin(struct rpc *r)
+{
+    r->mark = wire_buf_length(&r->conn->out);
+    wire_put_result(&r->conn->out, r->msgid);
+    return wire_packer(&r->conn->out);
+}
+
+enum rpc_result rpc_end(struct rpc *r)
+{
+    struct wire_buf *out = &r->conn->out;
+    bool failed = out->failed;
+    if (r->no_reply || failed)
+        wire_buf_rewind(out, r->mark);
+    if (failed)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the reply");
+    conn_replied(r->conn);
+    return RPC_DONE;
+}
+
+static enum rpc_result unknown(struct rpc *r)
+{
+    const char *names[MPOOL_METHOD_COUNT];
+    size_t length = r->message->method_length;
+    for (int i = 0; i < MPOOL_METHOD_COUNT; i++)
+        names[i] = wire_method_info((enum mpool_method)i)->name;
+    const char *near = wire_nearest(r->message->method, length, names, MPOOL_METHOD_COUNT);
+    return rpc_fail(r, MPOOL_E_NO_METHOD, "there is no method '%.*s'%s%s%s", length > 64 ? 64 : (int)length,
+        r->message->method, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m)
+{
+    struct rpc r = {
+        .conn = c,
+        .message = m,
+        .params = wire_reader(m->params, m->params_length),
+        .count = m->params_count,
+        .msgid = m->msgid,
+        .no_reply = m->kind == WIRE_NOTIFICATION,
+    };
+    enum rpc_result result;
+    int method = wire_method_find(m->method, m->method_length);
+    c->in_flight++;
+    if (method < 0) {
+        result = unknown(&r);
+    } else {
+        const struct wire_method_info *info = wire_method_info((enum mpool_method)method);
+        if (r.count < info->min_params || r.count > info->max_params)
+            result = rpc_fail(&r, MPOOL_E_BAD_PARAMS, "%s takes (%s): %u to %u parameters, got %u", info->name,
+                info->params, info->min_params, info->max_params, r.count);
+        else
+            result = handlers[method](&r);
+    }
+    if (result == RPC_LATER)
+        c->in_flight--;
+    else
+        c->supervisor->stats.requests++;
+    return result;
+}

@@ -1,0 +1,42 @@
+/* Requests: one handler per row of the table of methods. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+#include "proto/reader.h"
+
+struct conn;
+
+struct rpc {
+    struct conn *conn;
+    const struct wire_message *message;
+    struct wire_reader params;
+    uint32_t count; /* params */
+    uint32_t msgid;
+    bool no_reply;  /* a notification */
+    size_t mark;    /* of the output, where the reply began */
+};
+
+enum rpc_result {
+    RPC_DONE,  /* answered, or will be */
+    RPC_LATER, /* no room: not taken; the same message is offered again when there may be some */
+};
+
+/* A message that has passed the scan and parsed as request or notification. */
+enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m);
+
+typedef enum rpc_result rpc_method(struct rpc *r);
+
+/* rpc_tasks.c */
+rpc_method rpc_call, rpc_map, rpc_submit, rpc_wait, rpc_result, rpc_status, rpc_cancel;
+/* rpc_info.c */
+rpc_method rpc_hello, rpc_ping, rpc_list, rpc_functions, rpc_pools, rpc_workers, rpc_stats;
+
+/* Answers with an error unless it was a notification. → RPC_DONE */
+enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Begins a result: pack one value, then rpc_end(). */
+msgpack_packer rpc_begin(struct rpc *r);
+enum rpc_result rpc_end(struct rpc *r);

@@ -1,0 +1,429 @@
+/* The methods that make tasks and follow them: call, map, submit, wait, result, status, cancel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/packet.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/map.h"
+#include "daemon/supervisor/names.h"
+#include "daemon/supervisor/options.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/status.h"
+#include "daemon/supervisor/task.h"
+#include "proto/scan.h"
+
+#define WHY_MAX 320
+
+/* What call, map and submit have in common, read from params and checked. */
+struct request {
+    struct function *function;
+    struct task_options options;
+    const uint8_t *args; /* one array as it came, or NULL: none */
+    size_t args_length;
+    int args_fd;         /* with the option args_memfd; else -1 */
+};
+
+static enum rpc_result no_function(struct rpc *r, const char *name, size_t length, const struct pool *in)
+{
+    struct supervisor *s = r->conn->supervisor;
+    int shown = length > 128 ? 128 : (int)length;
+    struct pool *pool;
+    TAILQ_FOREACH(pool, &s->pools, link) {
+        if ((in && in != pool) || !pool_promises(pool, name, length) || pool->failures == 0)
+            continue;
+        return rpc_fail(r, MPOOL_E_POOL_DOWN, "pool %s cannot load its modules: %s", pool->name,
+            pool->error ? pool->error : "it could not be started");
+    }
+    const char *near = names_nearest(s, name, length);
+    return rpc_fail(r, MPOOL_E_NO_FUNCTION, "there is no function '%.*s'%s%s%s%s%s", shown, name,
+        in ? " in pool " : "", in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* The pool is chosen by the option, else it is the first that has the function and lets this peer in.
+ * → RPC_LATER: the template that may have it is still loading, or the queue is full. */
+static enum rpc_result find_function(struct rpc *r, struct request *q, const char *name, size_t length, bool *ret_found)
+{
+    struct conn *c = r->conn;
+    struct supervisor *s = c->supervisor;
+    struct pool *pool = NULL, *p;
+    struct function *f = NULL;
+    bool denied = false;
+    *ret_found = false;
+    if (q->options.pool) {
+        pool = pool_find(s, q->options.pool, q->options.pool_length);
+        if (!pool)
+            return rpc_fail(r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool_length, q->options.pool);
+        if (!pool_allows(pool, c->uid, c->gid, c->groups, c->group_count))
+            return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", pool->name);
+        f = pool_function(pool, name, length);
+        if (f && !f->present)
+            f = NULL;
+    } else {
+        for (f = names_first(s->names, name, length); f; f = names_next(s->names, f)) {
+            if (!f->present)
+                continue;
+            if (pool_allows(f->pool, c->uid, c->gid, c->groups, c->group_count))
+                break;
+            denied = true;
+        }
+    }
+    if (f) {
+        q->function = f;
+        *ret_found = true;
+        return RPC_DONE;
+    }
+    if (denied)
+        return rpc_fail(r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", length > 128 ? 128 : (int)length, name);
+    /* At the start a pool may still be loading what is asked for: the caller waits those milliseconds. */
+    TAILQ_FOREACH(p, &s->pools, link)
+        if ((!pool || p == pool) && !p->current && p->coming && p->failures == 0 && pool_promises(p, name, length))
+            return RPC_LATER;
+    return no_function(r, name, length, pool);
+}
+
+static enum rpc_result bad_memfd(struct rpc *r, struct request *q, int error)
+{
+    const char *why = error == -EPERM ? "it is not sealed against shrinking, growing and writing"
+        : error == -EMSGSIZE          ? "its size is another"
+        : error == -EINVAL            ? "it is no memfd"
+                                      : strerror(-error);
+    fd_close(&q->args_fd);
+    return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: %s", why);
+}
+
+/* → RPC_LATER, or RPC_DONE with *ret_good telling whether it was good (else it has been answered). */
+static enum rpc_result read_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
+{
+    struct supervisor *s = r->conn->supervisor;
+    const char *name;
+    size_t length;
+    char why[WHY_MAX];
+    *q = (struct request){.args_fd = -1};
+    *ret_good = false;
+    if (wire_read_text(&r->params, &name, &length) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "function: expected a string such as \"math.square\", got %s",
+            wire_type_name(wire_peek(&r->params)));
+    if (r->count > 1 && wire_read_nil(&r->params) < 0) {
+        if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
+            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected an array, got %s",
+                method == OPTION_MAP ? "items" : "args", wire_type_name(wire_peek(&r->params)));
+        wire_read_raw(&r->params, &q->args, &q->args_length);
+    }
+    q->options = (struct task_options){0};
+    if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
+    if (s->stopping)
+        return rpc_fail(r, MPOOL_E_STOPPING, "the daemon is stopping");
+    bool found;
+    enum rpc_result result = find_function(r, q, name, length, &found);
+    if (!found)
+        return result;
+    struct core_pool_counts counts;
+    core_pool_counts(q->function->pool->core, &counts);
+    if (counts.queued >= q->function->pool->config->max_queue) {
+        if (method == OPTION_SUBMIT)
+            return rpc_fail(r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)",
+                q->function->pool->name, q->function->pool->config->max_queue);
+        return RPC_LATER;
+    }
+    if (q->options.args_memfd) {
+        uint64_t size = q->options.args_memfd;
+        if (q->args)
+            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
+        q->args_fd = conn_take_fd(r->conn);
+        if (q->args_fd < 0)
+            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: no descriptor came with the request");
+        if (size > s->config->max_payload) {
+            fd_close(&q->args_fd);
+            return rpc_fail(r, MPOOL_E_TOO_BIG, "args_memfd: %llu bytes are more than %llu (max_payload)",
+                (unsigned long long)size, (unsigned long long)s->config->max_payload);
+        }
+        int error = memfd_check(q->args_fd, size);
+        if (error < 0)
+            return bad_memfd(r, q, error);
+    }
+    *ret_good = true;
+    return RPC_DONE;
+}
+
+static const uint8_t no_args[] = {0x90};
+
+static struct task *make_task(struct rpc *r, struct request *q, enum task_kind kind)
+{
+    struct supervisor *s = r->conn->supervisor;
+    int error = -ENOMEM;
+    bool given = q->args_fd >= 0;
+    const uint8_t *args = q->args ? q->args : no_args;
+    uint64_t length = given ? q->options.args_memfd : q->args ? q->args_length : sizeof no_args;
+    struct task *t = task_new(s, q->function, kind, &q->options, args, length, TAKE_FD(q->args_fd), &error);
+    if (!t)
+        rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the arguments: %s", strerror(-error));
+    return t;
+}
+
+enum rpc_result rpc_call(struct rpc *r)
+{
+    struct request q;
+    bool good;
+    struct conn *c = r->conn;
+    struct supervisor *s = c->supervisor;
+    enum rpc_result result = read_request(r, OPTION_CALL, &q, &good);
+    if (!good)
+        return result;
+    struct task *t = make_task(r, &q, TASK_CALL);
+    if (!t)
+        return RPC_DONE;
+    t->id = s->next_attached_id++;
+    t->no_reply = r->no_reply;
+    t->call.conn = c;
+    t->call.msgid = r->msgid;
+    t->call.uid = c->uid;
+    if (q.options.name)
+        t->call.name = strndup(q.options.name, q.options.name_length);
+    if (!conn_add_call(c, t)) {
+        task_free(t);
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    }
+    TAILQ_INSERT_HEAD(&s->calls, t, call.every);
+    task_submit(s, t, false);
+    return RPC_DONE;
+}
+
+enum rpc_result rpc_submit(struct rpc *r)
+{
+    struct request q;
+    bool good;
+    struct conn *c = r->conn;
+    struct supervisor *s = c->supervisor;
+    enum rpc_result result = read_request(r, OPTION_SUBMIT, &q, &good);
+    if (!good)
+        return result;
+    if (!kept_has_room(s)) {
+        fd_close(&q.args_fd);
+        return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
+            s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
+    }
+    struct task *t = make_task(r, &q, TASK_DETACHED);
+    if (!t)
+        return RPC_DONE;
+    t->id = s->next_task_id++;
+    t->kept = kept_new(s, t, c->uid, &q.options);
+    if (!t->kept) {
+        task_free(t);
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    }
+    uint64_t id = t->id;
+    task_submit(s, t, false);
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_uint64(&pk, id);
+    return rpc_end(r);
+}
+
+/* The items of a map: the elements of an array, in the message or in a memfd. */
+enum rpc_result rpc_map(struct rpc *r)
+{
+    struct request q;
+    bool good;
+    struct conn *c = r->conn;
+    struct supervisor *s = c->supervisor;
+    enum rpc_result result = read_request(r, OPTION_MAP, &q, &good);
+    if (!good)
+        return result;
+    void *mapping = NULL;
+    size_t mapping_length = 0;
+    if (q.args_fd >= 0) {
+        mapping_length = (size_t)q.options.args_memfd;
+        mapping = mmap(NULL, mapping_length, PROT_READ, MAP_PRIVATE, q.args_fd, 0);
+        int error = errno;
+        fd_close(&q.args_fd);
+        if (mapping == MAP_FAILED)
+            return rpc_fail(r, MPOOL_E_INTERNAL, "cannot map the items: %s", strerror(error));
+        struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
+        uint64_t whole;
+        if (wire_scan_value(&limits, mapping, mapping_length, &whole) != WIRE_SCAN_WHOLE || whole != mapping_length) {
+            munmap(mapping, mapping_length);
+            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
+        }
+        q.args = mapping;
+        q.args_length = mapping_length;
+    }
+    struct wire_reader in = wire_reader(q.args ? q.args : no_args, q.args ? q.args_length : sizeof no_args);
+    uint32_t count;
+    if (wire_read_array(&in, &count) < 0) {
+        if (mapping)
+            munmap(mapping, mapping_length);
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: expected an array");
+    }
+    int error = map_start(c, r->msgid, r->no_reply, q.function, &q.options, in.at, (size_t)(in.end - in.at), count,
+        mapping, mapping_length);
+    return error < 0 ? rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the items: %s", strerror(-error)) : RPC_DONE;
+}
+
+/* ---- following ------------------------------------------------------------------------------------------------------------------ */
+
+/* A task's id from params. → false: answered. */
+static bool read_id(struct rpc *r, uint64_t *ret)
+{
+    if (wire_peek(&r->params) == WIRE_TYPE_INT && wire_read_u64(&r->params, ret) == 0)
+        return true;
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "id: expected a task's id, got %s", wire_type_name(wire_peek(&r->params)));
+    return false;
+}
+
+static enum rpc_result no_task(struct rpc *r, uint64_t id)
+{
+    struct supervisor *s = r->conn->supervisor;
+    if (id < s->first_task_id && id >= SUPERVISOR_FIRST_ID)
+        return rpc_fail(r, MPOOL_E_NO_TASK,
+            "task %llu is of an earlier run: the daemon was started anew since, and keeps tasks in memory only",
+            (unsigned long long)id);
+    if (id >= s->first_task_id && id < s->next_task_id)
+        return rpc_fail(r, MPOOL_E_NO_TASK, "the result of task %llu was kept for its time and is gone",
+            (unsigned long long)id);
+    return rpc_fail(r, MPOOL_E_NO_TASK, "there is no task %llu", (unsigned long long)id);
+}
+
+static bool may_touch(const struct conn *c, uid_t uid)
+{
+    return c->uid == uid || conn_is_admin(c);
+}
+
+/* A detached task of this peer's. → NULL: answered. */
+static struct kept *find_kept(struct rpc *r, uint64_t id)
+{
+    struct kept *k = kept_find(r->conn->supervisor, id);
+    if (!k) {
+        no_task(r, id);
+        return NULL;
+    }
+    if (!may_touch(r->conn, k->uid)) {
+        rpc_fail(r, MPOOL_E_DENIED, "task %llu is another user's", (unsigned long long)id);
+        return NULL;
+    }
+    return k;
+}
+
+static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t timeout_ms)
+{
+    uint64_t id;
+    if (!read_id(r, &id))
+        return RPC_DONE;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
+        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &timeout_ms) < 0 ||
+            timeout_ms > (UINT64_MAX >> 20)))
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
+            wire_type_name(wire_peek(&r->params)));
+    struct kept *k = find_kept(r, id);
+    if (k)
+        kept_wait(k, r->conn, r->msgid, r->no_reply, kind, timeout_ms);
+    return RPC_DONE;
+}
+
+enum rpc_result rpc_wait(struct rpc *r)
+{
+    return wait_for(r, WAITER_STATUS, UINT64_MAX);
+}
+
+enum rpc_result rpc_result(struct rpc *r)
+{
+    return wait_for(r, WAITER_RESULT, 0);
+}
+
+enum rpc_result rpc_status(struct rpc *r)
+{
+    struct supervisor *s = r->conn->supervisor;
+    uint64_t id;
+    if (!read_id(r, &id))
+        return RPC_DONE;
+    if (id < SUPERVISOR_ATTACHED_ID) {
+        struct kept *k = find_kept(r, id);
+        if (!k)
+            return RPC_DONE;
+        msgpack_packer pk = rpc_begin(r);
+        status_pack_kept(&pk, k);
+        return rpc_end(r);
+    }
+    struct task *t;
+    struct map *m;
+    TAILQ_FOREACH(t, &s->calls, call.every)
+        if (t->id == id && may_touch(r->conn, t->call.uid)) {
+            msgpack_packer pk = rpc_begin(r);
+            status_pack_call(&pk, t);
+            return rpc_end(r);
+        }
+    TAILQ_FOREACH(m, &s->maps, every)
+        if (m->id == id && may_touch(r->conn, m->uid)) {
+            msgpack_packer pk = rpc_begin(r);
+            status_pack_map(&pk, m);
+            return rpc_end(r);
+        }
+    return no_task(r, id);
+}
+
+static enum rpc_result answer_bool(struct rpc *r, bool value)
+{
+    msgpack_packer pk = rpc_begin(r);
+    if (value)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
+    return rpc_end(r);
+}
+
+/* {"msgid": n}: a call or map of this very connection. */
+static enum rpc_result cancel_own(struct rpc *r)
+{
+    struct supervisor *s = r->conn->supervisor;
+    uint32_t pairs;
+    const char *key;
+    size_t length;
+    uint64_t msgid;
+    if (wire_read_map(&r->params, &pairs) < 0 || pairs != 1 || wire_read_text(&r->params, &key, &length) < 0 ||
+        length != 5 || memcmp(key, "msgid", 5) != 0 || wire_read_u64(&r->params, &msgid) < 0 || msgid > UINT32_MAX)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "expected a task's id, or a map {\"msgid\": number}");
+    struct map *m = map_find(r->conn, (uint32_t)msgid);
+    struct task *t = m ? NULL : conn_find_call(r->conn, (uint32_t)msgid);
+    if (m)
+        map_cancel(s, m);
+    if (t)
+        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+    return answer_bool(r, m || t);
+}
+
+enum rpc_result rpc_cancel(struct rpc *r)
+{
+    struct supervisor *s = r->conn->supervisor;
+    uint64_t id;
+    if (wire_peek(&r->params) == WIRE_TYPE_MAP)
+        return cancel_own(r);
+    if (!read_id(r, &id))
+        return RPC_DONE;
+    if (id < SUPERVISOR_ATTACHED_ID) {
+        struct kept *k = find_kept(r, id);
+        if (!k)
+            return RPC_DONE;
+        bool live = k->task != NULL;
+        if (live)
+            core_cancel(s->core, &k->task->core, CORE_WHY_CANCEL, s->now_ns);
+        return answer_bool(r, live);
+    }
+    struct task *t;
+    struct map *m;
+    TAILQ_FOREACH(t, &s->calls, call.every)
+        if (t->id == id && may_touch(r->conn, t->call.uid)) {
+            core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+            return answer_bool(r, true);
+        }
+    TAILQ_FOREACH(m, &s->maps, every)
+        if (m->id == id && may_touch(r->conn, m->uid)) {
+            map_cancel(s, m);
+            return answer_bool(r, true);
+        }
+    return no_task(r, id);
+}

@@ -1,0 +1,443 @@
+#include "daemon/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/map.h"
+#include "daemon/supervisor/names.h"
+#include "daemon/supervisor/orphans.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/task.h"
+#include "daemon/supervisor/worker.h"
+
+#define FLUSH_GRACE_NS (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
+#define ROOM_BUDGET    64             /* connections that are offered room in one pass */
+#define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
+
+static void pool_emptied(void *context, struct core_pool *core_pool)
+{
+    struct pool *pool = core_pool_userdata(core_pool);
+    (void)context;
+    pool->empty = true;
+    pool->supervisor->again = true;
+}
+
+static const struct core_ops ops = {
+    .place = worker_place,
+    .reclaim = worker_reclaim,
+    .started = worker_started,
+    .cancel = worker_cancel,
+    .kill_task = worker_kill_task,
+    .kill_worker = worker_kill,
+    .retire = worker_retire,
+    .spawn = worker_spawn,
+    .finish = task_finished,
+    .pool_empty = pool_emptied,
+};
+
+/* ---- signals and timers ---------------------------------------------------------------------------------------------------------- */
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct supervisor *s = arg;
+    (void)what;
+    switch ((int)number) {
+    case SIGTERM:
+    case SIGINT:
+        supervisor_stop(s);
+        break;
+    case SIGHUP:
+        reload(s);
+        break;
+    case SIGUSR2: /* the guardian is gone: nobody would clean up after us */
+        log_error("the guardian was killed; stopping at once");
+        supervisor_stop(s);
+        supervisor_stop(s);
+        break;
+    case SIGCHLD:
+        orphans_reap(s);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_core_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ((struct supervisor *)arg)->core_timer_ns = UINT64_MAX; /* the pass that follows runs the heart */
+}
+
+void supervisor_need_housekeeping(struct supervisor *s)
+{
+    struct timeval tv = {.tv_usec = 500000};
+    if (s->housekeeping_on)
+        return;
+    s->housekeeping_on = true;
+    event_add(s->housekeeping, &tv);
+}
+
+/* Looks after what has a deadline that nobody else watches; asks for itself again only while there is something. */
+static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *s = arg;
+    struct conn *c, *next;
+    struct pool *pool;
+    struct worker *w;
+    bool more = false;
+    (void)fd;
+    (void)what;
+    s->housekeeping_on = false;
+    for (c = TAILQ_FIRST(&s->conns); c; c = next) {
+        next = TAILQ_NEXT(c, link);
+        more |= conn_housekeeping(c);
+    }
+    TAILQ_FOREACH(pool, &s->pools, link)
+        TAILQ_FOREACH(w, &pool->workers, link)
+            if (w->retiring && !w->doomed) {
+                more = true;
+                if (s->now_ns - w->retired_ns > RETIRE_GRACE_NS)
+                    worker_kill(s, &w->core);
+            }
+    if (s->orphans_wanted)
+        orphans_look(s);
+    if (more || s->orphans_wanted)
+        supervisor_need_housekeeping(s);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    sd_notify(0, "WATCHDOG=1"); /* from the loop itself: a stalled loop is what it is to find */
+}
+
+static void arm_core_timer(struct supervisor *s)
+{
+    uint64_t at = core_next_ns(s->core);
+    if (at == s->core_timer_ns)
+        return;
+    s->core_timer_ns = at;
+    if (at == UINT64_MAX) {
+        event_del(s->core_timer);
+        return;
+    }
+    uint64_t wait = at > s->now_ns ? at - s->now_ns : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait / NS_PER_S), .tv_usec = (suseconds_t)(wait % NS_PER_S / 1000 + 1)};
+    event_add(s->core_timer, &tv);
+}
+
+/* ---- the pass ---------------------------------------------------------------------------------------------------------------------- */
+
+static unsigned collect(struct supervisor *s)
+{
+    struct worker *w, *next;
+    unsigned n = 0;
+    for (w = TAILQ_FIRST(&s->busy_workers); w; w = next) {
+        next = TAILQ_NEXT(w, busy);
+        if (!w->broke && worker_has_result(w))
+            n += worker_collect(w);
+    }
+    return n;
+}
+
+static void offer_room(struct supervisor *s)
+{
+    struct conn *c, *last = TAILQ_LAST(&s->waiting_conns, conn_list);
+    for (int i = 0; i < ROOM_BUDGET && (c = TAILQ_FIRST(&s->waiting_conns)); i++) {
+        TAILQ_REMOVE(&s->waiting_conns, c, room);
+        c->in_room = false;
+        conn_touch(c); /* its message is offered again; if there is still no room it joins the end */
+        if (c == last)
+            break;
+    }
+}
+
+static void pools_run(struct supervisor *s)
+{
+    struct pool *pool, *next;
+    for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
+        next = TAILQ_NEXT(pool, link);
+        if (pool->drop_wanted) {
+            task_drop_absent(s, pool);
+            s->again = true;
+        }
+        if (pool->empty && TAILQ_EMPTY(&pool->workers)) {
+            log_info("pool=%s is gone", pool->name);
+            TAILQ_REMOVE(&s->pools, pool, link);
+            pool_free(pool);
+        }
+    }
+}
+
+/* One pass after the events: takes in, decides once, puts out. → it has made work for another one. */
+static bool pass(struct supervisor *s)
+{
+    struct worker *w;
+    struct conn *c;
+    s->again = false;
+    s->stats.loop_passes++;
+    s->now_ns = clock_now_ns();
+    unsigned collected = collect(s);
+    if (!TAILQ_EMPTY(&s->waiting_conns))
+        offer_room(s);
+    maps_run(s);
+    core_run(s->core, s->now_ns);
+    worker_spawn_wanted(s);
+    pools_run(s);
+    while ((w = TAILQ_FIRST(&s->dirty_workers)))
+        worker_post(w);
+    /* Those that are touched while this goes on wait for the next pass, so that it ends. */
+    struct conn *last = TAILQ_LAST(&s->dirty_conns, conn_list);
+    while ((c = TAILQ_FIRST(&s->dirty_conns))) {
+        bool was_last = c == last;
+        conn_flush(c);
+        if (was_last)
+            break;
+    }
+    arm_core_timer(s);
+    return collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
+        !TAILQ_EMPTY(&s->dirty_workers);
+}
+
+static bool nothing_to_collect(const struct supervisor *s)
+{
+    const struct worker *w;
+    TAILQ_FOREACH(w, &s->busy_workers, busy)
+        if (!w->broke && worker_has_result(w))
+            return false;
+    return true;
+}
+
+/* Has all that was begun come to its end? Then replies are flushed for a moment, and that is it. */
+static bool is_over(struct supervisor *s)
+{
+    const struct conn *c;
+    if (!s->stopping || !core_is_empty(s->core) || !TAILQ_EMPTY(&s->maps))
+        return false;
+    if (s->flush_until_ns == 0)
+        s->flush_until_ns = s->now_ns + FLUSH_GRACE_NS;
+    TAILQ_FOREACH(c, &s->conns, link)
+        if (!c->closed && wire_buf_length(&c->out) > 0 && s->now_ns < s->flush_until_ns) {
+            supervisor_need_housekeeping(s); /* so that the loop wakes for the deadline */
+            return false;
+        }
+    return true;
+}
+
+int supervisor_run(struct supervisor *s)
+{
+    listener_start(s->listener);
+    while (!is_over(s)) {
+        int flags = EVLOOP_ONCE;
+        if (pass(s)) {
+            flags |= EVLOOP_NONBLOCK;
+        } else {
+            /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
+             * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
+            beacon_sleep(s->beacon);
+            if (!nothing_to_collect(s))
+                flags |= EVLOOP_NONBLOCK;
+            else
+                s->stats.loop_sleeps++;
+        }
+        if (event_base_loop(s->base, flags) < 0) {
+            log_error("the event loop failed: %s", strerror(errno));
+            return 1;
+        }
+        beacon_wake(s->beacon);
+    }
+    log_info("stopped");
+    return 0;
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    uint64_t grace = s->stopping ? 0 : s->config->stop_grace_ms;
+    if (!s->stopping) {
+        s->stopping = true;
+        sd_notify(0, "STOPPING=1");
+        listener_close(s->listener);
+        struct map *m;
+        struct conn *c;
+        TAILQ_FOREACH(m, &s->maps, every)
+            map_touch(m);
+        while ((c = TAILQ_FIRST(&s->waiting_conns))) { /* what waits for room is refused now */
+            TAILQ_REMOVE(&s->waiting_conns, c, room);
+            c->in_room = false;
+            conn_touch(c);
+        }
+    }
+    log_info("stopping grace_ms=%llu", (unsigned long long)grace);
+    core_stop(s->core, grace, s->now_ns);
+    s->again = true;
+}
+
+/* ---- birth and end --------------------------------------------------------------------------------------------------------------------- */
+
+static int start_pools(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->config->pool_count; i++) {
+        struct pool *pool = pool_new(s, &s->config->pools[i]);
+        if (!pool)
+            return -ENOMEM;
+        TAILQ_INSERT_TAIL(&s->pools, pool, link);
+    }
+    return 0;
+}
+
+static int watch_signals(struct supervisor *s)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR2};
+    for (size_t i = 0; i < ELEMENTS(numbers); i++) {
+        s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
+        if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)
+            return -ENOMEM;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static int watch_watchdog(struct supervisor *s)
+{
+    uint64_t usec = 0;
+    if (sd_watchdog_enabled(0, &usec) <= 0 || usec == 0)
+        return 0;
+    struct timeval tv = {.tv_sec = (time_t)(usec / 3 / 1000000), .tv_usec = (suseconds_t)(usec / 3 % 1000000)};
+    s->watchdog = event_new(s->base, -1, EV_PERSIST, on_watchdog, s);
+    return !s->watchdog || event_add(s->watchdog, &tv) < 0 ? -ENOMEM : 0;
+}
+
+/* Connections and lanes need descriptors: the hard limit is ours to use; workers get back what we were started with. */
+static void raise_nofile(struct supervisor *s)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    s->soft_nofile = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config) {
+        /* timerfd: the heart's deadlines are finer than epoll's milliseconds. */
+        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_NOLOCK);
+        base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    return base;
+}
+
+int supervisor_new(struct supervisor **ret, struct config *config, const struct config_arguments *arguments)
+{
+    struct supervisor *s = calloc(1, sizeof *s);
+    if (!s) {
+        config_free(config);
+        return -ENOMEM;
+    }
+    s->config = config;
+    s->arguments = *arguments;
+    TAILQ_INIT(&s->pools);
+    TAILQ_INIT(&s->conns);
+    TAILQ_INIT(&s->dirty_conns);
+    TAILQ_INIT(&s->waiting_conns);
+    TAILQ_INIT(&s->busy_workers);
+    TAILQ_INIT(&s->dirty_workers);
+    TAILQ_INIT(&s->calls);
+    TAILQ_INIT(&s->maps);
+    TAILQ_INIT(&s->dirty_maps);
+    TAILQ_INIT(&s->kept);
+    s->now_ns = s->start_ns = clock_now_ns();
+    s->start_wall_ms = clock_wall_ms();
+    s->first_task_id = SUPERVISOR_FIRST_ID +
+        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
+    s->next_task_id = s->first_task_id;
+    s->next_attached_id = SUPERVISOR_ATTACHED_ID;
+    s->core_timer_ns = UINT64_MAX;
+    s->last_oom_kills = orphans_oom_kills();
+    raise_nofile(s);
+    orphans_init();
+
+    int r = 0;
+    s->base = new_base();
+    s->names = names_new();
+    s->core = core_new(&ops, s);
+    if (s->base) {
+        s->core_timer = evtimer_new(s->base, on_core_timer, s);
+        s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
+    }
+    if (!s->base || !s->names || !s->core || !s->core_timer || !s->housekeeping)
+        r = -ENOMEM;
+    if (r == 0)
+        r = beacon_new(&s->beacon);
+    if (r == 0)
+        r = watch_signals(s);
+    if (r == 0)
+        r = watch_watchdog(s);
+    if (r < 0)
+        log_error("cannot start: %s", strerror(-r));
+    if (r == 0)
+        r = listener_new(&s->listener, s);
+    if (r == 0)
+        r = start_pools(s);
+    if (r < 0) {
+        supervisor_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void supervisor_free(struct supervisor *s)
+{
+    struct pool *pool;
+    struct conn *c;
+    struct kept *k;
+    if (!s)
+        return;
+    while ((c = TAILQ_FIRST(&s->conns)))
+        conn_free(c);
+    while ((k = TAILQ_FIRST(&s->kept)))
+        kept_free(s, k);
+    while ((pool = TAILQ_FIRST(&s->pools))) {
+        TAILQ_REMOVE(&s->pools, pool, link);
+        pool_free(pool);
+    }
+    listener_free(s->listener);
+    orphans_end();
+    for (size_t i = 0; i < ELEMENTS(s->signals); i++)
+        if (s->signals[i])
+            event_free(s->signals[i]);
+    struct event *events[] = {s->core_timer, s->housekeeping, s->watchdog};
+    for (size_t i = 0; i < ELEMENTS(events); i++)
+        if (events[i])
+            event_free(events[i]);
+    if (s->core)
+        core_free(s->core);
+    names_free(s->names);
+    beacon_free(s->beacon);
+    if (s->base)
+        event_base_free(s->base);
+    config_free(s->config);
+    free(s);
+}

@@ -1,0 +1,128 @@
+/* The one state of the supervisor, and the pass of its loop.
+ *
+ * Everything here lives on one thread. A pass: events are handled (they only take in: requests, pool messages, deaths),
+ * lanes are collected, the heart runs once, then what became dirty is put out: one store and at most one wake per
+ * worker, one write per client. See supervisor.c for the order and why nothing can be missed while it sleeps.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/core/core.h"
+#include "daemon/lane/lane.h"
+#include "daemon/supervisor/config.h"
+
+struct conn;
+struct kept;
+struct map;
+struct pool;
+struct task;
+struct worker;
+struct listener;
+struct names;
+
+TAILQ_HEAD(conn_list, conn);
+TAILQ_HEAD(kept_list, kept);
+TAILQ_HEAD(map_list, map);
+TAILQ_HEAD(pool_list, pool);
+TAILQ_HEAD(task_list, task);
+TAILQ_HEAD(worker_list, worker);
+
+/* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and those of
+ * an earlier run are known as such. Attached calls and chunks count in a range of their own. All are below 2^53. */
+#define SUPERVISOR_ID_EPOCH_MS 1767225600000ull
+#define SUPERVISOR_FIRST_ID    1000ull
+#define SUPERVISOR_ATTACHED_ID (1ull << 52)
+
+/* Counters since the start, by the names that `stats` shows. X(name) */
+#define SUPERVISOR_STATS(X)                                                                                            \
+    X(requests)                                                                                                        \
+    X(connections_accepted)                                                                                            \
+    X(connections_refused)                                                                                             \
+    X(connections_closed_for_stalling)                                                                                 \
+    X(tasks_submitted)                                                                                                 \
+    X(tasks_done)                                                                                                      \
+    X(tasks_failed)                                                                                                    \
+    X(tasks_lost)                                                                                                      \
+    X(tasks_timeout)                                                                                                   \
+    X(tasks_cancelled)                                                                                                 \
+    X(tasks_shutdown)                                                                                                  \
+    X(tasks_expired)                                                                                                   \
+    X(items_done)                                                                                                      \
+    X(workers_born)                                                                                                    \
+    X(workers_died)                                                                                                    \
+    X(workers_killed)                                                                                                  \
+    X(workers_broke_protocol)                                                                                          \
+    X(orphans_killed)                                                                                                  \
+    X(loop_passes)                                                                                                     \
+    X(loop_sleeps)
+
+struct supervisor_stats {
+#define X(name) uint64_t name;
+    SUPERVISOR_STATS(X)
+#undef X
+};
+
+struct supervisor {
+    struct event_base *base;
+    struct config *config;
+    struct config_arguments arguments; /* for reading the configuration again */
+    struct core *core;
+    struct beacon *beacon;
+    struct listener *listener;
+    struct names *names; /* functions by name, over all pools */
+
+    struct pool_list pools;      /* in the configuration's order, the default pool first; closing ones at the end */
+    struct conn_list conns;
+    struct conn_list dirty_conns;   /* have bytes to send, or wait to be read again */
+    struct worker_list busy_workers;  /* have something in their lane */
+    struct worker_list dirty_workers; /* have something placed and not posted */
+    struct task_list calls;      /* attached calls, newest first */
+    struct map_list maps;        /* newest first */
+    struct kept *kept_by_id;     /* hash */
+    struct kept_list kept;       /* newest first */
+    uint64_t kept_bytes;
+    uint32_t kept_count;
+    uint32_t conn_count;
+
+    struct event *core_timer;
+    uint64_t core_timer_ns;      /* what it is set to; UINT64_MAX: off */
+    struct event *signals[5];
+    struct event *watchdog;      /* only under a service manager that wants it */
+    struct event *housekeeping;  /* armed only while something needs it */
+    bool housekeeping_on;
+
+    uint64_t now_ns;             /* of this pass */
+    uint64_t start_ns, start_wall_ms;
+    uint64_t next_task_id, first_task_id; /* detached ones */
+    uint64_t next_attached_id;
+    uint32_t next_worker;
+    uint64_t next_generation;
+    uint64_t soft_nofile;        /* what the daemon was started with, for workers */
+    uint64_t last_oom_kills;
+    struct conn_list waiting_conns; /* not read because a queue is full, in the order of their coming */
+
+    bool spawns_wanted;          /* of some pool */
+    bool orphans_wanted;         /* somebody may be left behind */
+    bool again;                  /* this pass has made work for another one: do not sleep */
+    struct map_list dirty_maps;  /* may have room for another chunk, or have ended */
+    bool stopping, stopped;
+    uint64_t flush_until_ns;     /* after the last task: how long replies may still be written */
+    struct supervisor_stats stats;
+};
+
+/* config: taken. listen_fd: taken, or -1 to make the socket. → 0 or -errno; what is wrong has been logged. */
+int supervisor_new(struct supervisor **ret, struct config *config, const struct config_arguments *arguments);
+void supervisor_free(struct supervisor *s);
+
+/* Runs until it was told to stop and has stopped. → the exit status. */
+int supervisor_run(struct supervisor *s);
+
+/* SIGTERM: the first time with the configured grace, the second time at once. */
+void supervisor_stop(struct supervisor *s);
+
+/* Asks for housekeeping (stalled connections, samples of worker memory) within the second. */
+void supervisor_need_housekeeping(struct supervisor *s);

@@ -1,0 +1,429 @@
+#include "daemon/supervisor/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+#include "daemon/lane/contract.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/places.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/worker.h"
+#include "proto/buf.h"
+#include "proto/reader.h"
+#include "proto/scan.h"
+
+#define TEMPLATE_REPORT_MAX (16u << 20)
+
+/* ---- what it is told ------------------------------------------------------------------------------------------------ */
+
+static void pack_strings(msgpack_packer *pk, const struct config_strings *first, const struct config_strings *second)
+{
+    msgpack_pack_array(pk, first->count + second->count);
+    for (size_t i = 0; i < first->count; i++)
+        wire_pack_text(pk, first->items[i]);
+    for (size_t i = 0; i < second->count; i++)
+        wire_pack_text(pk, second->items[i]);
+}
+
+/* See configure() in daemon/worker/template.c for the order. */
+static int send_config(const struct template *t, const struct pool *pool)
+{
+    const struct supervisor *s = pool->supervisor;
+    const struct config_pool *c = pool->config;
+    _cleanup_(wire_buf_reset) struct wire_buf out = {0};
+    msgpack_packer pk = wire_packer(&out);
+    msgpack_pack_array(&pk, 10);
+    wire_pack_text(&pk, pool->name);
+    msgpack_pack_uint64(&pk, (uint64_t)getpid());
+    msgpack_pack_uint32(&pk, s->config->max_depth);
+    msgpack_pack_uint64(&pk, s->soft_nofile);
+    msgpack_pack_int(&pk, c->nice);
+    if (c->uid != (uid_t)-1)
+        msgpack_pack_uint64(&pk, c->uid);
+    else
+        msgpack_pack_nil(&pk);
+    if (c->gid != (gid_t)-1)
+        msgpack_pack_uint64(&pk, c->gid);
+    else
+        msgpack_pack_nil(&pk);
+    wire_pack_text(&pk, c->user ? c->user : "");
+    char *shipped_directory[] = {(char *)(uintptr_t)places_modules(), NULL};
+    struct config_strings directories = {shipped_directory, 1}, none = {0}, shipped = {0};
+    pack_strings(&pk, &s->config->module_path, &directories);
+    if (c->modules.count == 0) {
+        int r = places_shipped(&shipped);
+        if (r < 0) {
+            log_error("pool=%s cannot list the modules in %s: %s", pool->name, places_modules(), strerror(-r));
+            places_free(&shipped);
+            return r;
+        }
+    }
+    bool first = c == &s->config->pools[0];
+    pack_strings(&pk, c->modules.count > 0 ? &c->modules : &shipped, first ? &s->config->modules : &none);
+    places_free(&shipped);
+    if (out.failed)
+        return -ENOMEM;
+    struct contract_head head = {.type = CONTRACT_CONFIG, .size = (uint32_t)wire_buf_length(&out)};
+    struct iovec parts[] = {{&head, sizeof head}, {out.data + out.start, wire_buf_length(&out)}};
+    if (sizeof head + parts[1].iov_len > CONTRACT_MESSAGE_MAX)
+        return -E2BIG;
+    ssize_t n = packet_send(t->socket, parts, 2, NULL, 0);
+    return n < 0 ? (int)n : 0;
+}
+
+/* The whole environment of the template and its workers: nothing of ours leaks into tasks but what is listed here. */
+static char **environment(const struct pool *pool)
+{
+    const struct config_pool *c = pool->config;
+    static const char *const kept[] = {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER",
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
+#endif
+    };
+    char **list = calloc(ELEMENTS(kept) + c->environment.count + 2, sizeof *list);
+    size_t n = 0;
+    if (!list)
+        return NULL;
+    struct passwd *pw = c->uid != (uid_t)-1 ? getpwuid(c->uid) : NULL;
+    for (size_t i = 0; i < ELEMENTS(kept); i++) {
+        const char *value = getenv(kept[i]);
+        if (pw && strcmp(kept[i], "HOME") == 0)
+            value = pw->pw_dir;
+        if (pw && strcmp(kept[i], "USER") == 0)
+            value = pw->pw_name;
+        if (!value && strcmp(kept[i], "PATH") == 0)
+            value = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        size_t name = strlen(kept[i]);
+        bool overridden = false;
+        for (size_t j = 0; j < c->environment.count; j++)
+            overridden |= strncmp(c->environment.items[j], kept[i], name) == 0 && c->environment.items[j][name] == '=';
+        if (value && !overridden && asprintf(&list[n], "%s=%s", kept[i], value) >= 0)
+            n++;
+    }
+    if (asprintf(&list[n], "MPOOL_SOCKET=%s", listener_path(pool->supervisor->listener)) >= 0)
+        n++;
+    for (size_t i = 0; i < c->environment.count; i++)
+        if ((list[n] = strdup(c->environment.items[i])))
+            n++;
+    list[n] = NULL;
+    return list;
+}
+
+static void free_strings(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+/* ---- what it says ----------------------------------------------------------------------------------------------------- */
+
+static int add_function(struct template *t, struct wire_reader *in, uint32_t module, uint32_t index);
+
+/* The report of its modules and functions, from a sealed memfd. */
+static int take_report(struct template *t, int fd, uint64_t size)
+{
+    if (size == 0 || size > TEMPLATE_REPORT_MAX || memfd_check(fd, size) < 0)
+        return -EPROTO;
+    void *map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    int r = -EPROTO;
+    struct wire_limits limits = {.max_bytes = TEMPLATE_REPORT_MAX, .max_depth = 8};
+    struct wire_reader in = wire_reader(map, (size_t)size);
+    uint64_t whole;
+    uint32_t modules, index = 0;
+    if (wire_scan_value(&limits, map, size, &whole) == WIRE_SCAN_WHOLE && whole == size &&
+        wire_read_array(&in, &modules) == 0) {
+        t->modules = calloc(modules ? modules : 1, sizeof *t->modules);
+        r = t->modules ? 0 : -ENOMEM;
+        for (uint32_t m = 0; r == 0 && m < modules; m++) {
+            uint32_t fields, functions;
+            const char *name, *version;
+            size_t name_length, version_length;
+            if (wire_read_array(&in, &fields) < 0 || fields != 3 || wire_read_str(&in, &name, &name_length) < 0 ||
+                wire_read_str(&in, &version, &version_length) < 0 || wire_read_array(&in, &functions) < 0) {
+                r = -EPROTO;
+                break;
+            }
+            t->modules[m].name = strndup(name, name_length);
+            t->modules[m].version = strndup(version, version_length);
+            t->module_count = m + 1;
+            for (uint32_t f = 0; r == 0 && f < functions; f++)
+                r = add_function(t, &in, m, index++);
+        }
+    }
+    munmap(map, (size_t)size);
+    return r;
+}
+
+static int add_function(struct template *t, struct wire_reader *in, uint32_t module, uint32_t index)
+{
+    uint32_t fields;
+    const char *name, *summary;
+    size_t name_length, summary_length;
+    uint64_t flags, timeout_s;
+    if (wire_read_array(in, &fields) < 0 || fields != 4 || wire_read_str(in, &name, &name_length) < 0 ||
+        wire_read_u64(in, &flags) < 0 || wire_read_u64(in, &timeout_s) < 0 ||
+        wire_read_str(in, &summary, &summary_length) < 0)
+        return -EPROTO;
+    struct function_report report = {.name = name, .name_length = name_length, .summary = summary,
+        .summary_length = summary_length, .flags = (uint32_t)flags, .timeout_s = (uint32_t)timeout_s,
+        .module = module, .index = index};
+    return pool_add_function(t, &report);
+}
+
+static void handle(struct template *t, const struct contract_head *head, const uint8_t *body, int *fds, size_t fd_count)
+{
+    if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
+        uint64_t size;
+        memcpy(&size, body, sizeof size);
+        int r = take_report(t, fds[0], size);
+        if (r < 0) {
+            template_fail(t, "its report cannot be read");
+            return;
+        }
+        t->ready = true;
+        pool_template_ready(t);
+    } else if (head->type == CONTRACT_TEMPLATE_FAILED && !t->ready) {
+        char why[1200];
+        log_escape(why, sizeof why, body, head->size);
+        template_fail(t, why);
+    } else if (head->type == CONTRACT_FORKED && t->ready && head->size == sizeof(struct contract_forked)) {
+        struct contract_forked forked;
+        memcpy(&forked, body, sizeof forked);
+        if (!worker_forked(t, forked.worker, forked.generation, forked.pid))
+            template_fail(t, "it reports a worker that nobody asked for");
+    } else {
+        template_fail(t, "it breaks the contract");
+    }
+}
+
+static void on_message(evutil_socket_t socket, short what, void *arg)
+{
+    static union {
+        struct contract_head head;
+        uint8_t bytes[4096];
+    } message;
+    struct template *t = template_ref(arg);
+    (void)what;
+    /* A budget: forks come one by one, and other sockets wait, too. */
+    for (int i = 0; i < 64 && t->socket >= 0; i++) {
+        int fds[PACKET_FDS_MAX];
+        size_t fd_count = PACKET_FDS_MAX;
+        ssize_t n = packet_receive(socket, &message, sizeof message, fds, &fd_count);
+        if (n == -EAGAIN)
+            break;
+        if (n <= 0) {
+            event_del(t->on_message); /* its death tells the rest */
+            break;
+        }
+        if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
+            template_fail(t, "it breaks the contract");
+        else
+            handle(t, &message.head, message.bytes + sizeof message.head, fds, fd_count);
+        while (fd_count > 0)
+            close(fds[--fd_count]);
+    }
+    template_unref(t);
+}
+
+static void print(void *owner, int stream, const void *bytes, size_t length)
+{
+    struct template *t = owner;
+    char who[96];
+    snprintf(who, sizeof who, "pool=%s template=%d stream=%d", t->pool ? t->pool->name : "-", (int)t->pid, stream);
+    output_lines_add(&t->lines, who, bytes, length);
+}
+
+static void on_death(evutil_socket_t pidfd, short what, void *arg)
+{
+    struct template *t = template_ref(arg);
+    (void)what;
+    siginfo_t info = {0};
+    event_del(t->on_death);
+    output_drain(&t->output);
+    if (t->socket >= 0 && !t->failed)
+        on_message(t->socket, EV_READ, t); /* its last words */
+    if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
+        log_error("template pool=%s pid=%d waitid: %s", t->pool ? t->pool->name : "-", (int)t->pid, strerror(errno));
+    t->pid = 0;
+    char why[128];
+    if (info.si_code == CLD_EXITED)
+        snprintf(why, sizeof why, "its template exited with status %d", info.si_status);
+    else
+        snprintf(why, sizeof why, "its template was killed by %s while loading its modules%s",
+            sigabbrev_np(info.si_status) ? sigabbrev_np(info.si_status) : "a signal",
+            t->ready ? " or later" : "");
+    if (!t->retired)
+        template_fail(t, why);
+    template_unref(t);
+}
+
+void template_fail(struct template *t, const char *why)
+{
+    if (t->failed || t->retired)
+        return;
+    t->failed = true;
+    template_ref(t);
+    if (t->pool)
+        pool_template_failed(t, why);
+    template_retire(t);
+    template_unref(t);
+}
+
+/* ---- birth and end ------------------------------------------------------------------------------------------------------ */
+
+static int launch(struct template *t, struct pool *pool, int socket, int out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    sigset_t none, all;
+    char *argv[] = {(char[]){"mpoold"}, (char[]){"template"}, pool->name, NULL};
+    char **env = environment(pool);
+    if (!env)
+        return -ENOMEM;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attr);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    /* A session of its own: the terminal's ^C is for the supervisor, which ends its workers in order. */
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, socket, CONTRACT_TEMPLATE_FD);
+    int r = posix_spawn(&t->pid, "/proc/self/exe", &actions, &attr, argv, env);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attr);
+    free_strings(env);
+    return -r;
+}
+
+struct template *template_start(struct pool *pool)
+{
+    struct event_base *base = pool->supervisor->base;
+    struct template *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->references = 1;
+    t->pool = pool;
+    t->pidfd = t->socket = -1;
+    _cleanup_(fd_close) int theirs = -1, out = -1;
+    int pair[2], r = packet_pair(0, pair);
+    if (r == 0) {
+        t->socket = pair[0];
+        theirs = pair[1];
+        /* The dup2 actions of launch() must not write over each other's sources. */
+        for (int moved; r == 0 && theirs <= CONTRACT_TEMPLATE_FD; theirs = moved)
+            if ((moved = fcntl(theirs, F_DUPFD_CLOEXEC, CONTRACT_TEMPLATE_FD + 1)) < 0)
+                r = -errno, moved = -1;
+            else
+                close(theirs);
+    }
+    if (r == 0)
+        r = output_open(&t->output, base, 1, print, t, &out);
+    if (r == 0)
+        r = fd_set_nonblock(t->socket);
+    if (r == 0)
+        r = launch(t, pool, theirs, out);
+    if (r == 0) {
+        /* Our own child, not reaped: the number cannot be another's. */
+        t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
+        if (t->pidfd < 0)
+            r = -errno;
+    }
+    if (r == 0) {
+        t->on_death = event_new(base, t->pidfd, EV_READ | EV_PERSIST, on_death, t);
+        t->on_message = event_new(base, t->socket, EV_READ | EV_PERSIST, on_message, t);
+        if (!t->on_death || !t->on_message || event_add(t->on_death, NULL) < 0 || event_add(t->on_message, NULL) < 0)
+            r = -ENOMEM;
+    }
+    if (r == 0)
+        r = send_config(t, pool);
+    if (r < 0) {
+        log_error("template pool=%s cannot start: %s", pool->name, strerror(-r));
+        t->retired = true;
+        template_unref(t);
+        return NULL;
+    }
+    log_debug("template pool=%s pid=%d started", pool->name, (int)t->pid);
+    return t;
+}
+
+int template_fork(struct template *t, uint32_t number, uint64_t generation, const int fds[6])
+{
+    struct contract_fork ask = {.worker = number, .generation = generation};
+    struct contract_head head = {.type = CONTRACT_FORK, .size = sizeof ask};
+    struct iovec parts[] = {{&head, sizeof head}, {&ask, sizeof ask}};
+    if (t->socket < 0)
+        return -EPIPE;
+    ssize_t n = packet_send(t->socket, parts, 2, fds, 6);
+    return n < 0 ? (int)n : 0;
+}
+
+struct template *template_ref(struct template *t)
+{
+    t->references++;
+    return t;
+}
+
+void template_retire(struct template *t)
+{
+    if (t->retired)
+        return;
+    t->retired = true;
+    /* Its end of file: it exits, its workers go on. Killed as well, as a module may hang in its init. */
+    if (t->on_message)
+        event_free(t->on_message);
+    t->on_message = NULL;
+    fd_close(&t->socket);
+    if (t->pidfd >= 0 && t->pid > 0)
+        syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
+    template_unref(t);
+}
+
+void template_unref(struct template *t)
+{
+    if (--t->references > 0)
+        return;
+    char who[96];
+    snprintf(who, sizeof who, "pool=%s template stream=1", t->pool ? t->pool->name : "-");
+    output_lines_end(&t->lines, who);
+    output_close(&t->output);
+    if (t->on_death)
+        event_free(t->on_death);
+    if (t->on_message)
+        event_free(t->on_message);
+    if (t->pid > 0 && t->pidfd >= 0) {
+        syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
+        siginfo_t info;
+        waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED);
+    }
+    fd_close(&t->pidfd);
+    fd_close(&t->socket);
+    for (size_t i = 0; i < t->module_count; i++) {
+        free(t->modules[i].name);
+        free(t->modules[i].version);
+    }
+    free(t->modules);
+    free(t->index_of);
+    free(t);
+}

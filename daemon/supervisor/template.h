@@ -1,0 +1,29 @@
+/* The supervisor's side of a template process: its birth, its messages, its end.
+ *
+ * What a template says is checked against what was asked of it: a pid that is not our own child, an answer nobody waits
+ * for, a list of functions that does not parse end that template.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct config_pool;
+struct pool;
+struct supervisor;
+struct template;
+struct worker;
+
+/* Execs a template for the pool and sends it its configuration; pool_template_ready() or _failed() follows.
+ * → NULL (logged). */
+struct template *template_start(struct pool *pool);
+
+/* Asks for a worker: descriptors are borrowed. → 0 or -errno. template_forked() of worker.h follows. */
+int template_fork(struct template *t, uint32_t number, uint64_t generation, const int fds[6]);
+
+struct template *template_ref(struct template *t);
+/* Workers hold a reference for its table of functions; the process ends with template_retire(). */
+void template_unref(struct template *t);
+/* The pool has no more use for it: ends the process and drops the pool's reference. Its workers go on. */
+void template_retire(struct template *t);
+/* It is no good: the pool is told, and it is retired. */
+void template_fail(struct template *t, const char *why);
