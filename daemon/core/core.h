@@ -2,7 +2,8 @@
  *
  * Knows no system call, no clock, no libevent, no bytes. Events come in as function calls with the time; what is to be
  * done goes out through struct core_ops, at once, from inside those calls. An op must not call back into the core, but
- * for core_now-free readers. tests/sim runs this very code under a seeded scheduler. One thread. Never logs.
+ * for readers without now_ns, and two exceptions: finish() may submit and cancel, spawn() may answer at once.
+ * tests/sim runs this very code under a seeded scheduler. One thread. Never logs, never allocates per task or worker.
  *
  * The promise kept here: every task handed to core_submit() gets exactly one finish(), whatever dies.
  */
@@ -17,24 +18,26 @@
 struct core;
 struct core_pool;
 
-/* Embedded in whoever waits; index is the place in the heap, CORE_TIMER_OFF when not armed. */
-#define CORE_TIMER_OFF UINT32_MAX
+/* Embedded in whoever waits; a node of the core's heap, so that arming one never allocates. */
 struct core_timer {
     uint64_t at_ns;
-    uint32_t index;
-    uint8_t kind; /* the core's own enum: what it is embedded in, and what to do */
+    struct core_timer *child, *next, *prev; /* prev: the parent for a first child, else the sibling before */
+    uint8_t kind;                           /* the core's own enum: what it is embedded in, and what to do */
+    bool armed;
 };
 
-/* Running averages of one function in one pool; the supervisor keeps one per function and shows it. */
+/* Running averages of one function in one pool; the supervisor keeps one per function, zeroed at first, and shows it.
+ */
 struct core_function {
     uint64_t mean_ns; /* of one run; 0: unknown */
     uint64_t runs;
+    uint64_t chunk_mean_ns, chunk_runs; /* the same of its map chunks, whose length says nothing about one run */
 };
 
 /* Why a task ended, beside its state. */
 enum core_why {
-    CORE_WHY_RESULT,   /* DONE or FAILED: the function's own word, just collected */
-    CORE_WHY_LOST,     /* LOST: its worker died; the supervisor has the verdict */
+    CORE_WHY_RESULT, /* DONE or FAILED: the function's own word, just collected */
+    CORE_WHY_LOST,   /* LOST: its worker died; the supervisor has the verdict */
     CORE_WHY_TIMEOUT,
     CORE_WHY_CANCEL,
     CORE_WHY_SHUTDOWN,
@@ -42,7 +45,8 @@ enum core_why {
 
 struct core_worker;
 
-/* Embedded in the supervisor's task. The first group is set by the supervisor before core_submit(), the rest is the core's. */
+/* Embedded in the supervisor's task. The first group is set by the supervisor before core_submit(), the rest is the
+ * core's. */
 struct core_task {
     struct core_pool *pool;
     struct core_function *function;
@@ -50,14 +54,16 @@ struct core_task {
     uint32_t timeout_ms; /* of one run; 0: none */
     uint32_t grace_ms;   /* between telling a running function to stop and killing it; 0: kill at once */
     bool alone;          /* shares no lane with others (its output must be told apart) */
-    bool chunk;          /* a map's chunk: its mean is kept per chunk run and not mixed into function */
+    bool chunk;          /* a map's chunk: its mean is kept per chunk run and not mixed into mean_ns */
 
     enum mpool_state state;     /* RUNNING is not tracked here: a PLACED task may have been claimed; see ops->started */
-    uint32_t attempt;           /* the run that is on, or was last; counted when a run has started and ended or died */
+    uint32_t attempt;           /* runs that have started and ended or died; the run that is on is attempt + 1 */
     uint32_t position;          /* in its worker's lane; set by ops->place */
-    uint8_t stop;               /* enum core_why of the stop that is under way, 0 when none (CORE_WHY_RESULT) */
+    uint8_t stop;               /* enum core_why of the stop that is under way, 0 when none (CORE_WHY_RESULT); stays
+                                 * readable in finish(): a FAILED with a stop is how a function obeys a cancel */
     bool killing;               /* its worker has been killed for it */
-    struct core_worker *worker; /* while PLACED */
+    bool ending;                /* about to be finished: cancelling it does nothing any more */
+    struct core_worker *worker; /* while PLACED, and in the finish() of a task that was; else NULL */
     struct core_timer timer;
     TAILQ_ENTRY(core_task) link; /* in the pool's queue, or in the worker's lane, in order */
 };
@@ -65,7 +71,7 @@ TAILQ_HEAD(core_task_list, core_task);
 
 enum core_worker_state {
     CORE_WORKER_STARTING, /* asked for, not ready */
-    CORE_WORKER_IDLE,
+    CORE_WORKER_IDLE,     /* with `standby`: ready, and waits until the one that it replaces has left */
     CORE_WORKER_BUSY,
     CORE_WORKER_RETIRING, /* gets nothing new; retired when its lane is empty */
     CORE_WORKER_STUCK,    /* does not claim what it is given */
@@ -81,18 +87,28 @@ struct core_worker {
     uint32_t tasks_done;        /* runs that ended, for max_tasks */
     uint32_t strikes;           /* times in a row it was found not claiming */
     uint64_t ready_ns, state_ns, head_since_ns;
-    bool outdated;              /* of an older configuration, or over its memory: to be replaced */
-    bool proven;                /* has finished a task, or lived long enough: its death throttles nothing */
-    struct core_timer timer;
-    TAILQ_ENTRY(core_worker) link;  /* in the pool's bucket of its lane length */
-    TAILQ_ENTRY(core_worker) every; /* in the pool's list of all workers */
+    uint64_t refused_ns;     /* place() fails since then; 0: it does not */
+    bool outdated;           /* of an older configuration, or over its memory: to be replaced */
+    bool expiring;           /* outdated, or its runs come to an end: works on until its replacement is ready */
+    bool standby;            /* IDLE only: see above */
+    bool proven;             /* has finished a task, or lived long enough: its death throttles nothing */
+    bool claimed;            /* the head of its lane is known to have been claimed */
+    bool watched;            /* in the list of unclaimed heads */
+    bool blocked;            /* place() refused: not tried until something of it is collected, or the next watch */
+    bool killed;             /* DYING by kill, not by retire */
+    int16_t bucket;          /* where `link` is; see lanes.c */
+    struct core_timer timer; /* by state: start, time-out of the head, rest, retirement */
+    TAILQ_ENTRY(core_worker) link;   /* in the pool's bucket of its lane length, or its stand-bys */
+    TAILQ_ENTRY(core_worker) every;  /* in the pool's list of all workers */
+    TAILQ_ENTRY(core_worker) watch;  /* in the pool's list of unclaimed heads */
+    TAILQ_ENTRY(core_worker) expiry; /* in the pool's list of expiring workers */
 };
 TAILQ_HEAD(core_worker_list, core_worker);
 
 struct core_pool_config {
-    uint32_t min, max;         /* workers; 1 ≤ min ≤ max */
-    uint64_t idle_timeout_ms;  /* a worker above min idles that long at most; 0: for ever */
-    uint32_t max_tasks;        /* runs of one worker before it is replaced; 0: no end */
+    uint32_t min, max;        /* workers; 1 ≤ min ≤ max */
+    uint64_t idle_timeout_ms; /* a worker above min idles that long at most; 0: for ever */
+    uint32_t max_tasks;       /* runs of one worker before it is replaced; 0: no end */
 };
 
 struct core_ops {
@@ -107,15 +123,19 @@ struct core_ops {
     void (*cancel)(void *context, struct core_worker *worker, struct core_task *task);
     /* STARTED → KILLING, and SIGKILL if that succeeded. → false: it had ended (its result is about to be collected). */
     bool (*kill_task)(void *context, struct core_worker *worker, struct core_task *task);
-    /* SIGKILL without regard to tasks: the worker is stuck or no use. core_worker_died() follows. */
+    /* SIGKILL without regard to tasks: the worker is stuck or no use; it has claimed nothing. It may be STARTING still,
+     * or retired in vain before, and the call is repeated now and then until core_worker_died() follows. */
     void (*kill_worker)(void *context, struct core_worker *worker);
     /* Asks a worker with an empty lane to end in peace. core_worker_died() follows. */
     void (*retire)(void *context, struct core_worker *worker);
-    /* Makes one more worker for the pool: core_worker_add() follows at once or later, or core_spawn_failed(). */
+    /* Makes one more worker for the pool: core_worker_add() follows at once (these two may be called from inside) or
+     * later, or core_spawn_failed(). Until one of them has come the worker counts as starting. */
     void (*spawn)(void *context, struct core_pool *pool);
-    /* The one definite answer. The task is the supervisor's again; the core does not look at it any more. */
+    /* The one definite answer. The task is the supervisor's again; the core does not look at it any more. May call
+     * core_submit(), core_submit_front() and core_cancel(). */
     void (*finish)(void *context, struct core_task *task, enum core_why why);
-    /* A closed pool has no task and no worker left; it may be freed with core_pool_free() later (not from here). */
+    /* A closed pool has no task and no worker left; it may be freed with core_pool_free() later (not from here). Once,
+     * from inside core_run(). */
     void (*pool_empty)(void *context, struct core_pool *pool);
 };
 
@@ -124,35 +144,41 @@ struct core *core_new(const struct core_ops *ops, void *context);
 /* Pools must have been freed, tasks finished. */
 void core_free(struct core *core);
 
-/* ---- pools --------------------------------------------------------------------------------------------------------- */
+/* ---- pools ---------------------------------------------------------------------------------------------------------
+ */
 
 /* userdata: the supervisor's pool. Spawning starts with core_pool_open(). */
 struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata);
 void *core_pool_userdata(const struct core_pool *pool);
 /* The template is ready (or ready again): workers may be asked for, min of them at once. */
 void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns);
-/* The template is gone or does not load: no spawns until core_pool_open(). Workers and queue stay. */
+/* The template is gone or does not load: no spawns until core_pool_open(). Workers and queue stay: without workers the
+ * queue waits, also that of a closed pool, until the supervisor opens it again or cancels the tasks. */
 void core_pool_suspend(struct core *core, struct core_pool *pool);
-/* New limits; workers that are there become outdated and are replaced one for one, each after its replacement is ready. */
-void core_pool_reconfigure(struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
+/* New limits; workers that are there become outdated and are replaced one for one, each after its replacement is ready.
+ */
+void core_pool_reconfigure(
+    struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
 /* No new tasks come (the supervisor sees to that); the queue is run, the workers retired, then ops->pool_empty. */
 void core_pool_close(struct core *core, struct core_pool *pool, uint64_t now_ns);
 void core_pool_free(struct core *core, struct core_pool *pool); /* closed and empty, or never opened and empty */
 
 struct core_pool_counts {
-    uint64_t queued;   /* waiting, backoff included */
-    uint32_t placed;   /* in lanes */
-    uint32_t workers;  /* alive or starting, dying ones not counted */
-    uint32_t idle, busy, starting;
-    uint64_t throttled_until_ns; /* spawns wait until then because workers died young; 0: not throttled */
+    uint64_t queued;               /* waiting, backoff included */
+    uint32_t placed;               /* in lanes */
+    uint32_t workers;              /* alive or starting, dying ones not counted */
+    uint32_t idle, busy, starting; /* stand-bys are idle, retiring ones busy, stuck ones neither */
+    uint64_t throttled_until_ns;   /* spawns wait until then because workers died young; 0: not throttled */
 };
 void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret);
 const struct core_pool_config *core_pool_config(const struct core_pool *pool);
 const struct core_worker_list *core_pool_workers(const struct core_pool *pool); /* through `every` */
 
-/* ---- tasks --------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ---------------------------------------------------------------------------------------------------------
+ */
 
-/* Queues a task at the back. Never fails, never finishes it from inside. Dispatch happens in core_run(). */
+/* Queues a task at the back. Never fails, never finishes it from inside (not even when stopping: core_run() does then).
+ * Dispatch happens in core_run(). The task must not be submitted and unfinished already. */
 void core_submit(struct core *core, struct core_task *task, uint64_t now_ns);
 /* The same at the front: the rest of a chunk that was handed back. */
 void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns);
@@ -162,14 +188,18 @@ void core_cancel(struct core *core, struct core_task *task, enum core_why why, u
 
 enum core_result { CORE_RESULT_OK, CORE_RESULT_FAILED, CORE_RESULT_FAILED_RETRYABLE };
 /* The worker's head task was collected. Finishes it from inside (with its result, even when a stop was under way and
- * lost the race), or puts it into backoff when it failed retryably with attempts left. run_ns: for averages, clamped. */
+ * lost the race), or puts it into backoff when it failed retryably with attempts left. run_ns: for averages, clamped.
+ */
 void core_task_done(
     struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, uint64_t now_ns);
 
-/* ---- workers ------------------------------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------------------------------
+ */
 
-void core_worker_add(struct core *core, struct core_pool *pool, struct core_worker *worker, uint64_t now_ns); /* STARTING */
-void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
+void core_worker_add(
+    struct core *core, struct core_pool *pool, struct core_worker *worker, uint64_t now_ns); /* STARTING */
+void core_spawn_failed(
+    struct core *core, struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
 void core_worker_ready(struct core *core, struct core_worker *worker, uint64_t now_ns);
 /* Replace it soon, without delaying a task. */
 void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t now_ns);
@@ -178,7 +208,8 @@ void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t
  * behind it go to the front of the queue in order and count no attempt. The worker is the supervisor's again. */
 void core_worker_died(struct core *core, struct core_worker *worker, bool head_started, uint64_t now_ns);
 
-/* ---- the loop's part ------------------------------------------------------------------------------------------------ */
+/* ---- the loop's part ------------------------------------------------------------------------------------------------
+ */
 
 /* Fires what is due, then dispatches. Once per pass of the loop, after all events of the pass. */
 void core_run(struct core *core, uint64_t now_ns);
@@ -186,7 +217,12 @@ void core_run(struct core *core, uint64_t now_ns);
 uint64_t core_next_ns(const struct core *core);
 
 /* No more tasks: queued and unclaimed ones are finished with SHUTDOWN from inside, running ones have grace_ms, then are
- * killed and finished with SHUTDOWN. Calling it again with a smaller grace shortens it. Workers are retired as they empty. */
+ * killed and finished with SHUTDOWN. Calling it again with a smaller grace shortens it. Workers are retired as they
+ * empty. */
 void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns);
-/* Nothing is queued, placed or alive. */
+/* Nothing is queued, placed or alive, and no spawn is unanswered. */
 bool core_is_empty(const struct core *core);
+
+/* For tests: every list, count, bucket and mask agrees, and nothing waits that could go on. Call it after core_run()
+ * with the same time. Stops the program where something is wrong. Looks at everything, so it is slow. */
+void core_check(const struct core *core, uint64_t now_ns);

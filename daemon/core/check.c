@@ -1,0 +1,208 @@
+/* Is the core's own book-keeping sound, and has it left anything undone? For tests alone.
+ *
+ * Counts everything anew from the lists that own it and compares. It trusts only the lists `every`, `lane`, `queue` and
+ * `backoff`. After a pass of core_run() it also knows what must not be: a task that waits beside an idle worker, a wait
+ * without the timer that ends it, a timer without anything to wait for. Stops the program at the first mistake.
+ */
+#include "daemon/core/core_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "core_check: %s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
+            abort();                                                                                                   \
+        }                                                                                                              \
+    } while (0)
+
+struct tally {
+    uint32_t starting, idle, standby, busy, stuck, retiring, dying, expiring, placed, filed, watched;
+};
+
+static void check_timer(const struct core_timer *timer, bool wanted, enum core_timer_kind kind)
+{
+    CHECK(timer->armed == wanted);
+    if (wanted)
+        CHECK(timer->kind == kind);
+}
+
+static void check_lane(const struct core_worker *w, struct tally *tally)
+{
+    const struct core_task *task;
+    uint32_t n = 0;
+    TAILQ_FOREACH (task, &w->lane, link) {
+        CHECK(task->state == MPOOL_STATE_PLACED && task->worker == w && task->pool == w->pool && !task->ending);
+        CHECK(!task->timer.armed || (task->timer.kind == CORE_TIMER_TASK_GRACE && task->stop != CORE_WHY_RESULT));
+        CHECK(!task->killing || (w->state == CORE_WORKER_DYING && w->killed && task->stop != CORE_WHY_RESULT));
+        CHECK(!task->alone || w->placed == 1);
+        n++;
+    }
+    CHECK(n == w->placed && n <= CORE_LANE_MAX);
+    tally->placed += n;
+}
+
+static void check_worker_timer(const struct core_worker *w)
+{
+    const struct core_task *head = TAILQ_FIRST(&w->lane);
+    switch (w->state) {
+    case CORE_WORKER_STARTING: check_timer(&w->timer, true, CORE_TIMER_WORKER_START); break;
+    case CORE_WORKER_STUCK: check_timer(&w->timer, true, CORE_TIMER_WORKER_REST); break;
+    case CORE_WORKER_DYING: check_timer(&w->timer, true, CORE_TIMER_WORKER_GONE); break;
+    case CORE_WORKER_IDLE: check_timer(&w->timer, false, CORE_TIMER_WORKER_HEAD); break;
+    case CORE_WORKER_BUSY:
+    case CORE_WORKER_RETIRING:
+        check_timer(&w->timer, head->timeout_ms > 0 && head->stop == CORE_WHY_RESULT, CORE_TIMER_WORKER_HEAD);
+    }
+}
+
+static void check_worker(const struct core_worker *w, struct tally *tally)
+{
+    const struct core_pool *p = w->pool;
+    bool open = w->bucket >= 0 && w->bucket < (int)CORE_LANE_MAX;
+    CHECK(!w->standby || w->state == CORE_WORKER_IDLE);
+    switch (w->state) {
+    case CORE_WORKER_STARTING: tally->starting++; break;
+    case CORE_WORKER_IDLE: w->standby ? tally->standby++ : tally->idle++; break;
+    case CORE_WORKER_BUSY: tally->busy++; break;
+    case CORE_WORKER_STUCK: tally->stuck++; break;
+    case CORE_WORKER_RETIRING: tally->retiring++; break;
+    case CORE_WORKER_DYING: tally->dying++; break;
+    }
+    bool has_lane = w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_RETIRING;
+    CHECK(has_lane == (w->placed > 0) || w->state == CORE_WORKER_DYING);
+    CHECK((w->bucket >= 0) == ((w->state == CORE_WORKER_IDLE && !w->standby) || has_lane));
+    if (w->bucket >= 0)
+        CHECK((uint32_t)w->bucket % CORE_LANE_MAX == w->placed % CORE_LANE_MAX);
+    if (w->state == CORE_WORKER_IDLE && !w->standby)
+        CHECK(open == !w->blocked);
+    if (open)
+        CHECK(!w->blocked && core_worker_runs_left(w) > 0);
+    tally->filed += w->bucket >= 0;
+    tally->expiring += w->expiring;
+    tally->watched += w->watched;
+    CHECK(!w->expiring || w->state == CORE_WORKER_IDLE || has_lane || w->state == CORE_WORKER_STUCK);
+    CHECK(!w->outdated || w->expiring || w->state == CORE_WORKER_STARTING || w->state == CORE_WORKER_RETIRING ||
+          w->state == CORE_WORKER_DYING);
+    CHECK(w->watched == (has_lane && !w->claimed));
+    CHECK(!p->winding || w->state == CORE_WORKER_STARTING || has_lane || w->state == CORE_WORKER_DYING);
+    check_worker_timer(w);
+    check_lane(w, tally);
+}
+
+static uint32_t check_buckets(const struct core_pool *p)
+{
+    const struct core_worker *w;
+    uint32_t n = 0;
+    for (unsigned i = 0; i < CORE_LANE_MAX; i++) {
+        CHECK((p->open_mask >> i & 1) == !TAILQ_EMPTY(&p->open[i]));
+        TAILQ_FOREACH (w, &p->open[i], link) {
+            CHECK(w->bucket == (int)i && w->placed == i);
+            n++;
+        }
+    }
+    for (unsigned i = 0; i <= CORE_LANE_MAX; i++) {
+        if (i > 0)
+            CHECK((p->closed_mask >> (i - 1) & 1) == !TAILQ_EMPTY(&p->closed[i]));
+        TAILQ_FOREACH (w, &p->closed[i], link) {
+            CHECK(w->bucket == (int)(CORE_LANE_MAX + i) && w->placed == i);
+            n++;
+        }
+    }
+    return n;
+}
+
+static void check_lists(const struct core_pool *p, const struct tally *tally)
+{
+    const struct core_worker *w;
+    const struct core_task *task;
+    uint64_t n = 0;
+    TAILQ_FOREACH (task, &p->queue, link) {
+        CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
+        n++;
+    }
+    CHECK(n == p->queued);
+    n = 0;
+    TAILQ_FOREACH (task, &p->backoff, link) {
+        CHECK(task->state == MPOOL_STATE_BACKOFF && task->timer.kind == CORE_TIMER_TASK_BACKOFF && !task->stop);
+        CHECK(task->timer.armed && task->attempt < task->attempts);
+        n++;
+    }
+    CHECK(n == p->backing_off);
+    uint32_t standbys = 0, expiring = 0, watched = 0;
+    TAILQ_FOREACH (w, &p->standbys, link)
+        standbys++;
+    TAILQ_FOREACH (w, &p->expiring, expiry)
+        expiring++;
+    uint64_t since_ns = 0;
+    TAILQ_FOREACH (w, &p->unclaimed, watch) {
+        CHECK(w->head_since_ns >= since_ns);
+        since_ns = w->head_since_ns;
+        watched++;
+    }
+    CHECK(standbys == tally->standby && expiring == tally->expiring && watched == tally->watched);
+}
+
+/* What must not be after a pass: something to do, and nothing that will make it happen. */
+static void check_rest(const struct core_pool *p, uint64_t now_ns)
+{
+    const struct core *core = p->core;
+    bool waits = !TAILQ_EMPTY(&p->queue);
+    uint32_t fresh = core_pool_fresh(p), pending = core_pool_pending(p);
+    CHECK(!p->touched);
+    CHECK(!waits || !core_pool_has_idle(p)); /* an idle worker may be given anything */
+    CHECK(!core->stopping || (!waits && TAILQ_EMPTY(&p->backoff)));
+    CHECK(p->standby == 0 || core_pool_active(p) >= p->config.max);
+    if (p->opened && !p->winding && p->young_deaths == 0) {
+        CHECK(p->closing || fresh >= p->config.min);
+        CHECK(!waits || fresh >= p->config.max || pending > 0);
+        CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= p->config.max);
+    } else if (p->opened && !p->winding && p->asked + p->starting == 0) {
+        bool wants = waits || (!p->closing && fresh < p->config.min);
+        CHECK(!wants || fresh >= p->config.max || p->spawn_timer.armed);
+    }
+    bool watches = !TAILQ_EMPTY(&p->unclaimed) || (core_pool_has_idle(p) && core_pool_ahead_mask(p)) ||
+                   (!TAILQ_EMPTY(&p->closed[0]) && waits);
+    CHECK(p->watch_timer.armed == watches);
+    if (core_pool_has_idle(p) && core_pool_ahead_mask(p))
+        CHECK(p->watch_timer.at_ns <= now_ns + CORE_WATCH_FAST_NS);
+    if (p->idle_timer.armed)
+        CHECK(core_pool_has_idle(p) && fresh > p->config.min);
+    else
+        CHECK(!core_pool_has_idle(p) || fresh <= p->config.min || p->config.idle_timeout_ms == 0);
+}
+
+static uint32_t check_timers(const struct core_timer *t)
+{
+    uint32_t n = 1;
+    CHECK(t->armed);
+    for (const struct core_timer *c = t->child, *before = t; c; before = c, c = c->next) {
+        CHECK(c->prev == before && c->at_ns >= t->at_ns);
+        n += check_timers(c);
+    }
+    return n;
+}
+
+void core_check(const struct core *core, uint64_t now_ns)
+{
+    const struct core_pool *p;
+    const struct core_worker *w;
+    CHECK(TAILQ_EMPTY(&core->touched));
+    CHECK(core_next_ns(core) > now_ns);
+    if (core->timers.root) {
+        CHECK(!core->timers.root->prev && !core->timers.root->next);
+        check_timers(core->timers.root);
+    }
+    TAILQ_FOREACH (p, &core->pools, link) {
+        struct tally tally = {0};
+        TAILQ_FOREACH (w, &p->every, every)
+            check_worker(w, &tally);
+        CHECK(check_buckets(p) == tally.filed);
+        CHECK(tally.starting == p->starting && tally.idle == p->idle && tally.standby == p->standby);
+        CHECK(tally.busy == p->busy && tally.stuck == p->stuck && tally.retiring == p->retiring);
+        CHECK(tally.dying == p->dying && tally.expiring == p->expiring_count && tally.placed == p->placed);
+        check_lists(p, &tally);
+        check_rest(p, now_ns);
+    }
+}

@@ -1,0 +1,250 @@
+/* The frame: pools, the firing of timers, and the one pass that brings everything touched to rest.
+ *
+ * Decides nothing itself: who gets a task is dispatch.c, how many workers there are is sizing.c, what is not where it
+ * should be is watch.c, what must end is stop.c. Only core_new() and core_pool_new() can fail, for want of memory.
+ */
+#include "daemon/core/core_private.h"
+
+#include <stdlib.h>
+
+void core_pool_touch(struct core_pool *pool)
+{
+    if (pool->touched)
+        return;
+    pool->touched = true;
+    TAILQ_INSERT_TAIL(&pool->core->touched, pool, touched_link);
+}
+
+static void untouch(struct core_pool *pool)
+{
+    if (pool->touched)
+        TAILQ_REMOVE(&pool->core->touched, pool, touched_link);
+    pool->touched = false;
+}
+
+uint64_t core_later_ns(uint64_t now_ns, uint64_t delay_ms)
+{
+    uint64_t delay_ns, at_ns;
+    if (__builtin_mul_overflow(delay_ms, CORE_MS, &delay_ns) || __builtin_add_overflow(now_ns, delay_ns, &at_ns))
+        return UINT64_MAX;
+    return at_ns;
+}
+
+/* ---- core and pools
+ * ------------------------------------------------------------------------------------------------------- */
+
+struct core *core_new(const struct core_ops *ops, void *context)
+{
+    struct core *core = calloc(1, sizeof *core);
+    if (!core)
+        return NULL;
+    core->ops = ops;
+    core->context = context;
+    TAILQ_INIT(&core->pools);
+    TAILQ_INIT(&core->touched);
+    return core;
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    assert(TAILQ_EMPTY(&core->pools));
+    free(core);
+}
+
+struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata)
+{
+    struct core_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    assert(1 <= config->min && config->min <= config->max);
+    pool->core = core;
+    pool->config = *config;
+    pool->userdata = userdata;
+    pool->winding = core->stopping;
+    TAILQ_INIT(&pool->queue);
+    TAILQ_INIT(&pool->backoff);
+    TAILQ_INIT(&pool->every);
+    TAILQ_INIT(&pool->standbys);
+    TAILQ_INIT(&pool->unclaimed);
+    TAILQ_INIT(&pool->expiring);
+    for (unsigned i = 0; i < CORE_LANE_MAX; i++)
+        TAILQ_INIT(&pool->open[i]);
+    for (unsigned i = 0; i <= CORE_LANE_MAX; i++)
+        TAILQ_INIT(&pool->closed[i]);
+    TAILQ_INSERT_TAIL(&core->pools, pool, link);
+    return pool;
+}
+
+static bool is_empty(const struct core_pool *pool)
+{
+    return TAILQ_EMPTY(&pool->queue) && TAILQ_EMPTY(&pool->backoff) && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
+}
+
+void core_pool_free(struct core *core, struct core_pool *pool)
+{
+    if (!pool)
+        return;
+    assert(is_empty(pool));
+    untouch(pool);
+    core_timer_disarm(&core->timers, &pool->watch_timer);
+    core_timer_disarm(&core->timers, &pool->idle_timer);
+    core_timer_disarm(&core->timers, &pool->spawn_timer);
+    TAILQ_REMOVE(&core->pools, pool, link);
+    free(pool);
+}
+
+void *core_pool_userdata(const struct core_pool *pool)
+{
+    return pool->userdata;
+}
+
+const struct core_pool_config *core_pool_config(const struct core_pool *pool)
+{
+    return &pool->config;
+}
+
+const struct core_worker_list *core_pool_workers(const struct core_pool *pool)
+{
+    return &pool->every;
+}
+
+void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret)
+{
+    *ret = (struct core_pool_counts){
+        .queued = pool->queued + pool->backing_off,
+        .placed = pool->placed,
+        .workers = core_pool_active(pool) + core_pool_pending(pool),
+        .idle = pool->idle + pool->standby,
+        .busy = pool->busy + pool->retiring,
+        .starting = pool->starting + pool->asked,
+        .throttled_until_ns = pool->young_deaths > 1 ? pool->throttled_until_ns : 0,
+    };
+}
+
+void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns)
+{
+    (void)core;
+    (void)now_ns;
+    pool->opened = true;
+    core_sizing_reset(pool);
+    core_pool_touch(pool);
+}
+
+void core_pool_suspend(struct core *core, struct core_pool *pool)
+{
+    (void)core;
+    pool->opened = false;
+    core_pool_touch(pool);
+}
+
+void core_pool_reconfigure(
+    struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns)
+{
+    struct core_worker *w, *next;
+    assert(1 <= config->min && config->min <= config->max);
+    pool->config = *config;
+    for (w = TAILQ_FIRST(&pool->every); w; w = next) {
+        next = TAILQ_NEXT(w, every);
+        core_worker_outdate(core, w, now_ns);
+        core_worker_settle(w, now_ns); /* another max_tasks may have used up its runs, or given it more */
+    }
+    core_pool_touch(pool);
+}
+
+/* ---- the pass
+ * --------------------------------------------------------------------------------------------------------------- */
+
+static void fire(struct core *core, struct core_timer *timer, uint64_t now_ns)
+{
+    struct core_task *task = CORE_CONTAINER(timer, struct core_task, timer);
+    struct core_worker *worker = CORE_CONTAINER(timer, struct core_worker, timer);
+    switch ((enum core_timer_kind)timer->kind) {
+    case CORE_TIMER_TASK_BACKOFF:
+        core_queue_remove(task->pool, task);
+        core_queue_push(task->pool, task, true);
+        core_pool_touch(task->pool);
+        break;
+    case CORE_TIMER_TASK_GRACE:
+        core_pool_touch(task->pool);
+        core_stop_grace_over(task, now_ns);
+        break;
+    case CORE_TIMER_WORKER_START:
+        core_pool_touch(worker->pool);
+        core_sizing_young_death(worker->pool, now_ns);
+        core_worker_kill(worker, now_ns);
+        break;
+    case CORE_TIMER_WORKER_HEAD:
+        core_pool_touch(worker->pool);
+        core_stop_head_timeout(worker, now_ns);
+        break;
+    case CORE_TIMER_WORKER_REST:
+        core_pool_touch(worker->pool);
+        core_watch_rested(worker, now_ns);
+        break;
+    case CORE_TIMER_WORKER_GONE: core_worker_gone_timer(worker, now_ns); break;
+    case CORE_TIMER_POOL_WATCH: {
+        struct core_pool *pool = CORE_CONTAINER(timer, struct core_pool, watch_timer);
+        core_pool_touch(pool);
+        core_watch_fire(pool, now_ns);
+        break;
+    }
+    case CORE_TIMER_POOL_IDLE: core_pool_touch(CORE_CONTAINER(timer, struct core_pool, idle_timer)); break;
+    case CORE_TIMER_POOL_SPAWN: core_pool_touch(CORE_CONTAINER(timer, struct core_pool, spawn_timer)); break;
+    case CORE_TIMER_STOP: core_stop_deadline(core, now_ns); break;
+    }
+}
+
+static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core *core = pool->core;
+    if (core->stopping)
+        core_stop_flush(pool);
+    bool waits = pool->queued + pool->backing_off > 0;
+    if (pool->closing && !waits && !pool->winding)
+        core_stop_wind_down(pool, now_ns);
+    else if (waits && !core->stopping)
+        pool->winding = false; /* a dead worker's task came back: somebody must run it */
+    core_sizing_shrink(pool, now_ns);
+    core_dispatch(pool, now_ns);
+    core_watch_take_back(pool, now_ns);
+    core_sizing_grow(pool, now_ns);
+    core_sizing_idle(pool, now_ns);
+    core_watch_arm(pool, now_ns);
+    if (pool->closing && !pool->told_empty && is_empty(pool)) {
+        pool->told_empty = true;
+        core->ops->pool_empty(core->context, pool);
+    }
+}
+
+void core_run(struct core *core, uint64_t now_ns)
+{
+    struct core_timer *timer;
+    struct core_pool *pool;
+    while ((timer = core_timer_first(&core->timers)) && timer->at_ns <= now_ns) {
+        core_timer_disarm(&core->timers, timer);
+        fire(core, timer, now_ns);
+    }
+    while ((pool = TAILQ_FIRST(&core->touched))) {
+        untouch(pool);
+        bring_to_rest(pool, now_ns);
+    }
+}
+
+uint64_t core_next_ns(const struct core *core)
+{
+    const struct core_timer *timer = core_timer_first(&core->timers);
+    if (!TAILQ_EMPTY(&core->touched))
+        return 0; /* something happened since the last pass */
+    return timer ? timer->at_ns : UINT64_MAX;
+}
+
+bool core_is_empty(const struct core *core)
+{
+    const struct core_pool *pool;
+    TAILQ_FOREACH (pool, &core->pools, link)
+        if (!is_empty(pool))
+            return false;
+    return true;
+}

@@ -1,0 +1,216 @@
+/* What the files of the core share: the two hidden structs, and each file's functions for the others.
+ *
+ * Every public function in core.h ends with core_pool_touch() for the pool that it changed; core_run() then brings
+ * each touched pool to rest (dispatch, take back, size, timers). What follows from an event beyond that event's own
+ * task and worker therefore happens in one place.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "daemon/core/core.h"
+#include "daemon/core/timer.h"
+
+#define CORE_US       1000ull
+#define CORE_MS       1000000ull
+#define CORE_S        1000000000ull
+#define CORE_LANE_MAX 64u /* tasks in one lane at most */
+
+#define CORE_START_TIMEOUT_NS  (60 * CORE_S)   /* a worker that is not ready by then is killed */
+#define CORE_RETIRE_TIMEOUT_NS (5 * CORE_S)    /* a worker that does not go, or die, is killed (again) */
+#define CORE_STUCK_NS          (20 * CORE_MS)  /* a head unclaimed so long is moved when another worker is idle */
+#define CORE_DEAF_NS           (5 * CORE_S)    /* a head unclaimed so long costs its worker the life */
+#define CORE_BEHIND_NS         (100 * CORE_US) /* nothing need wait behind a head that runs longer, while others idle */
+#define CORE_WATCH_FAST_NS     (1 * CORE_MS)
+#define CORE_WATCH_SLOW_NS     (20 * CORE_MS)
+#define CORE_PROOF_NS          (1 * CORE_S) /* a worker that lived so long is proven */
+#define CORE_BACKOFF_NS        (100 * CORE_MS)
+#define CORE_BACKOFF_MAX_NS    (10 * CORE_S)
+
+#define CORE_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+enum core_timer_kind {
+    CORE_TIMER_TASK_BACKOFF,
+    CORE_TIMER_TASK_GRACE,
+    CORE_TIMER_WORKER_START,
+    CORE_TIMER_WORKER_HEAD,
+    CORE_TIMER_WORKER_REST,
+    CORE_TIMER_WORKER_GONE,
+    CORE_TIMER_POOL_WATCH,
+    CORE_TIMER_POOL_IDLE,
+    CORE_TIMER_POOL_SPAWN,
+    CORE_TIMER_STOP,
+};
+
+TAILQ_HEAD(core_pool_list, core_pool);
+
+struct core {
+    const struct core_ops *ops; /* borrowed */
+    void *context;
+    struct core_timers timers;
+    struct core_pool_list pools, touched;
+    struct core_timer stop_timer;
+    bool stopping;
+    bool stop_over; /* the grace has passed */
+};
+
+struct core_pool {
+    struct core *core;
+    struct core_pool_config config;
+    void *userdata;
+    TAILQ_ENTRY(core_pool) link, touched_link;
+    bool touched;
+    bool opened;     /* may spawn */
+    bool closing;    /* no new tasks */
+    bool winding;    /* closing or stopping, and nothing waits: workers are sent home as they empty */
+    bool told_empty; /* pool_empty() was called */
+
+    struct core_task_list queue, backoff;
+    uint64_t queued, backing_off; /* their lengths */
+    uint32_t placed;              /* tasks in all lanes */
+
+    struct core_worker_list every;
+    struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more */
+    struct core_worker_list closed[CORE_LANE_MAX + 1]; /* may not now */
+    uint64_t open_mask;                                /* bit n: open[n] is not empty */
+    uint64_t closed_mask;                              /* bit n: closed[n + 1] is not empty */
+    struct core_worker_list standbys;
+    struct core_worker_list unclaimed; /* whose head is not known to be claimed; oldest head first */
+    struct core_worker_list expiring;
+
+    /* Workers by what they are; kept by core_worker_set_state() and its like. */
+    uint32_t asked; /* spawn() without an answer */
+    uint32_t starting, standby;
+    uint32_t idle, busy, stuck, retiring; /* these four are active: they may hold tasks */
+    uint32_t expiring_count;
+    uint32_t dying;
+
+    uint32_t young_deaths;       /* in a row */
+    uint64_t throttled_until_ns; /* 0: not throttled */
+    struct core_worker *trial;   /* the worker whose living on will end the throttling; NULL: none yet */
+
+    struct core_timer watch_timer, idle_timer, spawn_timer;
+    bool thorough; /* the watch timer has fired: look at every lane, not only the first few */
+};
+
+/* ---- core.c */
+
+void core_pool_touch(struct core_pool *pool);
+/* Saturating: a deadline that does not fit is never. */
+uint64_t core_later_ns(uint64_t now_ns, uint64_t delay_ms);
+
+static inline uint32_t core_pool_active(const struct core_pool *p)
+{
+    return p->idle + p->busy + p->stuck + p->retiring;
+}
+
+static inline uint32_t core_pool_pending(const struct core_pool *p)
+{
+    return p->asked + p->starting + p->standby;
+}
+
+/* Workers that stay or come: what `min` and `max` speak of. */
+static inline uint32_t core_pool_fresh(const struct core_pool *p)
+{
+    return core_pool_active(p) + core_pool_pending(p) - p->retiring - p->expiring_count;
+}
+
+/* ---- state.c */
+
+void core_task_set_state(struct core_task *task, enum mpool_state state);
+bool core_state_may_follow(enum mpool_state from, enum mpool_state to);
+/* The one place that finishes. The task must be in no list. Call it last: finish() may submit and cancel. */
+void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why);
+
+/* ---- queue.c */
+
+void core_queue_push(struct core_pool *pool, struct core_task *task, bool front); /* QUEUED */
+void core_queue_push_backoff(struct core_pool *pool, struct core_task *task);     /* BACKOFF */
+void core_queue_remove(struct core_pool *pool, struct core_task *task);           /* by its state; leaves that */
+
+/* ---- lanes.c */
+
+uint32_t core_task_depth(const struct core_task *task);
+uint32_t core_worker_runs_left(const struct core_worker *worker);
+bool core_worker_accepts(const struct core_worker *worker);
+/* Puts the worker where its state and lane say. cold: behind the other idle ones, not before them. */
+void core_lane_file(struct core_worker *worker, bool cold);
+void core_lane_unfile(struct core_worker *worker);
+void core_lane_push(struct core_worker *worker, struct core_task *task, uint64_t now_ns);
+void core_lane_remove(struct core_worker *worker, struct core_task *task, uint64_t now_ns);
+void core_lane_known_claimed(struct core_worker *worker);
+/* Takes READY tasks back to the front of the queue, from the tail, until `keep` are left. → how many. The caller
+ * settles the worker. */
+uint32_t core_lane_take_back(struct core_worker *worker, uint32_t keep, uint64_t now_ns);
+
+static inline bool core_pool_has_idle(const struct core_pool *pool)
+{
+    return pool->open_mask & 1;
+}
+
+/* Lanes with more than a head, by length: bit n for n + 1 tasks. */
+static inline uint64_t core_pool_ahead_mask(const struct core_pool *pool)
+{
+    return ((pool->open_mask >> 1) | pool->closed_mask) & ~1ull;
+}
+
+/* ---- dispatch.c */
+
+void core_dispatch(struct core_pool *pool, uint64_t now_ns);
+
+/* ---- watch.c */
+
+void core_watch_take_back(struct core_pool *pool, uint64_t now_ns);
+void core_watch_fire(struct core_pool *pool, uint64_t now_ns);
+void core_watch_arm(struct core_pool *pool, uint64_t now_ns);
+/* The worker has not claimed its head in time: takes all back and lets it rest, or kills it at the third time. A head
+ * that turns out to be claimed clears it. */
+void core_watch_suspect(struct core_worker *worker, uint64_t now_ns);
+void core_watch_rested(struct core_worker *worker, uint64_t now_ns);
+
+/* ---- worker.c */
+
+void core_worker_set_state(struct core_worker *worker, enum core_worker_state state, uint64_t now_ns);
+/* After its lane changed: busy, idle, or home. */
+void core_worker_settle(struct core_worker *worker, uint64_t now_ns);
+void core_worker_expire(struct core_worker *worker);
+/* Gets nothing new; goes when its lane is empty, at once if it is. */
+void core_worker_send_home(struct core_worker *worker, uint64_t now_ns);
+void core_worker_kill(struct core_worker *worker, uint64_t now_ns);
+/* The worker was killed for a task by the op itself; those behind that task are taken back. */
+void core_worker_killed_for_task(struct core_worker *worker, uint64_t now_ns);
+void core_worker_release_standby(struct core_worker *worker, uint64_t now_ns);
+void core_worker_gone_timer(struct core_worker *worker, uint64_t now_ns);
+
+/* ---- sizing.c */
+
+void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns); /* before dispatch */
+void core_sizing_grow(struct core_pool *pool, uint64_t now_ns);   /* after it */
+void core_sizing_idle(struct core_pool *pool, uint64_t now_ns);
+/* One expiring worker goes: an idle one if there is one. */
+void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns);
+void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns);
+void core_sizing_proven(struct core_worker *worker);
+void core_sizing_reset(struct core_pool *pool);
+
+/* ---- stop.c */
+
+void core_stop_head_timeout(struct core_worker *worker, uint64_t now_ns);
+void core_stop_grace_over(struct core_task *task, uint64_t now_ns);
+void core_stop_deadline(struct core *core, uint64_t now_ns);
+enum mpool_state core_stop_state(enum core_why why);
+/* Sends everybody home who has no task; those who have follow as they empty. */
+void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns);
+/* Finishes what waits: the core is stopping. */
+void core_stop_flush(struct core_pool *pool);
+
+/* ---- retry.c */
+
+/* What to wait after `attempt` runs (≥ 1) before the next one. */
+uint64_t core_retry_delay_ns(uint32_t attempt);
+/* The n-th step of 100 ms · 2^n, at most 10 s. */
+uint64_t core_retry_step_ns(uint32_t n);
+/* A run failed and another is allowed: to the front of the queue, or into backoff. The task must be in no list. */
+void core_retry(struct core_task *task, uint64_t now_ns);
+bool core_retry_allowed(const struct core_task *task);

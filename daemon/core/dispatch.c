@@ -1,0 +1,48 @@
+/* Who gets the next task? Join the bounded shortest queue.
+ *
+ * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane
+ * is shorter than both the task and the lane's head allow. The queue is strictly first in, first out: nothing overtakes
+ * a task that needs an idle worker (a slow one, or one that must be alone). That starves nobody and stalls nobody:
+ * while the front waits, no worker is idle, lanes are only not filled further, and the first worker to run dry takes
+ * it. Constant time per task placed and per worker that refuses.
+ */
+#include "daemon/core/core_private.h"
+
+/* Told ahead, so that the replacement is there when the runs are used up; small numbers of runs are not cut short. */
+static bool runs_come_to_an_end(const struct core_worker *w)
+{
+    uint32_t all = w->pool->config.max_tasks;
+    uint32_t ahead = all / 10 > 4 ? all / 10 : 4;
+    if (ahead > all / 4)
+        ahead = all / 4;
+    return all > 0 && core_worker_runs_left(w) <= ahead;
+}
+
+void core_dispatch(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core *core = pool->core;
+    struct core_task *task;
+    while ((task = TAILQ_FIRST(&pool->queue)) && pool->open_mask) {
+        uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask);
+        if (shortest >= core_task_depth(task))
+            break;
+        struct core_worker *w = TAILQ_FIRST(&pool->open[shortest]);
+        if (!core_worker_accepts(w)) { /* its head's function has become slower since it was filed */
+            core_lane_file(w, false);
+            continue;
+        }
+        if (!core->ops->place(core->context, w, task)) {
+            w->blocked = true;
+            if (w->refused_ns == 0)
+                w->refused_ns = now_ns;
+            core_lane_file(w, false);
+            continue;
+        }
+        core_queue_remove(pool, task);
+        core_lane_push(w, task, now_ns);
+        w->refused_ns = 0;
+        if (!w->expiring && runs_come_to_an_end(w))
+            core_worker_expire(w);
+        core_worker_settle(w, now_ns);
+    }
+}

@@ -1,0 +1,130 @@
+/* How many workers does a pool have? Minimum, demand, replacement, idle time-out, and the throttle.
+ *
+ * Workers that stay or come (core_pool_fresh) are kept within min..max. One that leaves is replaced ahead, so the total
+ * may exceed max by those that are being replaced; but no more than max are at work at once: a newcomer stands by until
+ * there is room. Workers that die before they have done anything throttle their pool's spawns: the first is free, then
+ * 100 ms · 2^n, one at a time, until one has proven itself. Knows no tasks, only how many wait.
+ */
+#include "daemon/core/core_private.h"
+
+/* ---- the throttle
+ * ------------------------------------------------------------------------------------------------------ */
+
+void core_sizing_reset(struct core_pool *pool)
+{
+    pool->young_deaths = 0;
+    pool->throttled_until_ns = 0;
+    pool->trial = NULL;
+}
+
+void core_sizing_proven(struct core_worker *w)
+{
+    if (w->proven)
+        return;
+    w->proven = true;
+    core_sizing_reset(w->pool);
+}
+
+void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns)
+{
+    /* Without a template, or on the way out, nobody is to blame. A batch that was spawned together counts once. */
+    if (!pool->opened || pool->winding || now_ns < pool->throttled_until_ns)
+        return;
+    if (pool->young_deaths < UINT32_MAX)
+        pool->young_deaths++;
+    pool->throttled_until_ns = pool->young_deaths < 2 ? now_ns : now_ns + core_retry_step_ns(pool->young_deaths - 2);
+}
+
+void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_ns)
+{
+    (void)core;
+    assert(pool->asked > 0);
+    pool->asked--;
+    core_sizing_young_death(pool, now_ns);
+    core_pool_touch(pool);
+}
+
+/* → true: one may be spawned now. Else the timer, or an event, brings us back. */
+static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *trial = pool->trial;
+    if (trial && now_ns - trial->ready_ns >= CORE_PROOF_NS)
+        core_sizing_proven(trial);
+    if (pool->young_deaths == 0)
+        return true;
+    if (pool->asked + pool->starting > 0)
+        return false;
+    if (now_ns >= pool->throttled_until_ns)
+        return true;
+    uint64_t at_ns = pool->throttled_until_ns;
+    if (trial && trial->ready_ns + CORE_PROOF_NS < at_ns)
+        at_ns = trial->ready_ns + CORE_PROOF_NS;
+    core_timer_arm(&pool->core->timers, &pool->spawn_timer, CORE_TIMER_POOL_SPAWN, at_ns);
+    return false;
+}
+
+/* ---- growing
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static bool wants_one_more(const struct core_pool *pool)
+{
+    uint32_t fresh = core_pool_fresh(pool), pending = core_pool_pending(pool);
+    uint32_t leaving = pool->closing ? 0 : pool->retiring + pool->expiring_count;
+    if (!pool->opened || pool->winding || fresh >= pool->config.max)
+        return false;
+    if (!pool->closing && (fresh < pool->config.min || pending < leaving))
+        return true;
+    /* Those who replace somebody add nothing: only the others will take what waits. */
+    uint32_t spare = pending > leaving ? pending - leaving : 0;
+    return pool->queued > spare && !core_pool_has_idle(pool);
+}
+
+void core_sizing_grow(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core *core = pool->core;
+    core_timer_disarm(&core->timers, &pool->spawn_timer);
+    while (wants_one_more(pool) && may_spawn(pool, now_ns)) {
+        pool->asked++;
+        core->ops->spawn(core->context, pool);
+    }
+}
+
+/* ---- shrinking
+ * ----------------------------------------------------------------------------------------------------------- */
+
+void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *w;
+    TAILQ_FOREACH (w, &pool->expiring, expiry)
+        if (w->state == CORE_WORKER_IDLE)
+            break;
+    if (!w)
+        w = TAILQ_FIRST(&pool->expiring);
+    if (w)
+        core_worker_send_home(w, now_ns);
+}
+
+void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *w;
+    while (core_pool_active(pool) - pool->retiring > pool->config.max && !TAILQ_EMPTY(&pool->expiring))
+        core_sizing_relieve(pool, now_ns); /* a smaller max: there will be no replacement to wait for */
+    while ((w = TAILQ_FIRST(&pool->standbys)) && core_pool_active(pool) < pool->config.max)
+        core_worker_release_standby(w, now_ns);
+}
+
+void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_timers *timers = &pool->core->timers;
+    struct core_worker *coldest;
+    while (pool->config.idle_timeout_ms > 0 && core_pool_fresh(pool) > pool->config.min &&
+           (coldest = TAILQ_LAST(&pool->open[0], core_worker_list))) {
+        uint64_t at_ns = core_later_ns(coldest->state_ns, pool->config.idle_timeout_ms);
+        if (at_ns > now_ns) {
+            core_timer_arm(timers, &pool->idle_timer, CORE_TIMER_POOL_IDLE, at_ns);
+            return;
+        }
+        core_worker_send_home(coldest, now_ns);
+    }
+    core_timer_disarm(timers, &pool->idle_timer);
+}

@@ -1,0 +1,197 @@
+/* How does a task end that must not go on? Cancel, time-out, grace, and the end of pools and of the daemon.
+ *
+ * What no worker has claimed is taken back and answered at once. What runs is told if it has a grace, and killed after
+ * it, always through ops->kill_task: that alone knows that the worker is still at this very task. Where it says no, the
+ * task has ended, and its result is the answer. Knows nothing of retries.
+ */
+#include "daemon/core/core_private.h"
+
+enum mpool_state core_stop_state(enum core_why why)
+{
+    assert(why != CORE_WHY_RESULT);
+    switch (why) {
+    case CORE_WHY_TIMEOUT: return MPOOL_STATE_TIMEOUT;
+    case CORE_WHY_CANCEL: return MPOOL_STATE_CANCELLED;
+    case CORE_WHY_SHUTDOWN: return MPOOL_STATE_SHUTDOWN;
+    case CORE_WHY_LOST:
+    case CORE_WHY_RESULT: break;
+    }
+    return MPOOL_STATE_LOST;
+}
+
+/* → false: it had ended, or its worker is dying anyway; either way its end is on the way. */
+static bool kill_for(struct core_task *task, uint64_t now_ns)
+{
+    struct core_worker *w = task->worker;
+    struct core *core = w->pool->core;
+    if (w->state == CORE_WORKER_DYING || !core->ops->kill_task(core->context, w, task))
+        return false;
+    task->killing = true;
+    core_worker_killed_for_task(w, now_ns);
+    return true;
+}
+
+static void stop_running(struct core_task *task, enum core_why why, uint64_t now_ns)
+{
+    struct core_worker *w = task->worker;
+    struct core *core = w->pool->core;
+    task->stop = (uint8_t)why;
+    if (w->state == CORE_WORKER_DYING)
+        return;
+    if (task == TAILQ_FIRST(&w->lane))
+        core_timer_disarm(&core->timers, &w->timer); /* of two stops the first counts */
+    if (task->grace_ms == 0 || core->stop_over) {
+        kill_for(task, now_ns);
+        return;
+    }
+    core_timer_arm(&core->timers, &task->timer, CORE_TIMER_TASK_GRACE, core_later_ns(now_ns, task->grace_ms));
+    core->ops->cancel(core->context, w, task);
+}
+
+void core_cancel(struct core *core, struct core_task *task, enum core_why why, uint64_t now_ns)
+{
+    struct core_pool *pool = task->pool;
+    struct core_worker *w = task->worker;
+    assert(why == CORE_WHY_CANCEL || why == CORE_WHY_SHUTDOWN);
+    if (task->ending || task->stop != CORE_WHY_RESULT)
+        return;
+    core_pool_touch(pool);
+    if (task->state != MPOOL_STATE_PLACED) {
+        core_queue_remove(pool, task);
+    } else if (core->ops->reclaim(core->context, w, task)) {
+        core_lane_remove(w, task, now_ns);
+        core_worker_settle(w, now_ns);
+    } else {
+        stop_running(task, why, now_ns);
+        return;
+    }
+    core_task_end(core, task, core_stop_state(why), why);
+}
+
+void core_stop_grace_over(struct core_task *task, uint64_t now_ns)
+{
+    kill_for(task, now_ns);
+}
+
+void core_stop_head_timeout(struct core_worker *w, uint64_t now_ns)
+{
+    struct core *core = w->pool->core;
+    struct core_task *head = TAILQ_FIRST(&w->lane);
+    if (core->ops->started(core->context, w, head)) {
+        core_lane_known_claimed(w);
+        stop_running(head, CORE_WHY_TIMEOUT, now_ns);
+        return;
+    }
+    /* It has not begun to run, so it cannot have run too long. A worker may need some time to wake up; one that takes
+     * longer is stuck, and its head goes to another one. */
+    if (now_ns - w->head_since_ns >= CORE_STUCK_NS)
+        core_watch_suspect(w, now_ns);
+    if (head == TAILQ_FIRST(&w->lane))
+        core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_HEAD, core_later_ns(now_ns, head->timeout_ms));
+}
+
+/* ---- the end of pools and of the daemon
+ * ---------------------------------------------------------------------------------- */
+
+void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *w, *next;
+    pool->winding = true;
+    for (w = TAILQ_FIRST(&pool->every); w; w = next) {
+        next = TAILQ_NEXT(w, every);
+        if (w->placed == 0)
+            core_worker_send_home(w, now_ns);
+    }
+}
+
+void core_stop_flush(struct core_pool *pool)
+{
+    struct core_task *task;
+    while ((task = TAILQ_FIRST(&pool->queue)) || (task = TAILQ_FIRST(&pool->backoff))) {
+        core_queue_remove(pool, task);
+        core_task_end(pool->core, task, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN);
+    }
+}
+
+static void flush_lane(struct core_worker *w, uint64_t now_ns)
+{
+    struct core *core = w->pool->core;
+    struct core_task *last;
+    /* finish() may cancel others of this lane, so the tail is looked up anew each time. */
+    while ((last = TAILQ_LAST(&w->lane, core_task_list)) && last->stop == CORE_WHY_RESULT &&
+           core->ops->reclaim(core->context, w, last)) {
+        core_lane_remove(w, last, now_ns);
+        core_worker_settle(w, now_ns);
+        core_task_end(core, last, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN);
+    }
+}
+
+static void kill_what_runs(struct core_worker *w, uint64_t now_ns)
+{
+    struct core *core = w->pool->core;
+    struct core_task *task;
+    if (w->state == CORE_WORKER_DYING && !w->killed) {
+        core_worker_gone_timer(w, now_ns);
+        return;
+    }
+    if (w->placed == 0) {
+        core_worker_send_home(w, now_ns);
+        return;
+    }
+    if (w->state == CORE_WORKER_DYING)
+        return;
+    /* The one that runs may lie behind others whose results are not collected yet. */
+    TAILQ_FOREACH (task, &w->lane, link) {
+        if (!core->ops->kill_task(core->context, w, task))
+            continue;
+        if (task->stop == CORE_WHY_RESULT)
+            task->stop = CORE_WHY_SHUTDOWN;
+        task->killing = true;
+        core_worker_killed_for_task(w, now_ns);
+        return;
+    }
+}
+
+void core_stop_deadline(struct core *core, uint64_t now_ns)
+{
+    struct core_pool *pool;
+    struct core_worker *w;
+    core->stop_over = true;
+    core_timer_disarm(&core->timers, &core->stop_timer);
+    TAILQ_FOREACH (pool, &core->pools, link) {
+        TAILQ_FOREACH (w, &pool->every, every)
+            kill_what_runs(w, now_ns);
+        core_pool_touch(pool);
+    }
+}
+
+void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns)
+{
+    struct core_pool *pool;
+    struct core_worker *w;
+    uint64_t at_ns = core_later_ns(now_ns, grace_ms);
+    if (!core->stopping) {
+        core->stopping = true;
+        TAILQ_FOREACH (pool, &core->pools, link) {
+            core_stop_wind_down(pool, now_ns);
+            TAILQ_FOREACH (w, &pool->every, every)
+                flush_lane(w, now_ns);
+            core_stop_flush(pool);
+            core_pool_touch(pool);
+        }
+    }
+    if (core->stop_over)
+        return;
+    if (at_ns <= now_ns)
+        core_stop_deadline(core, now_ns);
+    else if (!core->stop_timer.armed || core->stop_timer.at_ns > at_ns)
+        core_timer_arm(&core->timers, &core->stop_timer, CORE_TIMER_STOP, at_ns);
+}
+
+void core_pool_close(struct core *core, struct core_pool *pool, uint64_t now_ns)
+{
+    (void)core;
+    (void)now_ns;
+    pool->closing = true;
+    core_pool_touch(pool);
+}

@@ -1,0 +1,124 @@
+/* Does a task lie where it need not wait? Taking back, and workers that do not claim.
+ *
+ * READY tasks can always be taken back, so a lane may be filled ahead and yet nothing waits long behind a slow head
+ * while another worker is idle. A worker that does not even claim its head (it was stopped, or its machine is starved)
+ * loses what it was given, rests longer each time, and is killed at the third; any claim clears it. Knows clocks only
+ * as the times it is given. The watch timer runs only while there is something to see.
+ */
+#include "daemon/core/core_private.h"
+
+#define CANDIDATES 8 /* lanes looked at in one pass; the watch looks at all */
+
+/* Half of what lies behind the worker's head goes back to the queue. → false: nothing could. */
+static bool take_half(struct core_worker *w, uint64_t now_ns)
+{
+    if (core_lane_take_back(w, w->placed - w->placed / 2, now_ns) == 0)
+        return false;
+    core_worker_settle(w, now_ns);
+    return true;
+}
+
+static bool take_from(const struct core_worker_list *list, unsigned *budget, uint64_t now_ns)
+{
+    struct core_worker *w;
+    TAILQ_FOREACH (w, list, link) {
+        if (*budget == 0)
+            return false;
+        --*budget;
+        if (now_ns - w->head_since_ns > CORE_BEHIND_NS && take_half(w, now_ns))
+            return true; /* the list has changed under us */
+    }
+    return false;
+}
+
+void core_watch_take_back(struct core_pool *pool, uint64_t now_ns)
+{
+    unsigned budget = pool->thorough ? UINT32_MAX : CANDIDATES;
+    pool->thorough = false;
+    /* Each turn fills at least one idle worker, or finds it to refuse, so this ends. */
+    while (core_pool_has_idle(pool) && TAILQ_EMPTY(&pool->queue)) {
+        bool taken = false;
+        for (uint64_t mask = core_pool_ahead_mask(pool); mask && !taken;) {
+            unsigned length = 64 - (unsigned)__builtin_clzll(mask);
+            mask &= ~(1ull << (length - 1));
+            taken = (length < CORE_LANE_MAX && take_from(&pool->open[length], &budget, now_ns)) ||
+                    take_from(&pool->closed[length], &budget, now_ns);
+        }
+        if (!taken)
+            return;
+        core_dispatch(pool, now_ns);
+    }
+}
+
+void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
+{
+    struct core *core = w->pool->core;
+    core_lane_take_back(w, 0, now_ns);
+    if (w->placed > 0) {
+        core_lane_known_claimed(w);
+        core_worker_settle(w, now_ns);
+        return;
+    }
+    w->strikes++;
+    if (w->strikes >= 3 || w->state == CORE_WORKER_RETIRING || w->pool->winding) {
+        core_worker_kill(w, now_ns);
+        return;
+    }
+    w->blocked = false;
+    w->refused_ns = 0;
+    core_worker_set_state(w, CORE_WORKER_STUCK, now_ns);
+    core_lane_file(w, false);
+    core_timer_arm(
+        &core->timers, &w->timer, CORE_TIMER_WORKER_REST, now_ns + (w->strikes == 1 ? 100 * CORE_MS : CORE_S));
+}
+
+void core_watch_rested(struct core_worker *w, uint64_t now_ns)
+{
+    core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
+    core_lane_file(w, true); /* the last to be tried again */
+}
+
+/* Those that refused may have room now. One that refuses for long and has a record is as good as stuck. */
+static void unblock(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *w;
+    while ((w = TAILQ_FIRST(&pool->closed[0]))) {
+        w->blocked = false;
+        if (w->strikes > 0 && w->refused_ns != 0 && now_ns - w->refused_ns >= CORE_STUCK_NS)
+            core_watch_suspect(w, now_ns);
+        else
+            core_lane_file(w, true);
+        assert(w->bucket <= 0); /* only refusing keeps an idle worker closed */
+    }
+}
+
+void core_watch_fire(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core *core = pool->core;
+    struct core_worker *w, *next;
+    unblock(pool, now_ns);
+    for (w = TAILQ_FIRST(&pool->unclaimed); w && now_ns - w->head_since_ns >= CORE_STUCK_NS; w = next) {
+        next = TAILQ_NEXT(w, watch);
+        if (core->ops->started(core->context, w, TAILQ_FIRST(&w->lane))) {
+            core_lane_known_claimed(w);
+        } else if (now_ns - w->head_since_ns >= CORE_DEAF_NS) {
+            w->strikes = 2; /* this is the third */
+            core_watch_suspect(w, now_ns);
+        } else if (core_pool_has_idle(pool)) {
+            core_watch_suspect(w, now_ns);
+        }
+    }
+    pool->thorough = true;
+}
+
+void core_watch_arm(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_timers *timers = &pool->core->timers;
+    bool fast = (core_pool_has_idle(pool) && core_pool_ahead_mask(pool)) ||
+                (!TAILQ_EMPTY(&pool->closed[0]) && !TAILQ_EMPTY(&pool->queue));
+    uint64_t at_ns = now_ns + (fast ? CORE_WATCH_FAST_NS : CORE_WATCH_SLOW_NS);
+    if (!fast && TAILQ_EMPTY(&pool->unclaimed))
+        core_timer_disarm(timers, &pool->watch_timer);
+    else if (!pool->watch_timer.armed || pool->watch_timer.at_ns > at_ns)
+        core_timer_arm(timers, &pool->watch_timer, CORE_TIMER_POOL_WATCH, at_ns);
+}
