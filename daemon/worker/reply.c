@@ -45,7 +45,7 @@ static int append(struct reply *r, const struct head *head, uint64_t body, uint6
     if (r->whole)
         return -EEXIST;
     uint64_t left = r->result->limit - r->result->used;
-    uint64_t others = r->outstanding - (r->depth ? 1 : 0) + elements;
+    uint64_t others = r->outstanding - (r->depth > 0) + elements;
     if (body > left || head->length + others > left - body)
         return -EFBIG;
     int error = result_reserve(r->result, head->length + body);
@@ -54,6 +54,7 @@ static int append(struct reply *r, const struct head *head, uint64_t body, uint6
     memcpy(result_end(r->result), head->bytes, head->length);
     *ret = result_end(r->result) + head->length;
     r->result->used += head->length + (size_t)body;
+    r->outstanding = others;
     return 0;
 }
 
@@ -61,7 +62,6 @@ static int append(struct reply *r, const struct head *head, uint64_t body, uint6
 static void complete(struct reply *r)
 {
     while (r->depth > 0) {
-        r->outstanding--;
         if (--r->remain[r->depth - 1] > 0)
             return;
         r->depth--;
@@ -86,12 +86,10 @@ static int container(struct reply *r, const struct head *head, uint64_t elements
     int error = append(r, head, 0, elements, &body);
     if (error < 0)
         return error;
-    if (elements == 0) {
+    if (elements == 0)
         complete(r);
-    } else {
+    else
         r->remain[r->depth++] = elements;
-        r->outstanding += elements;
-    }
     return 0;
 }
 

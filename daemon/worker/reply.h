@@ -20,7 +20,7 @@ struct reply {
     struct result *result;
     bool whole;
     uint32_t depth, max_depth;
-    uint64_t outstanding; /* elements declared and not written, over all levels */
+    uint64_t outstanding; /* elements declared and not begun, over all levels */
     uint64_t remain[WIRE_DEPTH_CAP];
 };
 
