@@ -1,25 +1,23 @@
 /* mpool module: what module authors need. The work is mpoold's, which alone can load modules: this finds and becomes
  * it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/cli/exit_codes.h"
-#include "client/cli/out.h"
+#include "client/cli/own.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
 /* Where mpoold may lie, seen from the directory of this program: installed, side by side, and in a build tree. */
 static const char *const places[] = {"../sbin/mpoold", "mpoold", "../../daemon/mpoold"};
-
-static const struct {
-    const char *word, *option;
-} commands[] = {{"check", "--module-check"}, {"new", "--module-new"}};
 
 /* → 0 with its path, or -1. */
 static int find_beside(char *to, size_t size)
@@ -41,7 +39,8 @@ static int find_beside(char *to, size_t size)
     return -1;
 }
 
-static int become_mpoold(const char *option, char *operand)
+/* Returns only when it cannot be done, which has been said. */
+static int become_mpoold(const char *option, const char *operand)
 {
     char path[PATH_MAX];
     const char *given = getenv("MPOOLD");
@@ -54,7 +53,6 @@ static int become_mpoold(const char *option, char *operand)
     if (settings.json)
         words[count++] = "--json";
     words[count] = NULL;
-    out_flush();
     signal(SIGPIPE, SIG_DFL); /* ignored signals would stay so in it */
     execvp(path, (char *const *)words);
     say_error("cannot run %s: %s", path, strerror(errno));
@@ -62,17 +60,57 @@ static int become_mpoold(const char *option, char *operand)
     return EXIT_OWN;
 }
 
-static int run(size_t count, char **operands)
+/* Runs `mpoold --module-new NAME` with its output in the file. → 0, or EXIT_OWN, said. */
+static int fill(const char *name, int fd)
 {
-    for (size_t i = 0; count > 0 && i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(operands[0], commands[i].word) != 0)
-            continue;
-        if (count == 2)
-            return become_mpoold(commands[i].option, operands[1]);
-        say_error("module %s takes one operand: the module's %s", operands[0], i == 0 ? "file" : "name");
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fd, STDOUT_FILENO);
+        _exit(become_mpoold("--module-new", name));
+    }
+    if (pid < 0) {
+        say_error("cannot start mpoold: %s", strerror(errno));
         return EXIT_OWN;
     }
-    if (count > 0)
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            say_error("waitpid: %s", strerror(errno));
+            return EXIT_OWN;
+        }
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_OK : EXIT_OWN;
+}
+
+static int begin(const char *name)
+{
+    char file[NAME_MAX + 1];
+    int n = snprintf(file, sizeof file, "%s.c", name);
+    if (n < 0 || (size_t)n >= sizeof file || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
+        return become_mpoold("--module-new", name); /* which says what is wrong with the name */
+    _cleanup_(own_close) int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        say_error("%s: %s", file, strerror(errno));
+        return EXIT_OWN;
+    }
+    int status = fill(name, fd);
+    if (status != EXIT_OK)
+        unlink(file);
+    else
+        say_note("wrote %s; next: cc -shared -fPIC -o %s.so %s && mpool module check ./%s.so", file, name, file, name);
+    return status;
+}
+
+static int run(size_t count, char **operands)
+{
+    bool check = count > 0 && strcmp(operands[0], "check") == 0, new = count > 0 && strcmp(operands[0], "new") == 0;
+    if (count == 2 && check)
+        return become_mpoold("--module-check", operands[1]);
+    if (count == 2 && new)
+        return begin(operands[1]);
+    if (check || new)
+        say_error("module %s takes one operand: the module's %s", operands[0], check ? "file" : "name");
+    else if (count > 0)
         say_error("module has no '%s'; there are check FILE and new NAME", operands[0]);
     else
         say_error("module needs check FILE or new NAME");
@@ -85,7 +123,8 @@ const struct verb verb_module = {
     .usage = "check FILE | new NAME",
     .line = "check a module, or begin a new one",
     .about = "check loads a module in a process that may die of it, and says what it provides or what is wrong.\n"
-             "new writes NAME.c, a module that builds and loads, to begin with.\n"
+             "Its exit status is 0 for a good module, 1 for another, 2 when that cannot be found out.\n"
+             "new writes NAME.c, a module that builds and loads, to begin with; a file that is there stays.\n"
              "\n"
              "Examples:\n"
              "  mpool module new img\n"

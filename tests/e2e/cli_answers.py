@@ -331,8 +331,14 @@ def module_hands_over_to_mpoold(home):
     os.chmod(program, stat.S_IRWXU)
     ran = mpool(None, "module", "check", "./img.so", env={"MPOOLD": program})
     assert ran.code == 7 and ran.out == "--module-check ./img.so\n", ran
-    ran = mpool(None, "--json", "module", "new", "img", env={"MPOOLD": program})
-    assert ran.out == "--module-new img --json\n", ran
+    ran = mpool(None, "--json", "module", "check", "img", env={"MPOOLD": program})
+    assert ran.out == "--module-check img --json\n", ran
+    ran = mpool(None, "module", "new", "img", env={"MPOOLD": program}, cwd=home)
+    assert ran.code == 125 and not os.path.exists(home + "/img.c"), ran
+    ran = mpool(None, "module", "new", "img", env={"MPOOLD": "/bin/echo"}, cwd=home)
+    assert ran.code == 0 and "wrote img.c" in ran.err and open(home + "/img.c").read() == "--module-new img\n", ran
+    ran = mpool(None, "module", "new", "img", env={"MPOOLD": "/bin/echo"}, cwd=home)
+    assert ran.code == 125 and "img.c: File exists" in ran.err, ran
     ran = mpool(None, "module", "check", "x", env={"MPOOLD": home + "/none"})
     assert ran.code == 125 and "cannot run" in ran.err, ran
 
