@@ -57,7 +57,7 @@ struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const str
     k->uid = uid;
     k->task = t;
     k->state = MPOOL_STATE_QUEUED;
-    strncpy(k->pool, t->function->pool->name, sizeof k->pool - 1);
+    memcpy(k->pool, t->function->pool->name, sizeof k->pool);
     k->submitted_ms = t->submitted_ms;
     k->attempts = t->core.attempts;
     k->ttl_ms = options->ttl_s ? options->ttl_s * 1000 : s->config->result_ttl_ms;
