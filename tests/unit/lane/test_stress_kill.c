@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define ROUNDS 400u
+#define ITEMS  8u
 #define TASKS  4000u /* of one round, at most */
 
 /* Written by the worker alone, read when it is dead. Counts, so that a double run shows. */
@@ -31,7 +32,10 @@ struct round {
     uint64_t seed;
     bool killing;
     uint32_t killing_position;
+    unsigned partial; /* lost, with some items done */
 };
+
+static uint8_t bytes[1u << 17];
 
 static size_t args_size(uint64_t task)
 {
@@ -57,8 +61,19 @@ static _Noreturn void worker_main(struct round *r)
         atomic_fetch_add(&r->journal->started[task], 1);
         if (job.args_length != args_size(task) || !pattern_check(job.args, job.args_length, task))
             atomic_fetch_add(&r->journal->spoiled, 1);
-        pattern_fill(worker_lane_result_space(r->ends.worker, &room), result_size(task), task);
-        if (!worker_lane_finish(r->ends.worker, &(struct worker_outcome){.size = result_size(task)}))
+        /* The function itself: from nothing to some ten microseconds. */
+        for (volatile uint32_t spin = (uint32_t)(task * 2654435761u) % 4096; spin; spin--)
+            continue;
+        /* A chunk: what is done is published item by item. */
+        uint8_t *space = worker_lane_result_space(r->ends.worker, &room);
+        size_t size = result_size(task);
+        pattern_fill(bytes, size, task);
+        for (uint32_t item = 0; item < ITEMS; item++) {
+            memcpy(space + size * item / ITEMS, bytes + size * item / ITEMS,
+                size * (item + 1) / ITEMS - size * item / ITEMS);
+            worker_lane_partial(r->ends.worker, item + 1, size * (item + 1) / ITEMS);
+        }
+        if (!worker_lane_finish(r->ends.worker, &(struct worker_outcome){.items_done = ITEMS, .size = size}))
             for (;;)
                 pause(); /* being killed: nothing but wait for the end */
         atomic_fetch_add(&r->journal->finished[task], 1);
@@ -96,11 +111,11 @@ static unsigned drain(struct round *r)
 
 static void fill(struct round *r, uint32_t depth)
 {
-    static uint8_t bytes[16384];
-
     while (lane_outstanding(r->ends.lane) < depth && r->next - r->first < TASKS) {
         uint64_t task = r->next - r->first;
         struct lane_job job = test_job(task);
+        job.flags = LANE_JOB_CHUNK;
+        job.items = ITEMS;
         struct iovec args = {.iov_base = bytes, .iov_len = args_size(task)};
         uint32_t position;
 
@@ -114,7 +129,7 @@ static void fill(struct round *r, uint32_t depth)
     lane_post(r->ends.lane);
 }
 
-/* Takes something back, or declares the running task to be the one that is killed for. */
+/* Takes something back: any position, whatever has become of it. */
 static void meddle(struct round *r)
 {
     uint32_t outstanding = lane_outstanding(r->ends.lane);
@@ -122,6 +137,21 @@ static void meddle(struct round *r)
 
     if (outstanding)
         (void)lane_reclaim(r->ends.lane, position);
+}
+
+/* What the dead worker's chunk had finished is whole, and as much as it says. → its items. */
+static uint32_t check_partial(struct round *r, uint32_t position)
+{
+    uint64_t task = position - r->first, size = 0;
+    const uint8_t *data = NULL;
+    uint32_t items = lane_partial(r->ends.lane, position, &data, &size);
+
+    if (items) {
+        pattern_fill(bytes, result_size(task), task);
+        assert_int_equal(size, result_size(task) * items / ITEMS);
+        assert_memory_equal(data, bytes, size);
+    }
+    return items;
 }
 
 /* The worker is dead: no store can follow. */
@@ -138,6 +168,7 @@ static void judge(struct round *r)
         case LANE_STARTED:
         case LANE_KILLING:
             settle(r, p, LOST);
+            r->partial += check_partial(r, p) > 0;
             assert_int_equal(claim == LANE_KILLING, r->killing && p == r->killing_position);
             lost++;
             break;
@@ -186,15 +217,20 @@ static void play(struct round *r, bool kill_for_a_task)
         if (now == 0 && !ends_sleep(&r->ends, pidfd))
             fail_msg("no doorbell after %u results", collected);
     }
+    /* From nothing to a few tasks, mostly little: the kill is to land anywhere in the worker's loop. */
     fill(r, depth);
-    /* Some time between nothing and a few tasks: the kill is to land anywhere in the worker's loop. */
-    for (volatile uint32_t spin = random_next(&r->seed) % 20000; spin; spin--)
+    for (volatile uint32_t spin = (random_next(&r->seed) & 0xffff) >> (random_next(&r->seed) & 15); spin; spin--)
         continue;
-    if (kill_for_a_task)
+    while (kill_for_a_task && !r->killing && r->next - r->first < TASKS) {
         for (uint32_t p = lane_head(r->ends.lane); p != r->next && !r->killing; p++) {
             r->killing = lane_begin_kill(r->ends.lane, p);
             r->killing_position = p;
         }
+        if (!r->killing) {
+            (void)drain(r);
+            fill(r, depth);
+        }
+    }
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -206,7 +242,7 @@ static void play(struct round *r, bool kill_for_a_task)
 static void rounds(bool kill_for_a_task, unsigned count)
 {
     struct round *r = calloc(1, sizeof(*r));
-    unsigned fates[RECLAIMED + 1] = {0}, kills = 0;
+    unsigned fates[RECLAIMED + 1] = {0}, kills = 0, partial = 0;
 
     assert_non_null(r);
     for (unsigned i = 0; i < count; i++) {
@@ -215,14 +251,15 @@ static void rounds(bool kill_for_a_task, unsigned count)
         assert_ptr_not_equal(r->journal, MAP_FAILED);
         play(r, kill_for_a_task);
         kills += r->killing;
+        partial += r->partial;
         for (uint32_t task = 0; task < r->next - r->first; task++)
             fates[r->fates[task]]++;
         munmap(r->journal, sizeof(*r->journal));
     }
-    print_message("# %u kills (%u for a task): %u done, %u lost, %u never started, %u taken back\n", count, kills,
-        fates[DONE], fates[LOST], fates[NEVER_STARTED], fates[RECLAIMED]);
+    print_message("# %u kills (%u for a task): %u done, %u lost (%u in part), %u never started, %u taken back\n", count,
+        kills, fates[DONE], fates[LOST], partial, fates[NEVER_STARTED], fates[RECLAIMED]);
     /* The test has tried what it is about. */
-    assert_true(fates[DONE] && fates[LOST] && fates[NEVER_STARTED] && fates[RECLAIMED]);
+    assert_true(fates[DONE] && fates[LOST] && partial && fates[NEVER_STARTED] && fates[RECLAIMED]);
     assert_int_equal(kills > 0, kill_for_a_task);
     free(r);
 }

@@ -3,6 +3,7 @@
 #include "tests/unit/lane/support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ struct run {
     uint32_t depth;
     bool large; /* results that fill the ring, so that the worker sleeps for room */
     bool reclaim;
+    bool brim;             /* a full lane of results that just fit, then the largest ones */
     unsigned spoiled, ran; /* the worker's; read after it was joined */
 };
 
@@ -35,6 +37,8 @@ static size_t args_size(const struct run *run, uint64_t task)
 
 static size_t result_size(const struct run *run, uint64_t task)
 {
+    if (run->brim)
+        return task < LANE_SLOTS - 1 ? 8000 : LANE_BLOCK_MAX;
     return run->large ? (task * 104729) % 200000 : task % 31 == 0 ? 257 + task % 4000 : task % 90;
 }
 
@@ -81,6 +85,30 @@ static void place(struct run *run, uint64_t *next)
     lane_post(run->ends.lane);
 }
 
+/* The worker's thread ends, having done its part of all tasks. */
+static void finish(struct run *run, pthread_t thread, unsigned reclaimed)
+{
+    struct lane_job last = test_job(LAST);
+    uint32_t position;
+
+    assert_int_equal(lane_place(run->ends.lane, &last, NULL, 0, &position), 0);
+    lane_post(run->ends.lane);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(run->spoiled, 0);
+    assert_int_equal(run->ran + reclaimed, run->tasks);
+    ends_close(&run->ends);
+}
+
+static void collect_and_check(struct run *run, uint64_t task)
+{
+    struct lane_result result = ends_collect(&run->ends);
+
+    assert_int_equal(result.task_id, task);
+    assert_int_equal(result.size, result_size(run, task));
+    assert_true(pattern_check(result.data, result.size, task));
+    lane_release(run->ends.lane);
+}
+
 static void play(struct run *run)
 {
     uint64_t next = 0, expected = 0, seed = 1;
@@ -119,14 +147,37 @@ static void play(struct run *run)
                 fail_msg("no doorbell after %u results", (unsigned)expected);
         }
     }
-    struct lane_job last = test_job(LAST);
-    assert_int_equal(lane_place(run->ends.lane, &last, NULL, 0, &position), 0);
-    lane_post(run->ends.lane);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(run->spoiled, 0);
-    assert_int_equal(run->ran + reclaimed, run->tasks);
+    finish(run, thread, reclaimed);
     print_message("# %u ran, %u taken back, the supervisor slept %u times\n", run->ran, reclaimed, sleeps);
-    ends_close(&run->ends);
+}
+
+/* 64 results uncollected, the ring nearly full; one is released, and a job comes whose result may become as large as
+ * any: the worker must wait, or it overwrites the oldest. */
+static void oldest_results_of_a_full_lane_are_not_overwritten(void **state)
+{
+    struct run run = {.tasks = LANE_SLOTS + 1, .depth = LANE_SLOTS, .brim = true};
+    uint64_t next = 0;
+    pthread_t thread;
+
+    (void)state;
+    ends_open(&run.ends, true);
+    assert_int_equal(pthread_create(&thread, NULL, worker_main, &run), 0);
+    place(&run, &next);
+    uint32_t first = lane_head(run.ends.lane);
+    while (lane_peek(run.ends.lane, first + LANE_SLOTS - 1) != LANE_DONE)
+        sched_yield();
+    collect_and_check(&run, 0);
+    place(&run, &next);
+    assert_int_equal(next, LANE_SLOTS + 1);
+    while (lane_peek(run.ends.lane, first + LANE_SLOTS) != LANE_DONE &&
+           atomic_load(&ends_w(&run.ends)->sleep) != LAYOUT_SLEEP_ROOM)
+        sched_yield();
+    for (uint64_t task = 1; task < LANE_SLOTS; task++)
+        collect_and_check(&run, task);
+    while (lane_peek(run.ends.lane, first + LANE_SLOTS) != LANE_DONE)
+        sched_yield();
+    collect_and_check(&run, LANE_SLOTS);
+    finish(&run, thread, 0);
 }
 
 static void one_task_at_a_time_loses_no_wake_up(void **state)
@@ -159,6 +210,7 @@ int main(void)
         cmocka_unit_test(one_task_at_a_time_loses_no_wake_up),
         cmocka_unit_test(pipelined_tasks_arrive_whole_and_in_order),
         cmocka_unit_test(shallow_pipeline_with_reclaims_loses_and_doubles_nothing),
+        cmocka_unit_test(oldest_results_of_a_full_lane_are_not_overwritten),
         cmocka_unit_test(full_result_ring_holds_the_worker_until_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
