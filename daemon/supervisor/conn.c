@@ -85,8 +85,7 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
 static void consume(struct conn *c)
 {
     struct supervisor *s = c->supervisor;
-    /* Two levels more than an argument may have: the envelope and its params. */
-    struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth + 2};
+    struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth};
     while (has_room(c) && wire_buf_length(&c->in) > 0) {
         enum wire_scan_result verdict =
             wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));

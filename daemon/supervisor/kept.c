@@ -25,7 +25,7 @@ static void expired(evutil_socket_t fd, short what, void *arg)
     struct kept *k = arg;
     (void)fd;
     (void)what;
-    k->supervisor->stats.tasks_expired++;
+    k->supervisor->stats.tasks.expired++;
     kept_free(k->supervisor, k);
 }
 

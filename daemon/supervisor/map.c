@@ -120,14 +120,12 @@ static void end(struct map *m)
     map_touch(m);
 }
 
-static void fail(struct map *m, enum mpool_error error, const char *text, uint32_t item, bool has_item)
+static void fail(struct map *m, enum mpool_error error, const char *text)
 {
     if (m->ended)
         return;
     if (m->no_reply)
         conn_replied(m->conn);
-    else if (has_item)
-        conn_reply_error(m->conn, m->msgid, error, "%s (item %u)", text, item);
     else
         conn_reply_error(m->conn, m->msgid, error, "%s", text);
     end(m);
@@ -136,7 +134,7 @@ static void fail(struct map *m, enum mpool_error error, const char *text, uint32
 void map_fail(struct supervisor *s, struct map *m, enum mpool_error error, const char *text)
 {
     (void)s;
-    fail(m, error, text, 0, false);
+    fail(m, error, text);
 }
 
 void map_cancel(struct supervisor *s, struct map *m)
@@ -144,7 +142,7 @@ void map_cancel(struct supervisor *s, struct map *m)
     (void)s;
     char text[160];
     snprintf(text, sizeof text, "the map of %.100s was cancelled", m->function->name);
-    fail(m, MPOOL_E_CANCELLED, text, 0, false);
+    fail(m, MPOOL_E_CANCELLED, text);
 }
 
 struct map *map_find(const struct conn *c, uint32_t msgid)
@@ -234,7 +232,7 @@ static void feed(struct map *m)
         int error = add_chunk(m, m->next, n, m->next_offset, length, 0, false);
         if (error < 0) {
             if (m->chunk_count == 0)
-                fail(m, MPOOL_E_INTERNAL, strerror(-error), 0, false);
+                fail(m, MPOOL_E_INTERNAL, strerror(-error));
             return;
         }
         m->next += n;
@@ -337,14 +335,14 @@ static int take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *
         goto damaged;
     m->answered += count;
     m->failed += failed;
-    m->supervisor->stats.items_done += count;
+    m->supervisor->stats.tasks.items += count;
     if (!m->stream) {
         if (m->parts_bytes + length > config->max_payload) {
             free(bytes);
-            fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true", 0, false);
+            fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true");
         } else if (add_part(m, first, count, bytes, length) < 0) {
             free(bytes);
-            fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map", 0, false);
+            fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
         }
         return 0;
     }
@@ -374,10 +372,13 @@ static void item_error(struct map *m, uint32_t item, struct outcome *o)
     size_t length = task_error_text(o, text, sizeof text, &class);
     if (m->ended)
         return;
-    if (!m->each && !m->stream) {
-        const char *colon = strstr(text, ": ");
-        enum mpool_error error = o->error;
-        fail(m, error, colon ? colon + 2 : text, item, true);
+    if (!m->each && !m->stream) { /* the first bad item ends it all */
+        char whole[5200];
+        int n = snprintf(whole, sizeof whole, "%.*s (item %u)", (int)length, text, item);
+        if (!m->no_reply && n > 0)
+            wire_put_error_text(&m->conn->out, m->msgid, class, whole, (size_t)n);
+        conn_replied(m->conn);
+        end(m);
         return;
     }
     struct wire_buf pair = {0};
@@ -386,7 +387,7 @@ static void item_error(struct map *m, uint32_t item, struct outcome *o)
     wire_put_error_value(&pair, class, text, length);
     msgpack_pack_nil(&pk);
     if (pair.failed || take_results(m, item, 1, pair.data, pair.end) < 0)
-        fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map", 0, false);
+        fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
 }
 
 /* The results of the first `items` of a chunk, without their array's header. → owned copy, or NULL. */
@@ -425,7 +426,7 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     size_t stop = skip_items(m, skip, count);
     struct map_rest *rest = malloc(sizeof *rest);
     if (!rest) {
-        fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk", 0, false);
+        fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
         return;
     }
     *rest = (struct map_rest){.first = t->chunk.first + from, .count = count, .offset = skip, .length = stop - skip,
@@ -476,10 +477,12 @@ static void chunk_died(struct map *m, struct task *t, struct outcome *o)
         return;
     uint32_t item = t->chunk.first + done, attempt = (done == 0 ? t->chunk.item_attempt : 0) + 1;
     requeue(m, t, done + 1, t->chunk.count - done - 1, 0);
-    if (o->state == MPOOL_STATE_LOST && attempt < m->attempts)
+    if (o->state == MPOOL_STATE_LOST && attempt < m->attempts) {
+        m->supervisor->stats.tasks.retried++;
         requeue(m, t, done, 1, attempt);
-    else
+    } else {
         item_error(m, item, o);
+    }
 }
 
 void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
@@ -517,7 +520,7 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
     case MPOOL_STATE_RUNNING:
     case MPOOL_STATE_BACKOFF:
     case MPOOL_STATE_COUNT:
-        fail(m, o->error, o->text ? o->text : "", 0, false);
+        fail(m, o->error, o->text ? o->text : "");
         break;
     }
 }
@@ -529,12 +532,12 @@ void maps_run(struct supervisor *s)
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
         m->in_dirty = false;
         if (s->stopping)
-            fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping", 0, false);
+            fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping");
         struct map_rest *rest;
         while ((rest = SLIST_FIRST(&m->rests))) {
             SLIST_REMOVE_HEAD(&m->rests, link);
             if (!m->ended && add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
-                fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk", 0, false);
+                fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
             free(rest);
         }
         if (!m->ended && m->answered == m->count)

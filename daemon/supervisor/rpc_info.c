@@ -416,12 +416,11 @@ enum rpc_result rpc_stats(struct rpc *r)
         queued += counts.queued;
         running += counts.placed;
     }
-    uint32_t counters = 0;
-#define X(name) counters++;
-    SUPERVISOR_STATS(X)
+#define X(name) +1u
+    const uint32_t counters = SUPERVISOR_STATS(X), task_counters = SUPERVISOR_TASK_STATS(X);
 #undef X
     msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_map(&pk, counters + 10);
+    msgpack_pack_map(&pk, counters + 11);
     wire_pack_key_text(&pk, "version", MPOOL_VERSION);
     wire_pack_key_u64(&pk, "pid", (uint64_t)getpid());
     wire_pack_key_text(&pk, "socket", listener_path(s->listener));
@@ -432,6 +431,11 @@ enum rpc_result rpc_stats(struct rpc *r)
     wire_pack_key_u64(&pk, "running", running);
     wire_pack_key_u64(&pk, "detached_kept", s->kept_count);
     wire_pack_key_u64(&pk, "detached_bytes", s->kept_bytes);
+    wire_pack_text(&pk, "tasks");
+    msgpack_pack_map(&pk, task_counters);
+#define X(name) wire_pack_key_u64(&pk, #name, s->stats.tasks.name);
+    SUPERVISOR_TASK_STATS(X)
+#undef X
 #define X(name) wire_pack_key_u64(&pk, #name, s->stats.name);
     SUPERVISOR_STATS(X)
 #undef X

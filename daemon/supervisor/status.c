@@ -1,6 +1,8 @@
 #include "daemon/supervisor/status.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
@@ -35,9 +37,9 @@ static void pack_u64_or_nil(msgpack_packer *pk, const char *key, uint64_t value)
         msgpack_pack_nil(pk);
 }
 
-static void pack_verdict(msgpack_packer *pk, const struct verdict *v)
+static void pack_verdict(msgpack_packer *pk, const struct verdict *v, uint32_t attempt)
 {
-    msgpack_pack_map(pk, 8);
+    msgpack_pack_map(pk, 9);
     wire_pack_key_u64(pk, "worker", v->worker);
     wire_pack_key_i64(pk, "pid", v->pid);
     pack_u64_or_nil(pk, "signal", (uint64_t)v->signal);
@@ -52,6 +54,7 @@ static void pack_verdict(msgpack_packer *pk, const struct verdict *v)
     else
         msgpack_pack_int(pk, v->exit_status);
     wire_pack_key_bool(pk, "oom", v->oom);
+    wire_pack_key_u64(pk, "attempt", attempt);
     wire_pack_key_u64(pk, "cpu_ms", v->cpu_us / 1000);
     wire_pack_key_u64(pk, "peak_kib", v->peak_kib);
 }
@@ -94,7 +97,7 @@ static void pack(msgpack_packer *pk, const struct facts *f)
     }
     wire_pack_text(pk, "verdict");
     if (f->verdict)
-        pack_verdict(pk, f->verdict);
+        pack_verdict(pk, f->verdict, f->attempt);
     else
         msgpack_pack_nil(pk);
     if (f->map) {

@@ -37,21 +37,14 @@ TAILQ_HEAD(worker_list, worker);
 #define SUPERVISOR_FIRST_ID    1000ull
 #define SUPERVISOR_ATTACHED_ID (1ull << 52)
 
-/* Counters since the start, by the names that `stats` shows. X(name) */
+/* Counters since the start, by the names that `stats` shows: those of tasks, and the rest. */
+#define SUPERVISOR_TASK_STATS(X)                                                                                       \
+    X(submitted) X(done) X(failed) X(lost) X(timeout) X(cancelled) X(shutdown) X(retried) X(expired) X(items)
 #define SUPERVISOR_STATS(X)                                                                                            \
     X(requests)                                                                                                        \
     X(connections_accepted)                                                                                            \
     X(connections_refused)                                                                                             \
     X(connections_closed_for_stalling)                                                                                 \
-    X(tasks_submitted)                                                                                                 \
-    X(tasks_done)                                                                                                      \
-    X(tasks_failed)                                                                                                    \
-    X(tasks_lost)                                                                                                      \
-    X(tasks_timeout)                                                                                                   \
-    X(tasks_cancelled)                                                                                                 \
-    X(tasks_shutdown)                                                                                                  \
-    X(tasks_expired)                                                                                                   \
-    X(items_done)                                                                                                      \
     X(workers_born)                                                                                                    \
     X(workers_died)                                                                                                    \
     X(workers_killed)                                                                                                  \
@@ -63,6 +56,9 @@ TAILQ_HEAD(worker_list, worker);
 struct supervisor_stats {
 #define X(name) uint64_t name;
     SUPERVISOR_STATS(X)
+    struct {
+        SUPERVISOR_TASK_STATS(X)
+    } tasks;
 #undef X
 };
 

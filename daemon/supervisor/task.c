@@ -89,7 +89,7 @@ void task_free(struct task *t)
 
 void task_submit(struct supervisor *s, struct task *t, bool front)
 {
-    s->stats.tasks_submitted++;
+    s->stats.tasks.submitted++;
     if (front)
         core_submit_front(s->core, &t->core, s->now_ns);
     else
@@ -327,12 +327,12 @@ static void lost_text(const struct task *t, const struct verdict *v, uint32_t at
 static void count(struct supervisor *s, enum mpool_state state)
 {
     switch (state) {
-    case MPOOL_STATE_DONE: s->stats.tasks_done++; break;
-    case MPOOL_STATE_FAILED: s->stats.tasks_failed++; break;
-    case MPOOL_STATE_LOST: s->stats.tasks_lost++; break;
-    case MPOOL_STATE_TIMEOUT: s->stats.tasks_timeout++; break;
-    case MPOOL_STATE_CANCELLED: s->stats.tasks_cancelled++; break;
-    case MPOOL_STATE_SHUTDOWN: s->stats.tasks_shutdown++; break;
+    case MPOOL_STATE_DONE: s->stats.tasks.done++; break;
+    case MPOOL_STATE_FAILED: s->stats.tasks.failed++; break;
+    case MPOOL_STATE_LOST: s->stats.tasks.lost++; break;
+    case MPOOL_STATE_TIMEOUT: s->stats.tasks.timeout++; break;
+    case MPOOL_STATE_CANCELLED: s->stats.tasks.cancelled++; break;
+    case MPOOL_STATE_SHUTDOWN: s->stats.tasks.shutdown++; break;
     case MPOOL_STATE_QUEUED:
     case MPOOL_STATE_PLACED:
     case MPOOL_STATE_RUNNING:
@@ -405,6 +405,7 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
     struct outcome o = {.memfd = -1, .attempt = t->core.attempt, .attempts = t->core.attempts};
     describe(t, why, &o, text, sizeof text);
     count(s, o.state);
+    s->stats.tasks.retried += o.attempt > 1 ? o.attempt - 1 : 0;
     switch (t->kind) {
     case TASK_CALL: {
         struct conn *c = t->call.conn;

@@ -143,7 +143,11 @@ def memfd(data, name="args", seal=True):
 
 
 class Daemon:
-    """A private mpoold. Everything it makes lies in `home`, a directory of its own."""
+    """A private mpoold. Everything it makes lies in `home`, a directory of its own.
+
+    What is started (`started`) is a guardian that stands above the supervisor (`pid`), takes signals as a user would
+    send them, and ends with the supervisor's status.
+    """
 
     def __init__(self, home, workers="2", modules=(), config=None, args=(), env=None, nofile=None, prefix=(), ready=True,
                  socket_path=None):
@@ -184,13 +188,17 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment, cwd=home)
-        self.pid = self.process.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        self.pid = self.started = self.process.pid
+        self.pidfd = os.pidfd_open(self.started)
         if ready:
-            self.wait_notify("READY=1")
-            os.unlink(notify_path)
+            self.wait_ready()
             self.settle()
             self.base = self.descriptors()
+
+    def wait_ready(self):
+        self.wait_notify("READY=1")
+        with Client(self.path) as c:
+            self.pid = c.request("hello")["pid"]
 
     # ---- waiting ----
 
@@ -285,6 +293,7 @@ class Daemon:
             f.write(text.replace("@TESTS@", TEST_MODULES))
 
     def signal(self, number):
+        """To what was started, as a user would."""
         signal.pidfd_send_signal(self.pidfd, number)
 
     def wait_exit(self, timeout=None):
@@ -301,7 +310,8 @@ class Daemon:
         return self.wait_exit(timeout)
 
     def kill(self):
-        self.signal(signal.SIGKILL)
+        """SIGKILL for the supervisor itself."""
+        os.kill(self.pid, signal.SIGKILL)
         return self.wait_exit()
 
     # ---- the judgement ----

@@ -111,7 +111,7 @@ def daemons_racing_for_a_socket_end_with_one_winner(home):
         daemons = [Daemon(os.path.join(home, f"{round_}-{i}"), socket_path=path, ready=False, workers="1") for i in range(4)]
         until(lambda: sum(d.process.poll() is None for d in daemons) == 1, "one is left", 20 * SLOW)
         (winner,) = [d for d in daemons if d.process.poll() is None]
-        winner.wait_notify("READY=1")
+        winner.wait_ready()
         with Client(path) as c:
             assert c.request("hello")["pid"] == winner.pid
         winner.kill()

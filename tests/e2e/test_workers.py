@@ -5,7 +5,7 @@ import re
 import signal
 import time
 
-from harness import SLOW, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, reap, test, until
+from harness import SLOW, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, process_table, reap, test, until
 
 
 def lost(c, msgid):
@@ -334,15 +334,30 @@ def a_stopped_worker_does_not_survive_the_supervisors_sigkill(home):
 
 
 @test(daemon=False)
+def nothing_survives_the_guardians_sigkill(home):
+    d = Daemon(home, modules=["trial"], workers="3")
+    c = d.client()
+    c.start("exec.run", ["sh", "-c", RUNAWAY])
+    c.start("trial.deaf")
+    c.start("trial.spin")
+    until(lambda: len(named("sleep")) >= 3 and len(d.workers(state="busy")) == 3, "all run")
+    d.signal(signal.SIGKILL)
+    no_process_left(10 * SLOW)
+
+
+@test(daemon=False)
 def a_daemon_killed_while_it_starts_leaves_nobody(home):
     for step in range(20):
-        d = Daemon(os.path.join(home, str(step)), ready=False, workers="4")
-        until(lambda: os.path.exists(f"/proc/{d.pid}/task/{d.pid}/children") and time.monotonic() > 0, "it runs")
-        deadline = time.monotonic() + step * 0.003
-        while time.monotonic() < deadline:
-            pass
-        d.kill()
-        no_process_left(10 * SLOW)
+        for whole in (False, True):
+            d = Daemon(os.path.join(home, f"{step}-{whole}"), ready=False, workers="4")
+            deadline = time.monotonic() + step * 0.002
+            while time.monotonic() < deadline:
+                pass
+            children = [] if whole else [pid for pid, (parent, _, _) in process_table().items() if parent == d.started]
+            for pid in children or [d.started]:
+                os.kill(pid, signal.SIGKILL)
+            d.wait_exit()
+            no_process_left(10 * SLOW)
 
 
 @test(daemon=False)

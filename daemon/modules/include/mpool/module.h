@@ -323,6 +323,14 @@ MPOOL_INLINE __attribute__((format(printf, 2, 3))) int mpool_init_fail(mpool_ini
     va_end(ap);
     return r;
 }
+MPOOL_INLINE __attribute__((format(printf, 3, 4))) void mpool_init_log(
+    mpool_init *init, int level, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    init->log(init, level, format, ap);
+    va_end(ap);
+}
 
 #ifdef __cplusplus
 }
