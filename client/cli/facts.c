@@ -10,7 +10,7 @@
 #include "client/cli/out.h"
 #include "client/cli/say.h"
 
-enum { KEY_SIZE = 96, KEY_COLUMN = 22, DEPTH_CAP = 3, VALUE_SIZE = 2048 };
+enum { KEY_SIZE = 96, DEPTH_CAP = 3, VALUE_SIZE = 2048 };
 
 static bool ends_with(const char *key, const char *end)
 {
@@ -18,10 +18,10 @@ static bool ends_with(const char *key, const char *end)
     return a > b && strcmp(key + a - b, end) == 0;
 }
 
-static void put_key(const char *key)
+static void put_key(const char *key, size_t width)
 {
     bool color = say_color(STDOUT_FILENO);
-    out_format("%s%-*s%s ", say_style(color, SAY_DIM), KEY_COLUMN, key, say_style_end(color, SAY_DIM));
+    out_format("%s%-*s%s  ", say_style(color, SAY_DIM), (int)width, key, say_style_end(color, SAY_DIM));
 }
 
 /* → whether the number was one with a unit, and is written. */
@@ -59,27 +59,30 @@ static void shorten(const char *key, char *to, size_t size)
     }
 }
 
-static void print_level(struct view map, const char *prefix, unsigned depth);
+/* What is done with each pair: full is "outer.inner", key its last part. */
+typedef void pair_fn(size_t *width, const char *full, const char *key, struct view value);
 
-static void put_pair(const char *prefix, const char *key, struct view value, unsigned depth)
+static void measure(size_t *width, const char *full, const char *key, struct view value)
 {
-    char full[KEY_SIZE], shown[KEY_SIZE], text[VALUE_SIZE];
+    (void)key;
+    (void)value;
+    size_t length = strlen(full);
+    if (length > *width)
+        *width = length;
+}
+
+static void print(size_t *width, const char *full, const char *key, struct view value)
+{
+    char shown[KEY_SIZE], text[VALUE_SIZE];
     double number;
     const char *bytes;
     size_t length;
-    snprintf(full, sizeof full, "%s%s%s", prefix, *prefix ? "." : "", key);
-    enum wire_type type = wire_peek(&value.at);
-    if (type == WIRE_TYPE_NIL)
-        return;
-    if (type == WIRE_TYPE_MAP && depth < DEPTH_CAP) {
-        print_level(value, full, depth + 1);
-        return;
-    }
     struct wire_reader r = value.at;
+    enum wire_type type = wire_peek(&r);
     bool is_number =
         (type == WIRE_TYPE_INT || type == WIRE_TYPE_FLOAT) && wire_read_f64(&r, &number) == 0 && number >= 0;
     shorten(full, shown, sizeof shown);
-    put_key(is_number ? shown : full);
+    put_key(is_number ? shown : full, *width);
     if (is_number && put_with_unit(key, number)) {
         out_byte('\n');
         return;
@@ -93,7 +96,8 @@ static void put_pair(const char *prefix, const char *key, struct view value, uns
     out_byte('\n');
 }
 
-static void print_level(struct view map, const char *prefix, unsigned depth)
+/* Ends at a key that is not text: the daemon makes none. */
+static void each_pair(struct view map, const char *prefix, unsigned depth, pair_fn *fn, size_t *width)
 {
     uint32_t pairs;
     struct wire_reader r = map.at;
@@ -103,15 +107,25 @@ static void print_level(struct view map, const char *prefix, unsigned depth)
         const char *name;
         const uint8_t *raw;
         size_t name_length, length;
-        char key[KEY_SIZE];
+        char key[KEY_SIZE], full[KEY_SIZE];
         if (wire_read_text(&r, &name, &name_length) < 0 || wire_read_raw(&r, &raw, &length) < 0)
             return;
         say_harmless(key, sizeof key, name, name_length);
-        put_pair(prefix, key, (struct view){wire_reader(raw, length)}, depth);
+        int n = snprintf(full, sizeof full, "%s%s%s", prefix, *prefix ? "." : "", key);
+        if (n < 0 || (size_t)n >= sizeof full)
+            continue;
+        struct view value = {wire_reader(raw, length)};
+        enum wire_type type = wire_peek(&value.at);
+        if (type == WIRE_TYPE_MAP && depth < DEPTH_CAP)
+            each_pair(value, full, depth + 1, fn, width);
+        else if (type != WIRE_TYPE_NIL)
+            fn(width, full, key, value);
     }
 }
 
 void facts_print(struct view map)
 {
-    print_level(map, "", 0);
+    size_t width = 0;
+    each_pair(map, "", 0, measure, &width);
+    each_pair(map, "", 0, print, &width);
 }

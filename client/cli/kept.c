@@ -15,10 +15,17 @@ void kept_reset(struct kept *kept)
     *kept = (struct kept){0};
 }
 
-/* Indices come nearly in a row, so the index itself is a fine hash. The slot with the index, or the free one for it. */
+/* Indices come in rows. Scattered (by the golden ratio) they make no long runs of full slots, which kept_take() would
+ * have to walk. */
+static size_t home_of(const struct kept *kept, uint64_t index)
+{
+    return (size_t)((index * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (kept->size - 1);
+}
+
+/* The slot with the index, or the free one for it. */
 static size_t find(const struct kept *kept, uint64_t index)
 {
-    size_t at = (size_t)index & (kept->size - 1);
+    size_t at = home_of(kept, index);
     while (kept->slots[at].text && kept->slots[at].index != index)
         at = (at + 1) & (kept->size - 1);
     return at;
@@ -69,7 +76,7 @@ char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length)
     kept->count--;
     /* move back what had been pushed past the hole, or later searches would stop at it */
     for (size_t at = (hole + 1) & (kept->size - 1); kept->slots[at].text; at = (at + 1) & (kept->size - 1)) {
-        size_t home = (size_t)kept->slots[at].index & (kept->size - 1);
+        size_t home = home_of(kept, kept->slots[at].index);
         if (((at - home) & (kept->size - 1)) >= ((at - hole) & (kept->size - 1))) {
             kept->slots[hole] = kept->slots[at];
             kept->slots[at].text = NULL;

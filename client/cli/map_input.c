@@ -64,8 +64,8 @@ int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
     int r = next_text(input, &text, &length);
     if (r == 0 || r == FEED_DRY)
         return r;
-    snprintf(what, sizeof what, "item %" PRIu64, input->pulled + 1);
     wire_buf_rewind(&input->value, 0);
+    snprintf(what, sizeof what, "item %" PRIu64, input->pulled + 1);
     if (r == -EMSGSIZE)
         say_error("%s is longer than %u MiB", what, ITEMS_LENGTH_CAP >> 20);
     else if (r < 0)

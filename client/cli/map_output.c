@@ -16,19 +16,29 @@
 
 enum { ITEM_SHOWN = 60 }; /* bytes of an item in a message */
 
-/* "item 3 (/etc/shadow)" */
-static void name_item(char *to, size_t size, const mpool_item *item, const char *text, size_t length)
+/* An item's end, with the item as it was given. */
+struct ended {
+    const mpool_item *item;
+    const char *text;
+    size_t length;
+};
+
+/* "mpool: item 3 (/etc/shadow): why" */
+static void say_item(const struct ended *e, const char *why)
 {
+    const char *text = e->text;
+    size_t length = e->length;
     size_t shown = length < ITEM_SHOWN ? length : ITEM_SHOWN;
     while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
         shown--; /* not within a character */
-    snprintf(to, size, "item %" PRIu64 " (%.*s%s)", item->index + 1, (int)shown, text, shown < length ? "…" : "");
+    out_flush(); /* on a terminal that shows both, messages stand where they belong */
+    say_error("item %" PRIu64 " (%.*s%s): %s", e->item->index + 1, (int)shown, text, shown < length ? "…" : "", why);
 }
 
-static void put_json_head(const mpool_item *item, const char *text, size_t length)
+static void put_json_head(const struct ended *e)
 {
-    out_format("{\"index\": %" PRIu64 ", \"item\": ", item->index);
-    json_out_bytes(text, length);
+    out_format("{\"index\": %" PRIu64 ", \"item\": ", e->item->index);
+    json_out_bytes(e->text, e->length);
 }
 
 /* Of exec.run's result. → "" when all was well, else why not, written to `to`. */
@@ -59,9 +69,9 @@ static void put_exec_output(struct view end)
     }
 }
 
-static void put_plain(struct map_output *output, const mpool_item *item, const char *name)
+static void put_plain(struct map_output *output, const struct ended *e)
 {
-    struct wire_reader r = wire_reader(item->data, item->length);
+    struct wire_reader r = wire_reader(e->item->data, e->item->length);
     const char *text;
     size_t length;
     if (wire_read_text(&r, &text, &length) == 0)
@@ -69,10 +79,8 @@ static void put_plain(struct map_output *output, const mpool_item *item, const c
     else if (json_out_value(&r) < 0)
         output->broken = true;
     out_byte('\n');
-    if (output->broken) {
-        out_flush();
-        say_error("%s: the result cannot be shown: it is nested too deep, or no MessagePack", name);
-    }
+    if (output->broken)
+        say_item(e, "the result cannot be shown: it is nested too deep, or no MessagePack");
 }
 
 /* → whether the result is a number, and is added. */
@@ -93,18 +101,16 @@ static bool add(struct map_output *output, const mpool_item *item)
     return true;
 }
 
-static void fail(struct map_output *output, const char *name, const char *why)
+static void fail(struct map_output *output, const struct ended *e, const char *why)
 {
     output->failed++;
-    if (!output->json) {
-        out_flush();
-        say_error("%s: %s", name, why);
-    }
+    if (!output->json)
+        say_item(e, why);
 }
 
-static void put_failure(
-    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *name)
+static void put_failure(struct map_output *output, const struct ended *e)
 {
+    const mpool_item *item = e->item;
     const char *why = *item->text ? item->text : mpool_strerror(item->code);
     if (output->cancelled && item->code == MPOOL_ECANCELLED) {
         output->stopped++;
@@ -116,47 +122,43 @@ static void put_failure(
         return;
     }
     if (output->json) {
-        put_json_head(item, text, length);
+        put_json_head(e);
         out_text(", \"error\": ");
         json_out_bytes(why, strlen(why));
         out_text("}\n");
     }
-    fail(output, name, why);
+    fail(output, e, why);
 }
 
-static void put_result(
-    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *name)
+static void put_result(struct map_output *output, const struct ended *e)
 {
     char trouble[96];
-    struct view end = {wire_reader(item->data, item->length)};
+    struct view end = {wire_reader(e->item->data, e->item->length)};
     const char *why = output->exec ? exec_trouble(end, trouble, sizeof trouble) : "";
     if (output->json) {
-        put_json_head(item, text, length);
+        put_json_head(e);
         out_text(", \"result\": ");
         output->broken |= json_out_value(&end.at) < 0;
         out_text("}\n");
     } else if (output->exec) {
         put_exec_output(end);
     } else if (!output->sum) {
-        put_plain(output, item, name);
+        put_plain(output, e);
     }
     if (*why)
-        fail(output, name, why);
-    else if (output->sum && !add(output, item))
-        fail(output, name, "its result is not a number, which --sum needs");
+        fail(output, e, why);
+    else if (output->sum && !add(output, e->item))
+        fail(output, e, "its result is not a number, which --sum needs");
 }
 
 void map_output_item(struct map_output *output, const mpool_item *item, const char *text, size_t length)
 {
-    char name[ITEM_SHOWN + 40];
-    if (!text)
-        length = 0;
-    name_item(name, sizeof name, item, text ? text : "", length);
+    struct ended e = {item, text ? text : "", text ? length : 0};
     output->done++;
     if (item->code < 0)
-        put_failure(output, item, text ? text : "", length, name);
+        put_failure(output, &e);
     else
-        put_result(output, item, text ? text : "", length, name);
+        put_result(output, &e);
 }
 
 void map_output_sum(const struct map_output *output)
