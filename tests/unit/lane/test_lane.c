@@ -3,9 +3,11 @@
 #include "tests/unit/lane/support.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 static int setup(void **state)
 {
@@ -479,6 +481,26 @@ static void next_times_out_when_nothing_comes(void **state)
     assert_int_equal(worker_lane_next(ends->worker, &job, 20), 1);
 }
 
+static void ignore_signal(int number)
+{
+    (void)number;
+}
+
+static void next_returns_when_a_signal_interrupts_it(void **state)
+{
+    struct ends *ends = *state;
+    struct worker_job job;
+    struct sigaction action = {.sa_handler = ignore_signal}, saved;
+    /* Repeated: the first may come before the worker sleeps. */
+    struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+
+    assert_int_equal(sigaction(SIGALRM, &action, &saved), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    assert_int_equal(worker_lane_next(ends->worker, &job, -1), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_int_equal(sigaction(SIGALRM, &saved, NULL), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -504,6 +526,7 @@ int main(void)
         TEST(doorbell_rings_once_for_each_sleep_and_never_while_awake),
         TEST(doorbell_that_is_full_is_no_error_and_still_readable),
         TEST(next_times_out_when_nothing_comes),
+        TEST(next_returns_when_a_signal_interrupts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
