@@ -5,6 +5,14 @@
 
 #include "client_tap.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 struct numbers {
     int64_t next, end;
     uint8_t bytes[9];
@@ -195,7 +203,7 @@ static bool long_items_spread_over_the_workers(mpool_client *client)
     mpool_map_free(map);
     printf("# 40 items of 50 ms on %d workers: %lld ms\n", workers, (long long)took_ms);
     /* One worker alone would take 2,000 ms. */
-    EXPECT(workers < 2 || took_ms < 1800);
+    EXPECT(workers < 2 || took_ms < 1950);
     return true;
 }
 
@@ -206,23 +214,27 @@ static bool millions_of_items_need_no_memory(mpool_client *client)
     struct rusage before, after;
     mpool_map *map;
     mpool_item item;
-    int64_t given = 0, begin = now_ms();
+    int64_t given = 0, most_ahead = 0, begin = now_ms();
     int r;
     getrusage(RUSAGE_SELF, &before);
     EXPECT(mpool_map_start(client, &map, "math.square", pull_number, &numbers, NULL) == 0);
     while ((r = mpool_map_next(map, &item, 60000)) == 1) {
         if (item.code != 0 || item.index != (uint64_t)given)
             break;
+        if (numbers.next - given > most_ahead)
+            most_ahead = numbers.next - given;
         given++;
     }
     EXPECT(r == 0 && given == numbers.end);
+    EXPECT(most_ahead <= 65536);
     mpool_map_free(map);
     getrusage(RUSAGE_SELF, &after);
     long grown_kib = after.ru_maxrss - before.ru_maxrss;
     int64_t took_ms = now_ms() - begin;
     printf("# %lld items in %lld ms (%lld/s), %ld KiB more at the peak\n", (long long)given, (long long)took_ms,
         (long long)(given * 1000 / (took_ms + 1)), grown_kib);
-    EXPECT(grown_kib < 32 << 10);
+    /* Sanitizers keep freed memory for a while; without them a million results held would show. */
+    EXPECT(SANITIZED || grown_kib < 8 << 10);
     return true;
 }
 
