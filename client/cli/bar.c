@@ -89,8 +89,9 @@ static size_t text_of(char *to, size_t size, const struct bar_facts *facts)
     int n;
     if (facts->total_known) {
         uint64_t left = facts->total > facts->done ? facts->total - facts->done : 0;
-        if (per_second > 0 && left > 0)
-            human_duration_ms(eta, sizeof eta, (uint64_t)((double)left / per_second * 1000) / 1000 * 1000);
+        uint64_t eta_s = per_second > 0 ? (uint64_t)((double)left / per_second) : 0;
+        if (eta_s > 0)
+            human_duration_ms(eta, sizeof eta, eta_s * 1000);
         n = snprintf(
             to, size, " %" PRIu64 "/%" PRIu64 "  %s/s%s%s", facts->done, facts->total, rate, *eta ? "  ETA " : "", eta);
     } else {

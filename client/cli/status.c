@@ -33,7 +33,7 @@ static int one_task(mpool_client *client, const char *word)
 
 static void print_head(const mpool_client *client, const mpool_result *stats)
 {
-    struct view s = view_of(stats);
+    struct view s = view_of(stats), tasks;
     char version[64], uptime[HUMAN_SIZE];
     out_format("mpoold %s, pid %" PRIu64 ", up %s, at %s\n",
         view_text(s, "version", version, sizeof version) ? version : "?", view_u64(s, "pid", 0),
@@ -41,10 +41,11 @@ static void print_head(const mpool_client *client, const mpool_result *stats)
     out_format("%" PRIu64 " running, %" PRIu64 " queued, %" PRIu64 " results kept, %" PRIu64 " connections\n",
         view_u64(s, "running", 0), view_u64(s, "queued", 0), view_u64(s, "detached_kept", 0),
         view_u64(s, "connections", 0));
-    out_format("since its start: %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " lost, %" PRIu64
-               " timed out, %" PRIu64 " cancelled\n",
-        view_u64(s, "tasks_done", 0), view_u64(s, "tasks_failed", 0), view_u64(s, "tasks_lost", 0),
-        view_u64(s, "tasks_timeout", 0), view_u64(s, "tasks_cancelled", 0));
+    if (view_get(s, "tasks", &tasks))
+        out_format("since its start: %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " lost, %" PRIu64
+                   " timed out, %" PRIu64 " cancelled\n",
+            view_u64(tasks, "done", 0), view_u64(tasks, "failed", 0), view_u64(tasks, "lost", 0),
+            view_u64(tasks, "timeout", 0), view_u64(tasks, "cancelled", 0));
 }
 
 static int overall(mpool_client *client)

@@ -125,6 +125,7 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
             return;
         }
         core_worker_send_home(coldest, now_ns);
+        core_sizing_shrink(pool, now_ns); /* that may have made room for a stand-by */
     }
     core_timer_disarm(timers, &pool->idle_timer);
 }

@@ -22,6 +22,7 @@ enum contract_type {
     CONTRACT_FORK,       /* body: struct contract_fork; fds: control, lane S, lane W, beacon, stdout, stderr */
 
     /* template → supervisor */
+    CONTRACT_TEMPLATE_LOADING, /* body: text, the module that is loaded next: known even if that kills the template */
     CONTRACT_TEMPLATE_READY, /* body: MessagePack, list of modules with their functions, see template.c */
     CONTRACT_TEMPLATE_FAILED, /* body: text, why a module did not load */
     CONTRACT_FORKED,          /* body: struct contract_forked */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 static struct {
     int socket; /* 0: there is no minder (0 is the worker's stdin, never this) */
     pid_t pid;
+    struct minder_page *page;
 } minder;
 
 int exec_minder_fd(void)
@@ -32,8 +34,13 @@ void exec_minder_abandon(void)
     close(minder.socket); /* it takes the end of file as its own end, once it has killed what ran */
     while (waitpid(minder.pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    /* One that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
+    if (minder.page->group > 0)
+        kill(-minder.page->group, SIGKILL);
+    munmap(minder.page, sizeof *minder.page);
     minder.socket = 0;
     minder.pid = 0;
+    minder.page = NULL;
 }
 
 static int lost(mpool_task *task)
@@ -59,28 +66,29 @@ static int program_path(mpool_task *task, char *path, size_t size)
     return 0;
 }
 
-/* A clean process: its own session, default signals, nothing open but the two descriptors. → 0 or an errno. */
-static int spawn_minder(const char *path, int socket, int worker, pid_t *ret)
+/* What the minder inherits, by number in its arguments. */
+enum { SOCKET, WORKER, PAGE, INHERITED };
+
+/* A clean process: its own session, default signals, nothing open but what it inherits. → 0 or an errno. */
+static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     if (posix_spawn_file_actions_init(&files) != 0 || posix_spawnattr_init(&attributes) != 0)
         return ENOMEM;
-    char socket_text[16], worker_text[16];
-    snprintf(socket_text, sizeof socket_text, "%d", socket);
-    snprintf(worker_text, sizeof worker_text, "%d", worker);
-    char program[] = MINDER_PROGRAM;
-    char *argv[] = {program, socket_text, worker_text, NULL}, *envp[] = {NULL};
-
+    char program[] = MINDER_PROGRAM, numbers[INHERITED][16];
+    char *argv[] = {program, numbers[SOCKET], numbers[WORKER], numbers[PAGE], NULL}, *envp[] = {NULL};
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
     int r = 0;
     for (int fd = 0; fd < 3 && r == 0; fd++)
         r = posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
-    /* Onto itself: that takes its close-on-exec flag away. */
-    r = r ? r : posix_spawn_file_actions_adddup2(&files, socket, socket);
-    r = r ? r : posix_spawn_file_actions_adddup2(&files, worker, worker);
+    for (int i = 0; i < INHERITED && r == 0; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%d", inherited[i]);
+        /* Onto itself: that takes its close-on-exec flag away. */
+        r = posix_spawn_file_actions_adddup2(&files, inherited[i], inherited[i]);
+    }
     r = r ? r : posix_spawnattr_setsigmask(&attributes, &none);
     r = r ? r : posix_spawnattr_setsigdefault(&attributes, &all);
     r = r ? r
@@ -89,6 +97,28 @@ static int spawn_minder(const char *path, int socket, int worker, pid_t *ret)
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     return r;
+}
+
+/* → 0 or an errno. fds: filled as far as it came; closed by the caller. */
+static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_page)
+{
+    int ends[2];
+    fds[WORKER] = pidfd_open(getpid(), 0);
+    fds[PAGE] = memfd_create(MINDER_PROGRAM, MFD_CLOEXEC);
+    if (fds[WORKER] < 0 || fds[PAGE] < 0 || ftruncate(fds[PAGE], sizeof **ret_page) < 0)
+        return errno;
+    struct minder_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fds[PAGE], 0);
+    if (page == MAP_FAILED)
+        return errno;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+        int error = errno;
+        munmap(page, sizeof *page);
+        return error;
+    }
+    fds[SOCKET] = ends[1];
+    *ret_socket = ends[0];
+    *ret_page = page;
+    return 0;
 }
 
 /* One that has died since the last command is noticed here, so that it costs no task. */
@@ -106,20 +136,27 @@ static int need_minder(mpool_task *task)
     char path[PATH_MAX];
     if (program_path(task, path, sizeof path) < 0)
         return -1;
-    int ends[2], self = pidfd_open(getpid(), 0), r = 0;
-    if (self < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-        r = errno;
-    } else {
-        r = spawn_minder(path, ends[1], self, &minder.pid);
-        close(ends[1]);
-        if (r)
-            close(ends[0]);
-        else
-            minder.socket = ends[0];
+    int fds[INHERITED] = {-1, -1, -1}, socket = -1;
+    struct minder_page *page = NULL;
+    pid_t pid;
+    int r = make_inheritance(fds, &socket, &page);
+    bool made = r == 0;
+    if (made)
+        r = spawn_minder(path, fds, &pid);
+    for (int i = 0; i < INHERITED; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (r == 0) {
+        minder.socket = socket;
+        minder.pid = pid;
+        minder.page = page;
+        return 0;
     }
-    if (self >= 0)
-        close(self);
-    return r ? mpool_fail(task, MPOOL_FAIL_RETRYABLE, "%s cannot be started: %s", path, strerror(r)) : 0;
+    if (made) {
+        close(socket);
+        munmap(page, sizeof *page);
+    }
+    return mpool_fail(task, MPOOL_FAIL_RETRYABLE, "%s cannot be started: %s", path, strerror(r));
 }
 
 /* ---- the request ---------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@
  * subreaper of all that a command leaves behind: double forks and new sessions end up as its children, and die when the
  * command has ended, when the task is stopped, or when the worker is gone, however that went. It is a program of its
  * own because a clean small process forks cheaply, inherits nothing, and does not lend its size to the command's peak
- * memory. It blocks all signals; only SIGKILL ends it early, and then the command goes with it (PDEATHSIG).
- * Arguments: the socket and a pidfd of the worker. It has nobody to report to but the worker. See minder.h.
+ * memory. It blocks all signals; only SIGKILL ends it early: then the command goes with it (PDEATHSIG), and the worker
+ * kills the command's group. Arguments: the socket, a pidfd of the worker, and the page of minder.h. It has nobody to
+ * report to but the worker.
  */
 #include "daemon/modules/minder.h"
 
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -32,6 +34,7 @@ static struct {
     bool running;                          /* the worker waits for an answer */
     int64_t kill_at_ms;                    /* 0: nobody asked to stop */
     struct minder_answer answer;
+    struct minder_page *page;
 } minder;
 
 static int64_t now_ms(void)
@@ -79,6 +82,7 @@ static bool reap(int options, bool *ret_left)
     if (pid == minder.command) {
         minder.answer.status = status;
         minder.command = 0;
+        minder.page->group = 0;
     }
     return true;
 }
@@ -141,7 +145,7 @@ static bool read_all(void *to, size_t size)
     return true;
 }
 
-/* What the child of vfork() leaves in the memory that it shares with us until it execs: why it could not. */
+/* What the child of vfork() leaves in the memory that it shares with us until it execs: why it could not exec. */
 struct failure {
     enum minder_stage stage;
     int error;
@@ -149,7 +153,7 @@ struct failure {
 
 static _Noreturn void become(const char *directory, char **argv, const int *fds, volatile struct failure *failure)
 {
-    setsid();
+    minder.page->group = setsid(); /* before exec, so that there is no command without it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
@@ -301,12 +305,16 @@ static void serve(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
+    if (argc != 4) {
         fprintf(stderr, "%s is started by mpoold's exec module; it is of no use by itself\n", MINDER_PROGRAM);
         return EXIT_FAILURE;
     }
     minder.socket = atoi(argv[1]);
     minder.worker = atoi(argv[2]);
+    int page = atoi(argv[3]);
+    minder.page = mmap(NULL, sizeof *minder.page, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
+    if (minder.page == MAP_FAILED)
+        unfit(errno);
     close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 
     sigset_t all;

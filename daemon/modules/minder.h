@@ -10,6 +10,11 @@
 #define MINDER_STRINGS_MAX (16u << 20) /* of one request */
 #define MINDER_GRACE_MS    1000        /* from TERM to KILL */
 
+/* A page that both map: what the worker must know of a command if its minder is killed. */
+struct minder_page {
+    _Atomic int32_t group; /* of the command that runs; 0: none */
+};
+
 enum minder_ask {
     MINDER_RUN = 1, /* `size` bytes of strings follow; three descriptors ride along: the command's 0, 1 and 2 */
     MINDER_STOP,    /* TERM for the command's group, KILL for everything after the grace; no answer of its own */

@@ -1,6 +1,7 @@
 #include "daemon/supervisor/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,13 @@ bool conn_is_admin(const struct conn *c)
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------------------------ */
+
+/* Its other end is closed altogether, not only for sending. */
+static bool has_hung_up(const struct conn *c)
+{
+    struct pollfd p = {.fd = c->fd};
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
 
 static bool has_room(const struct conn *c)
 {
@@ -145,6 +153,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                 c->fds[c->fd_count++] = fds[i];
             else
                 close(fds[i]); /* nobody asked for so many */
+        }
+        if (n == 0 && !has_hung_up(c)) {
+            /* shutdown(SHUT_WR): no more requests, but the answers are still wanted. That it leaves for good can only
+             * be asked from now on, as the end of file stays readable. */
+            c->half_closed = true;
+            supervisor_need_housekeeping(c->supervisor);
+            conn_touch(c);
+            break;
         }
         if (n <= 0) {
             conn_close(c, n < 0 && n != -ECONNRESET ? strerror((int)-n) : NULL);
@@ -301,13 +317,14 @@ void conn_flush(struct conn *c)
         if (c->in_dirty)
             s->again = true;
     }
-    if (!c->closed && c->closing && wire_buf_length(&c->out) == 0)
+    bool served = wire_buf_length(&c->out) == 0;
+    if (!c->closed && served && (c->closing || (c->half_closed && c->in_flight == 0 && !c->in_room)))
         conn_close(c, NULL);
     if (c->closed) {
         tear(c);
         return;
     }
-    bool read = has_room(c);
+    bool read = has_room(c) && !c->half_closed;
     if (read != c->reading) {
         if (read)
             event_add(c->on_readable, NULL);
@@ -323,6 +340,10 @@ bool conn_housekeeping(struct conn *c)
     uint64_t limit = s->config->stall_timeout_ms * NS_PER_MS;
     if (c->closed)
         return false;
+    if (c->half_closed && has_hung_up(c)) {
+        conn_close(c, NULL);
+        return false;
+    }
     if (c->stalled_since_ns && s->now_ns - c->stalled_since_ns > limit) {
         s->stats.connections_closed_for_stalling++;
         conn_close(c, "it has not read its replies for too long");
@@ -336,7 +357,7 @@ bool conn_housekeeping(struct conn *c)
             return false;
         }
     }
-    return c->stalled_since_ns || c->partial_since_ns;
+    return c->stalled_since_ns || c->partial_since_ns || c->half_closed;
 }
 
 /* ---- calls by msgid ------------------------------------------------------------------------------------------------------------ */

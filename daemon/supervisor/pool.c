@@ -246,12 +246,19 @@ void pool_template_ready(struct template *t)
     }
 }
 
+void pool_trouble(struct pool *pool, const char *why)
+{
+    if (!why && (!pool->error || pool->coming))
+        return; /* a worker of the old template says nothing of the new one's trouble */
+    free(pool->error);
+    pool->error = why ? strdup(why) : NULL;
+}
+
 void pool_template_failed(struct template *t, const char *why)
 {
     struct pool *pool = t->pool;
     struct supervisor *s = pool->supervisor;
-    free(pool->error);
-    pool->error = strdup(why);
+    pool_trouble(pool, why);
     bool was_current = pool->current == t;
     log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one serves on");

@@ -47,6 +47,7 @@ struct template {
     struct event *on_death, *on_message;
     struct output output;    /* what it prints while it loads */
     struct output_lines lines;
+    char loading[256];       /* the module that it said it loads, escaped */
     bool ready, failed, retired;
     uint32_t *index_of;      /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
     uint32_t index_count;
@@ -105,6 +106,8 @@ struct function_report {
 /* → 0, -ENOMEM, -EPROTO. */
 int pool_add_function(struct template *t, const struct function_report *report);
 void pool_template_ready(struct template *t);
+/* What `pools` shows as its error; NULL: it is well. */
+void pool_trouble(struct pool *pool, const char *why);
 void pool_template_failed(struct template *t, const char *why);
 
 static inline bool function_is(const struct function *f, uint32_t flag)

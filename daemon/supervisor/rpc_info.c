@@ -367,7 +367,9 @@ static void pack_worker(msgpack_packer *pk, const struct supervisor *s, const st
     wire_pack_key_u64(pk, "id", w->number);
     wire_pack_key_text(pk, "pool", w->pool->name);
     wire_pack_key_i64(pk, "pid", w->pid);
-    wire_pack_key_text(pk, "state", worker_states[w->core.state]);
+    /* Busy is who has claimed a task: one that lies in its lane may still be taken back. */
+    enum core_worker_state state = w->core.state == CORE_WORKER_BUSY && !t ? CORE_WORKER_IDLE : w->core.state;
+    wire_pack_key_text(pk, "state", worker_states[state]);
     wire_pack_key_u64(pk, "since_ms", (s->now_ns - w->core.state_ns) / NS_PER_MS);
     wire_pack_text(pk, "task");
     if (t)

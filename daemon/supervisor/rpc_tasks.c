@@ -109,7 +109,8 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
     if (wire_read_text(&r->params, &name, &length) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "function: expected a string such as \"math.square\", got %s",
             wire_type_name(wire_peek(&r->params)));
-    if (r->count > 1 && wire_read_nil(&r->params) < 0) {
+    bool no_items = r->count > 1 && wire_read_nil(&r->params) == 0;
+    if (r->count > 1 && !no_items) {
         if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
             return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected an array, got %s",
                 method == OPTION_MAP ? "items" : "args", wire_type_name(wire_peek(&r->params)));
@@ -118,6 +119,8 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
     q->options = (struct task_options){0};
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
+    if (method == OPTION_MAP && no_items && !q->options.args_memfd)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: expected an array, got nil");
     if (s->stopping)
         return rpc_fail(r, MPOOL_E_STOPPING, "the daemon is stopping");
     bool found;

@@ -200,6 +200,8 @@ static void handle(struct template *t, const struct contract_head *head, const u
         }
         t->ready = true;
         pool_template_ready(t);
+    } else if (head->type == CONTRACT_TEMPLATE_LOADING && !t->ready) {
+        log_escape(t->loading, sizeof t->loading, body, head->size);
     } else if (head->type == CONTRACT_TEMPLATE_FAILED && !t->ready) {
         char why[1200];
         log_escape(why, sizeof why, body, head->size);
@@ -263,13 +265,14 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
         log_error("template pool=%s pid=%d waitid: %s", t->pool ? t->pool->name : "-", (int)t->pid, strerror(errno));
     t->pid = 0;
-    char why[128];
+    char why[400], when[300] = "";
+    const char *name = sigabbrev_np(info.si_status);
+    if (!t->ready && t->loading[0])
+        snprintf(when, sizeof when, " while loading %s", t->loading);
     if (info.si_code == CLD_EXITED)
-        snprintf(why, sizeof why, "its template exited with status %d", info.si_status);
+        snprintf(why, sizeof why, "its template exited with status %d%s", info.si_status, when);
     else
-        snprintf(why, sizeof why, "its template was killed by %s while loading its modules%s",
-            sigabbrev_np(info.si_status) ? sigabbrev_np(info.si_status) : "a signal",
-            t->ready ? " or later" : "");
+        snprintf(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
     if (!t->retired)
         template_fail(t, why);
     template_unref(t);

@@ -127,6 +127,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
             break;
         }
         w->ready = true;
+        pool_trouble(w->pool, NULL);
         core_worker_ready(w->supervisor->core, &w->core, w->supervisor->now_ns);
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
             (unsigned long long)w->generation, (int)w->pid);
@@ -134,6 +135,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     case CONTRACT_WORKER_FAILED:
         log_escape(why, sizeof why, body, head->size);
         log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
+        pool_trouble(w->pool, why);
         break;
     case CONTRACT_RESULT:
         take_result(w, body, head->size, fd);
@@ -157,6 +159,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         break;
     case CONTRACT_CONFIG:
     case CONTRACT_FORK:
+    case CONTRACT_TEMPLATE_LOADING:
     case CONTRACT_TEMPLATE_READY:
     case CONTRACT_TEMPLATE_FAILED:
     case CONTRACT_FORKED:

@@ -136,10 +136,13 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
     for (uint32_t i = 0; i < count; i++) {
         if (read_name(&in, &name) < 0)
             return refuse("a module's name cannot be read");
+        tell(CONTRACT_TEMPLATE_LOADING, name, strlen(name), -1);
         if (modules_load(t->modules, name, why) < 0)
             return refuse("%s", why);
     }
+    static const char init[] = "init of all modules";
     struct modules_hooks hooks = {.pool = t->pool};
+    tell(CONTRACT_TEMPLATE_LOADING, init, sizeof init - 1, -1);
     if (modules_init(t->modules, &hooks, why) < 0)
         return refuse("%s", why);
     return 0;
@@ -209,6 +212,7 @@ enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_BEACON, FORK_OUT, FORK_ERR, 
 
 static int serve_fork(const struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
 {
+    fflush(NULL); /* or each worker would write what the template had not yet */
     pid_t pid = fork_sibling();
     if (pid == 0) {
         close(CONTRACT_TEMPLATE_FD);

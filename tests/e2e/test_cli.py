@@ -100,8 +100,8 @@ def the_daemon_is_pictured(d):
     pids = {str(pid) for pid in d.worker_pids()}
     assert {line.split()[2] for line in mpool(d, "workers").lines[1:]} == pids
     ran = mpool(d, "status")
-    assert f"pid {d.pid}" in ran.lines[0] and d.path in ran.lines[0] and all(pid in ran.out for pid in pids), ran
-    assert re.search(r"^tasks_done +\d+$", mpool(d, "stats").out, re.M)
+    assert f"pid {d.pid}" in ran.lines[0] and d.path in ran.lines[0] and "done, 0 failed" in ran.lines[2] and all(pid in ran.out for pid in pids), ran
+    assert re.search(r"^tasks\.done +\d+$", mpool(d, "stats").out, re.M)
     assert mpool(d, "ping", "-c", "100").code == 0
     assert f"pid {d.pid}" in mpool(d, "version").out
 

@@ -139,7 +139,7 @@ def a_socket_handed_over_by_a_service_manager_is_served(home):
     if pid == 0:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        os.dup2(listener.fileno(), 3)
+        os.dup2(os.dup(listener.fileno()), 3)  # without close-on-exec, even if it was 3 already
         os.execve(MPOOLD, [MPOOLD, "--workers", "1"], {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()),
                                                         "XDG_RUNTIME_DIR": home})
     listener.close()
@@ -159,7 +159,7 @@ def sigterm_lets_running_tasks_finish(d):
     c = d.client()
     msgid = c.start("trial.pid_after", 0.5)
     queued = [c.start("trial.pid_after", 0.5) for _ in range(5)]
-    until(lambda: len(d.workers(state="busy")) == 2, "two run")
+    until(lambda: len(d.request("list", {"state": "running"})) == 2, "two run")
     d.signal(signal.SIGTERM)
     assert c.reply(msgid) > 0
     outcomes = []
@@ -210,7 +210,7 @@ def a_second_sigterm_ends_it_at_once(d):
 def new_tasks_are_refused_while_it_stops(d):
     c, other = d.client(), d.client()
     running = c.start("trial.pid_after", 1.0)
-    d.wait_worker(state="busy")
+    until(lambda: d.request("list", {"state": "running"}), "it runs")
     assert other.request("ping") == "pong"
     d.signal(signal.SIGTERM)
     d.wait_log("stop|SIGTERM|shut")

@@ -13,7 +13,8 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
-/* ---- the ops --------------------------------------------------------------------------------------------------------- */
+/* ---- the ops
+ * --------------------------------------------------------------------------------------------------------- */
 
 static uint8_t *op_space(void *user, size_t *ret_room)
 {
@@ -78,7 +79,8 @@ static void op_log(void *user, uint32_t position, int level, const char *text, s
 
 static const struct host_ops ops = {op_space, op_partial, op_memfd, op_cancelled, op_progress, op_output, op_log};
 
-/* ---- worlds ---------------------------------------------------------------------------------------------------------- */
+/* ---- worlds
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static const char *from_environment(const char *name)
 {
@@ -164,7 +166,8 @@ uint32_t world_add(struct world *w, const char *name, mpool_function *run)
     return (uint32_t)w->own_count++;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void pack(msgpack_packer *pk, const json_t *json)
 {
@@ -173,7 +176,8 @@ static void pack(msgpack_packer *pk, const json_t *json)
         const char *key;
         json_t *value;
         msgpack_pack_map(pk, json_object_size(json));
-        json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)json, key, value)
+        {
             wire_pack_text(pk, key);
             pack(pk, value);
         }

@@ -12,7 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------- */
+/* ---- arguments
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int fn_square(mpool_task *t)
 {
@@ -79,8 +80,8 @@ static void a_wrong_value_inside_an_argument_is_located(void **state)
 
 static int fn_every_type(mpool_task *t)
 {
-    static const int types[] = {MPOOL_NIL, MPOOL_BOOL, MPOOL_INT, MPOOL_FLOAT, MPOOL_STR, MPOOL_BIN, MPOOL_ARRAY,
-        MPOOL_MAP, MPOOL_EXT};
+    static const int types[] = {
+        MPOOL_NIL, MPOOL_BOOL, MPOOL_INT, MPOOL_FLOAT, MPOOL_STR, MPOOL_BIN, MPOOL_ARRAY, MPOOL_MAP, MPOOL_EXT};
     for (uint32_t i = 0; i < ELEMENTS(types); i++)
         if (mpool_arg_type(t, i) != types[i])
             return mpool_fail(t, 0, "argument %u is a %d", i, mpool_arg_type(t, i));
@@ -163,7 +164,8 @@ static void an_unknown_function_fails_the_task(void **state)
     assert_failed_like(w, "no function number 4711");
 }
 
-/* ---- failures -------------------------------------------------------------------------------------------------------- */
+/* ---- failures
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int fn_fail(mpool_task *t)
 {
@@ -236,7 +238,8 @@ static void a_failure_is_forgotten_with_its_task(void **state)
     assert_result(w, "9");
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------------------- */
+/* ---- replies
+ * --------------------------------------------------------------------------------------------------------- */
 
 static int fn_silent(mpool_task *t)
 {
@@ -273,8 +276,9 @@ static void every_type_of_reply_can_be_built(void **state)
 {
     struct world *w = *state;
     world_run(w, world_add(w, "t.all", fn_everything), "[]");
-    assert_result(w, "[nil, true, -9223372036854775808, 18446744073709551615, 0.500000, \"grün\", \"\\xff\", {\"k\"=>[]}, "
-                     "[1, 2], \"ab\"]");
+    assert_result(w,
+        "[nil, true, -9223372036854775808, 18446744073709551615, 0.500000, \"grün\", \"\\xff\", {\"k\"=>[]}, "
+        "[1, 2], \"ab\"]");
 }
 
 static int fn_blob(mpool_task *t)
@@ -379,7 +383,8 @@ static void a_child_that_a_function_leaves_behind_does_not_hold_the_result(void 
     assert_true(w->memfd_seals & F_SEAL_WRITE);
 }
 
-/* ---- the rest -------------------------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int fn_arena(mpool_task *t)
 {
