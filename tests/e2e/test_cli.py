@@ -9,7 +9,7 @@ import threading
 
 import cli_answers  # noqa: F401 (its tests run with these)
 from cli_tools import Terminal, end, environment, mpool, start
-from harness import MPOOL, alive, main, test, until
+from harness import MPOOL, MPOOLD, ROOT, alive, main, test, until
 
 
 def read_pid(path):
@@ -100,7 +100,8 @@ def the_daemon_is_pictured(d):
     pids = {str(pid) for pid in d.worker_pids()}
     assert {line.split()[2] for line in mpool(d, "workers").lines[1:]} == pids
     ran = mpool(d, "status")
-    assert f"pid {d.pid}" in ran.lines[0] and d.path in ran.lines[0] and "done, 0 failed" in ran.lines[2] and all(pid in ran.out for pid in pids), ran
+    assert f"pid {d.pid}" in ran.lines[0] and d.path in ran.lines[0] and "done, 0 failed" in ran.lines[2], ran
+    assert all(pid in ran.out for pid in pids), ran
     assert re.search(r"^tasks\.done +\d+$", mpool(d, "stats").out, re.M)
     assert mpool(d, "ping", "-c", "100").code == 0
     assert f"pid {d.pid}" in mpool(d, "version").out
@@ -246,6 +247,20 @@ def halt_gives_up_at_a_failure(d):
         assert ran.code == 1 and "halted after 1 failed" in ran.err, ran
     ran = mpool(d, "map", "--halt", "soon,fail=2", "-j", "1", "-k", "--exec", "echo {}; false", ":::", *range(50))
     assert ran.code == len(ran.lines) and 2 <= ran.code < 10, ran
+
+
+@test()
+def a_new_module_builds_and_is_found_good(d):
+    ran = mpool(d, "module", "new", "fresh", cwd=d.home, env={"MPOOLD": MPOOLD})
+    assert ran.code == 0, ran
+    include = os.path.join(ROOT, "daemon", "modules", "include")
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I", include, "-o", "fresh.so", "fresh.c"]
+    subprocess.run(command, cwd=d.home, check=True)
+    ran = mpool(d, "module", "check", "./fresh.so", cwd=d.home, env={"MPOOLD": MPOOLD})
+    assert ran.code == 0 and "fresh." in ran.out, ran
+    assert json.loads(mpool(d, "--json", "module", "check", "./fresh.so", cwd=d.home, env={"MPOOLD": MPOOLD}).out)["ok"]
+    assert mpool(d, "module", "check", "./none.so", cwd=d.home, env={"MPOOLD": MPOOLD}).code == 1
+    assert mpool(d, "module", "new", "Not-a-name", cwd=d.home, env={"MPOOLD": MPOOLD}).code != 0
 
 
 @test()
