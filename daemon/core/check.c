@@ -159,7 +159,7 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
         CHECK(!waits || fresh >= p->config.max || pending > 0);
         CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= p->config.max);
     } else if (p->opened && !p->winding && p->asked + p->starting == 0) {
-        bool wants = waits || (!p->closing && fresh < p->config.min);
+        bool wants = (waits && p->standby == 0) || (!p->closing && fresh < p->config.min);
         CHECK(!wants || fresh >= p->config.max || p->spawn_timer.armed);
     }
     bool watches = !TAILQ_EMPTY(&p->unclaimed) || (core_pool_has_idle(p) && core_pool_ahead_mask(p)) ||

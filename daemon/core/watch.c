@@ -75,7 +75,8 @@ void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
 void core_watch_rested(struct core_worker *w, uint64_t now_ns)
 {
     core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
-    core_lane_file(w, true); /* the last to be tried again */
+    core_lane_file(w, true);       /* the last to be tried again */
+    core_worker_settle(w, now_ns); /* a new configuration may have used up its runs in the meantime */
 }
 
 /* Those that refused may have room now. One that refuses for long and has a record is as good as stuck. */
