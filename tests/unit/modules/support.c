@@ -13,8 +13,7 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
-/* ---- the ops
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the ops ---------------------------------------------------------------------------------------------------- */
 
 static uint8_t *op_space(void *user, size_t *ret_room)
 {
@@ -79,8 +78,7 @@ static void op_log(void *user, uint32_t position, int level, const char *text, s
 
 static const struct host_ops ops = {op_space, op_partial, op_memfd, op_cancelled, op_progress, op_output, op_log};
 
-/* ---- worlds
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- worlds ----------------------------------------------------------------------------------------------------- */
 
 static const char *from_environment(const char *name)
 {
@@ -166,8 +164,7 @@ uint32_t world_add(struct world *w, const char *name, mpool_function *run)
     return (uint32_t)w->own_count++;
 }
 
-/* ---- jobs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs ------------------------------------------------------------------------------------------------------- */
 
 static void pack(msgpack_packer *pk, const json_t *json)
 {

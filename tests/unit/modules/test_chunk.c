@@ -220,7 +220,7 @@ static void a_hundred_thousand_items_run_in_one_job(void **state)
     assert_int_equal(w->outcome.items_done, count);
     assert_false(w->outcome.memfd);
     assert_memory_equal(w->space, "\xdd\x00\x01\x86\xa0\x00\x01\x04\x09", 9);
-    print_message("100000 items in %.2f ms\n", (double)w->outcome.run_ns / 1e6);
+    print_message("# 100000 items in %.2f ms\n", (double)w->outcome.run_ns / 1e6);
 }
 
 static void every_length_of_space_gives_the_same_chunk(void **state)

@@ -18,8 +18,7 @@
 #include "daemon/base/clock.h"
 #include "proto/reader.h"
 
-/* ---- reading the answer
- * ---------------------------------------------------------------------------------------------- */
+/* ---- reading the answer ----------------------------------------------------------------------------------------- */
 
 static struct wire_reader field(struct world *w, const char *name)
 {
@@ -89,8 +88,7 @@ static void assert_ended(struct world *w, int status, const char *out, const cha
     assert_int_equal(number(w, "status"), status);
 }
 
-/* ---- commands
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- commands --------------------------------------------------------------------------------------------------- */
 
 static void a_command_runs_and_its_end_is_told(void **state)
 {
@@ -291,8 +289,7 @@ static void an_argument_list_beyond_the_kernels_limit_has_status_126(void **stat
     assert_ended(w, 0, "fine\n", "");
 }
 
-/* ---- ends
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- ends ------------------------------------------------------------------------------------------------------- */
 
 static void a_timed_out_command_is_ended(void **state)
 {
@@ -465,8 +462,7 @@ static void the_death_of_the_minder_ends_its_command_and_costs_one_task(void **s
     assert_ended(w, 0, "again\n", "");
 }
 
-/* ---- manners
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- manners ---------------------------------------------------------------------------------------------------- */
 
 static void a_command_inherits_nothing_but_its_three_descriptors(void **state)
 {
@@ -551,7 +547,7 @@ static void a_command_costs_little_more_than_its_fork_and_exec(void **state)
         assert_int_equal(waitpid(pid, NULL, 0), pid);
     }
     uint64_t bare = clock_now_ns() - begin;
-    print_message("exec.run true: %.0f us; posix_spawn and wait: %.0f us\n", (double)ours / RUNS / 1000,
+    print_message("# exec.run true: %.0f us; posix_spawn and wait: %.0f us\n", (double)ours / RUNS / 1000,
         (double)bare / RUNS / 1000);
     assert_true(ours < 10 * bare); /* a guard against something absurd; the figures are for people */
 }

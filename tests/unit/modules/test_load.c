@@ -140,8 +140,7 @@ static void the_same_module_twice_is_refused(void **state)
     assert_int_equal(modules_count(s->modules), 1);
 }
 
-/* ---- trust
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- trust ------------------------------------------------------------------------------------------------------ */
 
 /* A copy of good.so in the private directory, as `name`. */
 static void copy_good(struct shelf *s, const char *name, char *path, size_t size)
@@ -245,8 +244,7 @@ static void a_name_that_the_module_does_not_have_is_refused(void **state)
     assert_non_null(strstr(s->why, "rename the file to good.so"));
 }
 
-/* ---- hooks
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ------------------------------------------------------------------------------------------------------ */
 
 static char heard[64];
 
