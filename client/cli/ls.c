@@ -1,6 +1,7 @@
 /* mpool ls: lists tasks, newest first. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "client/cli/daemon.h"
@@ -13,7 +14,7 @@
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
-#include "proto/states.h"
+#include "proto/tables.h"
 
 static struct {
     const char *state, *function, *label;
@@ -42,10 +43,7 @@ static const struct option_row options[] = {
         .words = "@pool",
         .text = &settings.pool,
         .help = "only those of this pool"},
-    {.name = "all",
-        .letter = 'a',
-        .flag = &opt.all,
-        .help = "ended tasks too, and those of others where you may see them"},
+    {.name = "all", .letter = 'a', .flag = &opt.all, .help = "those that have ended, too"},
     {.name = "limit",
         .letter = 'n',
         .value = "N",
@@ -134,6 +132,9 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
+    int state = opt.state ? wire_state_find(opt.state, strlen(opt.state)) : -1;
+    if (state >= 0 && wire_state_info((enum mpool_state)state)->final)
+        opt.all = true; /* else nothing could be found */
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
@@ -155,7 +156,8 @@ const struct verb verb_ls = {
     .group = "Follow tasks",
     .usage = "[OPTIONS]",
     .line = "list tasks, newest first",
-    .about = "Your own tasks; root and the daemon's user see those of all.\n"
+    .about = "Those that wait or run, and with --all those that have ended and are still kept. Your own;\n"
+             "root and the daemon's user see those of all.\n"
              "\n"
              "Examples:\n"
              "  mpool ls\n"
