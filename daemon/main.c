@@ -125,7 +125,7 @@ int main(int argc, char **argv)
     const char *module = NULL, *fresh = NULL;
 
     places_init();
-    title_init(argc, argv);
+    argv = title_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
         return template_main();
     for (int c; (c = getopt_long(argc, argv, "s:c:m:w:l:hV", long_options, NULL)) != -1;) {

@@ -10,36 +10,41 @@
 static char *area;
 static size_t area_size;
 
-void title_init(int argc, char **argv)
+/* → an owned copy of a NULL-terminated list, *end moved behind those of its strings that lie one after the other. */
+static char **move_away(char **list, char **end)
 {
-    if (argc < 1 || !argv[0])
-        return;
-    char *end = argv[0];
-    for (int i = 0; i < argc; i++)
-        if (argv[i] == end)
-            end = argv[i] + strlen(argv[i]) + 1;
-    /* The kernel lays the environment right behind argv; a copy of it frees its room for the title. */
     size_t count = 0;
-    while (environ[count])
+    while (list[count])
         count++;
     char **copy = calloc(count + 1, sizeof *copy);
-    if (!copy)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (environ[i] == end)
-            end = environ[i] + strlen(environ[i]) + 1;
-        copy[i] = strdup(environ[i]);
+    for (size_t i = 0; copy && i < count; i++) {
+        if (list[i] == *end)
+            *end = list[i] + strlen(list[i]) + 1;
+        copy[i] = strdup(list[i]);
         if (!copy[i]) {
             while (i > 0)
                 free(copy[--i]);
             free(copy);
-            return;
+            return NULL;
         }
     }
-    environ = copy;
+    return copy;
+}
+
+char **title_init(int argc, char **argv)
+{
+    if (argc < 1 || !argv[0])
+        return argv;
+    /* The kernel lays the environment right behind argv: together they are the room for the title. */
+    char *end = argv[0];
+    char **arguments = move_away(argv, &end);
+    char **environment = arguments ? move_away(environ, &end) : NULL;
+    if (!environment)
+        return argv; /* what was copied stays: this happens once */
+    environ = environment;
     area = argv[0];
     area_size = (size_t)(end - argv[0]);
-    /* argv itself is still read by main(): its strings are needed until the first title_set(). */
+    return arguments;
 }
 
 void title_set(const char *comm, const char *format, ...)

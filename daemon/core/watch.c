@@ -60,8 +60,12 @@ void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
         return;
     }
     w->strikes++;
-    if (w->strikes >= 3 || w->state == CORE_WORKER_RETIRING || w->pool->winding) {
+    if (w->strikes >= 3) {
         core_worker_kill(w, now_ns);
+        return;
+    }
+    if (w->state == CORE_WORKER_RETIRING || w->pool->winding) {
+        core_worker_settle(w, now_ns); /* it goes; if it does not, that has its own time-out */
         return;
     }
     w->blocked = false;

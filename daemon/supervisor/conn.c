@@ -95,8 +95,9 @@ static void consume(struct conn *c)
     struct supervisor *s = c->supervisor;
     struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth};
     while (has_room(c) && wire_buf_length(&c->in) > 0) {
-        enum wire_scan_result verdict =
-            wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
+        enum wire_scan_result verdict = c->whole
+            ? WIRE_SCAN_WHOLE
+            : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
         if (verdict == WIRE_SCAN_MORE)
             break;
         if (verdict != WIRE_SCAN_WHOLE) {
@@ -117,10 +118,12 @@ static void consume(struct conn *c)
         if (rpc_handle(c, &m) == RPC_LATER) {
             TAILQ_INSERT_TAIL(&s->waiting_conns, c, room);
             c->in_room = true;
-            return; /* scan.at stays: the message is whole and is offered again */
+            c->whole = true;
+            return;
         }
         wire_buf_consume(&c->in, length);
         wire_scan_init(&c->scan);
+        c->whole = false;
         c->partial_since_ns = 0;
     }
     c->partial_bytes = c->scan.at;

@@ -29,6 +29,7 @@ struct listener {
     struct supervisor *supervisor;
     struct event *on_connect, *try_again;
     int fd, lock;
+    bool locked;
     bool adopted; /* systemd's: the file is not ours to remove */
     bool paused, closed;
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
@@ -73,15 +74,22 @@ static int take_lock(struct listener *l)
 {
     char path[sizeof l->path + 8];
     snprintf(path, sizeof path, "%s.lock", l->path);
-    l->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (l->lock < 0) {
-        int error = errno;
-        log_error("cannot open %s: %s", path, strerror(error));
-        return -error;
-    }
-    if (flock(l->lock, LOCK_EX | LOCK_NB) < 0) {
-        log_error("another mpoold serves %s; stop it first, or give another place with --socket PATH", l->path);
-        return -EADDRINUSE;
+    while (!l->locked) {
+        struct stat ours, there;
+        fd_close(&l->lock);
+        l->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (l->lock < 0) {
+            int error = errno;
+            log_error("cannot open %s: %s", path, strerror(error));
+            return -error;
+        }
+        if (flock(l->lock, LOCK_EX | LOCK_NB) < 0) {
+            log_error("another mpoold serves %s; stop it first, or give another place with --socket PATH", l->path);
+            return -EADDRINUSE;
+        }
+        /* Its last holder may have removed the file between our open and our lock: then it locks nobody out. */
+        l->locked = fstat(l->lock, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+            ours.st_dev == there.st_dev;
     }
     return 0;
 }
@@ -277,11 +285,11 @@ void listener_free(struct listener *l)
         event_free(l->on_connect);
     if (l->try_again)
         event_free(l->try_again);
-    if (l->lock >= 0) {
+    if (l->locked) {
         char path[sizeof l->path + 8];
         snprintf(path, sizeof path, "%s.lock", l->path);
         unlink(path);
-        fd_close(&l->lock);
     }
+    fd_close(&l->lock);
     free(l);
 }

@@ -7,11 +7,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <mpool/module.h>
-
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/packet.h"
+#include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/pool.h"
 #include "proto/reader.h"
@@ -75,7 +74,7 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     if (options->name)
         m->name = strndup(options->name, options->name_length);
     m->attempts = options->attempts ? (uint32_t)options->attempts
-        : function_is(f, MPOOL_IDEMPOTENT) ? f->pool->config->attempts
+        : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
                                            : 1;
     m->uid = c->uid;
     m->submitted_ms = clock_wall_ms();

@@ -25,7 +25,7 @@ struct function {
     char *summary;             /* owned; may be empty */
     uint32_t number;           /* in pool->functions */
     uint32_t module;           /* in the current template's list of modules */
-    uint32_t flags;            /* MPOOL_IDEMPOTENT | MPOOL_CANCELLABLE */
+    uint32_t flags;            /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
     uint32_t timeout_s;        /* 0: the pool's */
     bool present;              /* in the current template, and allowed by `functions =` */
     uint64_t calls;

@@ -2,9 +2,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <mpool/module.h>
-
 #include "daemon/base/clock.h"
+#include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
@@ -272,8 +271,8 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
         if (same && same->present)
             wire_pack_text(pk, pool->name);
     }
-    wire_pack_key_bool(pk, "idempotent", function_is(f, MPOOL_IDEMPOTENT));
-    wire_pack_key_bool(pk, "cancellable", function_is(f, MPOOL_CANCELLABLE));
+    wire_pack_key_bool(pk, "idempotent", function_is(f, CONTRACT_IDEMPOTENT));
+    wire_pack_key_bool(pk, "cancellable", function_is(f, CONTRACT_CANCELLABLE));
     wire_pack_text(pk, "timeout_ms");
     if (f->timeout_s)
         msgpack_pack_uint64(pk, (uint64_t)f->timeout_s * 1000);

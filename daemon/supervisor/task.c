@@ -8,11 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <mpool/module.h>
-
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/packet.h"
+#include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
@@ -71,9 +70,9 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
     if (options->attempts)
         t->core.attempts = (uint32_t)options->attempts;
     else
-        t->core.attempts = function_is(f, MPOOL_IDEMPOTENT) ? f->pool->config->attempts : 1;
+        t->core.attempts = function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts : 1;
     t->core.timeout_ms = least_timeout(options, f);
-    t->core.grace_ms = function_is(f, MPOOL_CANCELLABLE) ? (uint32_t)s->config->cancel_grace_ms : 0;
+    t->core.grace_ms = function_is(f, CONTRACT_CANCELLABLE) ? (uint32_t)s->config->cancel_grace_ms : 0;
     t->core.alone = t->output;
     t->core.chunk = kind == TASK_CHUNK;
     return t;

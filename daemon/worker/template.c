@@ -22,6 +22,9 @@
 #include "proto/buf.h"
 #include "proto/reader.h"
 
+_Static_assert((int)CONTRACT_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTRACT_CANCELLABLE == (int)MPOOL_CANCELLABLE,
+    "flags go through the contract as they are");
+
 struct template {
     char pool[64];
     pid_t supervisor;

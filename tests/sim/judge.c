@@ -86,7 +86,7 @@ void judge_claim(struct sim *sim, struct proc *p, struct sim_task *t)
         sim_fail(sim, "task %u is run again after it had succeeded", t->index);
     if (t->runs_begun >= t->attempts)
         sim_fail(sim, "task %u is run more often than it may", t->index);
-    if (sim->stopping)
+    if (sim->stopped)
         sim_fail(sim, "task %u begins although the core was stopped", t->index);
     if (!pool->reconfigured && pool->config.max_tasks > 0 && p->claims >= pool->config.max_tasks)
         sim_fail(sim, "proc %u runs more than max_tasks", p->id);
@@ -111,10 +111,9 @@ void judge_kill_worker(struct sim *sim, struct proc *p)
     for (uint32_t i = p->head; i != p->tail; i++)
         if (p->alive && (proc_slot(p, i)->word == WORD_STARTED || proc_slot(p, i)->word == WORD_READY))
             sim_fail(sim, "proc %u is killed although it has tasks", p->id);
-    bool deaf = p->core.strikes >= 3;
     bool over = sim->stopping || sim->pools[p->pool].closed;
-    if (p->core.state != CORE_WORKER_DYING || !(p->retiring || !p->ready || !p->alive || deaf || over ||
-                                                  p->frozen_until_ns > sim->now_ns || p->core.strikes > 0))
+    bool deaf = p->core.strikes >= 3 || (p->core.strikes > 0 && p->frozen_until_ns > sim->now_ns);
+    if (p->core.state != CORE_WORKER_DYING || !(p->retiring || p->doomed || !p->ready || !p->alive || deaf || over))
         sim_fail(sim, "proc %u is killed without a reason", p->id);
 }
 

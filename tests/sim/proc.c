@@ -111,8 +111,8 @@ static enum outcome run_outcome(struct sim *sim)
 
 void proc_step(struct sim *sim, struct proc *p)
 {
-    if (!p->alive || frozen(sim, p, EVENT_PROC_STEP, 0))
-        return;
+    if (!p->alive || !p->stepping || frozen(sim, p, EVENT_PROC_STEP, 0))
+        return; /* not stepping: it was quicker, see supervisor.c */
     p->stepping = false;
     while (p->next != p->tail && proc_slot(p, p->next)->word != WORD_READY)
         p->next++; /* taken back */

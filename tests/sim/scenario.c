@@ -48,6 +48,7 @@ static void choose_mischief(struct sim *sim)
         m->place_refuses = (unsigned)rng_below(rng, 30);
         m->strict_slots = rng_percent(rng, 50);
     }
+    m->races = rng_percent(rng, 50);
     m->hang = (unsigned)rng_below(rng, 20);
     m->cancel = (unsigned)rng_below(rng, 30);
 }
@@ -96,7 +97,7 @@ void scenario_begin(struct sim *sim)
     for (uint64_t bursts = rng_between(rng, 1, 5); bursts > 0; bursts--) {
         uint64_t at_ns = rng_below(rng, span_ns), step_ns = rng_percent(rng, 50) ? 0 : rng_below(rng, MS);
         uint32_t same = chance32(sim, 0, 7); /* often all of one kind, so that lanes grow long */
-        for (uint64_t n = rng_between(rng, 1, 14); n > 0; n--, at_ns += step_ns) {
+        for (uint64_t n = rng_between(rng, 1, rng_percent(rng, 10) ? 70 : 14); n > 0; n--, at_ns += step_ns) {
             struct sim_task *t = scenario_task(sim);
             if (!t)
                 break;
@@ -138,6 +139,7 @@ static void stop(struct sim *sim, uint64_t grace_ms)
         sim->stop_deadline_ns = deadline_ns;
     sim->stopping = true;
     core_stop(sim->core, grace_ms, sim->now_ns);
+    sim->stopped = true;
     for (uint32_t i = 0; i < sim->task_count; i++)
         if (sim->tasks[i].live && sim->tasks[i].live->core.state == MPOOL_STATE_BACKOFF)
             sim_fail(sim, "task %u is not finished by the stop", i);

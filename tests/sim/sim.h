@@ -108,7 +108,7 @@ struct slot {
 struct proc {
     struct core_worker core;
     uint32_t id, pool;
-    bool alive, ready, stepping, running, retiring, noticing, dead_known;
+    bool alive, ready, stepping, running, retiring, doomed, noticing;
     uint64_t frozen_until_ns;
     uint32_t run; /* number of the run that is on, or was last */
     uint64_t run_began_ns;
@@ -137,6 +137,7 @@ struct mischief {
     unsigned crash, retryable, failure, hang, young, spawn_fails, place_refuses, slow_wake, admin, murder, freeze,
         cancel;
     bool strict_slots; /* a slot is free only after the worker has passed it, too */
+    bool races;        /* workers go on while the supervisor looks */
     bool quiet;        /* nothing goes wrong: times are judged tightly */
 };
 
@@ -157,8 +158,8 @@ struct sim {
     struct sim_task *collecting; /* whose result is being handed in */
     enum outcome collected;
     struct proc *burying;
-    struct sim_task *buried; /* the started head of the one being buried */
-    bool stopping, ended;
+    struct sim_task *buried;       /* the started head of the one being buried */
+    bool stopping, stopped, ended; /* stopped: core_stop() has returned */
     uint64_t stop_deadline_ns, end_ns;
     uint64_t busiest_ns; /* sum of all run times begun, for the quiet seeds */
 };

@@ -18,6 +18,17 @@ static struct sim_task *task_of(struct core_task *task)
     return ((struct live_task *)(void *)((char *)task - offsetof(struct live_task, core)))->task;
 }
 
+/* Workers do not wait while the supervisor thinks: just before it looks, one may take its next step. */
+static void race(struct sim *sim, struct proc *p)
+{
+    if (!sim->mischief.races || !p->alive || p->frozen_until_ns > sim->now_ns || rng_percent(&sim->rng, 70))
+        return;
+    if (p->running && p->run_outcome != OUTCOME_CRASH)
+        proc_run_ends(sim, p, p->run);
+    else if (p->stepping)
+        proc_step(sim, p);
+}
+
 static bool op_place(void *context, struct core_worker *worker, struct core_task *task)
 {
     struct sim *sim = context;
@@ -50,6 +61,7 @@ static bool op_reclaim(void *context, struct core_worker *worker, struct core_ta
     struct slot *slot = proc_slot(p, task->position);
     if (slot->task != task_of(task))
         sim_fail(sim, "a reclaim of task %u from proc %u, where it is not", task_of(task)->index, p->id);
+    race(sim, p);
     if (slot->word != WORD_READY)
         return false;
     sim_say(sim, "task %u is taken back from proc %u", slot->task->index, p->id);
@@ -87,6 +99,7 @@ static bool op_kill_task(void *context, struct core_worker *worker, struct core_
     struct proc *p = proc_of(worker);
     struct slot *slot = proc_slot(p, task->position);
     judge_kill_task(sim, p, task_of(task));
+    race(sim, p);
     if (slot->word != WORD_STARTED)
         return false;
     sim_say(sim, "proc %u is killed for task %u", p->id, slot->task->index);
@@ -98,8 +111,13 @@ static bool op_kill_task(void *context, struct core_worker *worker, struct core_
 static void op_kill_worker(void *context, struct core_worker *worker)
 {
     struct sim *sim = context;
-    judge_kill_worker(sim, proc_of(worker));
-    proc_die(sim, proc_of(worker));
+    struct proc *p = proc_of(worker);
+    judge_kill_worker(sim, p);
+    p->doomed = true;
+    if (!p->ready && rng_percent(&sim->rng, 50))
+        sim_say(sim, "proc %u has no pid to be killed by yet", p->id);
+    else
+        proc_die(sim, p);
 }
 
 static void op_retire(void *context, struct core_worker *worker)
@@ -226,12 +244,14 @@ void supervisor_cancel(struct sim *sim, struct sim_task *t, enum core_why why)
     bool ran = task->state == MPOOL_STATE_PLACED && task->worker &&
                proc_slot(proc_of(task->worker), task->position)->word != WORD_READY;
     bool ending = task->ending;
+    uint32_t runs = t->runs_begun;
     sim_say(sim, "task %u is cancelled", t->index);
     if (t->asked == CORE_WHY_RESULT && !ending) {
         t->asked = why;
         t->asked_ns = sim->now_ns;
     }
     core_cancel(sim->core, task, why, sim->now_ns);
+    ran |= t->live && t->runs_begun > runs; /* it began just then */
     if (!ran && !ending && t->live)
         sim_fail(sim, "task %u was not running, and is not finished by its cancel", t->index);
 }
