@@ -360,6 +360,18 @@ static int finish(struct run *run, int64_t wall_ms)
     return mpool_fail(run->task, MPOOL_FAIL_FINAL, "%s cannot work here: %s", MINDER_PROGRAM, error);
 }
 
+/* exec.run(command, options?)
+ *
+ * command     [program, args…], found along PATH; or a string for `/bin/sh -c`
+ * options     env         map: variables over the worker's own; nil takes one away
+ *             cwd         directory to start in
+ *             stdin       bytes; without it stdin is empty
+ *             timeout     seconds, then TERM for the command's group, and KILL for everything a second later
+ *             output      true: outputs go to the caller as they come, and not into the result
+ *             max_output  bytes kept of each output (16 MiB); the rest is read and dropped
+ * result      {status: exit code or nil, signal: number or nil, stdout, stderr: binary, truncated, timed_out: bool,
+ *              cpu_ms: float, peak_kib, wall_ms: integer}; CPU time is of all its processes, peak memory of the largest
+ */
 static int exec_run(mpool_task *task)
 {
     struct run run = {

@@ -390,6 +390,7 @@ static int call_output(mpool_task *task, int stream, const void *bytes, size_t l
             at += piece;
         }
     } else {
+        fflush(stream == STDOUT_FILENO ? stdout : stderr); /* what was printed before comes before */
         error = write_all(stream, bytes, length);
     }
     if (error < 0)
