@@ -73,6 +73,12 @@ void judge_place(struct sim *sim, struct proc *p, struct sim_task *t)
     if (t->order < pool->last_order)
         sim_fail(sim, "task %u is overtaken by one that came later", t->index);
     pool->last_order = t->order;
+    for (uint32_t i = 0; i < sim->task_count; i++) {
+        const struct sim_task *other = &sim->tasks[i];
+        if (other->live && other->pool == t->pool && other->placed_ever &&
+            other->live->core.state == MPOOL_STATE_QUEUED)
+            sim_fail(sim, "task %u goes before task %u, which was placed before and came back", t->index, i);
+    }
 }
 
 void judge_claim(struct sim *sim, struct proc *p, struct sim_task *t)
