@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
@@ -151,6 +152,22 @@ struct failure {
     int error;
 };
 
+/* Does any directory of PATH hold this name? execvp() says EACCES also for a directory that may not be searched, where
+ * a shell says that there is no such command. */
+static bool is_on_path(const char *name)
+{
+    const char *at = getenv("PATH");
+    char candidate[PATH_MAX];
+    while (at) {
+        const char *end = strchrnul(at, ':');
+        int n = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)(end - at), at, name);
+        if (n > 0 && (size_t)n < sizeof candidate && access(candidate, F_OK) == 0)
+            return true;
+        at = *end ? end + 1 : NULL;
+    }
+    return false;
+}
+
 static _Noreturn void become(const char *directory, char **argv, const int *fds, volatile struct failure *failure)
 {
     minder.page->group = setsid(); /* before exec, so that there is no command without it */
@@ -164,6 +181,8 @@ static _Noreturn void become(const char *directory, char **argv, const int *fds,
         sigprocmask(SIG_SETMASK, &none, NULL);
         stage = MINDER_NO_EXEC;
         execvp(argv[0], argv);
+        if (errno == EACCES && !strchr(argv[0], '/') && !is_on_path(argv[0]))
+            errno = ENOENT;
     }
     failure->error = errno;
     failure->stage = stage;

@@ -128,6 +128,20 @@ static void a_missing_command_has_status_127(void **state)
     assert_ended(w, 127, "", "exec: /etc/passwd/x: Not a directory\n");
 }
 
+static void a_path_that_may_not_be_searched_hides_its_commands(void **state)
+{
+    struct world *w = *state;
+    char directory[] = "/tmp/mpool-test-XXXXXX", args[256];
+    if (geteuid() == 0)
+        skip(); /* nothing is hidden from root */
+    assert_non_null(mkdtemp(directory));
+    snprintf(args, sizeof args, "[[\"no-such-command\"], {\"env\": {\"PATH\": \"%s:/bin\"}}]", directory);
+    assert_int_equal(chmod(directory, 0), 0);
+    run(w, args);
+    rmdir(directory);
+    assert_ended(w, 127, "", "exec: no-such-command: No such file or directory\n");
+}
+
 static void a_command_that_cannot_be_executed_has_status_126(void **state)
 {
     struct world *w = *state;
@@ -561,6 +575,7 @@ int main(void)
         T(a_string_is_shell_text),
         T(a_signal_is_told),
         T(a_missing_command_has_status_127),
+        T(a_path_that_may_not_be_searched_hides_its_commands),
         T(a_command_that_cannot_be_executed_has_status_126),
         T(a_command_exiting_with_127_is_not_blamed_on_exec),
         T(directory_and_environment_are_as_asked),
