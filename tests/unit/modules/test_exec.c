@@ -132,8 +132,11 @@ static void a_path_that_may_not_be_searched_hides_its_commands(void **state)
 {
     struct world *w = *state;
     char directory[] = "/tmp/mpool-test-XXXXXX", args[256];
-    if (geteuid() == 0)
-        skip(); /* nothing is hidden from root */
+    /* cmocka's skip() says "not ok" in TAP. */
+    if (geteuid() == 0) {
+        print_message("# not tried: nothing is hidden from root\n");
+        return;
+    }
     assert_non_null(mkdtemp(directory));
     snprintf(args, sizeof args, "[[\"no-such-command\"], {\"env\": {\"PATH\": \"%s:/bin\"}}]", directory);
     assert_int_equal(chmod(directory, 0), 0);
