@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -172,6 +173,8 @@ class Daemon:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         notify_path = os.path.join(home, f"notify.{os.getpid()}.{id(self)}")
         self.notify.bind(notify_path)
+        self.notices, self.told = [], threading.Condition()
+        threading.Thread(target=self._listen, daemon=True).start()
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": home,
@@ -205,20 +208,22 @@ class Daemon:
     def wait_notify(self, wanted, timeout=None):
         """Waits until the daemon has told its service manager so."""
         deadline = time.monotonic() + (PATIENCE if timeout is None else timeout)
-        poll = select.poll()
-        poll.register(self.notify, select.POLLIN)
-        poll.register(self.pidfd, select.POLLIN)
+        with self.told:
+            while not any(wanted in lines for lines in self.notices):
+                if self.process.poll() is not None:
+                    raise AssertionError(f"the daemon ended with {self.process.returncode} before it said {wanted}:\n{self.log()}")
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"the daemon did not say {wanted}:\n{self.log()}")
+                self.told.wait(0.1)
+            return next(lines for lines in self.notices if wanted in lines)
+
+    def _listen(self):
+        """The service manager's part: reads whatever it is told, so that nobody has to wait for it."""
         while True:
-            events = dict(poll.poll(max(0, (deadline - time.monotonic()) * 1000)))
-            if self.notify.fileno() in events:
-                lines = self.notify.recv(4096).decode().splitlines()
-                if wanted in lines:
-                    return lines
-            elif self.pidfd in events:
-                self.process.wait()
-                raise AssertionError(f"the daemon ended with {self.process.returncode} before it said {wanted}:\n{self.log()}")
-            elif time.monotonic() > deadline:
-                raise AssertionError(f"the daemon did not say {wanted}:\n{self.log()}")
+            lines = self.notify.recv(4096).decode().splitlines()
+            with self.told:
+                self.notices.append(lines)
+                self.told.notify_all()
 
     def log(self):
         with open(self.log_path, errors="replace") as f:

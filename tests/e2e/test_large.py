@@ -175,7 +175,8 @@ def a_worker_killed_with_large_payloads_in_flight_leaks_nothing(d):
         os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
         for i, m in enumerate(ids):
             try:
-                assert i > 0 and unpack(result_of(c, m))[0] == 8 * MIB
+                got = unpack(result_of(c, m))
+                assert i > 0 and got[0] == 8 * MIB, (i, got)
             except RpcError as e:
                 assert e.code == "E_LOST" and i == 0, e
     given_back(d, before)

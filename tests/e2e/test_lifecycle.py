@@ -229,6 +229,7 @@ def sigint_stops_it_as_sigterm_does(d):
 @test()
 def stopping_is_told_to_the_service_manager(d):
     d.signal(signal.SIGTERM)
+    d.wait_notify("STOPPING=1")
     assert d.wait_exit() == 0
 
 

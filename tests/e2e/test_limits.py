@@ -267,7 +267,7 @@ def over_its_cap_in_flight_a_connection_is_paused_and_loses_nothing(d):
 def a_full_queue_pauses_callers_and_refuses_submits(d):
     c, other = d.client(), d.client()
     blockers = [c.start("sys.sleep", 0.3)] + [c.start("sys.sleep", 0.01) for _ in range(40)]
-    until(lambda: d.request("pools")[0]["queued"] >= 9, "the queue is full")
+    until(lambda: d.request("pools")[0]["queued"] >= 10, "the queue is full")
     e = other.error("submit", "math.square", [1])
     assert (e.kind, e.code) == (1, "E_BUSY"), e
     for b in blockers:
