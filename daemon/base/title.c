@@ -9,6 +9,7 @@
 
 static char *area;
 static size_t area_size;
+static char **kept_arguments; /* for as long as the process lives */
 
 /* → an owned copy of a NULL-terminated list, *end moved behind those of its strings that lie one after the other. */
 static char **move_away(char **list, char **end)
@@ -42,9 +43,10 @@ char **title_init(int argc, char **argv)
     if (!environment)
         return argv; /* what was copied stays: this happens once */
     environ = environment;
+    kept_arguments = arguments;
     area = argv[0];
     area_size = (size_t)(end - argv[0]);
-    return arguments;
+    return kept_arguments;
 }
 
 void title_set(const char *comm, const char *format, ...)

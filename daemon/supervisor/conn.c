@@ -314,11 +314,11 @@ void conn_flush(struct conn *c)
     c->in_dirty = false;
     if (!c->closed)
         write_out(c);
-    if (!c->closed && has_room(c) && wire_buf_length(&c->in) > 0 && !c->reading) {
-        /* It was stopped in the middle of what it had sent: go on with that. */
+    if (!c->closed && has_room(c) && wire_buf_length(&c->in) > 0 && (c->whole || !c->reading)) {
+        /* It was stopped in the middle of what it had sent: go on with that. (It may be offered room again before it
+         * was even taken off the events, so `reading` alone does not tell.) */
         consume(c);
-        if (c->in_dirty)
-            s->again = true;
+        s->again = true; /* the heart has run already in this pass */
     }
     bool served = wire_buf_length(&c->out) == 0;
     if (!c->closed && served && (c->closing || (c->half_closed && c->in_flight == 0 && !c->in_room)))

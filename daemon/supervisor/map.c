@@ -434,17 +434,43 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     map_touch(m);
 }
 
+/* A function that was told to stop and gave up: its item, the last one, ends with the reason of the stop. → whether so. */
+static bool last_item_obeyed(const struct map *m, const struct task *t, uint32_t *done, const uint8_t *copy, size_t *length)
+{
+    struct wire_reader r = wire_reader(copy, *length);
+    bool failed = false;
+    if (t->core.stop == CORE_WHY_RESULT || (!m->each && !m->stream))
+        return false;
+    for (uint32_t i = 0; i + 1 < *done; i++)
+        if (wire_skip(&r) < 0)
+            return false;
+    size_t before = (size_t)(r.at - copy);
+    if (pair_failed(&r, &failed) < 0 || !failed)
+        return false;
+    *length = before;
+    (*done)--;
+    return true;
+}
+
 static void chunk_done(struct map *m, struct task *t, struct outcome *o)
 {
-    size_t length;
+    size_t length = 0;
     uint32_t done = o->items_done;
     uint8_t *copy = done >= 1 && done <= t->chunk.count ? copy_results(o, o->data, o->size, &length) : NULL;
+    bool obeyed = copy && last_item_obeyed(m, t, &done, copy, &length);
     if (!copy || take_results(m, t->chunk.first, done, copy, length) < 0) {
         o->broke = true;
         struct outcome lost = {.error = MPOOL_E_LOST, .text = "the worker's answer was damaged", .memfd = -1};
         for (uint32_t i = 0; i < t->chunk.count; i++)
             item_error(m, t->chunk.first + i, &lost);
         return;
+    }
+    if (obeyed) {
+        char text[512];
+        struct outcome stopped = {.memfd = -1, .attempt = o->attempt, .attempts = o->attempts};
+        task_describe_stop(t, (enum core_why)t->core.stop, &stopped, text, sizeof text);
+        item_error(m, t->chunk.first + done, &stopped);
+        done++;
     }
     const struct lane_result *r = task_context.result;
     if (r) {

@@ -64,51 +64,34 @@ static bool births_pending(struct supervisor *s)
 void orphans_look(struct supervisor *s)
 {
     pid_t pids[1024];
-    if (births_pending(s)) {
-        s->orphans_wanted = true;
-        supervisor_need_housekeeping(s);
-        return;
-    }
-    s->orphans_wanted = false;
-    size_t n = children(pids, ELEMENTS(pids));
+    s->orphans_wanted = births_pending(s);
+    size_t n = s->orphans_wanted ? 0 : children(pids, ELEMENTS(pids));
     for (size_t i = 0; i < n; i++) {
-        if (orphans_is_known(s, pids[i]))
+        siginfo_t info = {0};
+        if (orphans_is_known(s, pids[i])) /* reaped through its pidfd, with its usage */
+            continue;
+        if (waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOHANG) == 0 && info.si_pid == pids[i])
             continue;
         if (kill(pids[i], SIGKILL) == 0) {
             s->stats.orphans_killed++;
             log_warning("orphan killed pid=%d", (int)pids[i]);
         }
-        /* Its own children come to us when it is gone: SIGCHLD brings us back here. */
+        /* Its own children come to us when it is gone: SIGCHLD brings us back, and housekeeping if that was merged. */
         s->orphans_wanted = true;
+    }
+    if (s->orphans_wanted)
         supervisor_need_housekeeping(s);
-    }
-}
-
-void orphans_reap(struct supervisor *s)
-{
-    bool reaped = false;
-    for (;;) {
-        siginfo_t info = {0};
-        /* Workers and templates are reaped through their pidfds, with their usage: only look. */
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-            break;
-        if (orphans_is_known(s, info.si_pid) || births_pending(s))
-            break; /* its pidfd event comes in this very pass; the next SIGCHLD or look finds the others */
-        waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG);
-        reaped = true;
-    }
-    if (reaped || s->orphans_wanted)
-        orphans_look(s);
 }
 
 void orphans_end(void)
 {
     pid_t pids[1024];
     size_t n;
+    /* One at a time: whom a dead one leaves behind becomes our child only then, and has to be killed as well. */
     while ((n = children(pids, ELEMENTS(pids))) > 0) {
         for (size_t i = 0; i < n; i++)
             kill(pids[i], SIGKILL);
-        while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        while (waitpid(-1, NULL, 0) < 0 && errno == EINTR)
             ;
     }
     while (waitpid(-1, NULL, WNOHANG) > 0)

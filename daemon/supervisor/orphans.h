@@ -14,11 +14,9 @@ struct supervisor;
 void orphans_init(void);
 /* Is the process one of our workers or templates? */
 bool orphans_is_known(struct supervisor *s, pid_t pid);
-/* After a worker's death: kills unknown children, and comes back until there is none. */
+/* After a death: kills and reaps unknown children, and comes back until there is none. */
 void orphans_look(struct supervisor *s);
-/* SIGCHLD: reaps dead orphans. */
-void orphans_reap(struct supervisor *s);
-/* Kills and reaps all children but those known, waiting; at the very end. */
+/* Kills and reaps all children, waiting; at the very end. */
 void orphans_end(void);
 /* The kernel's count of processes killed for want of memory, 0 when it does not say. */
 uint64_t orphans_oom_kills(void);

@@ -69,7 +69,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         supervisor_stop(s);
         break;
     case SIGCHLD:
-        orphans_reap(s);
+        orphans_look(s);
         break;
     default:
         break;

@@ -340,32 +340,12 @@ static void count(struct supervisor *s, enum mpool_state state)
     }
 }
 
-/* The words for every way in which a task may end. */
-static void describe(const struct task *t, enum core_why why, struct outcome *o, char *text, size_t size)
+void task_describe_stop(const struct task *t, enum core_why why, struct outcome *o, char *text, size_t size)
 {
-    const struct lane_result *r = task_context.result;
     uint32_t attempt = o->attempt;
-    if (why == CORE_WHY_RESULT && r) {
-        o->data = r->data;
-        o->size = r->size;
-        o->items_done = r->items_done;
-        if (r->memfd) {
-            o->memfd = *task_context.result_memfd;
-            *task_context.result_memfd = -1;
-        }
-        o->state = MPOOL_STATE_DONE;
-        if (r->outcome == LANE_OUTCOME_OK)
-            return;
-        o->state = MPOOL_STATE_FAILED;
-        o->error = MPOOL_E_FAILED;
-        if (t->core.stop == CORE_WHY_RESULT)
-            return;
-        /* A function that was told to stop and gave up has obeyed: what it says of it matters no more. */
-        why = (enum core_why)t->core.stop;
-        o->size = 0;
-    }
     o->verdict = task_context.verdict;
     o->text = text;
+    o->size = 0;
     switch (why) {
     case CORE_WHY_TIMEOUT:
         o->state = MPOOL_STATE_TIMEOUT;
@@ -394,6 +374,31 @@ static void describe(const struct task *t, enum core_why why, struct outcome *o,
             lost_text(t, task_context.verdict, attempt, text, size);
         return;
     }
+}
+
+/* The words for every way in which a task may end. */
+static void describe(const struct task *t, enum core_why why, struct outcome *o, char *text, size_t size)
+{
+    const struct lane_result *r = task_context.result;
+    if (why == CORE_WHY_RESULT && r) {
+        o->data = r->data;
+        o->size = r->size;
+        o->items_done = r->items_done;
+        if (r->memfd) {
+            o->memfd = *task_context.result_memfd;
+            *task_context.result_memfd = -1;
+        }
+        o->state = MPOOL_STATE_DONE;
+        if (r->outcome == LANE_OUTCOME_OK)
+            return;
+        o->state = MPOOL_STATE_FAILED;
+        o->error = MPOOL_E_FAILED;
+        if (t->core.stop == CORE_WHY_RESULT)
+            return;
+        /* A function that was told to stop and gave up has obeyed: what it says of it matters no more. */
+        why = (enum core_why)t->core.stop;
+    }
+    task_describe_stop(t, why, o, text, size);
 }
 
 void task_finished(void *context, struct core_task *core_task, enum core_why why)

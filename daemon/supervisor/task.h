@@ -115,6 +115,9 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
 /* "E_NAME: text" of an outcome that is no success; out is always terminated. → its length. */
 size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret_class);
 
+/* State, error and text of a task that was stopped or lost. text: room for the sentence. */
+void task_describe_stop(const struct task *t, enum core_why why, struct outcome *o, char *text, size_t size);
+
 /* How large a result this connection (NULL: a detached task) may get. */
 uint64_t task_max_result(const struct supervisor *s, const struct conn *c);
 

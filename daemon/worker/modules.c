@@ -355,6 +355,8 @@ static int run_hooks(const struct modules *m, uint32_t kind, const struct module
                 .hooks = hooks,
                 .module = info->name,
             };
+            if (hooks->before)
+                hooks->before(hooks->user, info->name);
             int r = row.hook(&run.public);
             const char *stage = kind == MPOOL_ROW_INIT ? "its init" : "its worker_init";
             if (run.failure[0])

@@ -70,6 +70,7 @@ struct modules_hooks {
     const char *pool;
     uint32_t worker;                                                          /* 0 in the template */
     void (*log)(void *user, const char *module, int level, const char *text); /* NULL: dropped */
+    void (*before)(void *user, const char *module); /* each module's hook; NULL: nobody asks */
     void *user;
 };
 

@@ -40,6 +40,12 @@ static int tell(uint32_t type, const void *body, size_t size, int fd)
     return n < 0 ? (int)n : 0;
 }
 
+static void tell_loading(void *user, const char *module)
+{
+    (void)user;
+    tell(CONTRACT_TEMPLATE_LOADING, module, strlen(module), -1);
+}
+
 static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
 {
     char text[MODULES_WHY_MAX + 128];
@@ -139,13 +145,11 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
     for (uint32_t i = 0; i < count; i++) {
         if (read_name(&in, &name) < 0)
             return refuse("a module's name cannot be read");
-        tell(CONTRACT_TEMPLATE_LOADING, name, strlen(name), -1);
+        tell_loading(NULL, name);
         if (modules_load(t->modules, name, why) < 0)
             return refuse("%s", why);
     }
-    static const char init[] = "init of all modules";
-    struct modules_hooks hooks = {.pool = t->pool};
-    tell(CONTRACT_TEMPLATE_LOADING, init, sizeof init - 1, -1);
+    struct modules_hooks hooks = {.pool = t->pool, .before = tell_loading};
     if (modules_init(t->modules, &hooks, why) < 0)
         return refuse("%s", why);
     return 0;
