@@ -78,7 +78,7 @@ class Stream:
             self.waiting[msgid] = lambda error, result: self.check(task, error, result)
         elif r < 0.92:
             task, args = self.new("submit")
-            msgid = self.c.send("submit", [task.function, args, {"ttl_s": 600}])
+            msgid = self.c.send("submit", [task.function, args, {"ttl_s": 3}])
 
             def fetch(error, ident):
                 assert error is None, f"submit: {error}"
@@ -225,6 +225,7 @@ def storm(d, kills, **how):
     lost = judge(stream, journal)
     stats = d.request("stats")
     assert stats["workers_died"] >= len(killer.killed), stats
+    until(lambda: d.request("stats")["detached_kept"] == 0, "the results of the submitted tasks are forgotten")
     print(f"{len(killer.killed)} kills ({killer.busy} of busy workers, {killer.stopped} stopped) in {took:.1f} s, "
           f"{len(stream.tasks)} tasks, {lost} lost with a verdict; supervisor {d.rss_kib()} KiB")
     return killer, stream
