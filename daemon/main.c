@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/base/log.h"
 #include "daemon/base/title.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/guardian.h"
+#include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/places.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/worker/modcheck.h"
@@ -106,7 +106,7 @@ static int serve(const struct config_arguments *arguments, bool check_only)
     r = supervisor_new(&s, config, arguments);
     if (r < 0)
         return 1;
-    sd_notify(0, "READY=1");
+    notify("READY=1");
     int status = supervisor_run(s);
     supervisor_free(s);
     return status;

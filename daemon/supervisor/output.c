@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 
@@ -66,10 +67,44 @@ void output_close(struct output *o)
         fd_close(&o->fd);
 }
 
+void output_pause(struct output *o, bool paused)
+{
+    if (!o->on_readable)
+        return;
+    if (paused)
+        event_del(o->on_readable);
+    else
+        event_add(o->on_readable, NULL);
+}
+
+/* A flood must not fill the disk: what is over the rate is counted, not written. */
+static bool may_log(struct output_lines *l, const char *who)
+{
+    uint64_t now = clock_now_ns();
+    l->budget = l->filled_ns ? l->budget + (now - l->filled_ns) / 1000 * OUTPUT_LOG_RATE / 1000000 : OUTPUT_LOG_BURST;
+    if (l->budget > OUTPUT_LOG_BURST)
+        l->budget = OUTPUT_LOG_BURST;
+    l->filled_ns = now;
+    if (l->budget < l->length) {
+        l->suppressed += l->length;
+        return false;
+    }
+    l->budget -= l->length;
+    if (l->suppressed > 0)
+        log_warning("output %s suppressed_bytes=%llu: more than %u bytes a second", who,
+            (unsigned long long)l->suppressed, OUTPUT_LOG_RATE);
+    l->suppressed = 0;
+    return true;
+}
+
 void output_lines_end(struct output_lines *l, const char *who)
 {
     if (l->length == 0)
         return;
+    if (!may_log(l, who)) {
+        l->length = 0;
+        return;
+    }
     char text[OUTPUT_LINE_MAX * 4 + 8];
     log_escape(text, sizeof text, l->line, l->length);
     log_info("output %s text=\"%s\"", who, text);

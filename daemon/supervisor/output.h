@@ -12,6 +12,8 @@
 
 #define OUTPUT_LINE_MAX 1024u
 #define OUTPUT_BUDGET   (64u << 10) /* bytes read from one pipe in one pass */
+#define OUTPUT_LOG_RATE (256u << 10) /* bytes a second that one stream may put into the log … */
+#define OUTPUT_LOG_BURST (1u << 20)  /* … and what it may have saved up */
 
 struct output;
 
@@ -26,10 +28,12 @@ struct output {
     struct event *on_readable;
 };
 
-/* Collects lines for the log. `who` is printed in each: "pool=x worker=3 task=17 stream=1". */
+/* Collects lines for the log. `who` is printed in each: "pool=x worker=3 task=17 stream=1". Zeroed at first. */
 struct output_lines {
     char line[OUTPUT_LINE_MAX];
     size_t length;
+    uint64_t budget, filled_ns; /* bytes that may still be logged; when it was last topped up */
+    uint64_t suppressed;        /* bytes that were not logged since the last line that was */
 };
 
 /* Makes the pipe and watches it. *ret_write_end: the caller's. → 0 or -errno. */
@@ -38,6 +42,8 @@ int output_open(
 /* Reads what is there, within the budget. */
 void output_drain(struct output *o);
 void output_close(struct output *o);
+/* Stops and goes on reading: the writer then waits on its full pipe. */
+void output_pause(struct output *o, bool paused);
 
 void output_lines_add(struct output_lines *l, const char *who, const void *bytes, size_t length);
 /* Writes out an unfinished line. */

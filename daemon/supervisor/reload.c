@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/supervisor.h"
 
@@ -37,13 +37,13 @@ void reload(struct supervisor *s)
     /* Type=notify in systemd 252 knows RELOADING=1 with the time, and READY=1 after it. */
     char text[80];
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_now_ns() / 1000);
-    sd_notify(0, text);
+    notify(text);
     int r = config_load(&config, &s->arguments, &report);
     if (r < 0) {
         log_report(&report);
         log_error("reload refused: %s; the old configuration serves on", r == -EINVAL ? "mistakes above" : strerror(-r));
         config_report_reset(&report);
-        sd_notify(0, "READY=1");
+        notify("READY=1");
         return;
     }
     config_report_reset(&report);
@@ -73,6 +73,6 @@ void reload(struct supervisor *s)
     }
     config_free(old);
     log_info("reloaded pools=%zu", config->pool_count);
-    sd_notify(0, "READY=1");
+    notify("READY=1");
     s->again = true;
 }

@@ -18,6 +18,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
+#include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/reload.h"
@@ -116,6 +117,7 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
             }
     if (s->orphans_wanted)
         orphans_look(s);
+    more |= !TAILQ_EMPTY(&s->muted_workers); /* a bell that is not read does not wake us: look at least now and then */
     if (more || s->orphans_wanted)
         supervisor_need_housekeeping(s);
 }
@@ -125,7 +127,7 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)arg;
-    sd_notify(0, "WATCHDOG=1"); /* from the loop itself: a stalled loop is what it is to find */
+    notify("WATCHDOG=1"); /* from the loop itself: a stalled loop is what it is to find */
 }
 
 static void arm_core_timer(struct supervisor *s)
@@ -197,6 +199,8 @@ static bool pass(struct supervisor *s)
     unsigned collected = collect(s);
     if (!TAILQ_EMPTY(&s->waiting_conns))
         offer_room(s);
+    if (!TAILQ_EMPTY(&s->muted_workers))
+        worker_unmute(s);
     maps_run(s);
     core_run(s->core, s->now_ns);
     worker_spawn_wanted(s);
@@ -272,7 +276,7 @@ void supervisor_stop(struct supervisor *s)
     uint64_t grace = s->stopping ? 0 : s->config->stop_grace_ms;
     if (!s->stopping) {
         s->stopping = true;
-        sd_notify(0, "STOPPING=1");
+        notify("STOPPING=1");
         listener_close(s->listener);
         struct map *m;
         struct conn *c;
@@ -363,6 +367,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->waiting_conns);
     TAILQ_INIT(&s->busy_workers);
     TAILQ_INIT(&s->dirty_workers);
+    TAILQ_INIT(&s->muted_workers);
     TAILQ_INIT(&s->calls);
     TAILQ_INIT(&s->maps);
     TAILQ_INIT(&s->dirty_maps);

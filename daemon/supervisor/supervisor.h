@@ -76,6 +76,7 @@ struct supervisor {
     struct conn_list dirty_conns;   /* have bytes to send, or wait to be read again */
     struct worker_list busy_workers;  /* have something in their lane */
     struct worker_list dirty_workers; /* have something placed and not posted */
+    struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;      /* attached calls, newest first */
     struct map_list maps;        /* newest first */
     struct kept *kept_by_id;     /* hash */

@@ -147,9 +147,20 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
     return count;
 }
 
+static struct conn *caller_of(const struct task *t)
+{
+    return t->kind == TASK_CALL ? t->call.conn : t->kind == TASK_CHUNK ? t->chunk.map->conn : NULL;
+}
+
+bool task_caller_is_full(const struct task *t)
+{
+    const struct conn *c = caller_of(t);
+    return t->output && c && !c->closed && wire_buf_length(&c->out) > c->supervisor->config->max_output_bytes;
+}
+
 void task_output(struct task *t, int stream, const void *bytes, size_t length)
 {
-    struct conn *c = t->kind == TASK_CALL ? t->call.conn : t->kind == TASK_CHUNK ? t->chunk.map->conn : NULL;
+    struct conn *c = caller_of(t);
     if (!c || c->closed || length == 0)
         return;
     wire_put_notification(&c->out, "output");
@@ -309,7 +320,7 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
     conn_replied(c);
 }
 
-static void lost_text(const struct task *t, const struct verdict *v, uint32_t attempt, char *out, size_t size)
+static void lost_text(const struct task *t, const struct verdict *v, const struct outcome *o, char *out, size_t size)
 {
     char cause[96];
     if (v->broke)
@@ -319,7 +330,7 @@ static void lost_text(const struct task *t, const struct verdict *v, uint32_t at
     else
         snprintf(cause, sizeof cause, "exited with status %d", v->exit_status);
     snprintf(out, size, "worker %u (pid %d) %s while running %s (attempt %u of %u, %.3f s CPU, peak %llu KiB)%s",
-        v->worker, (int)v->pid, cause, t->function->name, attempt, t->core.attempts, (double)v->cpu_us / 1e6,
+        v->worker, (int)v->pid, cause, t->function->name, o->attempt, o->attempts, (double)v->cpu_us / 1e6,
         (unsigned long long)v->peak_kib, v->oom ? " — out of memory" : "");
 }
 
@@ -351,7 +362,7 @@ void task_describe_stop(const struct task *t, enum core_why why, struct outcome 
         o->state = MPOOL_STATE_TIMEOUT;
         o->error = MPOOL_E_TIMEOUT;
         snprintf(text, size, "%s ran longer than %u ms (attempt %u of %u)", t->function->name, t->core.timeout_ms,
-            attempt, t->core.attempts);
+            attempt, o->attempts);
         return;
     case CORE_WHY_CANCEL:
         o->state = MPOOL_STATE_CANCELLED;
@@ -371,7 +382,7 @@ void task_describe_stop(const struct task *t, enum core_why why, struct outcome 
         o->state = MPOOL_STATE_LOST;
         o->error = MPOOL_E_LOST;
         if (task_context.verdict)
-            lost_text(t, task_context.verdict, attempt, text, size);
+            lost_text(t, task_context.verdict, o, text, size);
         return;
     }
 }
@@ -407,9 +418,13 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
     struct task *t = task_of(core_task);
     char text[512] = "";
     struct outcome o = {.memfd = -1, .attempt = t->core.attempt, .attempts = t->core.attempts};
+    if (t->kind == TASK_CHUNK && o.attempt > 0) { /* what ends is a run of one of its items */
+        o.attempt = (task_context.partial_items == 0 ? t->chunk.item_attempt : 0) + 1;
+        o.attempts = t->chunk.map->attempts;
+    }
     describe(t, why, &o, text, sizeof text);
     count(s, o.state);
-    s->stats.tasks.retried += o.attempt > 1 ? o.attempt - 1 : 0;
+    s->stats.tasks.retried += t->core.attempt > 1 ? t->core.attempt - 1 : 0;
     switch (t->kind) {
     case TASK_CALL: {
         struct conn *c = t->call.conn;

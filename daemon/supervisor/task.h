@@ -105,6 +105,9 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
 /* What it printed goes to its caller. Bytes are borrowed. */
 void task_output(struct task *t, int stream, const void *bytes, size_t length);
 
+/* Its caller does not read what it prints: no more of it now. */
+bool task_caller_is_full(const struct task *t);
+
 /* Ends the waiting tasks of functions that the pool no longer has. */
 void task_drop_absent(struct supervisor *s, struct pool *pool);
 

@@ -69,13 +69,48 @@ static void who(const struct worker *w, int stream, char *text, size_t size)
         (int)w->pid, t ? (unsigned long long)t->id : 0ull, t ? t->function->name : "-", stream);
 }
 
+static void set_muted(struct worker *w, bool muted)
+{
+    if (muted == w->in_muted)
+        return;
+    w->in_muted = muted;
+    if (muted) {
+        TAILQ_INSERT_TAIL(&w->supervisor->muted_workers, w, muted);
+        event_del(w->on_control);
+        supervisor_need_housekeeping(w->supervisor);
+    } else {
+        TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
+        event_add(w->on_control, NULL);
+    }
+    for (int i = 0; i < 2; i++)
+        output_pause(&w->out[i], muted);
+}
+
+void worker_unmute(struct supervisor *s)
+{
+    struct worker *w, *next;
+    for (w = TAILQ_FIRST(&s->muted_workers); w; w = next) {
+        next = TAILQ_NEXT(w, muted);
+        const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+        if (!head || !task_caller_is_full(task_of((struct core_task *)(uintptr_t)head)))
+            set_muted(w, false);
+    }
+}
+
+static void to_caller(struct worker *w, struct task *t, int stream, const void *bytes, size_t length)
+{
+    task_output(t, stream, bytes, length);
+    if (task_caller_is_full(t))
+        set_muted(w, true);
+}
+
 static void print(void *owner, int stream, const void *bytes, size_t length)
 {
     struct worker *w = owner;
     /* A task whose caller wants its output has the lane to itself, so what comes now is its own. */
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
     if (head && task_of(head)->output) {
-        task_output(task_of(head), stream, bytes, length);
+        to_caller(w, task_of(head), stream, bytes, length);
         return;
     }
     char text[256];
@@ -151,7 +186,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         if (out.stream != 1 && out.stream != 2)
             break_with(w, "output to a stream that is none");
         else if (first && first->position == out.position && task_of(first)->output)
-            task_output(task_of(first), (int)out.stream, body + sizeof out, head->size - sizeof out);
+            to_caller(w, task_of(first), (int)out.stream, body + sizeof out, head->size - sizeof out);
         break;
     }
     case CONTRACT_LOG:
@@ -184,7 +219,7 @@ static bool receive_one(struct worker *w)
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
-        if (n < 0)
+        if (n < 0 && n != -ECONNRESET) /* that is how a death with unread messages looks */
             break_with(w, "a message that cannot be received");
         if (w->on_control)
             event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */
@@ -203,7 +238,8 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    for (int i = 0; i < CONTROL_BUDGET && receive_one(arg); i++)
+    const struct worker *w = arg;
+    for (int i = 0; i < CONTROL_BUDGET && !w->in_muted && receive_one(arg); i++)
         ;
 }
 
@@ -227,6 +263,8 @@ int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
 static void worker_free(struct worker *w)
 {
     set_busy(w, false);
+    if (w->in_muted)
+        TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
     if (w->in_dirty)
         TAILQ_REMOVE(&w->supervisor->dirty_workers, w, dirty);
     if (w->on_death)

@@ -38,7 +38,8 @@ struct worker {
     TAILQ_ENTRY(worker) link; /* in its pool */
     TAILQ_ENTRY(worker) busy; /* in the supervisor's list, while its lane is not empty */
     TAILQ_ENTRY(worker) dirty;
-    bool in_busy, in_dirty;
+    TAILQ_ENTRY(worker) muted; /* not read: its task's caller does not read what it prints */
+    bool in_busy, in_dirty, in_muted;
     struct supervisor *supervisor;
     struct pool *pool;
     struct template *template; /* referenced */
@@ -79,6 +80,9 @@ void worker_spawn_wanted(struct supervisor *s);
 bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid_t pid);
 /* Its template has gone before it answered. */
 void worker_fork_failed(struct worker *w, const char *why);
+
+/* Reads those again whose callers have room again. */
+void worker_unmute(struct supervisor *s);
 
 /* Takes in what the lane has resolved. → how many positions. */
 unsigned worker_collect(struct worker *w);

@@ -215,13 +215,14 @@ def a_client_that_never_reads_harms_itself_alone(d):
     greedy = d.client()
     greedy.sock.setblocking(False)
     request = pack([0, 1, "call", ["sys.echo", [b"x" * 60000]]])
-    sent = 0
+    rest = b""  # of a request that went in part
 
     def push():
-        nonlocal sent
+        nonlocal rest
         try:
             for _ in range(50):
-                sent += greedy.sock.send(request)
+                rest = rest or request
+                rest = rest[greedy.sock.send(rest):]
         except BlockingIOError:
             return False
         except (BrokenPipeError, ConnectionResetError):
