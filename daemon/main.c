@@ -24,7 +24,8 @@ enum { EXIT_USAGE = 2 };
 #define OPTIONS(X)                                                                                                     \
     X("socket", 's', "PATH", "listen there (default: $XDG_RUNTIME_DIR/mpoold/mpoold.sock, or /run/mpoold/… for root)") \
     X("config", 'c', "FILE", "read FILE and FILE.d/*.conf (default: /etc/mpoold/mpoold.conf, if there)")               \
-    X("module", 'm', "NAME", "load one more module into the first pool: a name or a path such as ./img.so; repeatable") \
+    X("module", 'm', "NAME",                                                                                           \
+        "load one more module into the first pool: a name or a path such as ./img.so; repeatable")                     \
     X("workers", 'w', "SIZE", "workers of the first pool: 4, auto, or 2..16")                                          \
     X("log-level", 'l', "LEVEL", "error, warning, info or debug")                                                      \
     X("check-config", 'C', NULL, "read the configuration, say all that is wrong with it, and exit")                    \
@@ -45,7 +46,8 @@ static void usage(FILE *out)
     fprintf(out, "  --%-12s %-6s %s\n", name, (argument) ? (const char *)(argument) : "", text);
     OPTIONS(X)
 #undef X
-    fputs("\nSignals: SIGTERM stops after a grace for running tasks, a second one at once; SIGHUP reads the configuration\n"
+    fputs("\nSignals: SIGTERM stops after a grace for running tasks, a second one at once; SIGHUP reads the "
+          "configuration\n"
           "again.\n\nConfiguration keys:\n",
         out);
     config_print_keys(out);
@@ -145,14 +147,9 @@ int main(int argc, char **argv)
             }
             modules[arguments.module_count++] = optarg;
             break;
-        case 'h':
-            usage(stdout);
-            return 0;
-        case 'V':
-            puts("mpoold " MPOOL_VERSION);
-            return 0;
-        default:
-            return fail_usage();
+        case 'h': usage(stdout); return 0;
+        case 'V': puts("mpoold " MPOOL_VERSION); return 0;
+        default: return fail_usage();
         }
     }
     if (optind < argc) {

@@ -1,7 +1,7 @@
 /* Messages with descriptors over SOCK_SEQPACKET and stream sockets: one send, one receive, nothing leaked.
  *
- * Descriptors received are close-on-exec; those beyond the caller's room are closed by the kernel or here, so a flood of
- * them costs its sender alone. EINTR is retried. Never blocks unless the socket does.
+ * Descriptors received are close-on-exec; those beyond the caller's room are closed by the kernel or here, so a flood
+ * of them costs its sender alone. EINTR is retried. Never blocks unless the socket does.
  */
 #pragma once
 

@@ -26,12 +26,12 @@ enum contract_type {
 
     /* template → supervisor */
     CONTRACT_TEMPLATE_LOADING, /* body: text, the module that is loaded next: known even if that kills the template */
-    CONTRACT_TEMPLATE_READY, /* body: MessagePack, list of modules with their functions, see template.c */
-    CONTRACT_TEMPLATE_FAILED, /* body: text, why a module did not load */
-    CONTRACT_FORKED,          /* body: struct contract_forked */
+    CONTRACT_TEMPLATE_READY,   /* body: MessagePack, list of modules with their functions, see template.c */
+    CONTRACT_TEMPLATE_FAILED,  /* body: text, why a module did not load */
+    CONTRACT_FORKED,           /* body: struct contract_forked */
 
     /* supervisor → worker */
-    CONTRACT_ARGS,   /* body: struct contract_memfd; fd: the arguments of that position */
+    CONTRACT_ARGS, /* body: struct contract_memfd; fd: the arguments of that position */
 
     /* worker → supervisor */
     CONTRACT_WORKER_READY,  /* no body: worker_init has passed */

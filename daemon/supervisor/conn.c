@@ -19,17 +19,18 @@
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 
-#define READ_CHUNK   (64u << 10)
-#define KEEP_BUFFER  (64u << 10) /* what an idle connection may keep allocated per direction */
-#define SLOW_RATE    (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
-#define HARD_FACTOR  8u          /* unread replies beyond this many times the cap end the connection */
+#define READ_CHUNK  (64u << 10)
+#define KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
+#define SLOW_RATE   (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
+#define HARD_FACTOR 8u          /* unread replies beyond this many times the cap end the connection */
 
 bool conn_is_admin(const struct conn *c)
 {
     return c->uid == 0 || c->uid == geteuid();
 }
 
-/* ---- input ------------------------------------------------------------------------------------------------------------------ */
+/* ---- input
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Its other end is closed altogether, not only for sending. */
 static bool has_hung_up(const struct conn *c)
@@ -42,7 +43,7 @@ static bool has_room(const struct conn *c)
 {
     const struct config *config = c->supervisor->config;
     return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight &&
-        wire_buf_length(&c->out) < config->max_output_bytes && c->args_bytes < CONN_ARGS_MAX;
+           wire_buf_length(&c->out) < config->max_output_bytes && c->args_bytes < CONN_ARGS_MAX;
 }
 
 /* The bytes are no message of this protocol: one error if somebody can be addressed, then the end. */
@@ -83,9 +84,7 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
         break;
     case WIRE_SCAN_BAD_BYTE:
     case WIRE_SCAN_MORE:
-    case WIRE_SCAN_WHOLE:
-        refuse(c, &m, MPOOL_E_BAD_REQUEST, "the bytes are not MessagePack");
-        break;
+    case WIRE_SCAN_WHOLE: refuse(c, &m, MPOOL_E_BAD_REQUEST, "the bytes are not MessagePack"); break;
     }
 }
 
@@ -95,9 +94,9 @@ static void consume(struct conn *c)
     struct supervisor *s = c->supervisor;
     struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth};
     while (has_room(c) && wire_buf_length(&c->in) > 0) {
-        enum wire_scan_result verdict = c->whole
-            ? WIRE_SCAN_WHOLE
-            : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
+        enum wire_scan_result verdict =
+            c->whole ? WIRE_SCAN_WHOLE
+                     : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
         if (verdict == WIRE_SCAN_MORE)
             break;
         if (verdict != WIRE_SCAN_WHOLE) {
@@ -192,7 +191,8 @@ int conn_take_fd(struct conn *c)
     return fd;
 }
 
-/* ---- output ----------------------------------------------------------------------------------------------------------------- */
+/* ---- output
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 void conn_touch(struct conn *c)
 {
@@ -363,7 +363,8 @@ bool conn_housekeeping(struct conn *c)
     return c->stalled_since_ns || c->partial_since_ns || c->half_closed;
 }
 
-/* ---- calls by msgid ------------------------------------------------------------------------------------------------------------ */
+/* ---- calls by msgid
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void chain(struct task **buckets, uint32_t count, struct task *t)
 {
@@ -417,7 +418,8 @@ struct task *conn_find_call(const struct conn *c, uint32_t msgid)
     return t;
 }
 
-/* ---- birth and end ---------------------------------------------------------------------------------------------------------------- */
+/* ---- birth and end
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 struct conn *conn_new(struct supervisor *s, int fd)
 {

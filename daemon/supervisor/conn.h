@@ -20,9 +20,9 @@ struct task;
 struct map;
 struct waiter;
 
-#define CONN_FDS_MAX     16u           /* descriptors that came and are not used yet */
-#define CONN_READ_BUDGET (256u << 10)  /* bytes read from one connection in one pass */
-#define CONN_ARGS_MAX    (256u << 20)  /* bytes of arguments in flight, beyond which it is not read */
+#define CONN_FDS_MAX     16u          /* descriptors that came and are not used yet */
+#define CONN_READ_BUDGET (256u << 10) /* bytes read from one connection in one pass */
+#define CONN_ARGS_MAX    (256u << 20) /* bytes of arguments in flight, beyond which it is not read */
 #define CONN_NAME_MAX    64u
 
 struct conn_passing { /* a descriptor that goes out with a byte of the output */
@@ -49,15 +49,15 @@ struct conn {
     struct event *on_readable, *on_writable;
     bool reading, writing; /* which of them are on */
     struct wire_buf in, out;
-    struct wire_scan scan; /* of the message that `in` begins with */
-    bool whole;            /* that scan has ended: the message waits for room */
-    bool half_closed;      /* it sends no more, but may read what it asked for */
-    bool closing;          /* no more reading; closed once `out` is written */
-    bool closed;           /* dead: goes at the end of the pass */
-    bool torn;             /* what it owned has been cancelled */
+    struct wire_scan scan;                       /* of the message that `in` begins with */
+    bool whole;                                  /* that scan has ended: the message waits for room */
+    bool half_closed;                            /* it sends no more, but may read what it asked for */
+    bool closing;                                /* no more reading; closed once `out` is written */
+    bool closed;                                 /* dead: goes at the end of the pass */
+    bool torn;                                   /* what it owned has been cancelled */
     uint64_t partial_since_ns, stalled_since_ns; /* 0: not so */
-    uint64_t partial_bytes; /* of an unfinished message, so far */
-    uint64_t sent;          /* running offset of `out`'s first byte */
+    uint64_t partial_bytes;                      /* of an unfinished message, so far */
+    uint64_t sent;                               /* running offset of `out`'s first byte */
 
     int fds[CONN_FDS_MAX]; /* received, oldest first */
     unsigned fd_count;
@@ -74,7 +74,8 @@ struct conn {
 
 /* fd: taken. → NULL (closed). */
 struct conn *conn_new(struct supervisor *s, int fd);
-/* Marks it dead: what it owns is cancelled, and it goes, at the end of the pass. why: for the log; NULL: nothing to say. */
+/* Marks it dead: what it owns is cancelled, and it goes, at the end of the pass. why: for the log; NULL: nothing to
+ * say. */
 void conn_close(struct conn *c, const char *why);
 void conn_free(struct conn *c);
 

@@ -73,6 +73,7 @@ void guardian_fork(void)
     orphans_end();
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
-    log_error("the supervisor was killed by SIG%s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    log_error(
+        "the supervisor was killed by SIG%s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     _exit(128 + WTERMSIG(status));
 }

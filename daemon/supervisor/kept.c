@@ -95,7 +95,8 @@ void kept_free(struct supervisor *s, struct kept *k)
     free(k);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* The record has ended: gives the waiter what it came for. */
 static void tell(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind)
@@ -132,8 +133,8 @@ static void not_ready(struct conn *c, uint32_t msgid, bool no_reply, const struc
     if (no_reply)
         conn_replied(c);
     else
-        conn_reply_error(c, msgid, MPOOL_E_NOT_READY, "task %llu (%s) has not ended yet", (unsigned long long)k->id,
-            k->function);
+        conn_reply_error(
+            c, msgid, MPOOL_E_NOT_READY, "task %llu (%s) has not ended yet", (unsigned long long)k->id, k->function);
 }
 
 static void waited_enough(evutil_socket_t fd, short what, void *arg)
@@ -145,7 +146,8 @@ static void waited_enough(evutil_socket_t fd, short what, void *arg)
     waiter_free(w);
 }
 
-void kept_wait(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms)
+void kept_wait(
+    struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms)
 {
     if (!k->task) {
         tell(k, c, msgid, no_reply, kind);
@@ -174,7 +176,8 @@ void kept_wait(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, en
         set_timer(w->timer, timeout_ms);
 }
 
-/* ---- the end of its task ---------------------------------------------------------------------------------------------------------- */
+/* ---- the end of its task
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in. */
 static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct outcome *o)
@@ -239,10 +242,12 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
     k->task = NULL;
     enum mpool_error error = o->error == MPOOL_ERROR_NONE ? keep_result(s, k, o) : MPOOL_ERROR_NONE;
     if (error != MPOOL_ERROR_NONE) {
-        struct outcome mine = {.error = error, .memfd = -1,
-            .text = error == MPOOL_E_RESULT_TOO_BIG ? "the result did not fit into what the daemon may keep (max_kept_bytes)"
-                : error == MPOOL_E_LOST           ? "the worker's answer was damaged"
-                                                  : "out of memory for the result"};
+        struct outcome mine = {.error = error,
+            .memfd = -1,
+            .text = error == MPOOL_E_RESULT_TOO_BIG
+                        ? "the result did not fit into what the daemon may keep (max_kept_bytes)"
+                    : error == MPOOL_E_LOST ? "the worker's answer was damaged"
+                                            : "out of memory for the result"};
         k->state = error == MPOOL_E_LOST ? MPOOL_STATE_LOST : MPOOL_STATE_FAILED;
         keep_error(s, k, &mine);
     } else if (o->error != MPOOL_ERROR_NONE) {

@@ -34,18 +34,18 @@ struct kept {
     TAILQ_ENTRY(kept) link;
     uint64_t id;
     uid_t uid;
-    struct task *task;   /* while it has not ended */
-    char *name;          /* owned, or NULL */
-    char *function;      /* owned */
+    struct task *task; /* while it has not ended */
+    char *name;        /* owned, or NULL */
+    char *function;    /* owned */
     char pool[64];
     enum mpool_state state; /* final, once task is NULL */
     uint64_t submitted_ms, started_ms, ended_ms;
     uint32_t attempt, attempts, worker;
     uint64_t ttl_ms;
-    uint64_t counted;    /* its part of the supervisor's kept_bytes */
-    uint8_t *result;     /* owned: the result, or the error value */
+    uint64_t counted; /* its part of the supervisor's kept_bytes */
+    uint8_t *result;  /* owned: the result, or the error value */
     uint64_t size;
-    int result_fd;       /* instead of result, or -1 */
+    int result_fd; /* instead of result, or -1 */
     bool has_verdict;
     struct verdict verdict;
     uint64_t done, total; /* last progress */
@@ -61,6 +61,7 @@ struct kept *kept_find(struct supervisor *s, uint64_t id);
 bool kept_has_room(const struct supervisor *s);
 void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
 /* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
-void kept_wait(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
+void kept_wait(
+    struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
 void waiter_free(struct waiter *w);
 void kept_free(struct supervisor *s, struct kept *k);

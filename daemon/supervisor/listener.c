@@ -35,7 +35,8 @@ struct listener {
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
 };
 
-/* ---- the path ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the path
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* --socket, or the configuration; else where clients look: the runtime directory of the user, or /run for root. */
 static int choose_path(struct listener *l, const struct config *config)
@@ -89,7 +90,7 @@ static int take_lock(struct listener *l)
         }
         /* Its last holder may have removed the file between our open and our lock: then it locks nobody out. */
         l->locked = fstat(l->lock, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
-            ours.st_dev == there.st_dev;
+                    ours.st_dev == there.st_dev;
     }
     return 0;
 }
@@ -152,7 +153,9 @@ static int adopt(struct listener *l)
     return r < 0 ? r : 1;
 }
 
-/* ---- accepting -------------------------------------------------------------------------------------------------------------------- */
+/* ---- accepting
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Level-triggered readiness without a descriptor to accept into would spin: stop watching, and try again later. */
 static void pause_accepting(struct listener *l, const char *why)

@@ -73,9 +73,9 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->options.name = m->options.pool = NULL;
     if (options->name)
         m->name = strndup(options->name, options->name_length);
-    m->attempts = options->attempts ? (uint32_t)options->attempts
-        : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
-                                           : 1;
+    m->attempts = options->attempts                     ? (uint32_t)options->attempts
+                  : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
+                                                        : 1;
     m->uid = c->uid;
     m->submitted_ms = clock_wall_ms();
     TAILQ_INIT(&m->chunks);
@@ -148,12 +148,13 @@ struct map *map_find(const struct conn *c, uint32_t msgid)
 {
     struct map *m;
     LIST_FOREACH(m, &c->maps, of_conn)
-        if (m->msgid == msgid && !m->ended)
-            return m;
+    if (m->msgid == msgid && !m->ended)
+        return m;
     return NULL;
 }
 
-/* ---- chunks ------------------------------------------------------------------------------------------------------------------ */
+/* ---- chunks
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 void map_job(const struct map *m, const struct task *t, struct lane_job *ret)
 {
@@ -239,7 +240,9 @@ static void feed(struct map *m)
     }
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static int add_part(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
 {
@@ -428,14 +431,19 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
         fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
         return;
     }
-    *rest = (struct map_rest){.first = t->chunk.first + from, .count = count, .offset = skip, .length = stop - skip,
+    *rest = (struct map_rest){.first = t->chunk.first + from,
+        .count = count,
+        .offset = skip,
+        .length = stop - skip,
         .item_attempt = item_attempt};
     SLIST_INSERT_HEAD(&m->rests, rest, link);
     map_touch(m);
 }
 
-/* A function that was told to stop and gave up: its item, the last one, ends with the reason of the stop. → whether so. */
-static bool last_item_obeyed(const struct map *m, const struct task *t, uint32_t *done, const uint8_t *copy, size_t *length)
+/* A function that was told to stop and gave up: its item, the last one, ends with the reason of the stop. → whether so.
+ */
+static bool last_item_obeyed(
+    const struct map *m, const struct task *t, uint32_t *done, const uint8_t *copy, size_t *length)
 {
     struct wire_reader r = wire_reader(copy, *length);
     bool failed = false;
@@ -520,9 +528,7 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
     if (m->ended)
         return;
     switch (o->state) {
-    case MPOOL_STATE_DONE:
-        chunk_done(m, t, o);
-        break;
+    case MPOOL_STATE_DONE: chunk_done(m, t, o); break;
     case MPOOL_STATE_LOST:
     case MPOOL_STATE_TIMEOUT:
         if (o->verdict) {
@@ -544,9 +550,7 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
     case MPOOL_STATE_PLACED:
     case MPOOL_STATE_RUNNING:
     case MPOOL_STATE_BACKOFF:
-    case MPOOL_STATE_COUNT:
-        fail(m, o->error, o->text ? o->text : "");
-        break;
+    case MPOOL_STATE_COUNT: fail(m, o->error, o->text ? o->text : ""); break;
     }
 }
 
@@ -561,7 +565,8 @@ void maps_run(struct supervisor *s)
         struct map_rest *rest;
         while ((rest = SLIST_FIRST(&m->rests))) {
             SLIST_REMOVE_HEAD(&m->rests, link);
-            if (!m->ended && add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
+            if (!m->ended &&
+                add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
                 fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
             free(rest);
         }

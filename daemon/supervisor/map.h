@@ -28,24 +28,24 @@ struct map {
     bool in_dirty;
     LIST_ENTRY(map) of_conn;
     struct supervisor *supervisor;
-    struct conn *conn;      /* NULL once it is answered or gone */
+    struct conn *conn; /* NULL once it is answered or gone */
     struct function *function;
     uint64_t id;
     uint32_t msgid;
     bool no_reply, each, stream, star;
-    bool ended;             /* answered; only its last chunks are waited for */
-    char *name;             /* owned, or NULL */
+    bool ended; /* answered; only its last chunks are waited for */
+    char *name; /* owned, or NULL */
     uid_t uid;
     struct task_options options; /* for its chunks */
-    uint32_t attempts;      /* of one item */
+    uint32_t attempts;           /* of one item */
     uint64_t submitted_ms;
 
-    uint8_t *items;         /* the elements' bytes, without the array's header */
+    uint8_t *items; /* the elements' bytes, without the array's header */
     size_t items_length;
-    void *mapping;          /* when they are a mapped memfd; else items is on the heap */
+    void *mapping; /* when they are a mapped memfd; else items is on the heap */
     size_t mapping_length;
     uint32_t count;
-    uint32_t next;          /* first item that no chunk holds yet */
+    uint32_t next; /* first item that no chunk holds yet */
     size_t next_offset;
     uint32_t answered, failed;
     TAILQ_HEAD(, task) chunks; /* with the heart */

@@ -17,9 +17,9 @@ static const struct option {
     uint64_t least, most;
     unsigned methods;
 } options[] = {
-#define OPTION_AT_UINT(field)        offsetof(struct task_options, field), 0
-#define OPTION_AT_BOOL(field)        offsetof(struct task_options, field), 0
-#define OPTION_AT_TEXT(field)        offsetof(struct task_options, field), offsetof(struct task_options, field##_length)
+#define OPTION_AT_UINT(field)                      offsetof(struct task_options, field), 0
+#define OPTION_AT_BOOL(field)                      offsetof(struct task_options, field), 0
+#define OPTION_AT_TEXT(field)                      offsetof(struct task_options, field), offsetof(struct task_options, field##_length)
 #define X(name, kind, field, least, most, methods) {#name, kind, OPTION_AT_##kind(field), least, most, methods},
     TASK_OPTIONS(X)
 #undef X

@@ -25,11 +25,11 @@ void orphans_init(void)
 bool orphans_is_known(struct supervisor *s, pid_t pid)
 {
     struct pool *pool;
-    TAILQ_FOREACH(pool, &s->pools, link) {
+    TAILQ_FOREACH (pool, &s->pools, link) {
         struct worker *w;
         if ((pool->current && pool->current->pid == pid) || (pool->coming && pool->coming->pid == pid))
             return true;
-        TAILQ_FOREACH(w, &pool->workers, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
             if (w->pid == pid || (w->template && w->template->pid == pid))
                 return true;
     }
@@ -54,8 +54,8 @@ static bool births_pending(struct supervisor *s)
 {
     struct pool *pool;
     struct worker *w;
-    TAILQ_FOREACH(pool, &s->pools, link)
-        TAILQ_FOREACH(w, &pool->workers, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
             if (w->pid == 0)
                 return true;
     return false;

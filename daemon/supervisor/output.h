@@ -10,10 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OUTPUT_LINE_MAX 1024u
-#define OUTPUT_BUDGET   (64u << 10) /* bytes read from one pipe in one pass */
-#define OUTPUT_LOG_RATE (256u << 10) /* bytes a second that one stream may put into the log … */
-#define OUTPUT_LOG_BURST (1u << 20)  /* … and what it may have saved up */
+#define OUTPUT_LINE_MAX  1024u
+#define OUTPUT_BUDGET    (64u << 10)  /* bytes read from one pipe in one pass */
+#define OUTPUT_LOG_RATE  (256u << 10) /* bytes a second that one stream may put into the log … */
+#define OUTPUT_LOG_BURST (1u << 20)   /* … and what it may have saved up */
 
 struct output;
 

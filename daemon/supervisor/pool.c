@@ -125,7 +125,8 @@ void pool_close(struct pool *pool)
     pool->last_config = *pool->config;
     pool->last_config.name = pool->name;
     pool->last_config.user = pool->last_config.group = NULL;
-    pool->last_config.modules = pool->last_config.functions = pool->last_config.environment = (struct config_strings){0};
+    pool->last_config.modules = pool->last_config.functions = pool->last_config.environment =
+        (struct config_strings){0};
     pool->last_config.allow_uid_count = pool->last_config.allow_gid_count = 0;
     pool->config = &pool->last_config;
     event_del(pool->retry);
@@ -134,7 +135,8 @@ void pool_close(struct pool *pool)
     core_pool_close(pool->supervisor->core, pool->core, pool->supervisor->now_ns);
 }
 
-/* ---- functions -------------------------------------------------------------------------------------------------------- */
+/* ---- functions
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool allowed_function(const struct config_pool *c, const char *name)
 {
@@ -213,7 +215,8 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
     return false;
 }
 
-/* ---- templates ------------------------------------------------------------------------------------------------------------ */
+/* ---- templates
+ * ------------------------------------------------------------------------------------------------------------ */
 
 void pool_template_ready(struct template *t)
 {
@@ -230,7 +233,7 @@ void pool_template_ready(struct template *t)
     for (uint32_t i = 0; i < pool->function_count; i++) {
         struct function *f = pool->functions[i];
         f->present = !pool->closing && i < t->index_count && t->index_of[i] != TEMPLATE_ABSENT &&
-            allowed_function(pool->config, f->name);
+                     allowed_function(pool->config, f->name);
         served += f->present;
     }
     log_info("pool=%s template=%d ready modules=%zu functions=%zu", pool->name, (int)t->pid, t->module_count, served);
@@ -279,12 +282,13 @@ void pool_template_failed(struct template *t, const char *why)
         retry_later(pool);
 }
 
-/* ---- who, where ------------------------------------------------------------------------------------------------------------- */
+/* ---- who, where
+ * ------------------------------------------------------------------------------------------------------------- */
 
 struct pool *pool_find(struct supervisor *s, const char *name, size_t length)
 {
     struct pool *pool;
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         if (!pool->closing && strlen(pool->name) == length && memcmp(pool->name, name, length) == 0)
             return pool;
     return NULL;

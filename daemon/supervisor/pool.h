@@ -21,15 +21,15 @@ struct worker;
 struct function {
     struct core_function core; /* averages */
     struct pool *pool;
-    char *name;                /* "module.function", owned */
-    char *summary;             /* owned; may be empty */
-    uint32_t number;           /* in pool->functions */
-    uint32_t module;           /* in the current template's list of modules */
-    uint32_t flags;            /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
-    uint32_t timeout_s;        /* 0: the pool's */
-    bool present;              /* in the current template, and allowed by `functions =` */
+    char *name;         /* "module.function", owned */
+    char *summary;      /* owned; may be empty */
+    uint32_t number;    /* in pool->functions */
+    uint32_t module;    /* in the current template's list of modules */
+    uint32_t flags;     /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
+    uint32_t timeout_s; /* 0: the pool's */
+    bool present;       /* in the current template, and allowed by `functions =` */
     uint64_t calls;
-    uint64_t item_mean_ns;     /* of one item in maps; 0: unknown */
+    uint64_t item_mean_ns; /* of one item in maps; 0: unknown */
 };
 
 #define TEMPLATE_ABSENT UINT32_MAX
@@ -39,17 +39,18 @@ struct module_name {
 };
 
 /* One template process and what it provides. Workers hold a reference, for their table. */
-struct template {
+struct template
+{
     uint32_t references;
-    struct pool *pool;       /* NULL once the pool is gone */
+    struct pool *pool; /* NULL once the pool is gone */
     pid_t pid;
     int pidfd, socket;
     struct event *on_death, *on_message;
-    struct output output;    /* what it prints while it loads */
+    struct output output; /* what it prints while it loads */
     struct output_lines lines;
-    char loading[256];       /* the module that it said it loads, escaped */
+    char loading[256]; /* the module that it said it loads, escaped */
     bool ready, failed, retired;
-    uint32_t *index_of;      /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
+    uint32_t *index_of; /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
     uint32_t index_count;
     struct module_name *modules;
     size_t module_count;
@@ -62,19 +63,19 @@ struct pool {
     char name[64];
     struct config_pool last_config; /* what `config` points at once the pool is closing */
     struct core_pool *core;
-    struct template *current;  /* serves forks; NULL before the first is ready */
-    struct template *coming;   /* loads; becomes current when ready */
-    struct event *retry;       /* a template that failed is tried again */
-    uint32_t failures;         /* in a row */
-    char *error;               /* why the last template failed, or NULL; owned */
+    struct template *current;    /* serves forks; NULL before the first is ready */
+    struct template *coming;     /* loads; becomes current when ready */
+    struct event *retry;         /* a template that failed is tried again */
+    uint32_t failures;           /* in a row */
+    char *error;                 /* why the last template failed, or NULL; owned */
     struct function **functions; /* by number; owned */
     uint32_t function_count;
     TAILQ_HEAD(, worker) workers;
     uint32_t worker_count;
-    bool closing;              /* no longer configured */
-    uint32_t spawns_wanted;    /* asked for by the heart, not made yet */
-    bool drop_wanted;          /* a queued task's function is gone: see task_drop_absent() */
-    bool empty;                /* closed, and the heart has let go of it */
+    bool closing;           /* no longer configured */
+    uint32_t spawns_wanted; /* asked for by the heart, not made yet */
+    bool drop_wanted;       /* a queued task's function is gone: see task_drop_absent() */
+    bool empty;             /* closed, and the heart has let go of it */
 };
 
 /* Makes the pool and starts its template. config: borrowed. → NULL when there is no memory. */

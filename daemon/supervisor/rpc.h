@@ -15,8 +15,8 @@ struct rpc {
     struct wire_reader params;
     uint32_t count; /* params */
     uint32_t msgid;
-    bool no_reply;  /* a notification */
-    size_t mark;    /* of the output, where the reply began */
+    bool no_reply; /* a notification */
+    size_t mark;   /* of the output, where the reply began */
 };
 
 enum rpc_result {

@@ -23,7 +23,8 @@ static bool key_is(const char *key, size_t length, const char *name)
     return strlen(name) == length && memcmp(key, name, length) == 0;
 }
 
-/* ---- hello, ping -------------------------------------------------------------------------------------------------------------- */
+/* ---- hello, ping
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static enum rpc_result hello_options(struct rpc *r, bool *ret_good)
 {
@@ -44,21 +45,25 @@ static enum rpc_result hello_options(struct rpc *r, bool *ret_good)
             return rpc_fail(r, MPOOL_E_BAD_PARAMS, "options: expected a string as key");
         if (key_is(key, length, "client")) {
             if (wire_read_text(in, &text, &text_length) < 0 || text_length > CONN_NAME_MAX)
-                return rpc_fail(r, MPOOL_E_BAD_PARAMS, "option client: expected a string of at most %u bytes", CONN_NAME_MAX);
+                return rpc_fail(
+                    r, MPOOL_E_BAD_PARAMS, "option client: expected a string of at most %u bytes", CONN_NAME_MAX);
             size_t n = 0;
             for (size_t j = 0; j < text_length; j++) /* it is printed in the log */
                 name[n++] = text[j] > 0x20 && text[j] < 0x7f && text[j] != '"' ? text[j] : '_';
             name[n] = 0;
         } else if (key_is(key, length, "protocol")) {
             if (wire_read_u64(in, &number) < 0 || number != PROTOCOL_VERSION)
-                return rpc_fail(r, MPOOL_E_BAD_PARAMS, "option protocol: this server speaks version %d", PROTOCOL_VERSION);
+                return rpc_fail(
+                    r, MPOOL_E_BAD_PARAMS, "option protocol: this server speaks version %d", PROTOCOL_VERSION);
         } else if (key_is(key, length, "memfd")) {
             if (wire_read_bool(in, &memfd) < 0)
-                return rpc_fail(r, MPOOL_E_BAD_PARAMS, "option memfd: expected a bool, got %s", wire_type_name(wire_peek(in)));
+                return rpc_fail(
+                    r, MPOOL_E_BAD_PARAMS, "option memfd: expected a bool, got %s", wire_type_name(wire_peek(in)));
         } else {
             const char *near = wire_nearest(key, length, names, 3);
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no option '%.*s' here%s%s%s", length > 64 ? 64 : (int)length,
-                key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no option '%.*s' here%s%s%s",
+                length > 64 ? 64 : (int)length, key, near ? "; did you mean '" : "", near ? near : "",
+                near ? "'?" : "");
         }
     }
     if (name[0])
@@ -105,7 +110,9 @@ enum rpc_result rpc_ping(struct rpc *r)
     return rpc_end(r);
 }
 
-/* ---- list --------------------------------------------------------------------------------------------------------------------- */
+/* ---- list
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 struct filter {
     int state; /* -1: any */
@@ -177,7 +184,7 @@ static bool matches(const struct filter *f, const struct conn *c, uid_t uid, enu
     if (uid != c->uid && !conn_is_admin(c))
         return false;
     return (f->state < 0 || f->state == (int)state) && text_matches(f->function, f->function_length, function) &&
-        text_matches(f->pool, f->pool_length, pool) && text_matches(f->name, f->name_length, name);
+           text_matches(f->pool, f->pool_length, pool) && text_matches(f->name, f->name_length, name);
 }
 
 /* Three lists, each newest first, merged by the time of submission. */
@@ -228,12 +235,13 @@ enum rpc_result rpc_list(struct rpc *r)
     return rpc_end(r);
 }
 
-/* ---- functions, pools, workers, stats --------------------------------------------------------------------------------------------- */
+/* ---- functions, pools, workers, stats
+ * --------------------------------------------------------------------------------------------- */
 
 static bool first_of_its_name(const struct function *f)
 {
     const struct pool *pool;
-    TAILQ_FOREACH(pool, &f->pool->supervisor->pools, link) {
+    TAILQ_FOREACH (pool, &f->pool->supervisor->pools, link) {
         if (pool == f->pool)
             return true;
         const struct function *same = pool_function(pool, f->name, strlen(f->name));
@@ -257,7 +265,7 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
     msgpack_pack_str(pk, (size_t)(dot - f->name));
     msgpack_pack_str_body(pk, f->name, (size_t)(dot - f->name));
     wire_pack_key_text(pk, "version", t && f->module < t->module_count ? t->modules[f->module].version : NULL);
-    TAILQ_FOREACH(pool, &s->pools, link) {
+    TAILQ_FOREACH (pool, &s->pools, link) {
         const struct function *same = pool_function(pool, f->name, strlen(f->name));
         if (same && same->present) {
             pools++;
@@ -266,7 +274,7 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
     }
     wire_pack_text(pk, "pools");
     msgpack_pack_array(pk, pools);
-    TAILQ_FOREACH(pool, &s->pools, link) {
+    TAILQ_FOREACH (pool, &s->pools, link) {
         const struct function *same = pool_function(pool, f->name, strlen(f->name));
         if (same && same->present)
             wire_pack_text(pk, pool->name);
@@ -293,12 +301,12 @@ enum rpc_result rpc_functions(struct rpc *r)
     struct supervisor *s = r->conn->supervisor;
     struct pool *pool;
     uint32_t n = 0;
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         for (uint32_t i = 0; i < pool->function_count; i++)
             n += pool->functions[i]->present && first_of_its_name(pool->functions[i]);
     msgpack_packer pk = rpc_begin(r);
     msgpack_pack_array(&pk, n);
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         for (uint32_t i = 0; i < pool->function_count; i++)
             if (pool->functions[i]->present && first_of_its_name(pool->functions[i]))
                 pack_function(&pk, pool->functions[i]);
@@ -340,11 +348,11 @@ enum rpc_result rpc_pools(struct rpc *r)
     struct supervisor *s = r->conn->supervisor;
     struct pool *pool;
     uint32_t n = 0;
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         n++;
     msgpack_packer pk = rpc_begin(r);
     msgpack_pack_array(&pk, n);
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         pack_pool(&pk, s, pool);
     return rpc_end(r);
 }
@@ -394,13 +402,13 @@ enum rpc_result rpc_workers(struct rpc *r)
     struct pool *pool;
     struct worker *w;
     uint32_t n = 0;
-    TAILQ_FOREACH(pool, &s->pools, link)
-        TAILQ_FOREACH(w, &pool->workers, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
             n += w->pid != 0;
     msgpack_packer pk = rpc_begin(r);
     msgpack_pack_array(&pk, n);
-    TAILQ_FOREACH(pool, &s->pools, link)
-        TAILQ_FOREACH(w, &pool->workers, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
             if (w->pid != 0)
                 pack_worker(&pk, s, w);
     return rpc_end(r);
@@ -411,7 +419,7 @@ enum rpc_result rpc_stats(struct rpc *r)
     struct supervisor *s = r->conn->supervisor;
     struct pool *pool;
     uint64_t queued = 0, running = 0;
-    TAILQ_FOREACH(pool, &s->pools, link) {
+    TAILQ_FOREACH (pool, &s->pools, link) {
         struct core_pool_counts counts;
         core_pool_counts(pool->core, &counts);
         queued += counts.queued;

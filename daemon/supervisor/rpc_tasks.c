@@ -26,7 +26,7 @@ struct request {
     struct task_options options;
     const uint8_t *args; /* one array as it came, or NULL: none */
     size_t args_length;
-    int args_fd;         /* with the option args_memfd; else -1 */
+    int args_fd; /* with the option args_memfd; else -1 */
 };
 
 static enum rpc_result no_function(struct rpc *r, const char *name, size_t length, const struct pool *in)
@@ -34,15 +34,15 @@ static enum rpc_result no_function(struct rpc *r, const char *name, size_t lengt
     struct supervisor *s = r->conn->supervisor;
     int shown = length > 128 ? 128 : (int)length;
     struct pool *pool;
-    TAILQ_FOREACH(pool, &s->pools, link) {
+    TAILQ_FOREACH (pool, &s->pools, link) {
         if ((in && in != pool) || !pool_promises(pool, name, length) || pool->failures == 0)
             continue;
         return rpc_fail(r, MPOOL_E_POOL_DOWN, "pool %s cannot load its modules: %s", pool->name,
             pool->error ? pool->error : "it could not be started");
     }
     const char *near = names_nearest(s, name, length);
-    return rpc_fail(r, MPOOL_E_NO_FUNCTION, "there is no function '%.*s'%s%s%s%s%s", shown, name,
-        in ? " in pool " : "", in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return rpc_fail(r, MPOOL_E_NO_FUNCTION, "there is no function '%.*s'%s%s%s%s%s", shown, name, in ? " in pool " : "",
+        in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* The pool is chosen by the option, else it is the first that has the function and lets this peer in.
@@ -58,7 +58,8 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
     if (q->options.pool) {
         pool = pool_find(s, q->options.pool, q->options.pool_length);
         if (!pool)
-            return rpc_fail(r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool_length, q->options.pool);
+            return rpc_fail(
+                r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool_length, q->options.pool);
         if (!pool_allows(pool, c->uid, c->gid, c->groups, c->group_count))
             return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", pool->name);
         f = pool_function(pool, name, length);
@@ -79,9 +80,10 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
         return RPC_DONE;
     }
     if (denied)
-        return rpc_fail(r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", length > 128 ? 128 : (int)length, name);
+        return rpc_fail(
+            r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", length > 128 ? 128 : (int)length, name);
     /* At the start a pool may still be loading what is asked for: the caller waits those milliseconds. */
-    TAILQ_FOREACH(p, &s->pools, link)
+    TAILQ_FOREACH (p, &s->pools, link)
         if ((!pool || p == pool) && !p->current && p->coming && p->failures == 0 && pool_promises(p, name, length))
             return RPC_LATER;
     return no_function(r, name, length, pool);
@@ -89,10 +91,10 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
 
 static enum rpc_result bad_memfd(struct rpc *r, struct request *q, int error)
 {
-    const char *why = error == -EPERM ? "it is not sealed against shrinking, growing and writing"
-        : error == -EMSGSIZE          ? "its size is another"
-        : error == -EINVAL            ? "it is no memfd"
-                                      : strerror(-error);
+    const char *why = error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
+                      : error == -EMSGSIZE ? "its size is another"
+                      : error == -EINVAL   ? "it is no memfd"
+                                           : strerror(-error);
     fd_close(&q->args_fd);
     return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: %s", why);
 }
@@ -131,8 +133,8 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
     core_pool_counts(q->function->pool->core, &counts);
     if (counts.queued >= q->function->pool->config->max_queue) {
         if (method == OPTION_SUBMIT)
-            return rpc_fail(r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)",
-                q->function->pool->name, q->function->pool->config->max_queue);
+            return rpc_fail(r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)", q->function->pool->name,
+                q->function->pool->config->max_queue);
         return RPC_LATER;
     }
     if (q->options.args_memfd) {
@@ -268,7 +270,8 @@ enum rpc_result rpc_map(struct rpc *r)
     return error < 0 ? rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the items: %s", strerror(-error)) : RPC_DONE;
 }
 
-/* ---- following ------------------------------------------------------------------------------------------------------------------ */
+/* ---- following
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* A task's id from params. → false: answered. */
 static bool read_id(struct rpc *r, uint64_t *ret)
@@ -287,8 +290,8 @@ static enum rpc_result no_task(struct rpc *r, uint64_t id)
             "task %llu is of an earlier run: the daemon was started anew since, and keeps tasks in memory only",
             (unsigned long long)id);
     if (id >= s->first_task_id && id < s->next_task_id)
-        return rpc_fail(r, MPOOL_E_NO_TASK, "the result of task %llu was kept for its time and is gone",
-            (unsigned long long)id);
+        return rpc_fail(
+            r, MPOOL_E_NO_TASK, "the result of task %llu was kept for its time and is gone", (unsigned long long)id);
     return rpc_fail(r, MPOOL_E_NO_TASK, "there is no task %llu", (unsigned long long)id);
 }
 
@@ -354,13 +357,13 @@ enum rpc_result rpc_status(struct rpc *r)
     }
     struct task *t;
     struct map *m;
-    TAILQ_FOREACH(t, &s->calls, call.every)
+    TAILQ_FOREACH (t, &s->calls, call.every)
         if (t->id == id && may_touch(r->conn, t->call.uid)) {
             msgpack_packer pk = rpc_begin(r);
             status_pack_call(&pk, t);
             return rpc_end(r);
         }
-    TAILQ_FOREACH(m, &s->maps, every)
+    TAILQ_FOREACH (m, &s->maps, every)
         if (m->id == id && may_touch(r->conn, m->uid)) {
             msgpack_packer pk = rpc_begin(r);
             status_pack_map(&pk, m);
@@ -418,12 +421,12 @@ enum rpc_result rpc_cancel(struct rpc *r)
     }
     struct task *t;
     struct map *m;
-    TAILQ_FOREACH(t, &s->calls, call.every)
+    TAILQ_FOREACH (t, &s->calls, call.every)
         if (t->id == id && may_touch(r->conn, t->call.uid)) {
             core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
             return answer_bool(r, true);
         }
-    TAILQ_FOREACH(m, &s->maps, every)
+    TAILQ_FOREACH (m, &s->maps, every)
         if (m->id == id && may_touch(r->conn, m->uid)) {
             map_cancel(s, m);
             return answer_bool(r, true);

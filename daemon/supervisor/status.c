@@ -138,9 +138,20 @@ static void live_facts(const struct task *t, struct facts *f)
 
 void status_pack_kept(msgpack_packer *pk, const struct kept *k)
 {
-    struct facts f = {.id = k->id, .name = k->name, .function = k->function, .pool = k->pool, .state = k->state,
-        .uid = k->uid, .submitted_ms = k->submitted_ms, .started_ms = k->started_ms, .ended_ms = k->ended_ms,
-        .attempt = k->attempt, .attempts = k->attempts, .worker = k->worker, .done = k->done, .total = k->total,
+    struct facts f = {.id = k->id,
+        .name = k->name,
+        .function = k->function,
+        .pool = k->pool,
+        .state = k->state,
+        .uid = k->uid,
+        .submitted_ms = k->submitted_ms,
+        .started_ms = k->started_ms,
+        .ended_ms = k->ended_ms,
+        .attempt = k->attempt,
+        .attempts = k->attempts,
+        .worker = k->worker,
+        .done = k->done,
+        .total = k->total,
         .verdict = k->has_verdict ? &k->verdict : NULL};
     if (k->task)
         live_facts(k->task, &f);
@@ -153,19 +164,33 @@ void status_pack_kept(msgpack_packer *pk, const struct kept *k)
 
 void status_pack_call(msgpack_packer *pk, const struct task *t)
 {
-    struct facts f = {.id = t->id, .name = t->call.name, .function = t->function->name,
-        .pool = t->function->pool->name, .attached = true, .uid = t->call.uid, .submitted_ms = t->submitted_ms};
+    struct facts f = {.id = t->id,
+        .name = t->call.name,
+        .function = t->function->name,
+        .pool = t->function->pool->name,
+        .attached = true,
+        .uid = t->call.uid,
+        .submitted_ms = t->submitted_ms};
     live_facts(t, &f);
     pack(pk, &f);
 }
 
 void status_pack_map(msgpack_packer *pk, const struct map *m)
 {
-    struct facts f = {.id = m->id, .name = m->name, .function = m->function->name, .pool = m->function->pool->name,
-        .attached = true, .uid = m->uid, .submitted_ms = m->submitted_ms, .attempts = m->attempts, .map = m,
-        .state = m->answered > 0 ? MPOOL_STATE_RUNNING : MPOOL_STATE_QUEUED, .done = m->answered, .total = m->count};
+    struct facts f = {.id = m->id,
+        .name = m->name,
+        .function = m->function->name,
+        .pool = m->function->pool->name,
+        .attached = true,
+        .uid = m->uid,
+        .submitted_ms = m->submitted_ms,
+        .attempts = m->attempts,
+        .map = m,
+        .state = m->answered > 0 ? MPOOL_STATE_RUNNING : MPOOL_STATE_QUEUED,
+        .done = m->answered,
+        .total = m->count};
     const struct task *t;
-    TAILQ_FOREACH(t, &m->chunks, chunk.every)
+    TAILQ_FOREACH (t, &m->chunks, chunk.every)
         if (t->started_ms && (f.started_ms == 0 || t->started_ms < f.started_ms))
             f.started_ms = t->started_ms;
     if (f.started_ms)

@@ -25,8 +25,8 @@
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
-#define FLUSH_GRACE_NS (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
-#define ROOM_BUDGET    64             /* connections that are offered room in one pass */
+#define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
+#define ROOM_BUDGET     64             /* connections that are offered room in one pass */
 #define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
 
 static void pool_emptied(void *context, struct core_pool *core_pool)
@@ -50,7 +50,8 @@ static const struct core_ops ops = {
     .pool_empty = pool_emptied,
 };
 
-/* ---- signals and timers ---------------------------------------------------------------------------------------------------------- */
+/* ---- signals and timers
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -58,22 +59,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     (void)what;
     switch ((int)number) {
     case SIGTERM:
-    case SIGINT:
-        supervisor_stop(s);
-        break;
-    case SIGHUP:
-        reload(s);
-        break;
+    case SIGINT: supervisor_stop(s); break;
+    case SIGHUP: reload(s); break;
     case SIGUSR2: /* the guardian is gone: nobody would clean up after us */
         log_error("the guardian was killed; stopping at once");
         supervisor_stop(s);
         supervisor_stop(s);
         break;
-    case SIGCHLD:
-        orphans_look(s);
-        break;
-    default:
-        break;
+    case SIGCHLD: orphans_look(s); break;
+    default: break;
     }
 }
 
@@ -108,8 +102,8 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
         next = TAILQ_NEXT(c, link);
         more |= conn_housekeeping(c);
     }
-    TAILQ_FOREACH(pool, &s->pools, link)
-        TAILQ_FOREACH(w, &pool->workers, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
             if (w->retiring && !w->doomed) {
                 more = true;
                 if (s->now_ns - w->retired_ns > RETIRE_GRACE_NS)
@@ -145,7 +139,9 @@ static void arm_core_timer(struct supervisor *s)
     event_add(s->core_timer, &tv);
 }
 
-/* ---- the pass ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static unsigned collect(struct supervisor *s)
 {
@@ -217,13 +213,13 @@ static bool pass(struct supervisor *s)
     }
     arm_core_timer(s);
     return collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
-        !TAILQ_EMPTY(&s->dirty_workers);
+           !TAILQ_EMPTY(&s->dirty_workers);
 }
 
 static bool nothing_to_collect(const struct supervisor *s)
 {
     const struct worker *w;
-    TAILQ_FOREACH(w, &s->busy_workers, busy)
+    TAILQ_FOREACH (w, &s->busy_workers, busy)
         if (!w->broke && worker_has_result(w))
             return false;
     return true;
@@ -237,7 +233,7 @@ static bool is_over(struct supervisor *s)
         return false;
     if (s->flush_until_ns == 0)
         s->flush_until_ns = s->now_ns + FLUSH_GRACE_NS;
-    TAILQ_FOREACH(c, &s->conns, link)
+    TAILQ_FOREACH (c, &s->conns, link)
         if (!c->closed && wire_buf_length(&c->out) > 0 && s->now_ns < s->flush_until_ns) {
             supervisor_need_housekeeping(s); /* so that the loop wakes for the deadline */
             return false;
@@ -280,7 +276,7 @@ void supervisor_stop(struct supervisor *s)
         listener_close(s->listener);
         struct map *m;
         struct conn *c;
-        TAILQ_FOREACH(m, &s->maps, every)
+        TAILQ_FOREACH (m, &s->maps, every)
             map_touch(m);
         while ((c = TAILQ_FIRST(&s->waiting_conns))) { /* what waits for room is refused now */
             TAILQ_REMOVE(&s->waiting_conns, c, room);
@@ -293,7 +289,9 @@ void supervisor_stop(struct supervisor *s)
     s->again = true;
 }
 
-/* ---- birth and end --------------------------------------------------------------------------------------------------------------------- */
+/* ---- birth and end
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static int start_pools(struct supervisor *s)
 {
@@ -375,7 +373,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->now_ns = s->start_ns = clock_now_ns();
     s->start_wall_ms = clock_wall_ms();
     s->first_task_id = SUPERVISOR_FIRST_ID +
-        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
+                       (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
     s->core_timer_ns = UINT64_MAX;

@@ -31,8 +31,8 @@ TAILQ_HEAD(pool_list, pool);
 TAILQ_HEAD(task_list, task);
 TAILQ_HEAD(worker_list, worker);
 
-/* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and those of
- * an earlier run are known as such. Attached calls and chunks count in a range of their own. All are below 2^53. */
+/* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and those
+ * of an earlier run are known as such. Attached calls and chunks count in a range of their own. All are below 2^53. */
 #define SUPERVISOR_ID_EPOCH_MS 1767225600000ull
 #define SUPERVISOR_FIRST_ID    1000ull
 #define SUPERVISOR_ATTACHED_ID (1ull << 52)
@@ -71,43 +71,43 @@ struct supervisor {
     struct listener *listener;
     struct names *names; /* functions by name, over all pools */
 
-    struct pool_list pools;      /* in the configuration's order, the default pool first; closing ones at the end */
+    struct pool_list pools; /* in the configuration's order, the default pool first; closing ones at the end */
     struct conn_list conns;
-    struct conn_list dirty_conns;   /* have bytes to send, or wait to be read again */
+    struct conn_list dirty_conns;     /* have bytes to send, or wait to be read again */
     struct worker_list busy_workers;  /* have something in their lane */
     struct worker_list dirty_workers; /* have something placed and not posted */
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
-    struct task_list calls;      /* attached calls, newest first */
-    struct map_list maps;        /* newest first */
-    struct kept *kept_by_id;     /* hash */
-    struct kept_list kept;       /* newest first */
+    struct task_list calls;           /* attached calls, newest first */
+    struct map_list maps;             /* newest first */
+    struct kept *kept_by_id;          /* hash */
+    struct kept_list kept;            /* newest first */
     uint64_t kept_bytes;
     uint32_t kept_count;
     uint32_t conn_count;
 
     struct event *core_timer;
-    uint64_t core_timer_ns;      /* what it is set to; UINT64_MAX: off */
+    uint64_t core_timer_ns; /* what it is set to; UINT64_MAX: off */
     struct event *signals[5];
-    struct event *watchdog;      /* only under a service manager that wants it */
-    struct event *housekeeping;  /* armed only while something needs it */
+    struct event *watchdog;     /* only under a service manager that wants it */
+    struct event *housekeeping; /* armed only while something needs it */
     bool housekeeping_on;
 
-    uint64_t now_ns;             /* of this pass */
+    uint64_t now_ns; /* of this pass */
     uint64_t start_ns, start_wall_ms;
     uint64_t next_task_id, first_task_id; /* detached ones */
     uint64_t next_attached_id;
     uint32_t next_worker;
     uint64_t next_generation;
-    uint64_t soft_nofile;        /* what the daemon was started with, for workers */
+    uint64_t soft_nofile; /* what the daemon was started with, for workers */
     uint64_t last_oom_kills;
     struct conn_list waiting_conns; /* not read because a queue is full, in the order of their coming */
 
-    bool spawns_wanted;          /* of some pool */
-    bool orphans_wanted;         /* somebody may be left behind */
-    bool again;                  /* this pass has made work for another one: do not sleep */
-    struct map_list dirty_maps;  /* may have room for another chunk, or have ended */
+    bool spawns_wanted;         /* of some pool */
+    bool orphans_wanted;        /* somebody may be left behind */
+    bool again;                 /* this pass has made work for another one: do not sleep */
+    struct map_list dirty_maps; /* may have room for another chunk, or have ended */
     bool stopping, stopped;
-    uint64_t flush_until_ns;     /* after the last task: how long replies may still be written */
+    uint64_t flush_until_ns; /* after the last task: how long replies may still be written */
     struct supervisor_stats stats;
 };
 

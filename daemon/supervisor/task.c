@@ -27,7 +27,8 @@
 
 struct task_context task_context;
 
-/* ---- birth ---------------------------------------------------------------------------------------------------------------- */
+/* ---- birth
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t least_timeout(const struct task_options *o, const struct function *f)
 {
@@ -102,8 +103,8 @@ uint64_t task_max_result(const struct supervisor *s, const struct conn *c)
     return s->config->max_message > RESPONSE_MARGIN * 2 ? s->config->max_message - RESPONSE_MARGIN : RESPONSE_MARGIN;
 }
 
-int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, struct iovec pieces[2], uint8_t header[5],
-    int *ret_memfd)
+int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, struct iovec pieces[2],
+    uint8_t header[5], int *ret_memfd)
 {
     int count = 0;
     *ret = (struct lane_job){.task_id = t->id, .attempt = t->core.attempt + 1};
@@ -194,12 +195,14 @@ void task_drop_absent(struct supervisor *s, struct pool *pool)
             core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
         }
     }
-    TAILQ_FOREACH(m, &s->maps, every)
+    TAILQ_FOREACH (m, &s->maps, every)
         if (m->function->pool == pool && !m->function->present)
             map_fail(s, m, MPOOL_E_NO_FUNCTION, "the function was removed while its items waited");
 }
 
-/* ---- end -------------------------------------------------------------------------------------------------------------------- */
+/* ---- end
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret_class)
 {
@@ -313,8 +316,8 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
         if (broke)
             conn_reply_error(c, msgid, MPOOL_E_LOST, "the worker's answer was damaged; it has been ended");
         else
-            conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "no memory for a result of %llu bytes",
-                (unsigned long long)o->size);
+            conn_reply_error(
+                c, msgid, MPOOL_E_INTERNAL, "no memory for a result of %llu bytes", (unsigned long long)o->size);
         return;
     }
     conn_replied(c);
@@ -433,12 +436,8 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
         task_respond(c, t->call.msgid, t->no_reply, &o);
         break;
     }
-    case TASK_DETACHED:
-        kept_finished(s, t->kept, &o);
-        break;
-    case TASK_CHUNK:
-        map_chunk_finished(s, t, &o);
-        break;
+    case TASK_DETACHED: kept_finished(s, t->kept, &o); break;
+    case TASK_CHUNK: map_chunk_finished(s, t, &o); break;
     }
     task_context.broke |= o.broke;
     fd_close(&o.memfd);

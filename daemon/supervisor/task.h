@@ -37,9 +37,9 @@ struct task {
     struct function *function;
     uint64_t id;
     enum task_kind kind;
-    bool output;    /* the caller wants what it prints */
-    bool removed;   /* its function went away in a reload */
-    bool no_reply;  /* sent as a notification */
+    bool output;   /* the caller wants what it prints */
+    bool removed;  /* its function went away in a reload */
+    bool no_reply; /* sent as a notification */
     uint64_t submitted_ms, started_ms;
     union {
         struct {
@@ -53,15 +53,15 @@ struct task {
         struct kept *kept;
         struct {
             struct map *map;
-            uint32_t first, count; /* items of the map */
-            size_t offset, length; /* their bytes */
-            uint32_t item_attempt; /* runs of its first item so far */
+            uint32_t first, count;   /* items of the map */
+            size_t offset, length;   /* their bytes */
+            uint32_t item_attempt;   /* runs of its first item so far */
             TAILQ_ENTRY(task) every; /* map's list */
         } chunk;
     };
-    int args_fd;        /* a sealed memfd with the arguments, or -1 */
+    int args_fd; /* a sealed memfd with the arguments, or -1 */
     uint64_t args_length;
-    uint8_t args[];     /* when args_fd is -1 and kind is not CHUNK */
+    uint8_t args[]; /* when args_fd is -1 and kind is not CHUNK */
 };
 
 static inline struct task *task_of(struct core_task *t)
@@ -74,14 +74,14 @@ static inline struct task *task_of(struct core_task *t)
 struct outcome {
     enum mpool_state state;
     enum mpool_error error;
-    const char *text;        /* without "E_NAME: "; own errors */
-    const uint8_t *data;     /* result or error value, in the lane: may change until copied */
+    const char *text;    /* without "E_NAME: "; own errors */
+    const uint8_t *data; /* result or error value, in the lane: may change until copied */
     uint64_t size;
-    int memfd;               /* holds the result instead of data, or -1; the receiver may take it (set it to -1) */
-    uint32_t items_done;     /* chunks */
+    int memfd;           /* holds the result instead of data, or -1; the receiver may take it (set it to -1) */
+    uint32_t items_done; /* chunks */
     const struct verdict *verdict; /* LOST, and kills; else NULL */
     uint32_t attempt, attempts;
-    bool broke;              /* set by the receiver: the bytes were not one whole harmless value */
+    bool broke; /* set by the receiver: the bytes were not one whole harmless value */
 };
 
 /* Makes a task. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes.
@@ -99,8 +99,8 @@ void task_finished(void *context, struct core_task *task, enum core_why why);
 
 /* Fills a lane job but for the function's index, and the pieces of its arguments. header: room for a chunk's array
  * header. → number of pieces (0 with LANE_JOB_MEMFD, *ret_memfd then borrowed), or -errno. */
-int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, struct iovec pieces[2], uint8_t header[5],
-    int *ret_memfd);
+int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, struct iovec pieces[2],
+    uint8_t header[5], int *ret_memfd);
 
 /* What it printed goes to its caller. Bytes are borrowed. */
 void task_output(struct task *t, int stream, const void *bytes, size_t length);
@@ -124,14 +124,15 @@ void task_describe_stop(const struct task *t, enum core_why why, struct outcome 
 /* How large a result this connection (NULL: a detached task) may get. */
 uint64_t task_max_result(const struct supervisor *s, const struct conn *c);
 
-/* While worker_collect() hands a result to the heart, and while worker death is judged: what task_finished() reports. */
+/* While worker_collect() hands a result to the heart, and while worker death is judged: what task_finished() reports.
+ */
 struct task_context {
     const struct lane_result *result; /* just collected, or NULL */
     int *result_memfd;
-    const struct verdict *verdict;    /* of the worker that has just died, or NULL */
-    const uint8_t *partial;           /* of its started chunk */
+    const struct verdict *verdict; /* of the worker that has just died, or NULL */
+    const uint8_t *partial;        /* of its started chunk */
     uint64_t partial_size;
     uint32_t partial_items;
-    bool broke;                       /* out: the result was no whole value */
+    bool broke; /* out: the result was no whole value */
 };
 extern struct task_context task_context;

@@ -29,7 +29,8 @@
 
 #define TEMPLATE_REPORT_MAX (16u << 20)
 
-/* ---- what it is told ------------------------------------------------------------------------------------------------ */
+/* ---- what it is told ------------------------------------------------------------------------------------------------
+ */
 
 static void pack_strings(msgpack_packer *pk, const struct config_strings *first, const struct config_strings *second)
 {
@@ -90,9 +91,18 @@ static int send_config(const struct template *t, const struct pool *pool)
 static char **environment(const struct pool *pool)
 {
     const struct config_pool *c = pool->config;
-    static const char *const kept[] = {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER",
+    static const char *const kept[] = {
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "HOME",
+        "USER",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-        "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
+        "ASAN_OPTIONS",
+        "UBSAN_OPTIONS",
+        "TSAN_OPTIONS",
+        "LSAN_OPTIONS",
 #endif
     };
     char **list = calloc(ELEMENTS(kept) + c->environment.count + 2, sizeof *list);
@@ -131,7 +141,8 @@ static void free_strings(char **list)
     free(list);
 }
 
-/* ---- what it says ----------------------------------------------------------------------------------------------------- */
+/* ---- what it says
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int add_function(struct template *t, struct wire_reader *in, uint32_t module, uint32_t index);
 
@@ -182,9 +193,14 @@ static int add_function(struct template *t, struct wire_reader *in, uint32_t mod
         wire_read_u64(in, &flags) < 0 || wire_read_u64(in, &timeout_s) < 0 ||
         wire_read_str(in, &summary, &summary_length) < 0)
         return -EPROTO;
-    struct function_report report = {.name = name, .name_length = name_length, .summary = summary,
-        .summary_length = summary_length, .flags = (uint32_t)flags, .timeout_s = (uint32_t)timeout_s,
-        .module = module, .index = index};
+    struct function_report report = {.name = name,
+        .name_length = name_length,
+        .summary = summary,
+        .summary_length = summary_length,
+        .flags = (uint32_t)flags,
+        .timeout_s = (uint32_t)timeout_s,
+        .module = module,
+        .index = index};
     return pool_add_function(t, &report);
 }
 
@@ -290,7 +306,8 @@ void template_fail(struct template *t, const char *why)
     template_unref(t);
 }
 
-/* ---- birth and end ------------------------------------------------------------------------------------------------------ */
+/* ---- birth and end
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int launch(struct template *t, struct pool *pool, int socket, int out)
 {

@@ -54,7 +54,8 @@ static void break_with(struct worker *w, const char *what)
     kill_process(w);
 }
 
-/* ---- what it says ------------------------------------------------------------------------------------------------------- */
+/* ---- what it says
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct task *worker_running(const struct worker *w)
 {
@@ -154,8 +155,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
 {
     char why[1200];
     switch ((enum contract_type)head->type) {
-    case CONTRACT_DOORBELL:
-        break; /* the pass looks at the lane anyway */
+    case CONTRACT_DOORBELL: break; /* the pass looks at the lane anyway */
     case CONTRACT_WORKER_READY:
         if (w->ready || w->pid == 0) {
             break_with(w, "ready twice");
@@ -172,9 +172,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
         pool_trouble(w->pool, why);
         break;
-    case CONTRACT_RESULT:
-        take_result(w, body, head->size, fd);
-        break;
+    case CONTRACT_RESULT: take_result(w, body, head->size, fd); break;
     case CONTRACT_OUTPUT: {
         struct contract_output out;
         struct core_task *first = TAILQ_FIRST(&w->core.lane);
@@ -189,9 +187,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
             to_caller(w, task_of(first), (int)out.stream, body + sizeof out, head->size - sizeof out);
         break;
     }
-    case CONTRACT_LOG:
-        take_text(w, head, body);
-        break;
+    case CONTRACT_LOG: take_text(w, head, body); break;
     case CONTRACT_CONFIG:
     case CONTRACT_FORK:
     case CONTRACT_TEMPLATE_LOADING:
@@ -199,8 +195,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     case CONTRACT_TEMPLATE_FAILED:
     case CONTRACT_FORKED:
     case CONTRACT_ARGS:
-    default:
-        break_with(w, "a message of a kind that workers do not send");
+    default: break_with(w, "a message of a kind that workers do not send");
     }
 }
 
@@ -258,7 +253,8 @@ int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
     return -1;
 }
 
-/* ---- birth ---------------------------------------------------------------------------------------------------------------- */
+/* ---- birth
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void worker_free(struct worker *w)
 {
@@ -347,7 +343,7 @@ void worker_spawn_wanted(struct supervisor *s)
     if (!s->spawns_wanted)
         return;
     s->spawns_wanted = false;
-    TAILQ_FOREACH(pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link)
         for (; pool->spawns_wanted > 0; pool->spawns_wanted--)
             if (!spawn_one(pool))
                 core_spawn_failed(s->core, pool->core, s->now_ns);
@@ -358,7 +354,7 @@ static void on_death(evutil_socket_t fd, short what, void *arg);
 static struct worker *find(struct pool *pool, uint32_t number, uint64_t generation)
 {
     struct worker *w;
-    TAILQ_FOREACH(w, &pool->workers, link)
+    TAILQ_FOREACH (w, &pool->workers, link)
         if (w->number == number && w->generation == generation)
             return w;
     return NULL;
@@ -405,7 +401,8 @@ void worker_fork_failed(struct worker *w, const char *why)
     worker_free(w);
 }
 
-/* ---- tasks: the heart's wishes ------------------------------------------------------------------------------------------------ */
+/* ---- tasks: the heart's wishes
+ * ------------------------------------------------------------------------------------------------ */
 
 static void set_dirty(struct worker *w)
 {
@@ -440,7 +437,8 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
         /* The descriptor goes first; if the slot then fails, the worker drops it when a later position asks. */
         if (lane_outstanding(w->lane) >= LANE_SLOTS)
             return false;
-        struct contract_memfd body = {.position = lane_head(w->lane) + lane_outstanding(w->lane), .size = job.args_size};
+        struct contract_memfd body = {
+            .position = lane_head(w->lane) + lane_outstanding(w->lane), .size = job.args_size};
         struct contract_head head = {.type = CONTRACT_ARGS, .size = sizeof body};
         struct iovec parts[] = {{&head, sizeof head}, {&body, sizeof body}};
         if (packet_send(w->control, parts, 2, &memfd, 1) < 0)
@@ -492,8 +490,8 @@ void worker_kill(void *context, struct core_worker *core_worker)
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
-    log_warning("worker killed pool=%s worker=%u pid=%d: it does not take its tasks", w->pool->name, w->number,
-        (int)w->pid);
+    log_warning(
+        "worker killed pool=%s worker=%u pid=%d: it does not take its tasks", w->pool->name, w->number, (int)w->pid);
     kill_process(w);
 }
 
@@ -521,7 +519,9 @@ void worker_post(struct worker *w)
     lane_post(w->lane);
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 bool worker_has_result(const struct worker *w)
 {
@@ -592,7 +592,9 @@ unsigned worker_collect(struct worker *w)
     return n;
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- death
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void judge(struct worker *w, const siginfo_t *info, const struct rusage *usage, struct verdict *v)
 {
@@ -602,7 +604,7 @@ static void judge(struct worker *w, const siginfo_t *info, const struct rusage *
     else
         v->signal = info->si_status;
     v->cpu_us = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec +
-        (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
+                (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
     v->peak_kib = (uint64_t)usage->ru_maxrss;
     if (v->signal == SIGKILL && !w->doomed) {
         uint64_t kills = orphans_oom_kills();
@@ -679,7 +681,8 @@ void worker_destroy(struct worker *w)
     bury(w, &v);
 }
 
-/* ---- what people ask about it -------------------------------------------------------------------------------------------------------- */
+/* ---- what people ask about it
+ * -------------------------------------------------------------------------------------------------------- */
 
 uint64_t worker_rss(const struct worker *w)
 {

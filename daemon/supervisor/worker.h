@@ -20,10 +20,10 @@ struct template;
 struct verdict {
     uint32_t worker;
     pid_t pid;
-    int signal;       /* 0: it exited */
-    int exit_status;  /* when signal is 0 */
-    bool oom;         /* the kernel killed it for memory */
-    bool broke;       /* we killed it, as it broke the lane's protocol */
+    int signal;      /* 0: it exited */
+    int exit_status; /* when signal is 0 */
+    bool oom;        /* the kernel killed it for memory */
+    bool broke;      /* we killed it, as it broke the lane's protocol */
     uint64_t cpu_us, peak_kib;
 };
 
@@ -52,8 +52,8 @@ struct worker {
     struct output_lines lines[2];
     struct lane *lane;
     struct worker_memfd results[2]; /* sent ahead of their DONE; one runs at a time, so two suffice */
-    bool ready, doomed; /* doomed: SIGKILL is sent */
-    bool retiring;      /* the retire job is placed */
+    bool ready, doomed;             /* doomed: SIGKILL is sent */
+    bool retiring;                  /* the retire job is placed */
     bool broke;
     uint64_t born_ns, retired_ns, last_rss_check_ns;
 };

@@ -25,7 +25,8 @@
 _Static_assert((int)CONTRACT_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTRACT_CANCELLABLE == (int)MPOOL_CANCELLABLE,
     "flags go through the contract as they are");
 
-struct template {
+struct template
+{
     char pool[64];
     pid_t supervisor;
     uint32_t max_depth;
@@ -191,8 +192,8 @@ static int report(const struct template *t)
 /* fork(2) for a child of our parent: the worker is the supervisor's own child and outlives the template.
  *
  * glibc's fork() cannot do that, so its work for the child's thread structure is done by hand: the kernel is told where
- * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered anew. Locks
- * need no care, as the template has one thread. The exit signal is inherited with CLONE_PARENT. */
+ * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered anew.
+ * Locks need no care, as the template has one thread. The exit signal is inherited with CLONE_PARENT. */
 static pid_t fork_sibling(void)
 {
     void *tid_address = NULL;
@@ -269,7 +270,7 @@ int template_main(void)
                 r = report(&t);
             configured = true;
         } else if (message.head.type == CONTRACT_FORK && configured && fd_count == FORK_FDS &&
-            message.head.size == sizeof(struct contract_fork)) {
+                   message.head.size == sizeof(struct contract_fork)) {
             struct contract_fork ask;
             memcpy(&ask, body, sizeof ask);
             r = serve_fork(&t, &ask, fds);

@@ -27,7 +27,8 @@ struct worker {
 };
 
 /* The control socket is blocking at this end: when the supervisor is behind, the worker waits, nobody else. */
-static int say(int control, uint32_t type, const void *head_body, size_t head_size, const void *body, size_t size, int fd)
+static int say(
+    int control, uint32_t type, const void *head_body, size_t head_size, const void *body, size_t size, int fd)
 {
     struct contract_head head = {.type = type, .size = (uint32_t)(head_size + size)};
     struct iovec parts[] = {
