@@ -12,7 +12,7 @@ import json
 import re
 import sys
 
-POINT = re.compile(r"^(not )?ok\b *(\d*)[ -]*([^#]*?) *(?:# *(skip|todo)\w*[: ]*(.*))?$", re.I)
+POINT = re.compile(r"^(not )?ok\b *(\d*)[ -]*([^#]*?) *(?:# *(?:(skip|todo)\w*[: ]*)?(.*))?$", re.I)
 PLAN = re.compile(r"^1\.\.(\d+)")
 
 
