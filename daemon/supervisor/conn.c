@@ -116,8 +116,7 @@ static void consume(struct conn *c)
         }
         if (rpc_handle(c, &m) == RPC_LATER) {
             TAILQ_INSERT_TAIL(&s->waiting_conns, c, room);
-            c->in_room = true;
-            c->whole = true;
+            c->in_room = c->whole = c->stopped = true;
             return;
         }
         wire_buf_consume(&c->in, length);
@@ -125,6 +124,7 @@ static void consume(struct conn *c)
         c->whole = false;
         c->partial_since_ns = 0;
     }
+    c->stopped = wire_buf_length(&c->in) > 0 && !has_room(c);
     c->partial_bytes = c->scan.at;
     if (wire_buf_length(&c->in) == 0) {
         c->partial_since_ns = 0;
@@ -314,9 +314,9 @@ void conn_flush(struct conn *c)
     c->in_dirty = false;
     if (!c->closed)
         write_out(c);
-    if (!c->closed && has_room(c) && wire_buf_length(&c->in) > 0 && (c->whole || !c->reading)) {
-        /* It was stopped in the middle of what it had sent: go on with that. (It may be offered room again before it
-         * was even taken off the events, so `reading` alone does not tell.) */
+    if (!c->closed && c->stopped && has_room(c)) {
+        /* It was stopped in the middle of what it had sent. No event tells of bytes that are here already, and room may
+         * have come back in the very pass that took it: so this does not depend on what is being watched. */
         consume(c);
         s->again = true; /* the heart has run already in this pass */
     }

@@ -50,6 +50,7 @@ struct conn {
     bool reading, writing; /* which of them are on */
     struct wire_buf in, out;
     struct wire_scan scan;                       /* of the message that `in` begins with */
+    bool stopped;                                /* `in` holds more, but there was no room for it */
     bool whole;                                  /* that scan has ended: the message waits for room */
     bool half_closed;                            /* it sends no more, but may read what it asked for */
     bool closing;                                /* no more reading; closed once `out` is written */

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Does `systemctl start mpoold` work after `meson install`? Boots a real systemd in a container over a throwaway copy of
 # this system's files, installs the build into it and runs guest.sh inside. TAP; skips, with the reason, where that cannot
-# be done (it needs root, systemd-nspawn and overlayfs). Nothing of this system is changed.
+# be done (it needs root, systemd-nspawn and overlayfs). Nothing of this system is changed, and all mounts lie in a
+# namespace of their own, so that none outlives this script, however it ends.
 # usage: run.sh BUILD_DIRECTORY
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,15 +12,25 @@ skip() {
 	echo "1..0 # SKIP $*"
 	exit 0
 }
-[ "$(id -u)" = 0 ] || skip "needs root"
-for tool in systemd-nspawn systemctl meson setpriv pgrep; do
-	command -v "$tool" >/dev/null || skip "needs $tool"
-done
-[ -x "$build/daemon/mpoold" ] || skip "the daemon is not built"
+bail() {
+	echo "Bail out! $*"
+	exit 1
+}
 
-top=$(mktemp -d)
+if [ "${2:-}" != --unshared ]; then
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	for tool in systemd-nspawn systemctl meson setpriv pgrep unshare; do
+		command -v "$tool" >/dev/null || skip "needs $tool"
+	done
+	[ -x "$build/daemon/mpoold" ] || skip "the daemon is not built"
+	unshare --mount true || skip "cannot make a mount namespace"
+	top=$(mktemp -d)
+	trap 'rm -rf --one-file-system "$top"' EXIT
+	unshare --mount --propagation private "$0" "$build" --unshared "$top"
+	exit
+fi
+top=$3
 root=$top/root
-trap 'umount "$root" 2>/dev/null; umount "$top/changes" 2>/dev/null; rm -rf --one-file-system "$top"' EXIT
 mkdir "$root" "$top/changes" "$top/out"
 # The changes lie on a tmpfs: overlayfs takes no overlay as its upper layer, and this may be a container already.
 mount -t tmpfs -o size=512m,mode=755 tmpfs "$top/changes" || skip "cannot mount a tmpfs"
@@ -29,8 +40,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes/upper,workdir=$top
 
 DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$top/install.log" 2>&1 || {
 	sed 's/^/# /' "$top/install.log"
-	echo "Bail out! meson install failed"
-	exit 1
+	bail "meson install failed"
 }
 # A stale user or configuration of this system must not help or hinder.
 sed -i '/^mpool:/d' "$root"/etc/{passwd,group,shadow,gshadow} 2>/dev/null
@@ -40,25 +50,30 @@ option() { meson introspect "$build" --buildoptions | python3 -c '
 import json, sys
 print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == sys.argv[1]))' "$1"; }
 prefix=$(option prefix)
-sysusers=$(cd "$root" && find .$prefix/lib lib usr/lib -path '*sysusers.d/mpoold.conf' 2>/dev/null | head -1)
-tmpfiles=$(cd "$root" && find .$prefix/lib lib usr/lib -path '*tmpfiles.d/mpoold.conf' 2>/dev/null | head -1)
-[ -n "$sysusers" ] && [ -n "$tmpfiles" ] || {
-	echo "Bail out! nothing was installed below sysusers.d and tmpfiles.d"
-	exit 1
-}
+sysusers=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*sysusers.d/mpoold.conf' 2>/dev/null | head -1)
+tmpfiles=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*tmpfiles.d/mpoold.conf' 2>/dev/null | head -1)
+[ -n "$sysusers" ] && [ -n "$tmpfiles" ] || bail "nothing was installed below sysusers.d and tmpfiles.d"
+
+if [ "$(option b_sanitize)" != none ]; then
+	# The leak sanitizer traces its own process, and the thread sanitizer changes the layout of its memory.
+	mkdir -p "$root/etc/systemd/system/mpoold.service.d"
+	printf '[Service]\nSystemCallFilter=@debug\nLockPersonality=no\n' \
+		>"$root/etc/systemd/system/mpoold.service.d/sanitizer.conf"
+fi
 
 mkdir -p "$root/mpool-test"
-cp "$here/guest.sh" "$here/../../systemd/post-install.sh" "$root/mpool-test/"
+cp "$here/guest.sh" "$here/checks.sh" "$here/../../systemd/post-install.sh" "$root/mpool-test/"
 cat >"$root/etc/systemd/system/mpool-test.service" <<UNIT
 [Unit]
 After=basic.target
+SuccessAction=poweroff
+FailureAction=poweroff
 [Service]
 Type=oneshot
 Environment=PATH=$prefix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ExecStart=/mpool-test/guest.sh /mpool-test/post-install.sh $(dirname "/${sysusers#./}") $(dirname "/${tmpfiles#./}")
 StandardOutput=file:/mpool-out/tap
 StandardError=file:/mpool-out/errors
-ExecStopPost=/bin/systemctl --no-block poweroff
 UNIT
 cat >"$root/etc/systemd/system/mpool-test.target" <<UNIT
 [Unit]
@@ -75,10 +90,10 @@ timeout --kill-after=10 240 systemd-nspawn --quiet --directory="$root" --boot --
 status=$?
 if [ ! -s "$top/out/tap" ]; then
 	sed 's/^/# /' "$top/console"
-	[ $status = 124 ] && echo "Bail out! the container did not come up in time" && exit 1
+	[ $status != 124 ] || bail "the container did not come up in time"
 	skip "systemd does not boot in a container here"
 fi
 cat "$top/out/tap"
-sed 's/^/# /' "$top/out/errors"
-[ $status = 124 ] && echo "Bail out! the container did not power off in time"
+[ ! -f "$top/out/errors" ] || sed 's/^/# /' "$top/out/errors"
+[ $status != 124 ] || bail "the container did not power off in time"
 ! grep -q '^not ok' "$top/out/tap" && [ $status = 0 ]
