@@ -236,6 +236,22 @@ def a_client_that_never_reads_harms_itself_alone(d):
     still_serves(d)
 
 
+@test(timeout=120)
+def more_calls_than_may_be_in_flight_are_all_answered(d):
+    """At full speed, so that answers of a pass make room that its own requests have just used up."""
+    total = int(150000 / SLOW)
+    c = d.client()
+    sender = threading.Thread(target=lambda: c.sock.sendall(
+        b"".join(pack([0, i, "call", ["sys.noop", []]]) for i in range(total))))
+    sender.start()
+    seen = set()
+    while len(seen) < total:
+        kind, msgid, error, _ = c.receive()
+        assert kind == 1 and error is None and msgid not in seen, (kind, msgid, error)
+        seen.add(msgid)
+    sender.join()
+
+
 @test()
 def a_slow_reader_gets_everything_in_the_end(d):
     c = d.client()
