@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
 #include "daemon/base/title.h"
 #include "daemon/supervisor/config.h"
@@ -20,20 +21,22 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* X(long name, short or 0, argument or NULL, "what it does") */
-#define OPTIONS(X)                                                                                                     \
-    X("socket", 's', "PATH", "listen there (default: $XDG_RUNTIME_DIR/mpoold/mpoold.sock, or /run/mpoold/… for root)") \
-    X("config", 'c', "FILE", "read FILE and FILE.d/*.conf (default: /etc/mpoold/mpoold.conf, if there)")               \
-    X("module", 'm', "NAME",                                                                                           \
-        "load one more module into the first pool: a name or a path such as ./img.so; repeatable")                     \
-    X("workers", 'w', "SIZE", "workers of the first pool: 4, auto, or 2..16")                                          \
-    X("log-level", 'l', "LEVEL", "error, warning, info or debug")                                                      \
-    X("check-config", 'C', NULL, "read the configuration, say all that is wrong with it, and exit")                    \
-    X("module-check", 'M', "FILE", "load a module in a throwaway process and say what it provides, or what is wrong")  \
-    X("module-new", 'N', "NAME", "write the source of a module that builds and loads to standard output")              \
-    X("json", 'J', NULL, "with --module-check: answer in JSON")                                                        \
-    X("help", 'h', NULL, "this text")                                                                                  \
-    X("version", 'V', NULL, "the version")
+/* The options, in one table: parser and help are made from it. */
+static const struct {
+    const char *name, *argument, *text;
+    int letter;
+} options[] = {
+    {"socket", "PATH", "listen there (default: $XDG_RUNTIME_DIR/mpoold/mpoold.sock, or /run/mpoold/… for root)", 's'},
+    {"config", "FILE", "read FILE and FILE.d/*.conf (default: /etc/mpoold/mpoold.conf, if there)", 'c'},
+    {"workers", "SIZE", "workers of the first pool: 4, auto, or 2..16", 'w'},
+    {"log-level", "LEVEL", "error, warning, info or debug", 'l'},
+    {"check-config", NULL, "read the configuration, say all that is wrong with it, and exit", 'C'},
+    {"module-check", "FILE", "load a module in a throwaway process and say what it provides, or what is wrong", 'M'},
+    {"module-new", "NAME", "write the source of a module that builds and loads to standard output", 'N'},
+    {"json", NULL, "with --module-check: answer in JSON", 'J'},
+    {"help", NULL, "this text", 'h'},
+    {"version", NULL, "the version", 'V'},
+};
 
 static void usage(FILE *out)
 {
@@ -42,10 +45,9 @@ static void usage(FILE *out)
           "Without options or configuration it serves you alone, with one worker for each CPU that you may use.\n\n"
           "Options:\n",
         out);
-#define X(name, letter, argument, text)                                                                                \
-    fprintf(out, "  --%-12s %-6s %s\n", name, (argument) ? (const char *)(argument) : "", text);
-    OPTIONS(X)
-#undef X
+    for (size_t i = 0; i < ELEMENTS(options); i++)
+        fprintf(out, "  --%-12s %-6s %s\n", options[i].name, options[i].argument ? options[i].argument : "",
+            options[i].text);
     fputs("\nSignals: SIGTERM stops after a grace for running tasks, a second one at once; SIGHUP reads the "
           "configuration\n"
           "again.\n\nConfiguration keys:\n",
@@ -116,16 +118,15 @@ static int serve(const struct config_arguments *arguments, bool check_only)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {
-#define X(name, letter, argument, text) {name, (argument) ? required_argument : no_argument, NULL, letter},
-        OPTIONS(X)
-#undef X
-            {0}};
+    struct option long_options[ELEMENTS(options) + 1] = {0};
     static const char *modules[MODULES_MAX];
     struct config_arguments arguments = {.modules = modules};
     bool check_only = false, json = false;
     const char *module = NULL, *fresh = NULL;
 
+    for (size_t i = 0; i < ELEMENTS(options); i++)
+        long_options[i] = (struct option){
+            options[i].name, options[i].argument ? required_argument : no_argument, NULL, options[i].letter};
     places_init();
     argv = title_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
