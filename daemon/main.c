@@ -28,6 +28,7 @@ static const struct {
 } options[] = {
     {"socket", "PATH", "listen there (default: $XDG_RUNTIME_DIR/mpoold/mpoold.sock, or /run/mpoold/… for root)", 's'},
     {"config", "FILE", "read FILE and FILE.d/*.conf (default: /etc/mpoold/mpoold.conf, if there)", 'c'},
+    {"module", "NAME", "load one more module into the first pool: a name, or a path such as ./img.so; repeatable", 'm'},
     {"workers", "SIZE", "workers of the first pool: 4, auto, or 2..16", 'w'},
     {"log-level", "LEVEL", "error, warning, info or debug", 'l'},
     {"check-config", NULL, "read the configuration, say all that is wrong with it, and exit", 'C'},

@@ -54,14 +54,26 @@ sysusers=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*sysusers.d/mpoo
 tmpfiles=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*tmpfiles.d/mpoold.conf' 2>/dev/null | head -1)
 [ -n "$sysusers" ] && [ -n "$tmpfiles" ] || bail "nothing was installed below sysusers.d and tmpfiles.d"
 
-if [ "$(option b_sanitize)" != none ]; then
-	# The leak sanitizer traces its own process, and the thread sanitizer changes the layout of its memory.
+mkdir -p "$root/mpool-test"
+compiler=$(meson introspect "$build" --compilers | python3 -c '
+import json, sys
+print(*json.load(sys.stdin)["host"]["c"]["exelist"])')
+sanitizer=$(option b_sanitize)
+if [ "$sanitizer" != none ]; then
+	# The leak sanitizer traces its own process, and the thread sanitizer changes the layout of its memory. The first
+	# finds the copies of variables that the daemon has taken out of its environment since it began.
 	mkdir -p "$root/etc/systemd/system/mpoold.service.d"
-	printf '[Service]\nSystemCallFilter=@debug\nLockPersonality=no\n' \
-		>"$root/etc/systemd/system/mpoold.service.d/sanitizer.conf"
+	cat >"$root/etc/systemd/system/mpoold.service.d/sanitizer.conf" <<-UNIT
+		[Service]
+		SystemCallFilter=@debug
+		LockPersonality=no
+		Environment=LSAN_OPTIONS=suppressions=/mpool-test/no-leaks
+	UNIT
+	echo leak:title_init >"$root/mpool-test/no-leaks"
+	# Whoever links a library that was made with a sanitizer needs it too.
+	compiler="$compiler -fsanitize=$sanitizer"
 fi
 
-mkdir -p "$root/mpool-test"
 cp "$here/guest.sh" "$here/checks.sh" "$here/../../systemd/post-install.sh" "$root/mpool-test/"
 cat >"$root/etc/systemd/system/mpool-test.service" <<UNIT
 [Unit]
@@ -70,6 +82,7 @@ SuccessAction=poweroff
 FailureAction=poweroff
 [Service]
 Type=oneshot
+Environment="CC=$compiler"
 Environment=PATH=$prefix/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ExecStart=/mpool-test/guest.sh /mpool-test/post-install.sh $(dirname "/${sysusers#./}") $(dirname "/${tmpfiles#./}")
 StandardOutput=file:/mpool-out/tap
