@@ -3,10 +3,14 @@
 # this system's files, installs the build into it and runs guest.sh inside. TAP; skips, with the reason, where that cannot
 # be done (it needs root, systemd-nspawn and overlayfs). Nothing of this system is changed, and all mounts lie in a
 # namespace of their own, so that none outlives this script, however it ends.
-# usage: run.sh BUILD_DIRECTORY
+# usage: run.sh BUILD_DIRECTORY PREFIX SANITIZER COMPILER…    (meson test systemd)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-build=$(cd "${1:?usage: run.sh BUILD_DIRECTORY}" && pwd)
+[ $# -ge 4 ] || { sed -n 's/^# usage/usage/p' "$0" >&2; exit 2; }
+build=$(cd "$1" && pwd)
+prefix=$2
+sanitizer=$3
+compiler=${*:4}
 
 skip() {
 	echo "1..0 # SKIP $*"
@@ -17,7 +21,7 @@ bail() {
 	exit 1
 }
 
-if [ "${2:-}" != --unshared ]; then
+if [ -z "${MPOOL_TEST_TOP:-}" ]; then
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	for tool in systemd-nspawn systemctl meson setpriv pgrep unshare; do
 		command -v "$tool" >/dev/null || skip "needs $tool"
@@ -26,10 +30,10 @@ if [ "${2:-}" != --unshared ]; then
 	unshare --mount true || skip "cannot make a mount namespace"
 	top=$(mktemp -d)
 	trap 'rm -rf --one-file-system "$top"' EXIT
-	unshare --mount --propagation private "$0" "$build" --unshared "$top"
+	MPOOL_TEST_TOP=$top unshare --mount --propagation private "$0" "$@"
 	exit
 fi
-top=$3
+top=$MPOOL_TEST_TOP
 root=$top/root
 mkdir "$root" "$top/changes" "$top/out"
 # The changes lie on a tmpfs: overlayfs takes no overlay as its upper layer, and this may be a container already.
@@ -46,20 +50,12 @@ DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >"$top/install.log"
 sed -i '/^mpool:/d' "$root"/etc/{passwd,group,shadow,gshadow} 2>/dev/null
 rm -rf "$root/etc/mpoold"
 
-option() { meson introspect "$build" --buildoptions | python3 -c '
-import json, sys
-print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == sys.argv[1]))' "$1"; }
-prefix=$(option prefix)
 sysusers=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*sysusers.d/mpoold.conf' 2>/dev/null | head -1)
 tmpfiles=$(cd "$root" && find ".$prefix/lib" lib usr/lib -path '*tmpfiles.d/mpoold.conf' 2>/dev/null | head -1)
 [ -n "$sysusers" ] && [ -n "$tmpfiles" ] || bail "nothing was installed below sysusers.d and tmpfiles.d"
 
 mkdir -p "$root/mpool-test"
-compiler=$(meson introspect "$build" --compilers | python3 -c '
-import json, sys
-print(*json.load(sys.stdin)["host"]["c"]["exelist"])')
-sanitizer=$(option b_sanitize)
-if [ "$sanitizer" != none ]; then
+if [ -n "$sanitizer" ] && [ "$sanitizer" != none ]; then
 	# The leak sanitizer traces its own process, and the thread sanitizer changes the layout of its memory. The first
 	# finds the copies of variables that the daemon has taken out of its environment since it began.
 	mkdir -p "$root/etc/systemd/system/mpoold.service.d"
