@@ -380,7 +380,7 @@ static void pack_worker(msgpack_packer *pk, const struct supervisor *s, const st
     wire_pack_key_u64(pk, "since_ms", (s->now_ns - w->core.state_ns) / NS_PER_MS);
     wire_pack_text(pk, "task");
     if (t)
-        msgpack_pack_uint64(pk, t->kind == TASK_CHUNK ? t->chunk.map->id : t->id);
+        msgpack_pack_uint64(pk, task_public_id(t));
     else
         msgpack_pack_nil(pk);
     wire_pack_key_text(pk, "function", t ? t->function->name : NULL);

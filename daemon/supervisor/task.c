@@ -87,6 +87,11 @@ void task_free(struct task *t)
     free(t);
 }
 
+uint64_t task_public_id(const struct task *t)
+{
+    return t->kind == TASK_CHUNK ? t->chunk.map->id : t->id;
+}
+
 void task_submit(struct supervisor *s, struct task *t, bool front)
 {
     s->stats.tasks.submitted++;

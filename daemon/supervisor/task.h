@@ -91,6 +91,9 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
 /* Only for one that the heart has not, or has no longer. */
 void task_free(struct task *t);
 
+/* The id by which its caller may know it: a chunk's is that of its map. */
+uint64_t task_public_id(const struct task *t);
+
 /* Hands it to the heart. */
 void task_submit(struct supervisor *s, struct task *t, bool front);
 

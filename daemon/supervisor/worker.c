@@ -63,11 +63,20 @@ struct task *worker_running(const struct worker *w)
     return head && lane_peek(w->lane, head->position) == LANE_STARTED ? task_of(head) : NULL;
 }
 
+/* Whose words are these? Of the head of the lane once that is claimed, even if it has ended by now; else of the task
+ * before it. Of many short tasks in a row this is the last one of those that may have said it. */
 static void who(const struct worker *w, int stream, char *text, size_t size)
 {
-    const struct task *t = worker_running(w);
+    const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+    const struct task *t = head ? task_of((struct core_task *)(uintptr_t)head) : NULL;
+    uint64_t id = w->last_task;
+    const char *function = w->last_function ? w->last_function->name : "-";
+    if (t && lane_peek(w->lane, head->position) != LANE_READY) {
+        id = task_public_id(t);
+        function = t->function->name;
+    }
     snprintf(text, size, "pool=%s worker=%u pid=%d task=%llu function=%s stream=%d", w->pool->name, w->number,
-        (int)w->pid, t ? (unsigned long long)t->id : 0ull, t ? t->function->name : "-", stream);
+        (int)w->pid, (unsigned long long)id, function, stream);
 }
 
 static void set_muted(struct worker *w, bool muted)
@@ -575,6 +584,8 @@ unsigned worker_collect(struct worker *w)
             for (int i = 0; i < 2; i++)
                 output_drain(&w->out[i]); /* what it printed comes before its answer */
         t->function->calls++;
+        w->last_task = task_public_id(t);
+        w->last_function = t->function;
         task_context = (struct task_context){.result = &result, .result_memfd = &memfd};
         core_task_done(s->core, head, core_result_of(result.outcome), result.run_ns, s->now_ns);
         bool broke = task_context.broke;

@@ -11,6 +11,7 @@
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/output.h"
 
+struct function;
 struct pool;
 struct supervisor;
 struct task;
@@ -45,6 +46,8 @@ struct worker {
     struct template *template; /* referenced */
     uint32_t number;
     uint64_t generation;
+    uint64_t last_task; /* whose result was collected last, for what it printed shortly before */
+    const struct function *last_function;
     pid_t pid; /* 0: not forked yet */
     int pidfd, control;
     struct event *on_death, *on_control;
