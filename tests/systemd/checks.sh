@@ -1,8 +1,10 @@
+# shellcheck shell=sh
 # What guest.sh checks, a function each, and their tools. Sourced; runs in the container only. A function says on stdout
 # what it did not find and returns 1. Processes that it starts in the background must not hold its output.
 
 drop_ins=/run/systemd/system/mpoold.service.d
 settings=/etc/mpoold/mpoold.conf.d/test.conf
+patience=20 # seconds that until_true waits at most
 
 # ---- tools ---------------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs inside the container that run.sh boots, as root, with the project installed: does the service behave as its units
 # say? Says which checks there are and in which order, and how one is run; checks.sh says what each of them does.
-# Writes TAP to stdout. Nothing is waited for longer than $patience seconds.
+# Writes TAP to stdout. A check that hangs fails after a minute.
 # $1: the install script's path, $2 and $3: its arguments.
 set -u
-patience=20
 number=0
 here=$(dirname "$0")
+# shellcheck source=tests/systemd/checks.sh
 . "$here/checks.sh"
 
 # check NAME COMMAND…: the command's status decides; what it said is shown when it fails.
