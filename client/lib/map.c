@@ -59,6 +59,9 @@ static void source_pump(struct source *source)
 {
     mpool_map *map = map_of(source);
     if (!map->dead) {
+        /* Turns inside of what waits would ask a dry source again and again. */
+        if (map->client->processing)
+            map->dry = false;
         map->busy++;
         map_pull(map);
         map->busy--;
@@ -146,8 +149,16 @@ static bool is_over(const mpool_map *map, int *ret_code)
     return true;
 }
 
+/* Nothing will come of waiting for the connection: only the source can give this map something to do. */
+static bool is_dry(const mpool_map *map)
+{
+    return map->dry && map->in_flight == 0;
+}
+
 static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
 {
+    if (map->client && !map->client->running)
+        map->dry = false;
     for (;;) {
         if (map->client && !handle_is_ours(map->client))
             return handle_fail(map->client, -ECHILD, NULL);
@@ -167,7 +178,11 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
             return over < 0 && map->client ? handle_fail(map->client, over, NULL) : over;
         if (map->client->running)
             return deadline_ns == 0 ? -ETIMEDOUT : handle_fail(map->client, -EDEADLK, NULL);
-        int r = loop_turn(map->client, deadline_ns);
+        /* Also when it is dry: the loss of the connection, or answers to others, may be there to be read. */
+        bool dry = is_dry(map);
+        int r = loop_turn(map->client, dry ? 0 : deadline_ns);
+        if (dry && is_dry(map) && may_go_on(map))
+            return -EAGAIN;
         if (r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
             return -ETIMEDOUT;
     }

@@ -32,6 +32,7 @@ struct mpool_map {
     uint64_t pulled, given;
     bool asking; /* for the number of workers, by: */
     uint32_t asking_msgid;
+    bool dry;   /* the source has nothing just now, and is not asked before somebody looks again */
     bool ended; /* the source has; with: */
     int end_code;
     bool cancelled;

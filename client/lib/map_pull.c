@@ -97,7 +97,7 @@ static bool may_pull(const mpool_map *map)
 
 bool map_pull_wanted(const mpool_map *map)
 {
-    if (!may_pull(map) || map->in_flight >= map->in_flight_max || !request_has_room(map->client))
+    if (!may_pull(map) || map->dry || map->in_flight >= map->in_flight_max || !request_has_room(map->client))
         return false;
     if (map->bytes_in_flight + map->answers.bytes >= map->options.window_bytes)
         return false;
@@ -224,7 +224,7 @@ static const char *item_text(int code)
     return code == -EINVAL ? "The item is not one MessagePack value of the right shape." : mpool_strerror(code);
 }
 
-/* Pulls once. → whether there was an item and the map goes on. */
+/* Pulls once. → whether there was an item. */
 static bool pull_one(mpool_map *map, const void **ret_item, size_t *ret_length)
 {
     *ret_item = NULL;
@@ -233,6 +233,10 @@ static bool pull_one(mpool_map *map, const void **ret_item, size_t *ret_length)
     if (r > 0) {
         map->pulled++;
         return true;
+    }
+    if (r == -EAGAIN) {
+        map->dry = true;
+        return false;
     }
     map->ended = true;
     map->end_code = r;

@@ -82,6 +82,9 @@ static bool reap(int options, bool *ret_left)
         minder.answer.peak_kib = (uint64_t)usage.ru_maxrss;
     if (pid == minder.command) {
         minder.answer.status = status;
+        /* Read now, not after vfork(): sanitizers turn that into fork(), which returns before the child has tried. */
+        minder.answer.stage = minder.page->stage;
+        minder.answer.error = minder.page->error;
         minder.command = 0;
         minder.page->group = 0;
     }
@@ -146,12 +149,6 @@ static bool read_all(void *to, size_t size)
     return true;
 }
 
-/* What the child of vfork() leaves in the memory that it shares with us until it execs: why it could not exec. */
-struct failure {
-    enum minder_stage stage;
-    int error;
-};
-
 /* Does any directory of PATH hold this name? execvp() says EACCES also for a directory that may not be searched, where
  * a shell says that there is no such command. */
 static bool is_on_path(const char *name)
@@ -168,7 +165,7 @@ static bool is_on_path(const char *name)
     return false;
 }
 
-static _Noreturn void become(const char *directory, char **argv, const int *fds, volatile struct failure *failure)
+static _Noreturn void become(const char *directory, char **argv, const int *fds)
 {
     minder.page->group = setsid(); /* before exec, so that there is no command without it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -184,25 +181,28 @@ static _Noreturn void become(const char *directory, char **argv, const int *fds,
         if (errno == EACCES && !strchr(argv[0], '/') && !is_on_path(argv[0]))
             errno = ENOENT;
     }
-    failure->error = errno;
-    failure->stage = stage;
+    minder.page->error = errno;
+    minder.page->stage = (int32_t)stage;
     _exit(127);
 }
 
 static void start(const char *directory, char **argv, char **envp, const int *fds)
 {
-    volatile struct failure failure = {MINDER_ENDED, 0};
+    minder.page->stage = MINDER_ENDED;
+    minder.page->error = 0;
     /* execvp() looks along the PATH of `environ`, which is to be the command's. */
     char **own = environ;
     environ = envp;
     pid_t pid = vfork();
     if (pid == 0)
-        become(directory, argv, fds, &failure);
+        become(directory, argv, fds);
     int error = errno;
     environ = own;
     minder.command = pid > 0 ? pid : 0;
-    minder.answer.stage = (int32_t)(pid < 0 ? MINDER_NO_FORK : failure.stage);
-    minder.answer.error = pid < 0 ? error : failure.error;
+    if (pid < 0) {
+        minder.answer.stage = MINDER_NO_FORK;
+        minder.answer.error = error;
+    }
 }
 
 static _Noreturn void desert(void)

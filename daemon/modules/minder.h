@@ -10,9 +10,12 @@
 #define MINDER_STRINGS_MAX (16u << 20) /* of one request */
 #define MINDER_GRACE_MS    1000        /* from TERM to KILL */
 
-/* A page that both map: what the worker must know of a command if its minder is killed. */
+/* A page that the worker, its minder and the minder's child before its exec map: what the worker must know of a command
+ * if its minder is killed, and why a command could not be executed. */
 struct minder_page {
     _Atomic int32_t group; /* of the command that runs; 0: none */
+    _Atomic int32_t stage; /* enum minder_stage */
+    _Atomic int32_t error; /* errno */
 };
 
 enum minder_ask {

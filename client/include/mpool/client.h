@@ -248,8 +248,10 @@ MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
  */
 
 /* Writes the next item (one MessagePack value) to *ret_item, *ret_length; the bytes must stay valid until the next
- * pull. → 1 an item; 0 the end; negative: stop with that code, once what was pulled before has been given back. Not
- * called again after the end. Bytes that are not one value fail that item alone, with -EINVAL. */
+ * pull. → 1 an item; 0 the end; -EAGAIN: nothing just now; other negative: stop with that code, once what was pulled
+ * before has been given back. Not called again after the end. Bytes that are not one value fail that item alone, with
+ * -EINVAL. A source that said -EAGAIN is asked again by the next mpool_map_next() and the next mpool_process(), not
+ * before; what it gave until then is on its way. */
 typedef int mpool_pull_fn(void *userdata, const void **ret_item, size_t *ret_length);
 
 typedef struct mpool_map_options {
@@ -280,9 +282,11 @@ typedef struct mpool_item {
 } mpool_item;
 
 /* The next result, waiting for it if need be. timeout_ms: -1 for ever. → 1 with *ret_item; 0 all items have been given;
- * -ETIMEDOUT; what pull returned. When the connection is lost, each item pulled and unanswered is given with that code,
+ * -ETIMEDOUT; -EAGAIN, whatever the time-out: the source has nothing just now and no item is on its way, so wait for
+ * the source; what pull returned. When the connection is lost, each item pulled and unanswered is given with that code,
  * and then, unless the source had ended, the call itself returns it: every item that was pulled is given exactly once,
- * whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in a loop of your own. */
+ * whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in a loop of your own; it waits
+ * for mpool_fd(), and for the source after its -EAGAIN. */
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
 /* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; mpool_map_next() still gives them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
