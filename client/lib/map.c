@@ -157,6 +157,7 @@ static bool is_dry(const mpool_map *map)
 
 static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
 {
+    bool looked = false;
     if (map->client && !map->client->running)
         map->dry = false;
     for (;;) {
@@ -180,10 +181,11 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
             return deadline_ns == 0 ? -ETIMEDOUT : handle_fail(map->client, -EDEADLK, NULL);
         /* Also when it is dry: the loss of the connection, or answers to others, may be there to be read. */
         bool dry = is_dry(map);
-        int r = loop_turn(map->client, dry ? 0 : deadline_ns);
-        if (dry && is_dry(map) && may_go_on(map))
+        if (dry && looked)
             return -EAGAIN;
-        if (r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
+        looked = dry;
+        int r = loop_turn(map->client, dry ? 0 : deadline_ns);
+        if (!dry && r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
             return -ETIMEDOUT;
     }
 }

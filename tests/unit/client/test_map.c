@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -134,6 +135,8 @@ struct numbers {
     int64_t most_ahead, given; /* how far it was pulled ahead of what was given back */
     mpool_map **free_at_end, **cancel_at_end;
     mpool_client *disconnect_at_end;
+    int64_t dry_at; /* from this number on there is nothing just now; 0: never */
+    int asked_dry;
 };
 
 static int pull_number(void *userdata, const void **ret_item, size_t *ret_length)
@@ -141,6 +144,10 @@ static int pull_number(void *userdata, const void **ret_item, size_t *ret_length
     struct numbers *n = userdata;
     if (n->next - n->given > n->most_ahead)
         n->most_ahead = n->next - n->given;
+    if (n->dry_at > 0 && n->next == n->dry_at) {
+        n->asked_dry++;
+        return -EAGAIN;
+    }
     if (n->next == n->end) {
         if (n->free_at_end)
             mpool_map_free(*n->free_at_end);
@@ -433,6 +440,156 @@ static void the_source_may_cancel_free_or_disconnect(void **state)
     }
 }
 
+/* ---- a source that runs dry ---- */
+
+static void a_dry_source_is_asked_again_when_somebody_looks(void **state)
+{
+    (void)state;
+    struct manner manner = {.bad = -1};
+    struct fake fake = {0};
+    struct numbers numbers = {.end = 3000, .dry_at = 1000};
+    mpool_client *client;
+    mpool_map *map;
+    mpool_item item;
+    fake_start(&fake, serve, &manner);
+    assert_int_equal(mpool_connect(&client, fake.path), 0);
+    assert_int_equal(mpool_map_start(client, &map, "math.square", pull_number, &numbers, NULL), 0);
+    /* What came before is not kept back for more: all of it is answered, though the wait is for ever. */
+    for (; numbers.given < 1000; numbers.given++) {
+        assert_int_equal(mpool_map_next(map, &item, -1), 1);
+        assert_int_equal(item.index, numbers.given);
+    }
+    for (int i = 0; i < 3; i++) {
+        int asked = numbers.asked_dry;
+        assert_int_equal(mpool_map_next(map, &item, -1), -EAGAIN);
+        assert_int_equal(numbers.asked_dry, asked + 1);
+    }
+    int asked = numbers.asked_dry;
+    assert_int_equal(mpool_process(client), 0);
+    assert_int_equal(numbers.asked_dry, asked + 1);
+    assert_int_equal(mpool_timeout_ms(client), -1); /* nothing that a loop would spin on */
+    assert_int_equal(mpool_run(client, -1), 0);     /* nor wait for */
+
+    numbers.dry_at = 2000;
+    assert_int_equal(mpool_process(client), 0);
+    assert_true(numbers.next > 1000);
+    for (; numbers.given < 2000; numbers.given++) {
+        assert_int_equal(mpool_map_next(map, &item, 10000), 1);
+        assert_int_equal(item.index, numbers.given);
+    }
+    assert_int_equal(mpool_map_next(map, &item, 10000), -EAGAIN);
+    numbers.dry_at = 0;
+    for (; numbers.given < 3000; numbers.given++)
+        assert_int_equal(mpool_map_next(map, &item, 10000), 1);
+    assert_int_equal(mpool_map_next(map, &item, 10000), 0);
+    mpool_map_free(map);
+    mpool_disconnect(client);
+    fake_stop(&fake);
+}
+
+static void a_dry_source_does_not_hide_replies(void **state)
+{
+    (void)state;
+    struct manner manner = {.bad = -1, .hold = true};
+    struct fake fake = {0};
+    struct numbers numbers = {.end = 10, .dry_at = 5};
+    mpool_client *client;
+    mpool_map *map;
+    mpool_item item;
+    fake_start(&fake, serve, &manner);
+    assert_int_equal(mpool_connect(&client, fake.path), 0);
+    assert_int_equal(mpool_map_start(client, &map, "f", pull_number, &numbers, NULL), 0);
+    /* Items are in flight, so there is something to wait for, and a source is not asked meanwhile. */
+    assert_int_equal(mpool_map_next(map, &item, 0), -ETIMEDOUT);
+    int asked = numbers.asked_dry;
+    assert_true(asked > 0);
+    assert_int_equal(mpool_map_next(map, &item, 20), -ETIMEDOUT);
+    assert_int_equal(numbers.asked_dry, asked + 1);
+    /* A call that waits on the same connection has no business with the source. */
+    asked = numbers.asked_dry;
+    mpool_result *pools;
+    assert_int_equal(mpool_request(client, &pools, "pools", NULL), 0);
+    mpool_result_free(pools);
+    assert_int_equal(numbers.asked_dry, asked);
+    mpool_map_cancel(map);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mpool_map_next(map, &item, 10000), 1);
+        assert_int_equal(item.code, MPOOL_ECANCELLED);
+    }
+    assert_int_equal(mpool_map_next(map, &item, 10000), 0);
+    mpool_map_free(map);
+    mpool_disconnect(client);
+    fake_stop(&fake);
+}
+
+static void the_loss_is_found_while_the_source_is_dry(void **state)
+{
+    (void)state;
+    struct manner manner = {.bad = -1, .lose_after = 1};
+    struct fake fake = {0};
+    struct numbers numbers = {.end = 10, .dry_at = 1};
+    mpool_client *client;
+    mpool_map *map;
+    mpool_item item;
+    mpool_map_options options = MPOOL_MAP_OPTIONS_INIT;
+    options.chunk = 10;
+    fake_start(&fake, serve, &manner);
+    assert_int_equal(mpool_connect(&client, fake.path), 0);
+    assert_int_equal(mpool_map_start(client, &map, "f", pull_number, &numbers, &options), 0);
+    assert_int_equal(mpool_map_next(map, &item, -1), 1);
+    assert_int_equal(mpool_map_next(map, &item, -1), -EAGAIN);
+    numbers.dry_at = 3;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mpool_map_next(map, &item, -1), 1);
+        assert_int_equal(item.code, -ECONNRESET);
+    }
+    assert_int_equal(mpool_map_next(map, &item, -1), -ECONNRESET);
+    mpool_map_free(map);
+    mpool_disconnect(client);
+    fake_stop(&fake);
+
+    /* And while nothing at all is asked of the daemon. */
+    struct fake other = {0};
+    struct numbers none = {.end = 10, .dry_at = 1, .next = 1};
+    manner.lose_after = 0;
+    fake_start(&other, serve, &manner);
+    assert_int_equal(mpool_connect(&client, other.path), 0);
+    assert_int_equal(mpool_map_start(client, &map, "f", pull_number, &none, NULL), 0);
+    assert_int_equal(mpool_map_next(map, &item, -1), -EAGAIN);
+    shutdown(mpool_fd(client), SHUT_RDWR);
+    assert_int_equal(mpool_map_next(map, &item, -1), -ECONNRESET);
+    mpool_map_free(map);
+    mpool_disconnect(client);
+    fake_stop(&other);
+}
+
+static void a_dry_map_may_be_cancelled_or_outlive_its_connection(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 2; what++) {
+        struct manner manner = {.bad = -1};
+        struct fake fake = {0};
+        struct numbers numbers = {.end = 10, .dry_at = 1};
+        mpool_client *client;
+        mpool_map *map;
+        mpool_item item;
+        fake_start(&fake, serve, &manner);
+        assert_int_equal(mpool_connect(&client, fake.path), 0);
+        assert_int_equal(mpool_map_start(client, &map, "f", pull_number, &numbers, NULL), 0);
+        assert_int_equal(mpool_map_next(map, &item, -1), 1);
+        assert_int_equal(mpool_map_next(map, &item, -1), -EAGAIN);
+        if (what == 0)
+            mpool_map_cancel(map);
+        else
+            mpool_disconnect(client);
+        assert_int_equal(mpool_map_next(map, &item, -1), what == 0 ? 0 : -ECANCELED);
+        mpool_map_free(map);
+        if (what == 0)
+            mpool_disconnect(client);
+        fake_stop(&fake);
+    }
+}
+
 /* ---- items that cannot travel ---- */
 
 struct list {
@@ -557,6 +714,10 @@ int main(void)
         cmocka_unit_test(a_map_may_be_freed_in_the_middle),
         cmocka_unit_test(a_map_outlives_its_connection),
         cmocka_unit_test(the_source_may_cancel_free_or_disconnect),
+        cmocka_unit_test(a_dry_source_is_asked_again_when_somebody_looks),
+        cmocka_unit_test(a_dry_source_does_not_hide_replies),
+        cmocka_unit_test(the_loss_is_found_while_the_source_is_dry),
+        cmocka_unit_test(a_dry_map_may_be_cancelled_or_outlive_its_connection),
         cmocka_unit_test(a_bad_item_fails_alone),
         cmocka_unit_test(bad_starts_are_refused),
         cmocka_unit_test(an_item_answered_twice_ends_the_connection),
