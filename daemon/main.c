@@ -86,15 +86,29 @@ static int new_module(const char *name)
     return r < 0 ? 1 : 0;
 }
 
+/* The report as it is for a terminal; with the priority of errors for the journal. */
+static void print_report(const struct config_report *report)
+{
+    const char *priority = getenv("JOURNAL_STREAM") ? "<3>" : "";
+    for (const char *line = report->text; line && *line;) {
+        const char *end = strchrnul(line, '\n');
+        fprintf(stderr, "%s%.*s\n", priority, (int)(end - line), line);
+        line = *end ? end + 1 : end;
+    }
+    fprintf(stderr, "%smpoold: %u mistake%s in the configuration\n", priority, report->count,
+        report->count == 1 ? "" : "s");
+}
+
 static int serve(const struct config_arguments *arguments, bool check_only)
 {
     struct config *config;
     struct config_report report = {0};
     int r = config_load(&config, arguments, &report);
     if (r < 0) {
-        fprintf(stderr, "%s%s", report.text ? report.text : "", report.text ? "" : "mpoold: out of memory\n");
         if (report.count > 0)
-            fprintf(stderr, "mpoold: %u mistake%s in the configuration\n", report.count, report.count == 1 ? "" : "s");
+            print_report(&report);
+        else
+            fprintf(stderr, "mpoold: cannot read the configuration: %s\n", strerror(-r));
         config_report_reset(&report);
         return 1;
     }

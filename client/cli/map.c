@@ -13,7 +13,6 @@
 #include "client/cli/bar.h"
 #include "client/cli/command.h"
 #include "client/cli/daemon.h"
-#include "client/cli/feed.h"
 #include "client/cli/halt.h"
 #include "client/cli/map_input.h"
 #include "client/cli/map_output.h"
@@ -67,8 +66,11 @@ static const struct option_row options[] = {
 struct map {
     struct map_input input;
     struct map_output output;
-    struct feed feed;
     struct halt halt;
+    const char *function;
+    mpool_map_options options;
+    mpool_client *client; /* borrowed */
+    mpool_map *items;
     bool halted;
     int signals; /* signalfd */
     int signal;  /* the first that came */
@@ -77,7 +79,7 @@ struct map {
 static void map_reset(struct map *map)
 {
     bar_end();
-    feed_reset(&map->feed);
+    mpool_map_free(map->items);
     map_input_reset(&map->input);
     if (map->signals >= 0)
         close(map->signals);
@@ -114,7 +116,7 @@ static int read_operands(struct map *map, size_t count, char **operands)
             say_error("map needs a function, or --exec; `mpool map --help` has examples");
         return -1;
     }
-    map->feed.function = opt.exec ? "exec.run" : operands[0];
+    map->function = opt.exec ? "exec.run" : operands[0];
     if (at < count)
         items_from_words(&map->input.items, operands + at + 1, count - at - 1);
     else
@@ -135,16 +137,13 @@ static int prepare(struct map *map, size_t count, char **operands)
     map->output.exec = opt.exec != NULL;
     map->output.json = settings.json;
     map->output.sum = opt.sum;
-    map->feed.pull = map_input_pull;
-    map->feed.userdata = &map->input;
-    mpool_map_options defaults = MPOOL_MAP_OPTIONS_INIT;
-    map->feed.options = defaults;
-    map->feed.options.task = daemon_task_options();
-    map->feed.options.unordered = !opt.keep_order;
-    map->feed.options.star = opt.lists || opt.exec;
-    map->feed.options.window = (uint32_t)opt.jobs.value;
+    map->options = (mpool_map_options)MPOOL_MAP_OPTIONS_INIT;
+    map->options.task = daemon_task_options();
+    map->options.unordered = !opt.keep_order;
+    map->options.star = opt.lists || opt.exec;
+    map->options.window = (uint32_t)opt.jobs.value;
     /* commands differ too much to be measured, and N at a time means N */
-    map->feed.options.chunk = opt.exec || opt.jobs.given ? 1 : 0;
+    map->options.chunk = opt.exec || opt.jobs.given ? 1 : 0;
     map->signals = signals_open();
     if (map->signals < 0)
         say_error("signalfd: %s", strerror(-map->signals));
@@ -168,7 +167,7 @@ static bool on_signal(struct map *map, int number)
         return true;
     map->signal = number;
     map->output.cancelled = true;
-    feed_cancel(&map->feed);
+    mpool_map_cancel(map->items);
     if (isatty(STDERR_FILENO))
         say_note("stopping what runs; once more leaves at once");
     return false;
@@ -180,11 +179,11 @@ static void look_at_halt(struct map *map)
         return;
     map->halted = true;
     if (map->halt.when == HALT_SOON) {
-        feed_stop(&map->feed);
+        map->input.stopped = true;
         return;
     }
     map->output.cancelled = true;
-    feed_cancel(&map->feed);
+    mpool_map_cancel(map->items);
 }
 
 static int sooner(int a, int b)
@@ -192,27 +191,36 @@ static int sooner(int a, int b)
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-/* Waits until something is to be done. → 0; 1 leave at once; negative: the connection is lost and nothing is open. */
+/* Waits until something is to be done. → 0; 1 leave at once; -errno. */
 static int wait(struct map *map)
 {
-    mpool_client *client = map->feed.client;
+    mpool_client *client = map->client;
     out_flush();
     update_bar(map);
     enum { DAEMON, SIGNALS, SOURCE, COUNT };
     struct pollfd p[COUNT] = {
         [DAEMON] = {.fd = mpool_fd(client), .events = (short)mpool_events(client)},
         [SIGNALS] = {.fd = map->signals, .events = POLLIN},
-        [SOURCE] = {.fd = feed_wants_source(&map->feed) ? map->input.items.fd : -1, .events = POLLIN},
+        [SOURCE] = {.fd = map->input.dry && !map->input.stopped ? map->input.items.fd : -1, .events = POLLIN},
     };
     if (poll(p, COUNT, sooner(mpool_timeout_ms(client), bar_wait_ms())) < 0 && errno != EINTR)
         return -errno;
     if (p[SOURCE].revents)
-        map->feed.dry = false;
+        map->input.dry = false;
     int number = p[SIGNALS].revents ? signals_take(map->signals) : 0;
     if (number && on_signal(map, number))
         return 1;
-    int r = mpool_process(client);
-    return r < 0 && map->feed.count == 0 ? r : 0;
+    (void)mpool_process(client); /* its loss comes with the items, and then as the end of the map */
+    return 0;
+}
+
+/* Results that come without end must not hide a signal, the bar, or the source. → whether to leave at once. */
+static bool look_around(struct map *map)
+{
+    update_bar(map);
+    map->input.dry = false;
+    int number = signals_take(map->signals);
+    return number && on_signal(map, number);
 }
 
 /* → 0; 1 leave at once; negative. */
@@ -220,19 +228,15 @@ static int loop(struct map *map)
 {
     for (uint64_t n = 0;; n++) {
         mpool_item item;
-        int r = feed_next(&map->feed, &item);
+        int r = mpool_map_next(map->items, &item, 0);
         if (r == 1) {
             size_t length = 0;
             _cleanup_(own_free) char *text = kept_take(&map->input.kept, item.index, &length);
             map_output_item(&map->output, &item, text, length);
             look_at_halt(map);
-            if (n % 64 == 0)
-                update_bar(map);
-            /* results that come without end must not hide a signal */
-            int number = n % 64 == 0 ? signals_take(map->signals) : 0;
-            if (number && on_signal(map, number))
+            if (n % 64 == 0 && look_around(map))
                 return 1;
-        } else if (r == -EAGAIN) {
+        } else if (r == -EAGAIN || r == -ETIMEDOUT) {
             r = wait(map);
             if (r != 0)
                 return r;
@@ -254,7 +258,7 @@ static int finish(struct map *map, int r)
     if (map->signal)
         return EXIT_SIGNALLED + map->signal;
     if (o->lost || (r < 0 && !map->input.failed))
-        daemon_say(map->feed.client, o->lost ? o->lost : r);
+        daemon_say(map->client, o->lost ? o->lost : r);
     if (o->unanswered > 0)
         say_error("%" PRIu64 " item%s no answer", o->unanswered, o->unanswered == 1 ? " has" : "s have");
     if (r < 0 || o->lost || o->broken || map->input.failed)
@@ -270,13 +274,14 @@ static int run(size_t count, char **operands)
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
-    map.feed.client = client;
+    map.client = client;
+    int r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
+    if (r < 0)
+        return daemon_say(client, r);
     if (opt.bar && !settings.quiet && isatty(STDERR_FILENO) && (bar_wanted || !isatty(STDOUT_FILENO)))
         bar_start();
-    int r = loop(&map);
-    int status = r == 1 ? EXIT_SIGNALLED + map.signal : finish(&map, r);
-    feed_reset(&map.feed); /* its maps before their connection */
-    return status;
+    r = loop(&map);
+    return r == 1 ? EXIT_SIGNALLED + map.signal : finish(&map, r);
 }
 
 const struct verb verb_map = {

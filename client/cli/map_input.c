@@ -3,17 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "client/cli/feed.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
 #include "client/cli/template.h"
-
-/* A writer that is merely a little behind is waited for: a new batch costs more than that. */
-enum { PATIENCE_MS = 2 };
 
 void map_input_reset(struct map_input *input)
 {
@@ -46,23 +41,18 @@ static int make_command(struct map_input *input, const char *text, size_t length
     return -ENOMEM;
 }
 
-static int next_text(struct map_input *input, const char **ret, size_t *ret_length)
-{
-    int r = items_next(&input->items, ret, ret_length);
-    if (r != -EAGAIN)
-        return r;
-    struct pollfd p = {.fd = input->items.fd, .events = POLLIN};
-    return poll(&p, 1, PATIENCE_MS) > 0 ? items_next(&input->items, ret, ret_length) : FEED_DRY;
-}
-
 int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
 {
     struct map_input *input = userdata;
     const char *text;
     size_t length;
     char what[40];
-    int r = next_text(input, &text, &length);
-    if (r == 0 || r == FEED_DRY)
+    if (input->stopped)
+        return 0;
+    /* The map asks for each result that it gives; a system call each time would be a waste. */
+    int r = input->dry ? -EAGAIN : items_next(&input->items, &text, &length);
+    input->dry = r == -EAGAIN;
+    if (r == 0 || r == -EAGAIN)
         return r;
     wire_buf_rewind(&input->value, 0);
     snprintf(what, sizeof what, "item %" PRIu64, input->pulled + 1);

@@ -22,11 +22,13 @@ struct map_input {
     struct wire_buf line;    /* --exec: the command line */
     struct kept kept;
     uint64_t pulled;
-    bool failed; /* an item or the source was wrong, which has been said */
+    bool dry;     /* standard input has nothing just now; whoever has seen more come clears this */
+    bool stopped; /* take no more */
+    bool failed;  /* an item or the source was wrong, which has been said */
 };
 
 void map_input_reset(struct map_input *input);
 
-/* A mpool_pull_fn over a struct map_input. Returns FEED_DRY when standard input has nothing just now, and -ECANCELED
- * after it has said what is wrong. */
+/* A mpool_pull_fn over a struct map_input. Returns -EAGAIN while it is dry, and -ECANCELED after it has said what is
+ * wrong. */
 int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length);

@@ -43,7 +43,15 @@ static bool has_room(const struct conn *c)
 {
     const struct config *config = c->supervisor->config;
     return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight &&
-           wire_buf_length(&c->out) < config->max_output_bytes && c->args_bytes < CONN_ARGS_MAX;
+           wire_buf_length(&c->out) < config->max_output_bytes && c->passing_count < CONN_PASSING_MAX &&
+           c->args_bytes < CONN_ARGS_MAX;
+}
+
+/* It is to go on in another pass: with the message it stands at, once that may be taken. */
+static void stand_in_line(struct conn *c)
+{
+    TAILQ_INSERT_TAIL(&c->supervisor->waiting_conns, c, room);
+    c->in_room = c->stopped = true;
 }
 
 /* The bytes are no message of this protocol: one error if somebody can be addressed, then the end. */
@@ -88,12 +96,34 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
     }
 }
 
+/* What all connections together have asked for takes long: the rest of it waits for the next pass, in which workers and
+ * replies have their turn. Cheap requests are timed by the batch, and `list` and the like one by one. */
+static bool turn_is_over(struct supervisor *s, uint64_t *since_ns, unsigned *untimed)
+{
+    if (*untimed < TURN_BATCH)
+        return s->turn_ns >= TURN_NS;
+    uint64_t now = clock_now_ns();
+    s->turn_ns += now - *since_ns;
+    *since_ns = now;
+    *untimed = 0;
+    return s->turn_ns >= TURN_NS;
+}
+
 /* Handles the whole messages that `in` holds, while there is room for what they ask. */
 static void consume(struct conn *c)
 {
     struct supervisor *s = c->supervisor;
     struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth};
+    uint64_t since_ns = clock_now_ns();
+    unsigned untimed = 0;
     while (has_room(c) && wire_buf_length(&c->in) > 0) {
+        if (turn_is_over(s, &since_ns, &untimed)) {
+            c->waits_for = NULL;
+            c->waits_bytes = 0;
+            stand_in_line(c);
+            s->again = true;
+            return;
+        }
         enum wire_scan_result verdict =
             c->whole ? WIRE_SCAN_WHOLE
                      : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
@@ -114,16 +144,22 @@ static void consume(struct conn *c)
             refuse(c, NULL, MPOOL_E_BAD_REQUEST, "a response, but nothing was asked");
             return;
         }
-        if (rpc_handle(c, &m) == RPC_LATER) {
-            TAILQ_INSERT_TAIL(&s->waiting_conns, c, room);
-            c->in_room = c->whole = c->stopped = true;
+        switch (rpc_handle(c, &m)) {
+        case RPC_LATER:
+            stand_in_line(c);
+            c->whole = true;
             return;
+        case RPC_LONG: untimed = TURN_BATCH; break;
+        case RPC_DONE: untimed++; break;
         }
+        s->again = true; /* whatever follows from it: in a flush the heart has run already in this pass */
         wire_buf_consume(&c->in, length);
         wire_scan_init(&c->scan);
         c->whole = false;
         c->partial_since_ns = 0;
     }
+    if (untimed >= TURN_BATCH)
+        turn_is_over(s, &since_ns, &untimed);
     c->stopped = wire_buf_length(&c->in) > 0 && !has_room(c);
     c->partial_bytes = c->scan.at;
     if (wire_buf_length(&c->in) == 0) {

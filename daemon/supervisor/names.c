@@ -113,21 +113,6 @@ struct function *names_find_in(const struct names *n, const struct pool *pool, c
     return NULL;
 }
 
-struct function *names_first(const struct names *n, const char *text, size_t length)
-{
-    const struct name *name = find(n, text, length);
-    return name && name->first ? name->first->function : NULL;
-}
-
-struct function *names_next(const struct names *n, const struct function *f)
-{
-    const struct name *name = find(n, f->name, strlen(f->name));
-    for (struct listed *l = name ? name->first : NULL; l; l = l->next)
-        if (l->function == f)
-            return l->next ? l->next->function : NULL;
-    return NULL;
-}
-
 const char *names_nearest(const struct supervisor *s, const char *text, size_t length)
 {
     unsigned count = HASH_COUNT(s->names->by_text), i = 0;

@@ -15,9 +15,5 @@ void names_free(struct names *n);
 int names_add(struct names *n, struct function *f, struct pool *pool);
 void names_remove_pool(struct names *n, const struct pool *pool);
 struct function *names_find_in(const struct names *n, const struct pool *pool, const char *name, size_t length);
-/* The first function of that name, in any pool, in the order in which pools are given; then names_next(). NULL: none.
- */
-struct function *names_first(const struct names *n, const char *name, size_t length);
-struct function *names_next(const struct names *n, const struct function *f);
 /* The name most like a mistyped one, or NULL. Borrowed. */
 const char *names_nearest(const struct supervisor *s, const char *name, size_t length);

@@ -73,6 +73,14 @@ void reload(struct supervisor *s)
         TAILQ_INSERT_TAIL(&s->pools, pool, link);
     }
     config_free(old);
+    /* The order of the configuration is the rank in which pools are asked for a function; closing ones come last. */
+    for (size_t i = config->pool_count; i-- > 0;) {
+        pool = pool_find(s, config->pools[i].name, strlen(config->pools[i].name));
+        if (!pool)
+            continue;
+        TAILQ_REMOVE(&s->pools, pool, link);
+        TAILQ_INSERT_HEAD(&s->pools, pool, link);
+    }
     log_info("reloaded pools=%zu", config->pool_count);
     notify("READY=1");
     s->again = true;

@@ -45,48 +45,51 @@ static enum rpc_result no_function(struct rpc *r, const char *name, size_t lengt
         in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-/* The pool is chosen by the option, else it is the first that has the function and lets this peer in.
- * → RPC_LATER: the template that may have it is still loading, or the queue is full. */
+/* Is the pool still loading what is asked for? At the start the caller waits those milliseconds. */
+static bool may_come(const struct pool *pool, const char *name, size_t length)
+{
+    return !pool->current && pool->coming && pool->failures == 0 && pool_promises(pool, name, length);
+}
+
+/* The pool is chosen by the option, else it is the first in the configuration's order that has the function and lets
+ * this peer in; one that is still loading keeps its rank, so that the choice does not depend on who loads faster.
+ * → RPC_LATER: wait for such a pool; RPC_DONE with *ret_found telling whether it was found (else it has been answered).
+ */
 static enum rpc_result find_function(struct rpc *r, struct request *q, const char *name, size_t length, bool *ret_found)
 {
     struct conn *c = r->conn;
     struct supervisor *s = c->supervisor;
-    struct pool *pool = NULL, *p;
-    struct function *f = NULL;
+    struct pool *chosen = NULL, *pool;
     bool denied = false;
     *ret_found = false;
     if (q->options.pool) {
-        pool = pool_find(s, q->options.pool, q->options.pool_length);
-        if (!pool)
+        chosen = pool_find(s, q->options.pool, q->options.pool_length);
+        if (!chosen)
             return rpc_fail(
                 r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool_length, q->options.pool);
-        if (!pool_allows(pool, c->uid, c->gid, c->groups, c->group_count))
-            return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", pool->name);
-        f = pool_function(pool, name, length);
-        if (f && !f->present)
-            f = NULL;
-    } else {
-        for (f = names_first(s->names, name, length); f; f = names_next(s->names, f)) {
-            if (!f->present)
-                continue;
-            if (pool_allows(f->pool, c->uid, c->gid, c->groups, c->group_count))
-                break;
-            denied = true;
-        }
+        if (!pool_allows(chosen, c->uid, c->gid, c->groups, c->group_count))
+            return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", chosen->name);
     }
-    if (f) {
-        q->function = f;
-        *ret_found = true;
-        return RPC_DONE;
+    TAILQ_FOREACH (pool, &s->pools, link) {
+        if (chosen && pool != chosen)
+            continue;
+        struct function *f = pool_function(pool, name, length);
+        bool has = f && f->present, allowed = pool_allows(pool, c->uid, c->gid, c->groups, c->group_count);
+        denied |= has && !allowed;
+        if (!allowed)
+            continue;
+        if (has) {
+            q->function = f;
+            *ret_found = true;
+            return RPC_DONE;
+        }
+        if (may_come(pool, name, length))
+            return RPC_LATER;
     }
     if (denied)
         return rpc_fail(
             r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", length > 128 ? 128 : (int)length, name);
-    /* At the start a pool may still be loading what is asked for: the caller waits those milliseconds. */
-    TAILQ_FOREACH (p, &s->pools, link)
-        if ((!pool || p == pool) && !p->current && p->coming && p->failures == 0 && pool_promises(p, name, length))
-            return RPC_LATER;
-    return no_function(r, name, length, pool);
+    return no_function(r, name, length, chosen);
 }
 
 static enum rpc_result bad_memfd(struct rpc *r, struct request *q, int error)

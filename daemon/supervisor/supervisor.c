@@ -25,9 +25,10 @@
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
-#define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
-#define ROOM_BUDGET     64             /* connections that are offered room in one pass */
-#define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
+#define FLUSH_GRACE_NS  (2 * NS_PER_S)    /* after the last task: how long replies may take to be read */
+#define SAME_SIGNAL_NS  (100 * NS_PER_MS) /* SIGTERMs as near as that are one */
+#define ROOM_BUDGET     64                /* connections that are offered room in one pass */
+#define RETIRE_GRACE_NS (5 * NS_PER_S)    /* for a worker that was asked to go */
 
 static void pool_emptied(void *context, struct core_pool *core_pool)
 {
@@ -64,7 +65,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGUSR2: /* the guardian is gone: nobody would clean up after us */
         log_error("the guardian was killed; stopping at once");
         supervisor_stop(s);
-        supervisor_stop(s);
+        core_stop(s->core, 0, s->now_ns);
         break;
     case SIGCHLD: orphans_look(s); break;
     default: break;
@@ -243,6 +244,8 @@ static bool is_over(struct supervisor *s)
 
 int supervisor_run(struct supervisor *s)
 {
+    log_info(
+        "serving version=%s socket=%s pools=%zu", MPOOL_VERSION, listener_path(s->listener), s->config->pool_count);
     listener_start(s->listener);
     while (!is_over(s)) {
         int flags = EVLOOP_ONCE;
@@ -269,8 +272,13 @@ int supervisor_run(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
+    /* One signal may come twice: from whoever stops a whole process group, and passed on by the guardian. */
+    uint64_t now = clock_now_ns();
+    if (s->stopping && now - s->stopping_since_ns < SAME_SIGNAL_NS)
+        return;
     uint64_t grace = s->stopping ? 0 : s->config->stop_grace_ms;
     if (!s->stopping) {
+        s->stopping_since_ns = now;
         s->stopping = true;
         notify("STOPPING=1");
         listener_close(s->listener);

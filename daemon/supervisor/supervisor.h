@@ -106,7 +106,8 @@ struct supervisor {
     bool orphans_wanted;        /* somebody may be left behind */
     bool again;                 /* this pass has made work for another one: do not sleep */
     struct map_list dirty_maps; /* may have room for another chunk, or have ended */
-    bool stopping, stopped;
+    bool stopping;
+    uint64_t stopping_since_ns;
     uint64_t flush_until_ns; /* after the last task: how long replies may still be written */
     struct supervisor_stats stats;
 };
