@@ -22,7 +22,7 @@ static const char bash_head[] =
     "    @command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n"
     "    @function) mapfile -t COMPREPLY < <(compgen -W \"$(mpool functions --names 2>/dev/null)\" -- \"$cur\") ;;\n"
     "    @pool) mapfile -t COMPREPLY < <(compgen -W \"$(mpool pools --names 2>/dev/null)\" -- \"$cur\") ;;\n"
-    "    @task) mapfile -t COMPREPLY < <(compgen -W \"$(mpool ls --all --ids 2>/dev/null)\" -- \"$cur\") ;;\n"
+    "    @task) mapfile -t COMPREPLY < <(compgen -W \"$(mpool ls --ids 2>/dev/null)\" -- \"$cur\") ;;\n"
     "    @any) COMPREPLY=() ;;\n"
     "    *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\") ;;\n"
     "    esac\n"
@@ -142,7 +142,7 @@ static const char zsh_head[] =
     "_mpool_functions() { local -a names; names=(${(f)\"$(mpool functions --names 2>/dev/null)\"}); "
     "compadd -a names }\n"
     "_mpool_pools() { local -a names; names=(${(f)\"$(mpool pools --names 2>/dev/null)\"}); compadd -a names }\n"
-    "_mpool_tasks() { local -a ids; ids=(${(f)\"$(mpool ls --all --ids 2>/dev/null)\"}); compadd -a ids }\n"
+    "_mpool_tasks() { local -a ids; ids=(${(f)\"$(mpool ls --ids 2>/dev/null)\"}); compadd -a ids }\n"
     "\n";
 
 /* Within '…[help]': what zsh or its _arguments would take for its own. */

@@ -9,7 +9,7 @@ int ids_parse(const char *verb, const char *word, uint64_t *ret)
 {
     if (options_number(word, 1, (UINT64_C(1) << 53) - 1, ret) == 0)
         return 0;
-    say_error("%s: '%s' is not a task id; `mpool ls --all` shows them", verb, word);
+    say_error("%s: '%s' is not a task id; `mpool ls` shows them", verb, word);
     return -1;
 }
 

@@ -1,5 +1,6 @@
 /* mpool ls: lists tasks, newest first. */
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -43,7 +44,7 @@ static const struct option_row options[] = {
         .words = "@pool",
         .text = &settings.pool,
         .help = "only those of this pool"},
-    {.name = "all", .letter = 'a', .flag = &opt.all, .help = "those that have ended, too"},
+    {.name = "all", .letter = 'a', .flag = &opt.all, .help = "those of all users (for root and the daemon's user)"},
     {.name = "limit",
         .letter = 'n',
         .value = "N",
@@ -91,11 +92,24 @@ static const char *time_of(struct view task, uint64_t now_ms, char *to, size_t s
     return human_duration_ms(to, size, ended > started ? ended - started : 0);
 }
 
+static const char *user_of(struct view task, char *to, size_t size)
+{
+    uint64_t uid = view_u64(task, "uid", UINT64_MAX);
+    const struct passwd *user = uid < UINT32_MAX ? getpwuid((uid_t)uid) : NULL;
+    if (user)
+        snprintf(to, size, "%s", user->pw_name);
+    else if (uid < UINT32_MAX)
+        snprintf(to, size, "%" PRIu64, uid);
+    return uid < UINT32_MAX ? to : NULL;
+}
+
 static void put_row(struct table *table, struct view task, uint64_t now_ms)
 {
     char state[32], text[256], time[HUMAN_SIZE];
     view_text(task, "state", state, sizeof state) ? (void)0 : (void)snprintf(state, sizeof state, "?");
     table_cell_format(table, "%" PRIu64, view_u64(task, "id", 0));
+    if (opt.all)
+        table_cell(table, user_of(task, text, sizeof text));
     table_cell_styled(table, show_state_style(state), state);
     table_cell(table, view_text(task, "function", text, sizeof text));
     table_cell(table, view_text(task, "pool", text, sizeof text));
@@ -105,12 +119,23 @@ static void put_row(struct table *table, struct view task, uint64_t now_ms)
     table_cell(table, view_text(task, "error", text, sizeof text));
 }
 
-static int print(const mpool_result *result)
+static struct table *new_table(void)
 {
-    static const struct table_column columns[] = {{"ID", true, false}, {"STATE", false, false},
+    static const struct table_column whole[] = {{"ID", true, false}, {"USER", false, true}, {"STATE", false, false},
         {"FUNCTION", false, true}, {"POOL", false, true}, {"TIME", true, false}, {"RUN", true, false},
         {"NAME", false, true}, {"ERROR", false, true}};
-    _cleanup_(table_cleanup) struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    enum { COUNT = sizeof whole / sizeof whole[0] };
+    if (opt.all)
+        return table_new(whole, COUNT);
+    static struct table_column own[COUNT - 1]; /* where each USER would be the same */
+    own[0] = whole[0];
+    memcpy(own + 1, whole + 2, sizeof own - sizeof own[0]);
+    return table_new(own, COUNT - 1);
+}
+
+static int print(const mpool_result *result)
+{
+    _cleanup_(table_cleanup) struct table *table = new_table();
     uint64_t now_ms = now_unix_ms();
     struct view_list list = view_list(view_of(result));
     for (struct view task; view_next(&list, &task);) {
@@ -122,7 +147,7 @@ static int print(const mpool_result *result)
     if (opt.ids)
         return EXIT_OK;
     if (table_rows(table) == 0)
-        say_note(opt.all ? "no tasks" : "no tasks; `mpool ls --all` shows those that have ended, too");
+        say_note("no tasks%s", opt.state || opt.function || opt.label || settings.pool ? " of that kind" : "");
     else
         table_print(table);
     return EXIT_OK;
@@ -132,9 +157,6 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    int state = opt.state ? wire_state_find(opt.state, strlen(opt.state)) : -1;
-    if (state >= 0 && wire_state_info((enum mpool_state)state)->final)
-        opt.all = true; /* else nothing could be found */
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
@@ -156,13 +178,14 @@ const struct verb verb_ls = {
     .group = "Follow tasks",
     .usage = "[OPTIONS]",
     .line = "list tasks, newest first",
-    .about = "Those that wait or run, and with --all those that have ended and are still kept. Your own;\n"
-             "root and the daemon's user see those of all.\n"
+    .about = "Your own: those that wait or run, and submitted ones that have ended, as long as their results are\n"
+             "kept. With --all root and the daemon's user see those of all users.\n"
              "\n"
              "Examples:\n"
              "  mpool ls\n"
-             "  mpool ls --all --state failed --limit 20\n"
-             "  mpool ls --all --json | jq '.[] | select(.error) | .error'\n",
+             "  mpool ls --state failed --limit 20\n"
+             "  sudo mpool ls --all\n"
+             "  mpool ls --json | jq '.[] | select(.error) | .error'\n",
     .flags = VERB_ALONE,
     .options = options,
     .run = run,

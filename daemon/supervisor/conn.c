@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 #define KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
 #define SLOW_RATE   (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
 #define HARD_FACTOR 8u          /* unread replies beyond this many times the cap end the connection */
+#define TURN_NS     (5 * NS_PER_MS) /* requests of all connections in one pass */
+#define TURN_BATCH  64u             /* requests between two looks at the clock */
 
 bool conn_is_admin(const struct conn *c)
 {
@@ -165,10 +168,29 @@ static void consume(struct conn *c)
     if (wire_buf_length(&c->in) == 0) {
         c->partial_since_ns = 0;
         wire_buf_trim(&c->in, KEEP_BUFFER);
-    } else if (c->partial_since_ns == 0 && has_room(c)) {
+    } else if (c->partial_since_ns == 0 && c->reading && has_room(c)) {
         c->partial_since_ns = s->now_ns;
         supervisor_need_housekeeping(s);
     }
+}
+
+static void keep_fd(struct conn *c, int fd)
+{
+    rlim_t limit = c->supervisor->hard_nofile;
+    if (c->fd_count == CONN_FDS_MAX) {
+        close(fd); /* nobody asked for so many */
+        return;
+    }
+    /* The lowest free number tells how many are in use. Its place is kept, so that the others stay with their requests. */
+    if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit)
+        fd_close(&fd);
+    c->fds[c->fd_count++] = fd;
+}
+
+static void drop_fds(struct conn *c)
+{
+    while (c->fd_count > 0)
+        fd_close(&c->fds[--c->fd_count]);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -186,12 +208,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         ssize_t n = packet_receive(fd, to, READ_CHUNK, fds, &fd_count);
         if (n == -EAGAIN)
             break;
-        for (size_t i = 0; i < fd_count; i++) {
-            if (c->fd_count < CONN_FDS_MAX)
-                c->fds[c->fd_count++] = fds[i];
-            else
-                close(fds[i]); /* nobody asked for so many */
-        }
+        for (size_t i = 0; i < fd_count; i++)
+            keep_fd(c, fds[i]);
         if (n == 0 && !has_hung_up(c)) {
             /* shutdown(SHUT_WR): no more requests, but the answers are still wanted. That it leaves for good can only
              * be asked from now on, as the end of file stays readable. */
@@ -214,17 +232,26 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         conn_touch(c);
     /* Descriptors come with the request that uses them: what is left of whole messages is nobody's. */
     if (wire_buf_length(&c->in) == 0)
-        while (c->fd_count > 0)
-            close(c->fds[--c->fd_count]);
+        drop_fds(c);
 }
 
 int conn_take_fd(struct conn *c)
 {
     if (c->fd_count == 0)
-        return -1;
+        return -ENOENT;
     int fd = c->fds[0];
     memmove(c->fds, c->fds + 1, --c->fd_count * sizeof c->fds[0]);
-    return fd;
+    return fd < 0 ? -EMFILE : fd;
+}
+
+void conn_return_fd(struct conn *c, int fd)
+{
+    if (c->fd_count == CONN_FDS_MAX) { /* cannot be: it came from there in this very message */
+        close(fd);
+        return;
+    }
+    memmove(c->fds + 1, c->fds, c->fd_count++ * sizeof c->fds[0]);
+    c->fds[0] = fd;
 }
 
 /* ---- output
@@ -238,11 +265,23 @@ void conn_touch(struct conn *c)
     }
 }
 
+/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
+static void close_if_hopeless(struct conn *c)
+{
+    const struct config *config = c->supervisor->config;
+    if (c->closed || (wire_buf_length(&c->out) <= config->max_output_bytes * HARD_FACTOR + config->max_message &&
+                         c->passing_count < CONN_PASSING_MAX * HARD_FACTOR))
+        return;
+    c->supervisor->stats.connections_closed_for_stalling++;
+    conn_close(c, "it does not read its replies");
+}
+
 void conn_replied(struct conn *c)
 {
     if (c->in_flight > 0)
         c->in_flight--;
     conn_touch(c);
+    close_if_hopeless(c);
 }
 
 void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
@@ -328,10 +367,7 @@ static void write_out(struct conn *c)
         c->stalled_since_ns = s->now_ns;
         supervisor_need_housekeeping(s);
     }
-    if (wire_buf_length(&c->out) > s->config->max_output_bytes * HARD_FACTOR + s->config->max_message) {
-        s->stats.connections_closed_for_stalling++;
-        conn_close(c, "it does not read its replies");
-    }
+    close_if_hopeless(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -354,7 +390,6 @@ void conn_flush(struct conn *c)
         /* It was stopped in the middle of what it had sent. No event tells of bytes that are here already, and room may
          * have come back in the very pass that took it: so this does not depend on what is being watched. */
         consume(c);
-        s->again = true; /* the heart has run already in this pass */
     }
     bool served = wire_buf_length(&c->out) == 0;
     if (!c->closed && served && (c->closing || (c->half_closed && c->in_flight == 0 && !c->in_room)))
@@ -364,13 +399,20 @@ void conn_flush(struct conn *c)
         return;
     }
     bool read = has_room(c) && !c->half_closed;
-    if (read != c->reading) {
-        if (read)
-            event_add(c->on_readable, NULL);
-        else
-            event_del(c->on_readable);
-        c->reading = read;
+    if (read == c->reading)
+        return;
+    c->reading = read;
+    if (read) {
+        event_add(c->on_readable, NULL);
+        /* The time in which it was not read is not its own. */
+        c->partial_since_ns = wire_buf_length(&c->in) > 0 ? s->now_ns : 0;
+    } else {
+        event_del(c->on_readable);
+        c->partial_since_ns = 0;
     }
+    /* Nothing tells that a peer which is not read has gone: it is looked for. */
+    if (!read || c->partial_since_ns)
+        supervisor_need_housekeeping(s);
 }
 
 bool conn_housekeeping(struct conn *c)
@@ -379,7 +421,7 @@ bool conn_housekeeping(struct conn *c)
     uint64_t limit = s->config->stall_timeout_ms * NS_PER_MS;
     if (c->closed)
         return false;
-    if (c->half_closed && has_hung_up(c)) {
+    if (!c->reading && has_hung_up(c)) {
         conn_close(c, NULL);
         return false;
     }
@@ -396,7 +438,7 @@ bool conn_housekeeping(struct conn *c)
             return false;
         }
     }
-    return c->stalled_since_ns || c->partial_since_ns || c->half_closed;
+    return c->stalled_since_ns || c->partial_since_ns || !c->reading;
 }
 
 /* ---- calls by msgid
@@ -449,13 +491,24 @@ void conn_remove_call(struct conn *c, struct task *t)
 struct task *conn_find_call(const struct conn *c, uint32_t msgid)
 {
     struct task *t = c->call_buckets ? c->calls[msgid & (c->call_buckets - 1)] : NULL;
-    while (t && t->call.msgid != msgid)
+    while (t && (t->call.msgid != msgid || t->no_reply)) /* notifications have none */
         t = t->call.next_in_bucket;
     return t;
 }
 
 /* ---- birth and end
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Without them it is its user and first group alone: fewer rights, never more. */
+static void read_groups(struct conn *c)
+{
+    socklen_t size = 0;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+        return;
+    c->groups = malloc(size);
+    if (c->groups && getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, c->groups, &size) == 0)
+        c->group_count = size / sizeof c->groups[0];
+}
 
 struct conn *conn_new(struct supervisor *s, int fd)
 {
@@ -483,15 +536,7 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->uid = cred.uid;
     c->gid = cred.gid;
     c->pid = cred.pid;
-    gid_t groups[256];
-    size = sizeof groups;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0 && size > 0) {
-        c->groups = malloc(size);
-        if (c->groups) {
-            memcpy(c->groups, groups, size);
-            c->group_count = size / sizeof groups[0];
-        }
-    }
+    read_groups(c);
     log_debug("conn=%llu accepted uid=%u pid=%d", (unsigned long long)c->number, (unsigned)c->uid, (int)c->pid);
     return c;
 }
@@ -551,8 +596,7 @@ void conn_free(struct conn *c)
         event_free(c->on_readable);
     if (c->on_writable)
         event_free(c->on_writable);
-    while (c->fd_count > 0)
-        close(c->fds[--c->fd_count]);
+    drop_fds(c);
     for (size_t i = 0; i < c->passing_count; i++)
         close(c->passing[i].fd);
     free(c->passing);

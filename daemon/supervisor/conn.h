@@ -18,9 +18,11 @@
 
 struct task;
 struct map;
+struct pool;
 struct waiter;
 
 #define CONN_FDS_MAX     16u          /* descriptors that came and are not used yet */
+#define CONN_PASSING_MAX 64u          /* descriptors that go out and are not read, beyond which it is not read */
 #define CONN_READ_BUDGET (256u << 10) /* bytes read from one connection in one pass */
 #define CONN_ARGS_MAX    (256u << 20) /* bytes of arguments in flight, beyond which it is not read */
 #define CONN_NAME_MAX    64u
@@ -34,7 +36,9 @@ struct conn {
     TAILQ_ENTRY(conn) link;
     TAILQ_ENTRY(conn) dirty;
     TAILQ_ENTRY(conn) room;
-    bool in_dirty, in_room; /* in_room: stopped at a message because its pool's queue is full */
+    bool in_dirty, in_room; /* in_room: stands in line with the message it has stopped at, until … */
+    struct pool *waits_for; /* … this pool has loaded its modules, or has room in its queue; NULL: no matter */
+    uint64_t waits_bytes;   /* … so many bytes of arguments may be held; 0: no matter */
     struct supervisor *supervisor;
     int fd;
     uint64_t number;
@@ -60,7 +64,7 @@ struct conn {
     uint64_t partial_bytes;                      /* of an unfinished message, so far */
     uint64_t sent;                               /* running offset of `out`'s first byte */
 
-    int fds[CONN_FDS_MAX]; /* received, oldest first */
+    int fds[CONN_FDS_MAX]; /* received, oldest first; -1: there was no room for it */
     unsigned fd_count;
     struct conn_passing *passing;
     size_t passing_count, passing_size;
@@ -94,8 +98,11 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
 void conn_replied(struct conn *c);
 /* A descriptor (taken) that travels with the next byte appended to c->out. → false: no memory; it is closed. */
 bool conn_pass_fd(struct conn *c, int fd);
-/* The oldest descriptor that came with the requests, or -1. The caller's. */
+/* The oldest descriptor that came with the requests, now the caller's; -ENOENT: none came; -EMFILE: it came, but there
+ * was no room for it. */
 int conn_take_fd(struct conn *c);
+/* Back in front: the request will be offered again. fd: taken. */
+void conn_return_fd(struct conn *c, int fd);
 
 /* Attached calls by msgid. → false: no memory. */
 bool conn_add_call(struct conn *c, struct task *t);

@@ -30,7 +30,7 @@ static int watch(pid_t supervisor, const sigset_t *set)
         if (number != SIGCHLD) {
             /* What the terminal sends, it sends to the supervisor as well. */
             if (info.si_code <= 0)
-                kill(supervisor, number);
+                kill(supervisor, number == SIGTERM || number == SIGINT ? GUARDIAN_STOP : number);
             continue;
         }
         for (;;) {
@@ -51,7 +51,7 @@ void guardian_fork(void)
         return;
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     sigemptyset(&set);
-    static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGCHLD};
+    static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD};
     for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
         sigaddset(&set, passed_on[i]);
     sigprocmask(SIG_BLOCK, &set, &old);
@@ -62,7 +62,7 @@ void guardian_fork(void)
         return;
     }
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGUSR2);
+        prctl(PR_SET_PDEATHSIG, GUARDIAN_GONE);
         if (getppid() != self)
             _exit(1);
         sigprocmask(SIG_SETMASK, &old, NULL);

@@ -6,6 +6,12 @@
  */
 #pragma once
 
+#include <signal.h>
+
+#define GUARDIAN_STOP                                                                                                  \
+    SIGUSR1 /* how the guardian passes SIGTERM and SIGINT on: to be told from those that came directly */
+#define GUARDIAN_GONE SIGUSR2 /* what the supervisor gets when the guardian has died */
+
 /* Forks. Returns in the child, which goes on as the supervisor; the parent stays here until all is over, and exits.
  * Under systemd (whose cgroup does the same) it returns at once without a fork. */
 void guardian_fork(void);

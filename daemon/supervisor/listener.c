@@ -23,7 +23,6 @@
 #include "daemon/supervisor/supervisor.h"
 
 #define ACCEPT_BUDGET 64 /* connections taken in one pass */
-#define FD_RESERVE    28 /* descriptors kept for workers: a birth needs eleven for a moment */
 
 struct listener {
     struct supervisor *supervisor;
@@ -186,9 +185,8 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
 {
     struct listener *l = arg;
     struct supervisor *s = l->supervisor;
-    struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+    rlim_t limit = s->hard_nofile;
     (void)what;
-    getrlimit(RLIMIT_NOFILE, &limit);
     for (int i = 0; i < ACCEPT_BUDGET; i++) {
         int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
@@ -203,7 +201,7 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
         }
         conn_new(s, fd);
         /* The lowest free number tells how many are in use. */
-        if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)fd + FD_RESERVE >= limit.rlim_cur) {
+        if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit) {
             pause_accepting(l, "descriptors run short");
             return;
         }

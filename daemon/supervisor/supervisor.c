@@ -14,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
@@ -25,10 +26,9 @@
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
-#define FLUSH_GRACE_NS  (2 * NS_PER_S)    /* after the last task: how long replies may take to be read */
-#define SAME_SIGNAL_NS  (100 * NS_PER_MS) /* SIGTERMs as near as that are one */
-#define ROOM_BUDGET     64                /* connections that are offered room in one pass */
-#define RETIRE_GRACE_NS (5 * NS_PER_S)    /* for a worker that was asked to go */
+#define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
+#define ROOM_BUDGET     64             /* connections that are offered room in one pass */
+#define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
 
 static void pool_emptied(void *context, struct core_pool *core_pool)
 {
@@ -54,15 +54,26 @@ static const struct core_ops ops = {
 /* ---- signals and timers
  * ---------------------------------------------------------------------------------------------------------- */
 
+/* Who stops a whole process group reaches us twice, directly and through the guardian: the two are counted apart, and
+ * the larger count is how often we were told. */
+static void told_to_stop(struct supervisor *s, uint32_t *count)
+{
+    if (++*count > s->stops_heeded) {
+        s->stops_heeded = *count;
+        supervisor_stop(s);
+    }
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct supervisor *s = arg;
     (void)what;
     switch ((int)number) {
     case SIGTERM:
-    case SIGINT: supervisor_stop(s); break;
+    case SIGINT: told_to_stop(s, &s->stops_direct); break;
+    case GUARDIAN_STOP: told_to_stop(s, &s->stops_passed_on); break;
     case SIGHUP: reload(s); break;
-    case SIGUSR2: /* the guardian is gone: nobody would clean up after us */
+    case GUARDIAN_GONE: /* the guardian is gone: nobody would clean up after us */
         log_error("the guardian was killed; stopping at once");
         supervisor_stop(s);
         core_stop(s->core, 0, s->now_ns);
@@ -272,13 +283,8 @@ int supervisor_run(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
-    /* One signal may come twice: from whoever stops a whole process group, and passed on by the guardian. */
-    uint64_t now = clock_now_ns();
-    if (s->stopping && now - s->stopping_since_ns < SAME_SIGNAL_NS)
-        return;
     uint64_t grace = s->stopping ? 0 : s->config->stop_grace_ms;
     if (!s->stopping) {
-        s->stopping_since_ns = now;
         s->stopping = true;
         notify("STOPPING=1");
         listener_close(s->listener);
@@ -314,7 +320,7 @@ static int start_pools(struct supervisor *s)
 
 static int watch_signals(struct supervisor *s)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR2};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, GUARDIAN_STOP, GUARDIAN_GONE};
     for (size_t i = 0; i < ELEMENTS(numbers); i++) {
         s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
         if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)

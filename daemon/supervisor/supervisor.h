@@ -87,7 +87,7 @@ struct supervisor {
 
     struct event *core_timer;
     uint64_t core_timer_ns; /* what it is set to; UINT64_MAX: off */
-    struct event *signals[5];
+    struct event *signals[6];
     struct event *watchdog;     /* only under a service manager that wants it */
     struct event *housekeeping; /* armed only while something needs it */
     bool housekeeping_on;
@@ -107,7 +107,7 @@ struct supervisor {
     bool again;                 /* this pass has made work for another one: do not sleep */
     struct map_list dirty_maps; /* may have room for another chunk, or have ended */
     bool stopping;
-    uint64_t stopping_since_ns;
+    uint32_t stops_direct, stops_passed_on, stops_heeded; /* SIGTERMs, by the way they came */
     uint64_t flush_until_ns; /* after the last task: how long replies may still be written */
     struct supervisor_stats stats;
 };

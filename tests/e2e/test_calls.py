@@ -620,7 +620,7 @@ def unknown_functions_and_pools_are_told(d):
     assert c.call("math.square", 3, pool="default") == 9
 
 
-@test(modules=["trial"], config="[pool default]\nmodules = trial math sys\nworkers = 1\n[pool other]\nmodules = math sys\nworkers = 1\n")
+@test(modules=["trial"], config="[pool default]\nmodules = math sys\nworkers = 1\n[pool other]\nmodules = math sys\nworkers = 1\n")
 def without_a_pool_the_first_configured_one_is_taken_however_fast_the_others_load(d):
     c = d.client()
     pids = {w["pid"]: w["pool"] for w in d.request("workers")}

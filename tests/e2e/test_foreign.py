@@ -161,7 +161,7 @@ def npm_msgpack_from_node(d):
         f.write(NODE)
     environment = {**os.environ, "npm_config_cache": os.path.join(d.home, "npm-cache"), "HOME": d.home}
     try:
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", "@msgpack/msgpack@3"], cwd=place, capture_output=True,
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "@msgpack/msgpack@3"], cwd=place, capture_output=True,
                               text=True, timeout=90, stdin=subprocess.DEVNULL, env=environment)
     except subprocess.TimeoutExpired:
         raise Skip("npm could not install @msgpack/msgpack within 90 s") from None
