@@ -14,7 +14,10 @@
 #include "client/cli/settings.h"
 #include "proto/tables.h"
 
-enum { LABEL_CAP = 128 }; /* bytes, the wire's own limit */
+enum {
+    LABEL_CAP = 128, /* bytes, the wire's own limit */
+    PATHS_SIZE = 4096,
+};
 
 /* Why does nobody answer there? → a positive errno, 0 when somebody does. */
 static int probe(const char *path)
@@ -24,7 +27,7 @@ static int probe(const char *path)
     if (length >= sizeof address.sun_path)
         return ENAMETOOLONG;
     memcpy(address.sun_path, path, length + 1);
-    _cleanup_(own_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _cleanup_(own_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
     return connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
@@ -36,24 +39,31 @@ static void say_paths(char *paths)
     for (char *save = NULL, *path = strtok_r(paths, "\n", &save); path; path = strtok_r(NULL, "\n", &save)) {
         int error = probe(path);
         denied = denied || error == EACCES;
-        say_hint("  tried %s: %s", path, error ? strerror(error) : "somebody listens, but does not answer as mpoold");
+        say_hint("  tried %s: %s", path,
+            error == 0        ? "somebody listens, but does not answer as mpoold"
+            : error == EAGAIN ? "somebody listens, but takes no more connections"
+                              : strerror(error));
     }
     if (denied)
         say_hint("Its socket may be used by a group only: is your user in it? (`id`, and `ls -l` of the socket)");
-    say_hint("To start a daemon: type `mpoold` in another terminal, or `systemctl start mpoold` for the whole system.");
+    say_hint("To start one: type `mpoold` in another terminal, or `systemctl start mpoold` for all users.");
 }
 
 int daemon_connect(mpool_client **ret)
 {
+    if (settings.socket && !*settings.socket) {
+        say_error("--socket is empty");
+        return EXIT_OWN;
+    }
     int r = mpool_connect(ret, settings.socket);
     if (r >= 0)
         return EXIT_OK;
     say_error("no daemon answers: %s", mpool_strerror(r));
-    char paths[4096];
+    char paths[PATHS_SIZE];
     if (settings.socket)
         snprintf(paths, sizeof paths, "%s", settings.socket);
-    else
-        mpool_socket_candidates(paths, sizeof paths);
+    else if (mpool_socket_candidates(paths, sizeof paths) == 0)
+        say_hint("  $MPOOL_SOCKET is longer than any path");
     say_paths(paths);
     return EXIT_OWN;
 }

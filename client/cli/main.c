@@ -3,10 +3,12 @@
  *
  * Exit status: exit_codes.h. Must not know what any verb does.
  */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/exit_codes.h"
 #include "client/cli/help.h"
@@ -89,14 +91,25 @@ static int run(char **words, size_t count)
     return verb ? run_verb(verb, words + 1, (size_t)rest - 1) : EXIT_OWN;
 }
 
+/* Else the first descriptors that are opened would take the place of closed ones, and the connection be taken for
+ * standard input. What stands in reads and writes nothing: using it is EBADF, as it was. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     /* For the widths of characters alone: what is written is UTF-8 whatever the locale says. */
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         setlocale(LC_CTYPE, "");
     /* So that EPIPE is met where the progress bar can still be removed; see out.c. */
     signal(SIGPIPE, SIG_IGN);
-    int status = run(argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
+    int status = argc > 0 ? run(argv + 1, (size_t)argc - 1) : EXIT_OWN;
     out_flush();
     return status;
 }

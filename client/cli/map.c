@@ -72,8 +72,7 @@ struct map {
     mpool_client *client; /* borrowed */
     mpool_map *items;
     bool halted;
-    int signals; /* signalfd */
-    int signal;  /* the first that came */
+    int signal; /* the first that came */
 };
 
 static void map_reset(struct map *map)
@@ -81,8 +80,6 @@ static void map_reset(struct map *map)
     bar_end();
     mpool_map_free(map->items);
     map_input_reset(&map->input);
-    if (map->signals >= 0)
-        close(map->signals);
 }
 
 /* ---- what is asked for ---------------------------------------------------------------------------------------------
@@ -144,10 +141,7 @@ static int prepare(struct map *map, size_t count, char **operands)
     map->options.window = (uint32_t)opt.jobs.value;
     /* commands differ too much to be measured, and N at a time means N */
     map->options.chunk = opt.exec || opt.jobs.given ? 1 : 0;
-    map->signals = signals_open();
-    if (map->signals < 0)
-        say_error("signalfd: %s", strerror(-map->signals));
-    return map->signals < 0 ? -1 : 0;
+    return 0;
 }
 
 /* ---- the loop
@@ -200,14 +194,14 @@ static int wait(struct map *map)
     enum { DAEMON, SIGNALS, SOURCE, COUNT };
     struct pollfd p[COUNT] = {
         [DAEMON] = {.fd = mpool_fd(client), .events = (short)mpool_events(client)},
-        [SIGNALS] = {.fd = map->signals, .events = POLLIN},
+        [SIGNALS] = {.fd = signals_fd(), .events = POLLIN},
         [SOURCE] = {.fd = map->input.dry && !map->input.stopped ? map->input.items.fd : -1, .events = POLLIN},
     };
     if (poll(p, COUNT, sooner(mpool_timeout_ms(client), bar_wait_ms())) < 0 && errno != EINTR)
         return -errno;
     if (p[SOURCE].revents)
         map->input.dry = false;
-    int number = p[SIGNALS].revents ? signals_take(map->signals) : 0;
+    int number = p[SIGNALS].revents ? signals_take() : 0;
     if (number && on_signal(map, number))
         return 1;
     (void)mpool_process(client); /* its loss comes with the items, and then as the end of the map */
@@ -219,7 +213,7 @@ static bool look_around(struct map *map)
 {
     update_bar(map);
     map->input.dry = false;
-    int number = signals_take(map->signals);
+    int number = signals_take();
     return number && on_signal(map, number);
 }
 
@@ -268,14 +262,19 @@ static int finish(struct map *map, int r)
 
 static int run(size_t count, char **operands)
 {
-    _cleanup_(map_reset) struct map map = {.signals = -1};
+    _cleanup_(map_reset) struct map map = {0};
     if (prepare(&map, count, operands) < 0)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     map.client = client;
-    int r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
+    int r = signals_open(); /* not before there is something to cancel: connecting may take its time */
+    if (r < 0) {
+        say_error("signalfd: %s", strerror(-r));
+        return EXIT_OWN;
+    }
+    r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
     if (r < 0)
         return daemon_say(client, r);
     if (opt.bar && !settings.quiet && isatty(STDERR_FILENO) && (bar_wanted || !isatty(STDOUT_FILENO)))

@@ -2,6 +2,7 @@
 #include "client/cli/out.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,22 +14,50 @@
 
 #include "client/cli/exit_codes.h"
 #include "client/cli/say.h"
+#include "client/cli/signals.h"
 
 static char buffer[64 * 1024];
 static size_t buffered;
+
+/* Somebody wants mpool to end, and whoever should read our output does not: there is nothing left to wait for. */
+static _Noreturn void leave(int fd, int number)
+{
+    buffered = 0;
+    if (fd == STDOUT_FILENO)
+        say_before();
+    exit(EXIT_SIGNALLED + number);
+}
+
+/* Waits until something can be written, or ends the program at a signal. → 0, or -errno. */
+static int wait_for_room(int fd)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLOUT}, {.fd = signals_fd(), .events = POLLIN}};
+    if (poll(p, 2, -1) < 0)
+        return errno == EINTR ? 0 : -errno;
+    int number = p[1].revents && !p[0].revents ? signals_take() : 0;
+    if (number)
+        leave(fd, number);
+    return 0;
+}
 
 /* → 0, or -errno. */
 static int write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
+        /* Blocked signals interrupt no write: none is made that could block. What poll() finds writable takes as much
+         * as a pipe takes in one piece. */
+        bool watched = signals_fd() >= 0;
+        int r = watched ? wait_for_room(fd) : 0;
+        if (r < 0)
+            return r;
+        ssize_t n = write(fd, bytes, watched && length > PIPE_BUF ? PIPE_BUF : length);
         if (n >= 0) {
             bytes += n;
             length -= (size_t)n;
         } else if (errno == EAGAIN) {
-            struct pollfd p = {.fd = fd, .events = POLLOUT};
-            if (poll(&p, 1, -1) < 0 && errno != EINTR)
-                return -errno;
+            r = wait_for_room(fd);
+            if (r < 0)
+                return r;
         } else if (errno != EINTR) {
             return -errno;
         }

@@ -1,7 +1,8 @@
 /* What goes to stdout: data, buffered, and never lost without a word.
  *
  * A write that fails ends the program: with the reason and status 125, or, when the reader has gone (EPIPE), silently
- * by SIGPIPE, as other filters do. Non-blocking descriptors that a parent left us are waited for.
+ * by SIGPIPE, as other filters do. Non-blocking descriptors that a parent left us are waited for. A reader that does
+ * not read is waited for as well, until a signal (signals.h) ends the program.
  */
 #pragma once
 

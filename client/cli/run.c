@@ -21,6 +21,8 @@
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 
+enum { PATIENCE_MS = 1000 }; /* then it is said how to leave what does not end */
+
 static bool no_stdin;
 
 static const struct option_row options[] = {
@@ -61,13 +63,13 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
 }
 
 /* → 0, or the exit status after the trouble was said. */
-static int read_stdin(int signals, char **ret, size_t *ret_length)
+static int read_stdin(char **ret, size_t *ret_length)
 {
     if (no_stdin || isatty(STDIN_FILENO))
         return 0;
-    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, signals, ret, ret_length);
+    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, signals_fd(), ret, ret_length);
     if (r == -EINTR)
-        return EXIT_SIGNALLED + signals_take(signals);
+        return EXIT_SIGNALLED + signals_take();
     if (r == -EBADF) /* closed: the command gets none either */
         return 0;
     if (r == -EFBIG)
@@ -101,16 +103,28 @@ static bool on_signal(struct run *run, mpool_client *client, mpool_call_id id, i
     return r < 0 && r != -ENOENT;
 }
 
-static int follow(mpool_client *client, struct run *run, mpool_call_id id, int signals)
+static int sooner(int a, int b)
 {
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+static int follow(mpool_client *client, struct run *run, mpool_call_id id)
+{
+    bool told = !isatty(STDERR_FILENO);
     while (!run->ended) {
         struct pollfd p[] = {
-            {.fd = mpool_fd(client), .events = (short)mpool_events(client)}, {.fd = signals, .events = POLLIN}};
-        if (poll(p, 2, mpool_timeout_ms(client)) < 0 && errno != EINTR) {
+            {.fd = mpool_fd(client), .events = (short)mpool_events(client)}, {.fd = signals_fd(), .events = POLLIN}};
+        bool patient = run->signal && !told;
+        int came = poll(p, 2, patient ? sooner(PATIENCE_MS, mpool_timeout_ms(client)) : mpool_timeout_ms(client));
+        if (came < 0 && errno != EINTR) {
             say_error("poll: %s", strerror(errno));
             return EXIT_OWN;
         }
-        int number = p[1].revents ? signals_take(signals) : 0;
+        if (came == 0 && patient) {
+            say_note("the command has not ended yet; once more leaves it to the daemon");
+            told = true;
+        }
+        int number = p[1].revents ? signals_take() : 0;
         if (number && on_signal(run, client, id, number))
             return EXIT_SIGNALLED + number;
         int r = mpool_process(client);
@@ -126,18 +140,19 @@ static int run_command(size_t count, char **command)
         say_error("run needs a command");
         return EXIT_OWN;
     }
-    _cleanup_(own_close) int signals = signals_open();
-    if (signals < 0 || daemon_check_task_options() != EXIT_OK) {
-        if (signals < 0)
-            say_error("signalfd: %s", strerror(-signals));
+    if (daemon_check_task_options() != EXIT_OK)
         return EXIT_OWN;
-    }
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
+    int r = signals_open(); /* not before there is something to cancel: connecting may take its time */
+    if (r < 0) {
+        say_error("signalfd: %s", strerror(-r));
+        return EXIT_OWN;
+    }
     _cleanup_(own_free) char *input = NULL;
     size_t input_length = 0;
-    int status = read_stdin(signals, &input, &input_length);
+    int status = read_stdin(&input, &input_length);
     if (status)
         return status;
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};
@@ -147,8 +162,8 @@ static int run_command(size_t count, char **command)
     mpool_options task = daemon_task_options();
     task.on_output = on_output;
     mpool_call_id id;
-    int r = mpool_call_start(client, &id, "exec.run", wire_buf_at(&args), wire_buf_length(&args), &task, on_end, &run);
-    return r < 0 ? daemon_say(client, r) : follow(client, &run, id, signals);
+    r = mpool_call_start(client, &id, "exec.run", wire_buf_at(&args), wire_buf_length(&args), &task, on_end, &run);
+    return r < 0 ? daemon_say(client, r) : follow(client, &run, id);
 }
 
 const struct verb verb_run = {

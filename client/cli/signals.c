@@ -7,6 +7,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static int signal_fd = -1;
+
 int signals_open(void)
 {
     static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
@@ -20,13 +22,18 @@ int signals_open(void)
     }
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signal_fd < 0 ? -errno : 0;
 }
 
-int signals_take(int fd)
+int signals_fd(void)
+{
+    return signal_fd;
+}
+
+int signals_take(void)
 {
     struct signalfd_siginfo info;
-    ssize_t n = read(fd, &info, sizeof info);
+    ssize_t n = read(signal_fd, &info, sizeof info);
     return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
 }

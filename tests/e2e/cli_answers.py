@@ -234,13 +234,24 @@ def text_of_others_cannot_drive_the_terminal(home):
 @test(daemon=False)
 def tables_fit_the_terminal_and_are_whole_elsewhere(home):
     p = Puppet(home, list=lambda *_: [TASK, LOST])
-    ran = mpool(p, "ls", "--all")
+    ran = mpool(p, "ls")
     assert LOST["error"] in ran.out and ESC not in ran.out, ran
     assert len({line.index("text.wordcount") for line in ran.lines[1:]}) == 1, ran
     for columns in (120, 80):
         terminal = Terminal(p, "ls", columns=columns)
         terminal.end()
         assert max(len(line) for line in terminal.screen.splitlines()) <= columns and "…" in terminal.screen, terminal.screen
+
+
+@test(daemon=False)
+def tasks_of_all_users_bear_their_users_name(home):
+    root, stranger = dict(TASK, uid=0), dict(TASK, uid=4242424)
+    p = Puppet(home, list=lambda *_: [root, stranger])
+    assert "USER" not in mpool(p, "ls").lines[0]
+    assert p.params("list") == [{}], p.seen
+    ran = mpool(p, "ls", "--all")
+    assert p.seen[-1] == ["list", [{"all": True}]], p.seen
+    assert [line.split()[1] for line in ran.lines] == ["USER", "root", "4242424"], ran
 
 
 @test(daemon=False)

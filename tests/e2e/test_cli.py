@@ -2,6 +2,7 @@
 """Does mpool do its work with a real daemon: run, call, map, submit and what follows? (cli_answers.py has its words.)"""
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -69,9 +70,13 @@ def a_submitted_task_is_followed_by_its_id(d):
     ran = mpool(d, "status", task)
     assert re.search(r"^state +done$", ran.out, re.M) and re.search(r"^name +mine$", ran.out, re.M), ran
     assert json.loads(mpool(d, "status", "--json", task).out)["state"] == "done"
-    assert task in mpool(d, "ls", "--all", "--ids").lines
-    assert mpool(d, "ls", "--all", "--name", "mine", "--ids").lines == [task]
-    assert mpool(d, "ls", "--all", "--state", "failed", "--ids").lines == []
+    assert task in mpool(d, "ls", "--ids").lines
+    assert mpool(d, "ls", "--name", "mine", "--ids").lines == [task]
+    assert mpool(d, "ls", "--state", "done", "--ids").lines == [task]
+    assert mpool(d, "ls", "--state", "failed", "--ids").lines == []
+    ran = mpool(d, "ls", "--state", "failed")
+    assert ran.code == 0 and not ran.out and ran.err == "mpool: no tasks of that kind\n", ran
+    assert mpool(d, "ls", "--all").lines[1].split()[:2] == [task, pwd.getpwuid(os.getuid()).pw_name]
 
 
 @test()
