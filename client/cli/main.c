@@ -80,7 +80,10 @@ static int run(char **words, size_t count)
     if (settings.version)
         return verb_version.run(0, words + rest);
     if (rest == 0 && !settings.help) {
-        say_error("what is to be done? `mpool --help` lists the verbs");
+        if (isatty(STDOUT_FILENO))
+            help_short();
+        else
+            say_error("what is to be done? `mpool --help` lists the verbs");
         return EXIT_OWN;
     }
     if (rest == 0) {

@@ -290,11 +290,15 @@ const struct verb verb_map = {
     .line = "run a function or a command over many items",
     .about =
         "Items stand after \":::\", or come on standard input, one a line. They are JSON where they parse, else\n"
-        "strings. Results are printed as they come, one a line: text as it is, the rest as JSON; failures go\n"
+        "strings.\n"
+        "\n"
+        "Results are printed as they come, one a line: text as it is, the rest as JSON; failures go\n"
         "to standard error. With --json each line is {\"index\", \"item\", \"result\" or \"error\"}; the index begins\n"
         "at 0, items in messages and {#} at 1.\n"
+        "\n"
         "With --exec a shell runs COMMAND for each item; its outputs are written unmixed when it ends. Without\n"
         "{} the item is appended.\n"
+        "\n"
         "The exit status is the number of items that failed, up to 100; 101 for more.\n"
         "\n"
         "Examples:\n"
@@ -303,7 +307,7 @@ const struct verb verb_map = {
         "  seq 1000000 | mpool map -k math.square > squares\n"
         "  mpool map -j 4 --exec 'convert {} {}.png' ::: *.jpg\n"
         "  printf '%s\\n' '[2, 3]' '[4, 5]' | mpool map --args-json math.add\n"
-        "  mpool map --halt now --timeout 5s net.check < hosts\n",
+        "  mpool map --halt now --timeout 5s --exec 'curl -fsSO {}' < urls\n",
     .operands = "@function",
     .flags = VERB_ITEMS,
     .options = options,

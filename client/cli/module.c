@@ -124,6 +124,7 @@ const struct verb verb_module = {
     .line = "check a module, or begin a new one",
     .about = "check loads a module in a process that may die of it, and says what it provides or what is wrong.\n"
              "Its exit status is 0 for a good module, 1 for another, 2 when that cannot be found out.\n"
+             "\n"
              "new writes NAME.c, a module that builds and loads, to begin with; a file that is there stays.\n"
              "\n"
              "Examples:\n"

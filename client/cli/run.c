@@ -174,6 +174,7 @@ const struct verb verb_run = {
     .about = "Its standard output and error come as they are written, its exit status becomes mpool's.\n"
              "Standard input is handed over whole when it is not a terminal (at most 256 MiB). Ctrl-C, SIGTERM\n"
              "and SIGHUP stop the command and all that it started; the second time mpool leaves at once.\n"
+             "\n"
              "Options end at the first word that is none. The environment is the worker's, see --env.\n"
              "\n"
              "Examples:\n"
