@@ -21,9 +21,9 @@
 #include "daemon/supervisor/task.h"
 
 #define READ_CHUNK  (64u << 10)
-#define KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
-#define SLOW_RATE   (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
-#define HARD_FACTOR 8u          /* unread replies beyond this many times the cap end the connection */
+#define KEEP_BUFFER (64u << 10)     /* what an idle connection may keep allocated per direction */
+#define SLOW_RATE   (64u << 10)     /* bytes a second that a message must at least make, once past the stall time-out */
+#define HARD_FACTOR 8u              /* unread replies beyond this many times the cap end the connection */
 #define TURN_NS     (5 * NS_PER_MS) /* requests of all connections in one pass */
 #define TURN_BATCH  64u             /* requests between two looks at the clock */
 
@@ -181,7 +181,8 @@ static void keep_fd(struct conn *c, int fd)
         close(fd); /* nobody asked for so many */
         return;
     }
-    /* The lowest free number tells how many are in use. Its place is kept, so that the others stay with their requests. */
+    /* The lowest free number tells how many are in use. Its place is kept, so that the others stay with their requests.
+     */
     if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit)
         fd_close(&fd);
     c->fds[c->fd_count++] = fd;
@@ -441,6 +442,18 @@ bool conn_housekeeping(struct conn *c)
     return c->stalled_since_ns || c->partial_since_ns || !c->reading;
 }
 
+void conn_hold(struct conn *c, uint64_t bytes)
+{
+    c->args_bytes += bytes;
+    c->supervisor->args_bytes += bytes;
+}
+
+void conn_let_go(struct conn *c, uint64_t bytes)
+{
+    c->args_bytes -= bytes;
+    c->supervisor->args_bytes -= bytes;
+}
+
 /* ---- calls by msgid
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -470,7 +483,7 @@ bool conn_add_call(struct conn *c, struct task *t)
     }
     chain(c->calls, c->call_buckets, t);
     c->call_count++;
-    c->args_bytes += t->args_length;
+    conn_hold(c, t->args_length);
     return true;
 }
 
@@ -483,7 +496,7 @@ void conn_remove_call(struct conn *c, struct task *t)
         return;
     *at = t->call.next_in_bucket;
     c->call_count--;
-    c->args_bytes -= t->args_length;
+    conn_let_go(c, t->args_length);
     if (c->closed)
         conn_touch(c);
 }

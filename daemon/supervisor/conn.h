@@ -104,6 +104,10 @@ int conn_take_fd(struct conn *c);
 /* Back in front: the request will be offered again. fd: taken. */
 void conn_return_fd(struct conn *c, int fd);
 
+/* Arguments that are kept in memory until its call or map has ended. */
+void conn_hold(struct conn *c, uint64_t bytes);
+void conn_let_go(struct conn *c, uint64_t bytes);
+
 /* Attached calls by msgid. → false: no memory. */
 bool conn_add_call(struct conn *c, struct task *t);
 void conn_remove_call(struct conn *c, struct task *t);

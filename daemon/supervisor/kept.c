@@ -1,6 +1,7 @@
 #include "daemon/supervisor/kept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,9 +30,10 @@ static void expired(evutil_socket_t fd, short what, void *arg)
     kept_free(k->supervisor, k);
 }
 
-bool kept_has_room(const struct supervisor *s)
+bool kept_has_room(const struct supervisor *s, uint64_t args_length)
 {
-    return s->kept_count < s->config->max_kept && s->kept_bytes < s->config->max_kept_bytes;
+    uint64_t most = s->config->max_kept_bytes;
+    return s->kept_count < s->config->max_kept && args_length <= most && s->kept_bytes <= most - args_length;
 }
 
 struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options)
@@ -79,10 +81,8 @@ struct kept *kept_find(struct supervisor *s, uint64_t id)
 void kept_free(struct supervisor *s, struct kept *k)
 {
     struct waiter *w;
-    while ((w = LIST_FIRST(&k->waiters))) {
-        conn_reply_error(w->conn, w->msgid, MPOOL_E_NO_TASK, "task %llu is no longer kept", (unsigned long long)k->id);
+    while ((w = LIST_FIRST(&k->waiters))) /* only of one whose task never ended, as the daemon ends */
         waiter_free(w);
-    }
     HASH_DELETE(hh, s->kept_by_id, k);
     TAILQ_REMOVE(&s->kept, k, link);
     s->kept_count--;
@@ -114,7 +114,11 @@ static void tell(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, 
     if (k->state != MPOOL_STATE_DONE)
         o.error = MPOOL_E_FAILED; /* with the whole error value as data */
     else if (k->result_fd >= 0)
-        o.memfd = dup(k->result_fd); /* may be passed on; the record keeps its own */
+        o.memfd = fcntl(k->result_fd, F_DUPFD_CLOEXEC, 0); /* may be passed on; the record keeps its own */
+    if (o.error == MPOOL_ERROR_NONE && k->result_fd >= 0 && o.memfd < 0) {
+        o.error = MPOOL_E_INTERNAL;
+        o.text = "no descriptor for a large result; ask again";
+    }
     task_respond(c, msgid, no_reply, &o);
     fd_close(&o.memfd);
 }
@@ -162,7 +166,10 @@ void kept_wait(
         w->timer = evtimer_new(c->supervisor->base, waited_enough, w);
     if (!w || (timeout_ms != UINT64_MAX && !w->timer)) {
         free(w);
-        conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "out of memory");
+        if (no_reply)
+            conn_replied(c);
+        else
+            conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "out of memory");
         return;
     }
     w->conn = c;

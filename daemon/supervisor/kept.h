@@ -57,8 +57,9 @@ struct kept {
 /* → NULL: no memory. The task is linked to it. */
 struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options);
 struct kept *kept_find(struct supervisor *s, uint64_t id);
-/* Is there room for one more? Records whose task has ended may be dropped early only by their time to live. */
-bool kept_has_room(const struct supervisor *s);
+/* Is there room for one more, with so many bytes of arguments? Records whose task has ended may be dropped early only
+ * by their time to live. */
+bool kept_has_room(const struct supervisor *s, uint64_t args_length);
 void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
 /* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
 void kept_wait(

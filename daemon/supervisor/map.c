@@ -21,6 +21,7 @@
 #define CHUNK_ITEMS_MAX  4096u
 #define CHUNK_BYTES_MAX  (256u << 10)
 #define CHUNKS_AHEAD_MAX 256u
+#define SCAN_BYTES       (1u << 20) /* of a mapping, scanned in one pass */
 
 struct map_part {
     uint32_t first, count;
@@ -50,7 +51,12 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
         if (m->items)
             memcpy(m->items, items, length);
     }
-    if (!m || !m->items) {
+    if (m && mapping) {
+        m->scan = malloc(sizeof *m->scan);
+        if (m->scan)
+            wire_scan_init(m->scan);
+    }
+    if (!m || !m->items || (mapping && !m->scan)) {
         free(m);
         if (mapping)
             munmap(mapping, mapping_length);
@@ -80,8 +86,9 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->submitted_ms = clock_wall_ms();
     TAILQ_INIT(&m->chunks);
     TAILQ_INSERT_HEAD(&s->maps, m, every);
+    attached_add(&s->attached_maps, &m->by_id, m->id);
     LIST_INSERT_HEAD(&c->maps, m, of_conn);
-    c->args_bytes += length;
+    conn_hold(c, length);
     map_touch(m);
     return 0;
 }
@@ -90,11 +97,13 @@ static void map_free(struct map *m)
 {
     struct supervisor *s = m->supervisor;
     TAILQ_REMOVE(&s->maps, m, every);
+    attached_remove(&m->by_id);
     if (m->in_dirty)
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
     for (size_t i = 0; i < m->part_count; i++)
         free(m->parts[i].bytes);
     free(m->parts);
+    free(m->scan);
     if (m->mapping)
         munmap(m->mapping, m->mapping_length);
     else
@@ -112,7 +121,7 @@ static void end(struct map *m)
     if (m->conn) {
         struct conn *c = m->conn;
         LIST_REMOVE(m, of_conn);
-        c->args_bytes -= m->items_length;
+        conn_let_go(c, m->items_length);
         m->conn = NULL;
         conn_touch(c);
     }
@@ -148,7 +157,7 @@ struct map *map_find(const struct conn *c, uint32_t msgid)
 {
     struct map *m;
     LIST_FOREACH(m, &c->maps, of_conn)
-    if (m->msgid == msgid && !m->ended)
+    if (m->msgid == msgid && !m->ended && !m->no_reply)
         return m;
     return NULL;
 }
@@ -213,11 +222,34 @@ static uint32_t chunk_size(const struct map *m, uint32_t workers)
     return n > 0 ? (uint32_t)n : 1;
 }
 
-/* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them. */
+/* Looks at some more of a mapping, so that a gigabyte of items holds up nobody. */
+static void scan_on(struct map *m)
+{
+    struct wire_limits limits = {.max_bytes = m->mapping_length, .max_depth = m->supervisor->config->max_depth};
+    uint64_t left = m->mapping_length - m->scan->at;
+    uint64_t upto = m->scan->at + (left < SCAN_BYTES ? left : SCAN_BYTES);
+    enum wire_scan_result verdict = wire_scan_feed(m->scan, &limits, m->mapping, upto);
+    if (verdict == WIRE_SCAN_MORE && upto < m->mapping_length) {
+        map_touch(m);
+        return;
+    }
+    bool whole = verdict == WIRE_SCAN_WHOLE && m->scan->at == m->mapping_length;
+    free(m->scan);
+    m->scan = NULL;
+    if (!whole)
+        fail(m, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
+}
+
+/* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them; just one in a full
+ * queue, so that many maps do not make it boundless. */
 static void feed(struct map *m)
 {
     uint32_t workers = m->function->pool->config->max;
     uint32_t ahead = workers * 2 < CHUNKS_AHEAD_MAX ? workers * 2 : CHUNKS_AHEAD_MAX;
+    struct core_pool_counts counts;
+    core_pool_counts(m->function->pool->core, &counts);
+    if (counts.queued >= m->function->pool->config->max_queue)
+        ahead = 1;
     while (!m->ended && m->next < m->count && m->chunk_count < ahead) {
         uint32_t want = chunk_size(m, workers), n = 0;
         struct wire_reader r = wire_reader(m->items + m->next_offset, m->items_length - m->next_offset);
@@ -276,7 +308,8 @@ static void answer(struct map *m)
         msgpack_pack_uint32(&pk, m->count - m->failed);
         msgpack_pack_uint32(&pk, m->failed);
     } else {
-        qsort(m->parts, m->part_count, sizeof *m->parts, by_first);
+        if (m->part_count > 0)
+            qsort(m->parts, m->part_count, sizeof *m->parts, by_first);
         msgpack_pack_array(&pk, m->count);
         for (size_t i = 0; i < m->part_count; i++) {
             wire_buf_append(&whole, m->parts[i].bytes, m->parts[i].length);
@@ -339,7 +372,7 @@ static int take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *
     m->failed += failed;
     m->supervisor->stats.tasks.items += count;
     if (!m->stream) {
-        if (m->parts_bytes + length > config->max_payload) {
+        if (m->parts_bytes + length > task_max_result(m->supervisor, m->conn)) {
             free(bytes);
             fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true");
         } else if (add_part(m, first, count, bytes, length) < 0) {
@@ -371,9 +404,9 @@ static void item_error(struct map *m, uint32_t item, struct outcome *o)
 {
     char text[5100];
     int class = 0;
-    size_t length = task_error_text(o, text, sizeof text, &class);
     if (m->ended)
         return;
+    size_t length = task_error_text(o, text, sizeof text, &class);
     if (!m->each && !m->stream) { /* the first bad item ends it all */
         char whole[5200];
         int n = snprintf(whole, sizeof whole, "%.*s (item %u)", (int)length, text, item);
@@ -425,7 +458,9 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     if (m->ended || count == 0)
         return;
     size_t skip = skip_items(m, t->chunk.offset, from);
-    size_t stop = skip_items(m, skip, count);
+    /* Mostly it is all that is left: a long rest is not walked each time that a bit of it is done. */
+    bool to_the_end = from + count == t->chunk.count;
+    size_t stop = to_the_end ? t->chunk.offset + t->chunk.length : skip_items(m, skip, count);
     struct map_rest *rest = malloc(sizeof *rest);
     if (!rest) {
         fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
@@ -556,8 +591,10 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
 
 void maps_run(struct supervisor *s)
 {
-    struct map *m;
-    while ((m = TAILQ_FIRST(&s->dirty_maps))) {
+    struct map *m, *last = TAILQ_LAST(&s->dirty_maps, map_list);
+    bool was_last = !last;
+    while (!was_last && (m = TAILQ_FIRST(&s->dirty_maps))) {
+        was_last = m == last; /* those that are touched while this goes on wait for the next pass */
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
         m->in_dirty = false;
         if (s->stopping)
@@ -570,10 +607,13 @@ void maps_run(struct supervisor *s)
                 fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
             free(rest);
         }
-        if (!m->ended && m->answered == m->count)
+        if (!m->ended && m->scan)
+            scan_on(m);
+        if (!m->ended && !m->scan && m->answered == m->count)
             answer(m);
         if (!m->ended) {
-            feed(m);
+            if (!m->scan)
+                feed(m);
             continue;
         }
         struct task *t, *next;

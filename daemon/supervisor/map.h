@@ -13,6 +13,7 @@
 
 #include "daemon/supervisor/task.h"
 #include "proto/message.h"
+#include "proto/scan.h"
 
 struct map_part;
 
@@ -24,6 +25,7 @@ struct map_rest { /* items that go to the heart again, at the front */
 
 struct map {
     TAILQ_ENTRY(map) every; /* supervisor's list */
+    struct attached by_id;
     TAILQ_ENTRY(map) dirty;
     bool in_dirty;
     LIST_ENTRY(map) of_conn;
@@ -44,6 +46,7 @@ struct map {
     size_t items_length;
     void *mapping; /* when they are a mapped memfd; else items is on the heap */
     size_t mapping_length;
+    struct wire_scan *scan; /* of a mapping, not finished yet: nothing of it is believed; owned, or NULL */
     uint32_t count;
     uint32_t next; /* first item that no chunk holds yet */
     size_t next_offset;
@@ -57,7 +60,8 @@ struct map {
     uint64_t parts_bytes;
 };
 
-/* items: the array's elements, `count` of them, scanned; copied unless mapping (taken) holds them. Starts at once.
+/* items: the array's elements, `count` of them, scanned and copied; or in a mapping (taken), which holds the array and
+ * is scanned bit by bit before its first item runs.
  * → 0 (the answer comes by itself), or -errno with nothing taken but the mapping. */
 int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f, const struct task_options *options,
     const uint8_t *items, size_t length, uint32_t count, void *mapping, size_t mapping_length);

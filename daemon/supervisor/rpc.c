@@ -23,6 +23,15 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_STATS] = rpc_stats,
 };
 
+/* They walk over all that there is. */
+static const bool takes_long[MPOOL_METHOD_COUNT] = {
+    [MPOOL_METHOD_LIST] = true,
+    [MPOOL_METHOD_FUNCTIONS] = true,
+    [MPOOL_METHOD_POOLS] = true,
+    [MPOOL_METHOD_WORKERS] = true,
+    [MPOOL_METHOD_STATS] = true,
+};
+
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)
 {
     char text[1024];
@@ -90,9 +99,10 @@ enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m)
         else
             result = handlers[method](&r);
     }
-    if (result == RPC_LATER)
+    if (result == RPC_LATER) {
         c->in_flight--;
-    else
-        c->supervisor->stats.requests++;
-    return result;
+        return RPC_LATER;
+    }
+    c->supervisor->stats.requests++;
+    return method >= 0 && takes_long[method] ? RPC_LONG : result;
 }

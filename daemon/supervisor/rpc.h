@@ -21,7 +21,8 @@ struct rpc {
 
 enum rpc_result {
     RPC_DONE,  /* answered, or will be */
-    RPC_LATER, /* no room: not taken; the same message is offered again when there may be some */
+    RPC_LONG,  /* the same, and it may have taken long: not a batch of these in one go */
+    RPC_LATER, /* no room: not taken; the same message is offered again when there may be some (conn->waits_*) */
 };
 
 /* A message that has passed the scan and parsed as request or notification. */
@@ -33,6 +34,9 @@ typedef enum rpc_result rpc_method(struct rpc *r);
 rpc_method rpc_call, rpc_map, rpc_submit, rpc_wait, rpc_result, rpc_status, rpc_cancel;
 /* rpc_info.c */
 rpc_method rpc_hello, rpc_ping, rpc_list, rpc_functions, rpc_pools, rpc_workers, rpc_stats;
+
+/* Is what the connection stands in line for still missing? */
+bool rpc_must_wait(const struct conn *c);
 
 /* Answers with an error unless it was a notification. → RPC_DONE */
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)

@@ -45,10 +45,49 @@ static enum rpc_result no_function(struct rpc *r, const char *name, size_t lengt
         in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+static bool is_loading(const struct pool *pool)
+{
+    return !pool->current && pool->coming && pool->failures == 0;
+}
+
 /* Is the pool still loading what is asked for? At the start the caller waits those milliseconds. */
 static bool may_come(const struct pool *pool, const char *name, size_t length)
 {
-    return !pool->current && pool->coming && pool->failures == 0 && pool_promises(pool, name, length);
+    return is_loading(pool) && pool_promises(pool, name, length);
+}
+
+static bool queue_is_full(const struct pool *pool)
+{
+    struct core_pool_counts counts;
+    core_pool_counts(pool->core, &counts);
+    return counts.queued >= pool->config->max_queue;
+}
+
+/* What all connections have in flight has a cap too; but one request alone is always taken. */
+static bool bytes_are_full(const struct supervisor *s, uint64_t more)
+{
+    return s->args_bytes > 0 && more > 0 && s->args_bytes + more > s->args_max;
+}
+
+bool rpc_must_wait(const struct conn *c)
+{
+    if (c->waits_for)
+        return is_loading(c->waits_for) || queue_is_full(c->waits_for);
+    return bytes_are_full(c->supervisor, c->waits_bytes);
+}
+
+static enum rpc_result wait_for_pool(struct conn *c, struct pool *pool)
+{
+    c->waits_for = pool;
+    c->waits_bytes = 0;
+    return RPC_LATER;
+}
+
+static enum rpc_result wait_for_bytes(struct conn *c, uint64_t bytes)
+{
+    c->waits_for = NULL;
+    c->waits_bytes = bytes;
+    return RPC_LATER;
 }
 
 /* The pool is chosen by the option, else it is the first in the configuration's order that has the function and lets
@@ -84,7 +123,7 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
             return RPC_DONE;
         }
         if (may_come(pool, name, length))
-            return RPC_LATER;
+            return wait_for_pool(c, pool);
     }
     if (denied)
         return rpc_fail(
@@ -92,24 +131,61 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
     return no_function(r, name, length, chosen);
 }
 
-static enum rpc_result bad_memfd(struct rpc *r, struct request *q, int error)
+/* Does the request name args_memfd, whatever else is wrong with it? Then one of the descriptors is its own. */
+static bool names_memfd(const struct rpc *r)
 {
-    const char *why = error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
-                      : error == -EMSGSIZE ? "its size is another"
-                      : error == -EINVAL   ? "it is no memfd"
-                                           : strerror(-error);
-    fd_close(&q->args_fd);
-    return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: %s", why);
+    struct wire_reader in = r->params;
+    uint32_t pairs;
+    if (r->count < 3 || wire_skip(&in) < 0 || wire_skip(&in) < 0 || wire_read_map(&in, &pairs) < 0)
+        return false;
+    for (uint32_t i = 0; i < pairs; i++) {
+        const char *key;
+        size_t length;
+        if (wire_read_text(&in, &key, &length) == 0) {
+            if (length == strlen("args_memfd") && memcmp(key, "args_memfd", length) == 0)
+                return wire_read_nil(&in) < 0;
+        } else if (wire_skip(&in) < 0) {
+            return false;
+        }
+        if (wire_skip(&in) < 0)
+            return false;
+    }
+    return false;
+}
+
+/* → false: answered. */
+static bool check_memfd(struct rpc *r, const struct request *q)
+{
+    const struct config *config = r->conn->supervisor->config;
+    uint64_t size = q->options.args_memfd;
+    int error = 0;
+    if (q->args)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
+    else if (q->args_fd == -EMFILE)
+        rpc_fail(r, MPOOL_E_BUSY, "args_memfd: the daemon has no room for more descriptors");
+    else if (q->args_fd < 0)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: no descriptor came with the request");
+    else if (size > config->max_payload)
+        rpc_fail(r, MPOOL_E_TOO_BIG, "args_memfd: %llu bytes are more than %llu (max_payload)",
+            (unsigned long long)size, (unsigned long long)config->max_payload);
+    else if ((error = memfd_check(q->args_fd, size)) < 0)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: %s",
+            error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
+            : error == -EMSGSIZE ? "its size is another"
+            : error == -EINVAL   ? "it is no memfd"
+                                 : strerror(-error));
+    else
+        return true;
+    return false;
 }
 
 /* → RPC_LATER, or RPC_DONE with *ret_good telling whether it was good (else it has been answered). */
-static enum rpc_result read_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
+static enum rpc_result check_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
     struct supervisor *s = r->conn->supervisor;
     const char *name;
     size_t length;
     char why[WHY_MAX];
-    *q = (struct request){.args_fd = -1};
     *ret_good = false;
     if (wire_read_text(&r->params, &name, &length) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "function: expected a string such as \"math.square\", got %s",
@@ -132,32 +208,38 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
     enum rpc_result result = find_function(r, q, name, length, &found);
     if (!found)
         return result;
-    struct core_pool_counts counts;
-    core_pool_counts(q->function->pool->core, &counts);
-    if (counts.queued >= q->function->pool->config->max_queue) {
+    struct pool *pool = q->function->pool;
+    if (queue_is_full(pool)) {
         if (method == OPTION_SUBMIT)
-            return rpc_fail(r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)", q->function->pool->name,
-                q->function->pool->config->max_queue);
-        return RPC_LATER;
+            return rpc_fail(
+                r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)", pool->name, pool->config->max_queue);
+        return wait_for_pool(r->conn, pool);
     }
-    if (q->options.args_memfd) {
-        uint64_t size = q->options.args_memfd;
-        if (q->args)
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
-        q->args_fd = conn_take_fd(r->conn);
-        if (q->args_fd < 0)
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: no descriptor came with the request");
-        if (size > s->config->max_payload) {
-            fd_close(&q->args_fd);
-            return rpc_fail(r, MPOOL_E_TOO_BIG, "args_memfd: %llu bytes are more than %llu (max_payload)",
-                (unsigned long long)size, (unsigned long long)s->config->max_payload);
-        }
-        int error = memfd_check(q->args_fd, size);
-        if (error < 0)
-            return bad_memfd(r, q, error);
-    }
+    if (q->options.args_memfd && !check_memfd(r, q))
+        return RPC_DONE;
+    uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
+    if (method != OPTION_SUBMIT && bytes_are_full(s, bytes))
+        return wait_for_bytes(r->conn, bytes);
     *ret_good = true;
     return RPC_DONE;
+}
+
+/* The same, and the descriptor that came with the request stays with it: in q when it is good, in front of the others
+ * when it is offered again, and else closed, so that the next request does not find it. */
+static enum rpc_result read_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
+{
+    struct conn *c = r->conn;
+    *q = (struct request){.args_fd = -ENOENT};
+    if (c->fd_count > 0 && names_memfd(r))
+        q->args_fd = conn_take_fd(c);
+    enum rpc_result result = check_request(r, method, q, ret_good);
+    if (*ret_good)
+        return result;
+    if (result == RPC_LATER && q->args_fd != -ENOENT)
+        conn_return_fd(c, q->args_fd < 0 ? -1 : q->args_fd);
+    else if (q->args_fd >= 0)
+        close(q->args_fd);
+    return result;
 }
 
 static const uint8_t no_args[] = {0x90};
@@ -170,7 +252,9 @@ static struct task *make_task(struct rpc *r, struct request *q, enum task_kind k
     const uint8_t *args = q->args ? q->args : no_args;
     uint64_t length = given ? q->options.args_memfd : q->args ? q->args_length : sizeof no_args;
     struct task *t = task_new(s, q->function, kind, &q->options, args, length, TAKE_FD(q->args_fd), &error);
-    if (!t)
+    if (!t && error == -EBADMSG)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
+    else if (!t)
         rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the arguments: %s", strerror(-error));
     return t;
 }
@@ -199,6 +283,7 @@ enum rpc_result rpc_call(struct rpc *r)
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
     }
     TAILQ_INSERT_HEAD(&s->calls, t, call.every);
+    attached_add(&s->attached_calls, &t->call.by_id, t->id);
     task_submit(s, t, false);
     return RPC_DONE;
 }
@@ -212,7 +297,7 @@ enum rpc_result rpc_submit(struct rpc *r)
     enum rpc_result result = read_request(r, OPTION_SUBMIT, &q, &good);
     if (!good)
         return result;
-    if (!kept_has_room(s)) {
+    if (!kept_has_room(s, q.options.args_memfd ? q.options.args_memfd : q.args_length)) {
         fd_close(&q.args_fd);
         return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
             s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
@@ -239,7 +324,6 @@ enum rpc_result rpc_map(struct rpc *r)
     struct request q;
     bool good;
     struct conn *c = r->conn;
-    struct supervisor *s = c->supervisor;
     enum rpc_result result = read_request(r, OPTION_MAP, &q, &good);
     if (!good)
         return result;
@@ -252,12 +336,6 @@ enum rpc_result rpc_map(struct rpc *r)
         fd_close(&q.args_fd);
         if (mapping == MAP_FAILED)
             return rpc_fail(r, MPOOL_E_INTERNAL, "cannot map the items: %s", strerror(error));
-        struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
-        uint64_t whole;
-        if (wire_scan_value(&limits, mapping, mapping_length, &whole) != WIRE_SCAN_WHOLE || whole != mapping_length) {
-            munmap(mapping, mapping_length);
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
-        }
         q.args = mapping;
         q.args_length = mapping_length;
     }
@@ -318,6 +396,21 @@ static struct kept *find_kept(struct rpc *r, uint64_t id)
     return k;
 }
 
+/* Attached ones of this peer's that have not been answered; NULL: none. */
+static struct task *find_call(const struct conn *c, uint64_t id)
+{
+    struct attached *a = attached_find(&c->supervisor->attached_calls, id);
+    struct task *t = a ? (struct task *)(void *)((char *)a - offsetof(struct task, call.by_id)) : NULL;
+    return t && may_touch(c, t->call.uid) ? t : NULL;
+}
+
+static struct map *find_map(const struct conn *c, uint64_t id)
+{
+    struct attached *a = attached_find(&c->supervisor->attached_maps, id);
+    struct map *m = a ? (struct map *)(void *)((char *)a - offsetof(struct map, by_id)) : NULL;
+    return m && !m->ended && may_touch(c, m->uid) ? m : NULL;
+}
+
 static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t timeout_ms)
 {
     uint64_t id;
@@ -346,7 +439,6 @@ enum rpc_result rpc_result(struct rpc *r)
 
 enum rpc_result rpc_status(struct rpc *r)
 {
-    struct supervisor *s = r->conn->supervisor;
     uint64_t id;
     if (!read_id(r, &id))
         return RPC_DONE;
@@ -358,21 +450,16 @@ enum rpc_result rpc_status(struct rpc *r)
         status_pack_kept(&pk, k);
         return rpc_end(r);
     }
-    struct task *t;
-    struct map *m;
-    TAILQ_FOREACH (t, &s->calls, call.every)
-        if (t->id == id && may_touch(r->conn, t->call.uid)) {
-            msgpack_packer pk = rpc_begin(r);
-            status_pack_call(&pk, t);
-            return rpc_end(r);
-        }
-    TAILQ_FOREACH (m, &s->maps, every)
-        if (m->id == id && may_touch(r->conn, m->uid)) {
-            msgpack_packer pk = rpc_begin(r);
-            status_pack_map(&pk, m);
-            return rpc_end(r);
-        }
-    return no_task(r, id);
+    const struct task *t = find_call(r->conn, id);
+    const struct map *m = t ? NULL : find_map(r->conn, id);
+    if (!t && !m)
+        return no_task(r, id);
+    msgpack_packer pk = rpc_begin(r);
+    if (t)
+        status_pack_call(&pk, t);
+    else
+        status_pack_map(&pk, m);
+    return rpc_end(r);
 }
 
 static enum rpc_result answer_bool(struct rpc *r, bool value)
@@ -422,17 +509,13 @@ enum rpc_result rpc_cancel(struct rpc *r)
             core_cancel(s->core, &k->task->core, CORE_WHY_CANCEL, s->now_ns);
         return answer_bool(r, live);
     }
-    struct task *t;
-    struct map *m;
-    TAILQ_FOREACH (t, &s->calls, call.every)
-        if (t->id == id && may_touch(r->conn, t->call.uid)) {
-            core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
-            return answer_bool(r, true);
-        }
-    TAILQ_FOREACH (m, &s->maps, every)
-        if (m->id == id && may_touch(r->conn, m->uid)) {
-            map_cancel(s, m);
-            return answer_bool(r, true);
-        }
-    return no_task(r, id);
+    struct task *t = find_call(r->conn, id);
+    struct map *m = t ? NULL : find_map(r->conn, id);
+    if (!t && !m)
+        return no_task(r, id);
+    if (t)
+        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+    else
+        map_cancel(s, m);
+    return answer_bool(r, true);
 }

@@ -23,6 +23,7 @@
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
@@ -167,15 +168,28 @@ static unsigned collect(struct supervisor *s)
     return n;
 }
 
+static void leave_line(struct conn *c)
+{
+    TAILQ_REMOVE(&c->supervisor->waiting_conns, c, room);
+    c->in_room = false;
+    conn_touch(c); /* its message is offered again; if there is still no room it joins the end */
+}
+
+/* Nobody is asked whose wait cannot have ended, so that a full queue costs no time; and those who are not asked for
+ * there being many others are asked in the next pass, as nothing else would wake us for them. */
 static void offer_room(struct supervisor *s)
 {
-    struct conn *c, *last = TAILQ_LAST(&s->waiting_conns, conn_list);
-    for (int i = 0; i < ROOM_BUDGET && (c = TAILQ_FIRST(&s->waiting_conns)); i++) {
-        TAILQ_REMOVE(&s->waiting_conns, c, room);
-        c->in_room = false;
-        conn_touch(c); /* its message is offered again; if there is still no room it joins the end */
-        if (c == last)
+    struct conn *c, *next;
+    int offered = 0;
+    for (c = TAILQ_FIRST(&s->waiting_conns); c; c = next) {
+        next = TAILQ_NEXT(c, room);
+        if (rpc_must_wait(c))
+            continue;
+        if (offered++ == ROOM_BUDGET) {
+            s->again = true;
             break;
+        }
+        leave_line(c);
     }
 }
 
@@ -190,6 +204,10 @@ static void pools_run(struct supervisor *s)
         }
         if (pool->empty && TAILQ_EMPTY(&pool->workers)) {
             log_info("pool=%s is gone", pool->name);
+            struct conn *c;
+            TAILQ_FOREACH (c, &s->waiting_conns, room)
+                if (c->waits_for == pool)
+                    c->waits_for = NULL;
             TAILQ_REMOVE(&s->pools, pool, link);
             pool_free(pool);
         }
@@ -203,6 +221,7 @@ static bool pass(struct supervisor *s)
     struct conn *c;
     s->again = false;
     s->stats.loop_passes++;
+    s->turn_ns = 0;
     s->now_ns = clock_now_ns();
     unsigned collected = collect(s);
     if (!TAILQ_EMPTY(&s->waiting_conns))
@@ -292,11 +311,8 @@ void supervisor_stop(struct supervisor *s)
         struct conn *c;
         TAILQ_FOREACH (m, &s->maps, every)
             map_touch(m);
-        while ((c = TAILQ_FIRST(&s->waiting_conns))) { /* what waits for room is refused now */
-            TAILQ_REMOVE(&s->waiting_conns, c, room);
-            c->in_room = false;
-            conn_touch(c);
-        }
+        while ((c = TAILQ_FIRST(&s->waiting_conns))) /* what waits for room is refused now */
+            leave_line(c);
     }
     log_info("stopping grace_ms=%llu", (unsigned long long)grace);
     core_stop(s->core, grace, s->now_ns);
@@ -347,8 +363,17 @@ static void raise_nofile(struct supervisor *s)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     s->soft_nofile = limit.rlim_cur;
+    s->hard_nofile = limit.rlim_max;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A quarter of the memory of this machine, but at least what one connection may hold. */
+static uint64_t most_args(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t quarter = pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 0;
+    return quarter > CONN_ARGS_MAX ? quarter : CONN_ARGS_MAX;
 }
 
 static struct event_base *new_base(void)
@@ -392,6 +417,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
     s->core_timer_ns = UINT64_MAX;
     s->last_oom_kills = orphans_oom_kills();
+    s->args_max = most_args();
+    s->hard_nofile = RLIM_INFINITY;
     raise_nofile(s);
     orphans_init();
 

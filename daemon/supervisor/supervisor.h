@@ -13,6 +13,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/lane/lane.h"
+#include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
 
 struct conn;
@@ -100,7 +101,11 @@ struct supervisor {
     uint64_t next_generation;
     uint64_t soft_nofile; /* what the daemon was started with, for workers */
     uint64_t last_oom_kills;
-    struct conn_list waiting_conns; /* not read because a queue is full, in the order of their coming */
+    uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
+    struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
+    uint64_t turn_ns;               /* that requests have taken in this pass */
+    uint64_t args_bytes, args_max;  /* of attached calls and maps, over all connections */
+    struct attached_table attached_calls, attached_maps;
 
     bool spawns_wanted;         /* of some pool */
     bool orphans_wanted;        /* somebody may be left behind */

@@ -40,6 +40,26 @@ static uint32_t least_timeout(const struct task_options *o, const struct functio
     return least > UINT32_MAX ? UINT32_MAX : (uint32_t)least;
 }
 
+static bool read_memfd(int fd, uint8_t *to, uint64_t size)
+{
+    for (uint64_t done = 0; done < size;) {
+        ssize_t n = pread(fd, to + done, (size_t)(size - done), (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += (uint64_t)n;
+    }
+    return true;
+}
+
+static bool is_whole(const struct supervisor *s, const uint8_t *bytes, uint64_t size)
+{
+    struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
+    uint64_t whole;
+    return wire_scan_value(&limits, bytes, size, &whole) == WIRE_SCAN_WHOLE && whole == size;
+}
+
 struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
     const void *args, uint64_t args_length, int args_fd, int *ret_errno)
 {
@@ -51,15 +71,24 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
             return NULL;
         }
     }
-    size_t here = fd < 0 ? (size_t)args_length : 0;
+    size_t here = args_length <= LANE_BLOCK_MAX ? (size_t)args_length : 0;
     struct task *t = malloc(sizeof *t + here);
     if (!t) {
         *ret_errno = -ENOMEM;
         return NULL;
     }
     memset(t, 0, sizeof *t);
-    if (here > 0)
+    if (here > 0 && fd >= 0) {
+        int r = !read_memfd(fd, t->args, here) ? -EIO : is_whole(s, t->args, here) ? 0 : -EBADMSG;
+        if (r < 0) {
+            free(t);
+            *ret_errno = r;
+            return NULL;
+        }
+        fd_close(&fd);
+    } else if (here > 0) {
         memcpy(t->args, args, here);
+    }
     t->args_length = args_length;
     t->args_fd = TAKE_FD(fd);
     t->function = f;
@@ -167,7 +196,8 @@ bool task_caller_is_full(const struct task *t)
 void task_output(struct task *t, int stream, const void *bytes, size_t length)
 {
     struct conn *c = caller_of(t);
-    if (!c || c->closed || length == 0)
+    bool answered = t->kind == TASK_CALL ? !t->no_reply : t->kind == TASK_CHUNK && !t->chunk.map->no_reply;
+    if (!c || c->closed || length == 0 || !answered)
         return;
     wire_put_notification(&c->out, "output");
     msgpack_packer pk = wire_packer(&c->out);
@@ -238,28 +268,6 @@ size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
-/* The bytes were copied to the end of `out` from `mark` on: are they one whole, harmless value? */
-static bool copy_is_whole(const struct conn *c, size_t mark, uint64_t size)
-{
-    const struct config *config = c->supervisor->config;
-    struct wire_limits limits = {.max_bytes = config->max_payload, .max_depth = config->max_depth};
-    uint64_t whole;
-    return wire_scan_value(&limits, wire_buf_at(&c->out) + mark, size, &whole) == WIRE_SCAN_WHOLE && whole == size;
-}
-
-static bool read_memfd(int fd, uint8_t *to, uint64_t size)
-{
-    for (uint64_t done = 0; done < size;) {
-        ssize_t n = pread(fd, to + done, (size_t)(size - done), (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (uint64_t)n;
-    }
-    return true;
-}
-
 static bool pass_memfd(struct conn *c, uint32_t msgid, struct outcome *o)
 {
     int fd = o->memfd;
@@ -314,7 +322,7 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
         memcpy(to, o->data, (size_t)o->size);
     if (good)
         wire_buf_commit(&c->out, (size_t)o->size);
-    bool broke = good && !copy_is_whole(c, mark, o->size);
+    bool broke = good && !is_whole(c->supervisor, wire_buf_at(&c->out) + mark, o->size);
     if (!good || broke) {
         wire_buf_rewind(&c->out, before);
         o->broke = broke;
@@ -437,6 +445,7 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
     case TASK_CALL: {
         struct conn *c = t->call.conn;
         TAILQ_REMOVE(&s->calls, t, call.every);
+        attached_remove(&t->call.by_id);
         conn_remove_call(c, t);
         task_respond(c, t->call.msgid, t->no_reply, &o);
         break;

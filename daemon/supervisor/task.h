@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "daemon/core/core.h"
+#include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/errors.h"
 
@@ -48,7 +49,8 @@ struct task {
             uid_t uid;
             struct task *next_in_bucket; /* conn's table of calls by msgid */
             TAILQ_ENTRY(task) every;     /* supervisor's list */
-            char *name;                  /* owned, or NULL */
+            struct attached by_id;
+            char *name; /* owned, or NULL */
         } call;
         struct kept *kept;
         struct {
@@ -84,8 +86,9 @@ struct outcome {
     bool broke; /* set by the receiver: the bytes were not one whole harmless value */
 };
 
-/* Makes a task. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes.
- * → NULL with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC). */
+/* Makes a task. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small ones are copied
+ * out of it, so that what is held open is worth it; checked to be one whole value then).
+ * → NULL with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
 struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
     const void *args, uint64_t args_length, int args_fd, int *ret_errno);
 /* Only for one that the heart has not, or has no longer. */
