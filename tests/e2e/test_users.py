@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Who may do what? Tasks belong to their user; pools say who may use them; workers run as their pool's user. Needs root."""
+import os
+import pwd
+import traceback
+
+from harness import Daemon, Skip, main, no_process_left, test
+
+NOBODY = 65534
+OPEN = "[daemon]\nsocket_mode = 0666\n"
+
+
+def need_root():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+
+
+def started(home, config, **options):
+    need_root()
+    os.chmod(home, 0o755)
+    return Daemon(home, config=config, **options)
+
+
+def as_nobody(action):
+    """Runs action in a process of that user; its failure is ours."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            action()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
+
+
+def refused(c, method, *params):
+    e = c.error(method, *params)
+    assert e.kind == 1 and e.code in ("E_DENIED", "E_NO_TASK", "E_NO_POOL", "E_NO_FUNCTION"), e
+    return e.code
+
+
+@test(daemon=False)
+def tasks_of_others_are_not_shown_and_not_touched(home):
+    d = started(home, OPEN)
+    mine = d.client().submit("sys.sleep", 30, name="mine")
+
+    def other():
+        c = d.client()
+        assert c.request("hello")["user"] == NOBODY
+        theirs = c.submit("math.square", 4, name="theirs")
+        assert c.request("result", theirs, 5000) == 16
+        assert [s["name"] for s in c.request("list")] == ["theirs"]
+        for method, params in (("status", [mine]), ("wait", [mine, 0]), ("result", [mine]), ("cancel", [mine])):
+            refused(c, method, *params)
+        c.close()
+
+    as_nobody(other)
+    c = d.client()
+    assert c.request("status", mine)["state"] in ("placed", "running")
+    assert {s["name"] for s in c.request("list", {"all": True})} == {"mine", "theirs"}, "root sees all"
+    assert c.request("cancel", mine) is True
+    d.finish()
+    no_process_left()
+
+
+@test(daemon=False)
+def by_default_only_its_own_user_and_group_may_connect(home):
+    d = started(home, None)
+
+    def other():
+        try:
+            d.client()
+        except PermissionError:
+            return
+        raise AssertionError("it was let in")
+
+    as_nobody(other)
+    d.finish()
+
+
+@test(daemon=False)
+def a_pool_says_who_may_use_it(home):
+    d = started(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool closed]\nmodules = sys\nworkers = 1\nallow_users = root\n",
+                workers=None)
+
+    def other():
+        c = d.client()
+        assert c.call("math.square", 3) == 9
+        refused(c, "call", "sys.pid", [], {"pool": "closed"})
+        refused(c, "call", "sys.pid", [])
+        c.close()
+
+    as_nobody(other)
+    assert d.client().call("sys.pid", pool="closed") > 0
+    d.finish()
+
+
+@test(daemon=False)
+def workers_run_as_their_pools_user_with_nothing_of_root(home):
+    need_root()
+    user = pwd.getpwuid(NOBODY).pw_name
+    d = started(home, f"[pool default]\nworkers = 1\nuser = {user}\n", workers=None)
+    c = d.client()
+    with open(f"/proc/{c.call('sys.pid')}/status") as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    assert set(status["Uid"].split()) == {str(NOBODY)}, status["Uid"]
+    assert "0" not in status["Gid"].split() and "0" not in status["Groups"].split(), (status["Gid"], status["Groups"])
+    assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, status["CapEff"]
+    assert status["NoNewPrivs"] == "1", status["NoNewPrivs"]
+    e = c.call("exec.run", ["cat", "/etc/shadow"])
+    assert e["status"] != 0, "it reads what root alone may read"
+    d.finish()
+    no_process_left()
+
+
+if __name__ == "__main__":
+    main()
