@@ -429,7 +429,7 @@ enum rpc_result rpc_stats(struct rpc *r)
     const uint32_t counters = SUPERVISOR_STATS(X), task_counters = SUPERVISOR_TASK_STATS(X);
 #undef X
     msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_map(&pk, counters + 11);
+    msgpack_pack_map(&pk, counters + 12);
     wire_pack_key_text(&pk, "version", MPOOL_VERSION);
     wire_pack_key_u64(&pk, "pid", (uint64_t)getpid());
     wire_pack_key_text(&pk, "socket", listener_path(s->listener));
@@ -438,6 +438,7 @@ enum rpc_result rpc_stats(struct rpc *r)
     wire_pack_key_u64(&pk, "connections", s->conn_count);
     wire_pack_key_u64(&pk, "queued", queued);
     wire_pack_key_u64(&pk, "running", running);
+    wire_pack_key_u64(&pk, "attached_bytes", s->args_bytes);
     wire_pack_key_u64(&pk, "detached_kept", s->kept_count);
     wire_pack_key_u64(&pk, "detached_bytes", s->kept_bytes);
     wire_pack_text(&pk, "tasks");
