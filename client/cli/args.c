@@ -49,6 +49,15 @@ int args_read_all(int fd, size_t cap, int signal_fd, char **ret, size_t *ret_len
     return 0;
 }
 
+static int pack_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, const char *what)
+{
+    char why[JSON_IN_WHY];
+    int r = json_in_value(to, kind, text, length, why);
+    if (r < 0)
+        say_error("%s: %s", what, why);
+    return r < 0 ? -1 : 0;
+}
+
 static int pack_stdin(struct wire_buf *to)
 {
     _cleanup_(own_free) char *text = NULL;
@@ -58,7 +67,7 @@ static int pack_stdin(struct wire_buf *to)
         say_error("standard input is larger than %u MiB", ARGS_STDIN_CAP >> 20);
     else if (r < 0)
         say_error("cannot read standard input: %s", strerror(-r));
-    return r < 0 ? -1 : json_in_value(to, JSON_IN_ARRAY, text, length, "standard input");
+    return r < 0 ? -1 : pack_value(to, JSON_IN_ARRAY, text, length, "standard input");
 }
 
 int args_pack(struct wire_buf *to, char **words, size_t count)
@@ -69,16 +78,15 @@ int args_pack(struct wire_buf *to, char **words, size_t count)
         return -1;
     }
     if (args_options.from_stdin)
-        return pack_stdin(to) < 0 ? -1 : 0;
+        return pack_stdin(to);
     if (args_options.json)
-        return json_in_value(to, JSON_IN_ARRAY, args_options.json, strlen(args_options.json), "--args-json") < 0 ? -1
-                                                                                                                 : 0;
+        return pack_value(to, JSON_IN_ARRAY, args_options.json, strlen(args_options.json), "--args-json");
     msgpack_packer pk = wire_packer(to);
     msgpack_pack_array(&pk, count);
     for (size_t i = 0; i < count; i++) {
         char what[40];
         snprintf(what, sizeof what, "argument %zu", i + 1);
-        if (json_in_value(to, args_options.strings ? JSON_IN_TEXT : JSON_IN_WORD, words[i], strlen(words[i]), what) < 0)
+        if (pack_value(to, args_options.strings ? JSON_IN_TEXT : JSON_IN_WORD, words[i], strlen(words[i]), what) < 0)
             return -1;
     }
     return 0;

@@ -67,6 +67,11 @@ int bar_wait_ms(void)
     return wait > 0 ? (int)wait : 0;
 }
 
+bool bar_is_due(void)
+{
+    return bar.on && bar_wait_ms() == 0;
+}
+
 /* Eighths of a column, so that a slow map is seen to move. → bytes written. */
 static size_t draw_bar(char *to, size_t size, double share, unsigned width)
 {
@@ -105,7 +110,7 @@ static size_t text_of(char *to, size_t size, const struct bar_facts *facts)
 
 void bar_update(const struct bar_facts *facts)
 {
-    if (!bar.on || bar_wait_ms() > 0)
+    if (!bar_is_due())
         return;
     bar.drawn_ms = now_ms();
     char text[256], line[1024];

@@ -14,7 +14,9 @@ struct bar_facts {
 };
 
 void bar_start(void);
-/* Draws if it is time to. */
+/* Is it time to draw? */
+bool bar_is_due(void);
+/* Draws, if it is. */
 void bar_update(const struct bar_facts *facts);
 /* → milliseconds until the bar wants bar_update() again; -1: it never does. */
 int bar_wait_ms(void);

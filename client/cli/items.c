@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 64 * 1024 };
+enum {
+    READ_SIZE = 64 * 1024,
+    AHEAD_BYTES = 4 * 1024 * 1024, /* read beyond what is taken, to learn the total */
+};
 
 void items_from_words(struct items *items, char *const *words, size_t count)
 {
@@ -108,13 +111,31 @@ int items_next(struct items *items, const char **ret, size_t *ret_length)
     }
 }
 
-bool items_total(const struct items *items, uint64_t *ret)
+void items_read_ahead(struct items *items)
 {
-    if (items->words)
-        *ret = items->word_count;
-    else if (items->end && items->start == items->stop)
-        *ret = items->given;
-    else
-        return false;
-    return true;
+    /* Not before half of it has been taken: what is left is moved each time. */
+    bool more = items->stop - items->start < AHEAD_BYTES / 2;
+    while (more && !items->end && items->stop - items->start < AHEAD_BYTES)
+        more = read_more(items) > 0;
+}
+
+/* Items in what has been read, all of which is there: as items_next() will give them. */
+static uint64_t count(const struct items *items)
+{
+    uint64_t found = 0;
+    for (size_t at = items->start; at < items->stop; found++) {
+        const char *end = memchr(items->data + at, items->separator, items->stop - at);
+        at = end ? (size_t)(end - items->data) + 1 : items->stop; /* the last line may lack its end */
+    }
+    return found;
+}
+
+bool items_total(struct items *items, uint64_t *ret)
+{
+    if (items->end && !items->total_known) {
+        items->total = items->words ? items->word_count : items->given + count(items);
+        items->total_known = true;
+    }
+    *ret = items->total;
+    return items->total_known;
 }

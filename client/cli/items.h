@@ -1,6 +1,7 @@
 /* Where the items of a map come from: the words after ":::", or standard input, a line (or NUL-ended run) each.
  *
- * One item at a time is in memory. An item over ITEMS_LENGTH_CAP is an error, not a truncation.
+ * What is in memory is bounded: the longest item, or a few mebibytes where the total is asked for. An item over
+ * ITEMS_LENGTH_CAP is an error, not a truncation.
  */
 #pragma once
 
@@ -21,15 +22,22 @@ struct items {
     size_t start, stop, size;
     size_t searched; /* bytes from start that hold no separator */
     uint64_t given;
+    uint64_t total; /* once it is known, which needs the end */
+    bool total_known;
 };
 
 void items_from_words(struct items *items, char *const *words, size_t count);
 void items_from_fd(struct items *items, int fd, char separator);
 void items_reset(struct items *items);
 
-/* The next item: *ret borrowed until the next call, terminated by a NUL, which is not counted.
+/* The next item: *ret borrowed until more is read, terminated by a NUL, which is not counted.
  * → 1 an item; 0 the end; -EAGAIN: nothing to read just now, poll items->fd; -EMSGSIZE: too long; other -errno. */
 int items_next(struct items *items, const char **ret, size_t *ret_length);
 
+/* Reads on beyond what has been given, as far as there is something to read and a few mebibytes go: so the end, and
+ * with it the total, is known early. Not while items_next() says -EAGAIN, for what is read here is no news to poll(). A
+ * failure is met again by items_next(). */
+void items_read_ahead(struct items *items);
+
 /* How many items there will be, if that is known. */
-bool items_total(const struct items *items, uint64_t *ret);
+bool items_total(struct items *items, uint64_t *ret);

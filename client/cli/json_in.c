@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/own.h"
 #include "client/cli/pack.h"
-#include "client/cli/say.h"
 
 static void own_json(json_t **value)
 {
@@ -81,20 +81,21 @@ static bool may_be_json(const char *text, size_t length)
     return i < length && memchr("{[\"-0123456789tfn", text[i], 17);
 }
 
-/* → 0, -EINVAL said; 1: it is not JSON. */
-static int pack_if_json(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, const char *what)
+/* → 0; -EINVAL with the reason; 1: it is not JSON. */
+static int pack_if_json(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, char *why)
 {
     json_error_t error;
     _cleanup_(own_json) json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!value && json_error_code(&error) == json_error_numeric_overflow) {
-        say_error("%s: %s (is it meant as text? quote it as a JSON string, or use --strings)", what, error.text);
+        snprintf(why, JSON_IN_WHY, "%s (is it meant as text? quote it as a JSON string, or use --strings)", error.text);
         return -EINVAL;
     }
     if (kind == JSON_IN_ARRAY && (!value || !json_is_array(value))) {
         if (value)
-            say_error("%s is not a JSON array", what);
+            snprintf(why, JSON_IN_WHY, "not a JSON array");
         else
-            say_error("%s is not a JSON array: line %d, column %d: %s", what, error.line, error.column, error.text);
+            snprintf(
+                why, JSON_IN_WHY, "not a JSON array: line %d, column %d: %s", error.line, error.column, error.text);
         return -EINVAL;
     }
     if (!value)
@@ -103,20 +104,20 @@ static int pack_if_json(struct wire_buf *to, enum json_in_kind kind, const char 
     return 0;
 }
 
-int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, const char *what)
+int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, char *why)
 {
     size_t mark = wire_buf_length(to);
     int r = 1;
     if (kind == JSON_IN_WORD && pack_plain_integer(to, text, length))
         r = 0;
     else if (kind == JSON_IN_ARRAY || (kind == JSON_IN_WORD && may_be_json(text, length)))
-        r = pack_if_json(to, kind, text, length, what);
+        r = pack_if_json(to, kind, text, length, why);
     if (r == 1) {
         pack_text(to, text, length);
         r = 0;
     }
     if (r == 0 && to->failed) {
-        say_error("%s: no memory, or larger than is allowed", what);
+        snprintf(why, JSON_IN_WHY, "no memory, or larger than is allowed");
         r = -ENOMEM;
     }
     if (r < 0)

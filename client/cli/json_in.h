@@ -16,6 +16,8 @@ enum json_in_kind {
     JSON_IN_ARRAY, /* must be a JSON array, which becomes the value */
 };
 
-/* Appends `text` (`length` bytes) as one value. Bytes that are not UTF-8 go in as bin. what: "argument 2", for
- * messages. → 0; -EINVAL after it was said what is wrong; -ENOMEM said too; the buffer is as before then. */
-int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, const char *what);
+enum { JSON_IN_WHY = 256 }; /* room for the reason of a failure */
+
+/* Appends `text` (`length` bytes) as one value. Bytes that are not UTF-8 go in as bin. why: JSON_IN_WHY bytes.
+ * → 0; -EINVAL or -ENOMEM with the reason in `why`, as in "argument 2: REASON"; the buffer is as before then. */
+int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, char *why);

@@ -12,27 +12,9 @@
 #include "client/cli/exit_codes.h"
 #include "client/cli/out.h"
 #include "client/cli/say.h"
+#include "client/cli/utf8.h"
 
 enum { DEPTH_CAP = 128 };
-
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates), 0 when there is none. */
-static size_t utf8_step(const uint8_t *p, size_t left)
-{
-    uint8_t c = p[0];
-    if (c < 0x80)
-        return 1;
-    size_t need = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (need == 0 || need > left)
-        return 0;
-    for (size_t i = 1; i < need; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-        (c == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return need;
-}
 
 bool json_out_is_utf8(const void *bytes, size_t length)
 {
@@ -67,6 +49,12 @@ static void put_escaped(const uint8_t *p, size_t length)
     size_t plain = 0; /* start of what may go out as it is */
     for (size_t i = 0; i < length; i++) {
         uint8_t c = p[i];
+        if (utf8_is_c1(p + i, length - i)) { /* a control character, of two bytes */
+            out_bytes(p + plain, i - plain);
+            out_format("\\u%04x", p[++i]);
+            plain = i + 1;
+            continue;
+        }
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
             continue;
         out_bytes(p + plain, i - plain);

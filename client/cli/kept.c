@@ -46,24 +46,25 @@ static int grow(struct kept *kept)
     return 0;
 }
 
-int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length)
+int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length, const char *why)
 {
     if (kept->count * 2 >= kept->size) {
         int r = grow(kept);
         if (r < 0)
             return r;
     }
-    char *copy = malloc(length + 1);
+    char *copy = malloc(length + 1 + strlen(why) + 1);
     if (!copy)
         return -ENOMEM;
     memcpy(copy, text, length);
     copy[length] = 0;
+    strcpy(copy + length + 1, why);
     kept->slots[find(kept, index)] = (struct kept_slot){copy, length, index};
     kept->count++;
     return 0;
 }
 
-char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length)
+char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length, const char **ret_why)
 {
     if (kept->size == 0)
         return NULL;
@@ -72,6 +73,7 @@ char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length)
     if (!text)
         return NULL;
     *ret_length = kept->slots[hole].length;
+    *ret_why = text + *ret_length + 1;
     kept->slots[hole].text = NULL;
     kept->count--;
     /* move back what had been pushed past the hole, or later searches would stop at it */

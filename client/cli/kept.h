@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct kept_slot {
-    char *text; /* owned; NULL: free slot */
+    char *text; /* owned; NULL: free slot. Behind its end mark stands why it was refused, with an end mark, too. */
     size_t length;
     uint64_t index;
 };
@@ -18,8 +18,8 @@ struct kept {
 
 void kept_reset(struct kept *kept);
 
-/* Copies the text. → 0 or -ENOMEM. An index is put once. */
-int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length);
+/* Copies the text. why: why the item was refused, "" if it was not; copied. → 0 or -ENOMEM. An index is put once. */
+int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length, const char *why);
 
-/* → the text, which the caller frees, with *ret_length; NULL when there is none. */
-char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length);
+/* → the text, which the caller frees, with *ret_length and *ret_why, which lives in it; NULL when there is none. */
+char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length, const char **ret_why);

@@ -149,6 +149,10 @@ static int prepare(struct map *map, size_t count, char **operands)
 
 static void update_bar(struct map *map)
 {
+    if (!bar_is_due())
+        return;
+    if (!map->input.dry)
+        items_read_ahead(&map->input.items);
     struct bar_facts facts = {.done = map->output.done, .failed = map->output.failed, .read = map->input.pulled};
     facts.total_known = items_total(&map->input.items, &facts.total);
     bar_update(&facts);
@@ -225,8 +229,9 @@ static int loop(struct map *map)
         int r = mpool_map_next(map->items, &item, 0);
         if (r == 1) {
             size_t length = 0;
-            _cleanup_(own_free) char *text = kept_take(&map->input.kept, item.index, &length);
-            map_output_item(&map->output, &item, text, length);
+            const char *refused = "";
+            _cleanup_(own_free) char *text = kept_take(&map->input.kept, item.index, &length, &refused);
+            map_output_item(&map->output, &item, text, length, refused);
             look_at_halt(map);
             if (n % 64 == 0 && look_around(map))
                 return 1;

@@ -20,12 +20,12 @@ void map_input_reset(struct map_input *input)
 }
 
 /* [["sh", "-c", line], {options}] */
-static int make_command(struct map_input *input, const char *text, size_t length, const char *what)
+static int make_command(struct map_input *input, const char *text, size_t length, char *why)
 {
     wire_buf_rewind(&input->line, 0);
     int r = template_fill(&input->line, input->template, input->pulled + 1, text, length);
     if (r == -EINVAL) {
-        say_error("%s holds a NUL byte, which no command line can", what);
+        snprintf(why, JSON_IN_WHY, "it holds a NUL byte, which no command line can");
         return r;
     }
     msgpack_packer pk = wire_packer(&input->value);
@@ -37,8 +37,25 @@ static int make_command(struct map_input *input, const char *text, size_t length
     wire_buf_append(&input->value, wire_buf_at(&input->options), wire_buf_length(&input->options));
     if (r == 0 && !input->value.failed)
         return 0;
-    say_error("%s: no memory", what);
     return -ENOMEM;
+}
+
+/* → 1; 0 the end; -EAGAIN; -ECANCELED, said. */
+static int next_text(struct map_input *input, const char **ret, size_t *ret_length)
+{
+    if (input->stopped)
+        return 0;
+    /* The map asks for each result that it gives; a system call each time would be a waste. */
+    int r = input->dry ? -EAGAIN : items_next(&input->items, ret, ret_length);
+    input->dry = r == -EAGAIN;
+    if (r >= 0 || r == -EAGAIN)
+        return r;
+    if (r == -EMSGSIZE)
+        say_error("item %" PRIu64 " is longer than %u MiB", input->pulled + 1, ITEMS_LENGTH_CAP >> 20);
+    else
+        say_error("cannot read standard input: %s", strerror(-r));
+    input->failed = true;
+    return -ECANCELED;
 }
 
 int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
@@ -46,29 +63,21 @@ int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
     struct map_input *input = userdata;
     const char *text;
     size_t length;
-    char what[40];
-    if (input->stopped)
-        return 0;
-    /* The map asks for each result that it gives; a system call each time would be a waste. */
-    int r = input->dry ? -EAGAIN : items_next(&input->items, &text, &length);
-    input->dry = r == -EAGAIN;
-    if (r == 0 || r == -EAGAIN)
+    char why[JSON_IN_WHY] = "";
+    int r = next_text(input, &text, &length);
+    if (r <= 0)
         return r;
     wire_buf_rewind(&input->value, 0);
-    snprintf(what, sizeof what, "item %" PRIu64, input->pulled + 1);
-    if (r == -EMSGSIZE)
-        say_error("%s is longer than %u MiB", what, ITEMS_LENGTH_CAP >> 20);
-    else if (r < 0)
-        say_error("cannot read standard input: %s", strerror(-r));
-    else if (input->template)
-        r = make_command(input, text, length, what);
+    if (input->template)
+        r = make_command(input, text, length, why);
     else
-        r = json_in_value(&input->value, input->kind, text, length, what);
-    if (r >= 0 && kept_put(&input->kept, input->pulled, text, length) < 0) {
-        say_error("%s: no memory", what);
-        r = -ENOMEM;
-    }
+        r = json_in_value(&input->value, input->kind, text, length, why);
+    if (r == -EINVAL)
+        wire_buf_rewind(&input->value, 0); /* no value at all: the map fails this item alone */
+    if (r == 0 || r == -EINVAL)
+        r = kept_put(&input->kept, input->pulled, text, length, why);
     if (r < 0) {
+        say_error("item %" PRIu64 ": no memory", input->pulled + 1);
         input->failed = true;
         return -ECANCELED;
     }

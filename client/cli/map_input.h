@@ -24,11 +24,11 @@ struct map_input {
     uint64_t pulled;
     bool dry;     /* standard input has nothing just now; whoever has seen more come clears this */
     bool stopped; /* take no more */
-    bool failed;  /* an item or the source was wrong, which has been said */
+    bool failed;  /* the source was wrong, or memory short, which has been said */
 };
 
 void map_input_reset(struct map_input *input);
 
-/* A mpool_pull_fn over a struct map_input. Returns -EAGAIN while it is dry, and -ECANCELED after it has said what is
- * wrong. */
+/* A mpool_pull_fn over a struct map_input. An item that cannot be sent is pulled as no value, and the reason kept with
+ * it. Returns -EAGAIN while it is dry, and -ECANCELED after it has said why there will be no more. */
 int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length);

@@ -21,18 +21,19 @@ struct ended {
     const mpool_item *item;
     const char *text;
     size_t length;
+    const char *refused;
 };
 
 /* "mpool: item 3 (/etc/shadow): why" */
 static void say_item(const struct ended *e, const char *why)
 {
-    const char *text = e->text;
-    size_t length = e->length;
-    size_t shown = length < ITEM_SHOWN ? length : ITEM_SHOWN;
-    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
+    char text[ITEM_SHOWN * 4 + 1]; /* each byte may be spelled out */
+    size_t shown = e->length < ITEM_SHOWN ? e->length : ITEM_SHOWN;
+    while (shown < e->length && shown > 0 && ((unsigned char)e->text[shown] & 0xc0) == 0x80)
         shown--; /* not within a character */
+    say_harmless(text, sizeof text, e->text, shown);
     out_flush(); /* on a terminal that shows both, messages stand where they belong */
-    say_error("item %" PRIu64 " (%.*s%s): %s", e->item->index + 1, (int)shown, text, shown < length ? "…" : "", why);
+    say_error("item %" PRIu64 " (%s%s): %s", e->item->index + 1, text, shown < e->length ? "…" : "", why);
 }
 
 static void put_json_head(const struct ended *e)
@@ -111,7 +112,7 @@ static void fail(struct map_output *output, const struct ended *e, const char *w
 static void put_failure(struct map_output *output, const struct ended *e)
 {
     const mpool_item *item = e->item;
-    const char *why = *item->text ? item->text : mpool_strerror(item->code);
+    const char *why = *e->refused ? e->refused : *item->text ? item->text : mpool_strerror(item->code);
     if (output->cancelled && item->code == MPOOL_ECANCELLED) {
         output->stopped++;
         return;
@@ -151,9 +152,10 @@ static void put_result(struct map_output *output, const struct ended *e)
         fail(output, e, "its result is not a number, which --sum needs");
 }
 
-void map_output_item(struct map_output *output, const mpool_item *item, const char *text, size_t length)
+void map_output_item(
+    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *refused)
 {
-    struct ended e = {item, text ? text : "", text ? length : 0};
+    struct ended e = {item, text ? text : "", text ? length : 0, refused};
     output->done++;
     if (item->code < 0)
         put_failure(output, &e);

@@ -20,7 +20,8 @@ struct map_output {
     bool inexact; /* a float was among them, or the sum left int64: float_total holds */
 };
 
-/* text: the item as it was given, or NULL. */
-void map_output_item(struct map_output *output, const mpool_item *item, const char *text, size_t length);
+/* text: the item as it was given, or NULL; refused: why it was never sent, or "". */
+void map_output_item(
+    struct map_output *output, const mpool_item *item, const char *text, size_t length, const char *refused);
 /* The last line of --sum. */
 void map_output_sum(const struct map_output *output);

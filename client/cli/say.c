@@ -10,6 +10,7 @@
 
 #include "client/cli/settings.h"
 #include "client/cli/out.h"
+#include "client/cli/utf8.h"
 
 enum { LINE_CAP = 8192 }; /* bytes of one message, its end cut off beyond */
 
@@ -57,15 +58,26 @@ const char *say_style_end(bool color, enum say_style style)
     return color && style != SAY_PLAIN ? "\033[0m" : "";
 }
 
+/* → how many of the bytes, which are as one, may be shown; 0: the first may not. */
+static size_t harmless(const uint8_t *p, size_t left)
+{
+    bool control = (p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7f || utf8_is_c1(p, left);
+    return control ? 0 : utf8_step(p, left);
+}
+
 void say_harmless(char *to, size_t size, const char *text, size_t length)
 {
+    const uint8_t *p = (const uint8_t *)text;
     size_t used = 0;
-    for (size_t i = 0; i < length && used + sizeof "\\x00" <= size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-            used += (size_t)snprintf(to + used, size - used, "\\x%02x", c);
-        else
-            to[used++] = text[i];
+    for (size_t i = 0; i < length && used + sizeof "\\x00" <= size;) { /* no character is longer */
+        size_t n = harmless(p + i, length - i);
+        if (n == 0) {
+            used += (size_t)snprintf(to + used, size - used, "\\x%02x", p[i++]);
+            continue;
+        }
+        memcpy(to + used, text + i, n);
+        used += n;
+        i += n;
     }
     to[used] = 0;
 }

@@ -16,8 +16,8 @@ void say_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line without "mpool: ", for what follows an error; nothing with --quiet. */
 void say_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Copies text with its control bytes, newlines and tabs apart, spelled out as \xNN; terminated, cut where `size` ends.
- */
+/* Copies text with its control characters, newlines and tabs apart, and whatever is no UTF-8 spelled out as \xNN;
+ * terminated, cut where `size` ends. */
 void say_harmless(char *to, size_t size, const char *text, size_t length);
 
 /* Called before anything is written to stderr or a terminal: the progress bar removes itself. NULL: nothing to do. */

@@ -116,7 +116,7 @@ const struct verb verb_status = {
     .line = "all that is known about a task; without one, the overall picture",
     .about = "Examples:\n"
              "  mpool status              the daemon, its pools and its workers\n"
-             "  mpool status 17           one task: state, times, error, the verdict on a worker that died\n"
+             "  mpool status 17           one task: state, times, error, why its worker died\n"
              "  mpool status 17 --json\n",
     .operands = "@task",
     .run = run,

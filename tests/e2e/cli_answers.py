@@ -71,7 +71,7 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["completion", "fish"], "bash or zsh"),
             (["run"], "run needs a command"),
             (["call"], "call needs a function"),
-            (["call", "f", "--args-json", "{}"], "--args-json is not a JSON array"),
+            (["call", "f", "--args-json", "{}"], "--args-json: not a JSON array"),
             (["call", "f", "1", "--args-json", "[]"], "use one of them"),
             (["call", "f", "123456789012345678901234"], "too big integer"),
             ([], "what is to be done?")):
