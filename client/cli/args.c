@@ -16,12 +16,13 @@ struct args_options args_options;
 
 enum { READ_SIZE = 64 * 1024 };
 
-int args_read_all(int fd, size_t cap, int signal_fd, char **ret, size_t *ret_length)
+int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length)
 {
     _cleanup_(own_free) char *data = NULL;
     size_t length = 0, size = 0;
     for (;;) {
-        struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+        struct pollfd p[] = {
+            {.fd = fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}, {.fd = peer_fd, .events = POLLRDHUP}};
         if (size - length < READ_SIZE) {
             size_t bigger = size ? size * 2 : 2 * (size_t)READ_SIZE;
             char *grown = realloc(data, bigger);
@@ -30,10 +31,13 @@ int args_read_all(int fd, size_t cap, int signal_fd, char **ret, size_t *ret_len
             data = grown;
             size = bigger;
         }
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return -errno;
-        if (p[1].revents)
-            return -EINTR;
+        if (poll(p, sizeof p / sizeof p[0], -1) < 0) {
+            if (errno != EINTR)
+                return -errno;
+            continue;
+        }
+        if (p[1].revents || p[2].revents)
+            return p[1].revents ? -EINTR : -ECONNRESET;
         ssize_t n = read(fd, data + length, READ_SIZE);
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
@@ -62,7 +66,7 @@ static int pack_stdin(struct wire_buf *to)
 {
     _cleanup_(own_free) char *text = NULL;
     size_t length;
-    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, -1, &text, &length);
+    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, -1, -1, &text, &length);
     if (r == -EFBIG)
         say_error("standard input is larger than %u MiB", ARGS_STDIN_CAP >> 20);
     else if (r < 0)

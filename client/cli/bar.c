@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +40,12 @@ static void hide(void)
     bar.visible = false;
 }
 
+bool bar_possible(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 void bar_start(void)
 {
     bar.on = true;
@@ -54,7 +61,7 @@ void bar_end(void)
     say_set_before(NULL);
 }
 
-double bar_seconds(void)
+static double seconds_so_far(void)
 {
     return (double)(now_ms() - bar.started_ms) / 1e3;
 }
@@ -88,14 +95,16 @@ static size_t draw_bar(char *to, size_t size, double share, unsigned width)
 static size_t text_of(char *to, size_t size, const struct bar_facts *facts)
 {
     char rate[HUMAN_SIZE], eta[HUMAN_SIZE] = "";
-    double seconds = bar_seconds();
+    double seconds = seconds_so_far();
     double per_second = seconds > 0 ? (double)facts->done / seconds : 0;
     human_count(rate, sizeof rate, per_second);
     int n;
     if (facts->total_known) {
         uint64_t left = facts->total > facts->done ? facts->total - facts->done : 0;
         uint64_t eta_s = per_second > 0 ? (uint64_t)((double)left / per_second) : 0;
-        if (eta_s > 0)
+        if (eta_s > 0 && eta_s < 60)
+            snprintf(eta, sizeof eta, "%" PRIu64 "s", eta_s);
+        else if (eta_s > 0)
             human_duration_ms(eta, sizeof eta, eta_s * 1000);
         n = snprintf(
             to, size, " %" PRIu64 "/%" PRIu64 "  %s/s%s%s", facts->done, facts->total, rate, *eta ? "  ETA " : "", eta);

@@ -13,6 +13,8 @@ struct bar_facts {
     bool total_known;
 };
 
+/* Whether there can be one: stderr is a terminal that obeys escape sequences. */
+bool bar_possible(void);
 void bar_start(void);
 /* Is it time to draw? */
 bool bar_is_due(void);
@@ -22,5 +24,3 @@ void bar_update(const struct bar_facts *facts);
 int bar_wait_ms(void);
 /* Removes it for good. */
 void bar_end(void);
-/* Seconds since bar_start(), or since the program's first call of it. */
-double bar_seconds(void);

@@ -282,7 +282,7 @@ static int run(size_t count, char **operands)
     r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
     if (r < 0)
         return daemon_say(client, r);
-    if (opt.bar && !settings.quiet && isatty(STDERR_FILENO) && (bar_wanted || !isatty(STDOUT_FILENO)))
+    if (opt.bar && !settings.quiet && bar_possible() && (bar_wanted || !isatty(STDOUT_FILENO)))
         bar_start();
     r = loop(&map);
     return r == 1 ? EXIT_SIGNALLED + map.signal : finish(&map, r);

@@ -16,6 +16,8 @@
 #include "client/cli/say.h"
 #include "client/cli/signals.h"
 
+enum { PATIENCE_MS = 1000 }; /* with a reader that does not read when we are to end */
+
 static char buffer[64 * 1024];
 static size_t buffered;
 
@@ -28,13 +30,16 @@ static _Noreturn void leave(int fd, int number)
     exit(EXIT_SIGNALLED + number);
 }
 
-/* Waits until something can be written, or ends the program at a signal. → 0, or -errno. */
+/* Waits until something can be written, or ends the program at a signal; after one, soon. → 0, or -errno. */
 static int wait_for_room(int fd)
 {
     struct pollfd p[] = {{.fd = fd, .events = POLLOUT}, {.fd = signals_fd(), .events = POLLIN}};
-    if (poll(p, 2, -1) < 0)
+    int ready = poll(p, 2, signals_taken() ? PATIENCE_MS : -1);
+    if (ready < 0)
         return errno == EINTR ? 0 : -errno;
-    int number = p[1].revents && !p[0].revents ? signals_take() : 0;
+    if (ready == 0)
+        leave(fd, signals_taken());
+    int number = p[0].revents ? 0 : signals_take();
     if (number)
         leave(fd, number);
     return 0;

@@ -63,13 +63,15 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
 }
 
 /* → 0, or the exit status after the trouble was said. */
-static int read_stdin(char **ret, size_t *ret_length)
+static int read_stdin(mpool_client *client, char **ret, size_t *ret_length)
 {
     if (no_stdin || isatty(STDIN_FILENO))
         return 0;
-    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, signals_fd(), ret, ret_length);
+    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, signals_fd(), mpool_fd(client), ret, ret_length);
     if (r == -EINTR)
         return EXIT_SIGNALLED + signals_take();
+    if (r == -ECONNRESET)
+        return daemon_say_text(r, "");
     if (r == -EBADF) /* closed: the command gets none either */
         return 0;
     if (r == -EFBIG)
@@ -152,7 +154,7 @@ static int run_command(size_t count, char **command)
     }
     _cleanup_(own_free) char *input = NULL;
     size_t input_length = 0;
-    int status = read_stdin(&input, &input_length);
+    int status = read_stdin(client, &input, &input_length);
     if (status)
         return status;
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};

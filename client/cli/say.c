@@ -35,7 +35,7 @@ bool say_color(int fd)
         return false;
     const char *no = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    return !(no && *no) && !(term && strcmp(term, "dumb") == 0) && isatty(fd);
+    return !(no && *no) && term && *term && strcmp(term, "dumb") != 0 && isatty(fd);
 }
 
 const char *say_style(bool color, enum say_style style)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static int signal_fd = -1;
+static int taken;
 
 int signals_open(void)
 {
@@ -35,5 +36,13 @@ int signals_take(void)
 {
     struct signalfd_siginfo info;
     ssize_t n = read(signal_fd, &info, sizeof info);
-    return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+    int number = n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+    if (number)
+        taken = number;
+    return number;
+}
+
+int signals_taken(void)
+{
+    return taken;
 }

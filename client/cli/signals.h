@@ -13,3 +13,6 @@ int signals_fd(void);
 
 /* → the number of a signal that has come, or 0. Never blocks. */
 int signals_take(void);
+
+/* → the last that was taken, or 0. */
+int signals_taken(void);

@@ -19,8 +19,7 @@ from wire import PATIENCE
 def environment(path, **more):
     """Of a program that knows no other daemon than this one."""
     clean = {k: v for k, v in os.environ.items() if k not in ("MPOOL_SOCKET", "NO_COLOR", "COLUMNS", "XDG_RUNTIME_DIR")}
-    clean.update(TERM="xterm", LANG="C.UTF-8", **({"MPOOL_SOCKET": path} if path else {}), **more)
-    return clean
+    return clean | {"TERM": "xterm", "LANG": "C.UTF-8"} | ({"MPOOL_SOCKET": path} if path else {}) | more
 
 
 class Ran:
@@ -56,13 +55,16 @@ def mpool(target, *words, input=None, **more):
 
 
 class Terminal:
-    """mpool with its own terminal as all three of its standard descriptors."""
+    """mpool with its own terminal as its standard descriptors."""
 
-    def __init__(self, target, *words, columns=80, env=None):
+    def __init__(self, target, *words, columns=80, env=None, stdin=None, program=(MPOOL,)):
+        """stdin: a descriptor instead of the terminal; program: instead of mpool."""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-            os.execve(MPOOL, [MPOOL, *map(str, words)], environment(target.path, **(env or {})))
+            if stdin is not None:
+                os.dup2(stdin, 0)
+            os.execvpe(program[0], [*program, *map(str, words)], environment(target.path, **(env or {})))
         self.text = ""
 
     def _read(self, deadline):

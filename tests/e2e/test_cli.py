@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Does mpool do its work with a real daemon: run, call, map, submit and what follows? (cli_answers.py has its words.)"""
+"""Does mpool do its work with a real daemon: run, call, map, submit and what follows? (cli_answers.py has its words, cli_rough.py the
+weather.)"""
 import json
 import os
 import pwd
@@ -9,6 +10,7 @@ import subprocess
 import threading
 
 import cli_answers  # noqa: F401 (its tests run with these)
+import cli_rough  # noqa: F401 (and so do these)
 from cli_tools import Terminal, end, environment, mpool, start
 from harness import MPOOL, MPOOLD, ROOT, alive, main, test, until
 
