@@ -218,6 +218,17 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
 /* ---- templates
  * ------------------------------------------------------------------------------------------------------------ */
 
+/* Workers that were asked of it will never come: nobody hears of them any more. */
+static void give_up_births(struct template *t, const char *why)
+{
+    struct worker *w, *next;
+    for (w = TAILQ_FIRST(&t->pool->workers); w; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (w->template == t && w->pid == 0)
+            worker_fork_failed(w, why);
+    }
+}
+
 void pool_template_ready(struct template *t)
 {
     struct pool *pool = t->pool;
@@ -237,8 +248,10 @@ void pool_template_ready(struct template *t)
         served += f->present;
     }
     log_info("pool=%s template=%d ready modules=%zu functions=%zu", pool->name, (int)t->pid, t->module_count, served);
-    if (old)
+    if (old) {
+        give_up_births(old, "its template has been replaced");
         template_retire(old);
+    }
     struct core_pool_config size = sizing(pool->config);
     if (first) {
         core_pool_open(s->core, pool->core, s->now_ns);
@@ -265,13 +278,7 @@ void pool_template_failed(struct template *t, const char *why)
     bool was_current = pool->current == t;
     log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one serves on");
-    /* Workers that were asked of it will never come. */
-    struct worker *w, *next;
-    for (w = TAILQ_FIRST(&pool->workers); w; w = next) {
-        next = TAILQ_NEXT(w, link);
-        if (w->template == t && w->pid == 0)
-            worker_fork_failed(w, why);
-    }
+    give_up_births(t, why);
     if (was_current) {
         pool->current = NULL;
         core_pool_suspend(s->core, pool->core);

@@ -397,5 +397,17 @@ def the_log_says_birth_and_death_of_workers(d):
     d.wait_log(rf"worker.*died.*pid={pid}\b|worker.*pid={pid}\b.*died")
 
 
+@test(config="[pool default]\n")
+def a_worker_that_its_template_has_not_made_when_it_is_replaced_is_asked_of_the_new_one(d):
+    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+    os.kill(template, signal.SIGSTOP)
+    os.kill(d.workers()[0]["pid"], signal.SIGKILL)
+    until(lambda: d.request("pools")[0]["starting"] == 1, "another one is wanted")
+    d.signal(signal.SIGHUP)
+    until(lambda: int(re.findall(r"template=(\d+) ready", d.log())[-1]) != template, "the new template is ready")
+    d.settle()
+    assert d.client().call("math.square", 9) == 81
+
+
 if __name__ == "__main__":
     main()
