@@ -90,6 +90,10 @@ static int pack_if_json(struct wire_buf *to, enum json_in_kind kind, const char 
         snprintf(why, JSON_IN_WHY, "%s (is it meant as text? quote it as a JSON string, or use --strings)", error.text);
         return -EINVAL;
     }
+    if (!value && json_error_code(&error) == json_error_stack_overflow) {
+        snprintf(why, JSON_IN_WHY, "it is nested too deep");
+        return -EINVAL;
+    }
     if (kind == JSON_IN_ARRAY && (!value || !json_is_array(value))) {
         if (value)
             snprintf(why, JSON_IN_WHY, "not a JSON array");
