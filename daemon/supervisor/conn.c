@@ -174,6 +174,24 @@ static void consume(struct conn *c)
     }
 }
 
+void conn_serve_line(struct supervisor *s)
+{
+    struct conn *c, *next, *last = TAILQ_LAST(&s->waiting_conns, conn_list);
+    for (c = TAILQ_FIRST(&s->waiting_conns); c; c = c == last ? NULL : next) {
+        next = TAILQ_NEXT(c, room);
+        if (c->closed || rpc_must_wait(c))
+            continue; /* asking it would cost time, and a full queue has many of these */
+        if (s->turn_ns >= TURN_NS) {
+            s->again = true;
+            return;
+        }
+        TAILQ_REMOVE(&s->waiting_conns, c, room);
+        c->in_room = false;
+        conn_touch(c);
+        consume(c); /* if it has to wait again, it does so at the end */
+    }
+}
+
 static void keep_fd(struct conn *c, int fd)
 {
     rlim_t limit = c->supervisor->hard_nofile;

@@ -86,6 +86,8 @@ void conn_free(struct conn *c);
 
 /* Something was appended to c->out, or c may be read again: look at it at the end of this pass. */
 void conn_touch(struct conn *c);
+/* Once a pass, when the heart has run: those who stand in line and need wait no longer go on, the first come first. */
+void conn_serve_line(struct supervisor *s);
 /* The end of a pass: writes what can be written, reads on if there is room. May free it. */
 void conn_flush(struct conn *c);
 /* The deadlines of slow readers and writers. → true: it still needs looking after. */

@@ -71,6 +71,8 @@ static bool bytes_are_full(const struct supervisor *s, uint64_t more)
 
 bool rpc_must_wait(const struct conn *c)
 {
+    if (c->supervisor->stopping)
+        return false; /* it is told so */
     if (c->waits_for)
         return is_loading(c->waits_for) || queue_is_full(c->waits_for);
     return bytes_are_full(c->supervisor, c->waits_bytes);

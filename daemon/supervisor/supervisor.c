@@ -28,7 +28,6 @@
 #include "daemon/supervisor/worker.h"
 
 #define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
-#define ROOM_BUDGET     64             /* connections that are offered room in one pass */
 #define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
 
 static void pool_emptied(void *context, struct core_pool *core_pool)
@@ -168,31 +167,6 @@ static unsigned collect(struct supervisor *s)
     return n;
 }
 
-static void leave_line(struct conn *c)
-{
-    TAILQ_REMOVE(&c->supervisor->waiting_conns, c, room);
-    c->in_room = false;
-    conn_touch(c); /* its message is offered again; if there is still no room it joins the end */
-}
-
-/* Nobody is asked whose wait cannot have ended, so that a full queue costs no time; and those who are not asked for
- * there being many others are asked in the next pass, as nothing else would wake us for them. */
-static void offer_room(struct supervisor *s)
-{
-    struct conn *c, *next;
-    int offered = 0;
-    for (c = TAILQ_FIRST(&s->waiting_conns); c; c = next) {
-        next = TAILQ_NEXT(c, room);
-        if (rpc_must_wait(c))
-            continue;
-        if (offered++ == ROOM_BUDGET) {
-            s->again = true;
-            break;
-        }
-        leave_line(c);
-    }
-}
-
 static void pools_run(struct supervisor *s)
 {
     struct pool *pool, *next;
@@ -224,12 +198,11 @@ static bool pass(struct supervisor *s)
     s->turn_ns = 0;
     s->now_ns = clock_now_ns();
     unsigned collected = collect(s);
-    if (!TAILQ_EMPTY(&s->waiting_conns))
-        offer_room(s);
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
     maps_run(s);
     core_run(s->core, s->now_ns);
+    conn_serve_line(s);
     worker_spawn_wanted(s);
     pools_run(s);
     while ((w = TAILQ_FIRST(&s->dirty_workers)))
@@ -308,11 +281,8 @@ void supervisor_stop(struct supervisor *s)
         notify("STOPPING=1");
         listener_close(s->listener);
         struct map *m;
-        struct conn *c;
         TAILQ_FOREACH (m, &s->maps, every)
             map_touch(m);
-        while ((c = TAILQ_FIRST(&s->waiting_conns))) /* what waits for room is refused now */
-            leave_line(c);
     }
     log_info("stopping grace_ms=%llu", (unsigned long long)grace);
     core_stop(s->core, grace, s->now_ns);
