@@ -181,7 +181,7 @@ static bool text_matches(const char *wanted, size_t length, const char *have)
 static bool matches(const struct filter *f, const struct conn *c, uid_t uid, enum mpool_state state,
     const char *function, const char *pool, const char *name)
 {
-    if (uid != c->uid && !conn_is_admin(c))
+    if (uid != c->uid && !(f->all && conn_is_admin(c)))
         return false;
     return (f->state < 0 || f->state == (int)state) && text_matches(f->function, f->function_length, function) &&
            text_matches(f->pool, f->pool_length, pool) && text_matches(f->name, f->name_length, name);

@@ -64,6 +64,7 @@ def tasks_of_others_are_not_shown_and_not_touched(home):
     c = d.client()
     assert c.request("status", mine)["state"] in ("placed", "running")
     assert {s["name"] for s in c.request("list", {"all": True})} == {"mine", "theirs"}, "root sees all"
+    assert {s["name"] for s in c.request("list")} == {"mine"}, "but only if it asks for all"
     assert c.request("cancel", mine) is True
     d.finish()
     no_process_left()
