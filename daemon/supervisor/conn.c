@@ -577,6 +577,7 @@ void conn_close(struct conn *c, const char *why)
     if (c->closed)
         return;
     c->closed = true;
+    c->supervisor->conn_count--; /* who comes in its place need not wait for the end of what it owned */
     if (why)
         log_info("conn=%llu uid=%u pid=%d client=%s closed: %s", (unsigned long long)c->number, (unsigned)c->uid,
             (int)c->pid, c->name[0] ? c->name : "-", why);
@@ -622,7 +623,8 @@ void conn_free(struct conn *c)
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
     TAILQ_REMOVE(&s->conns, c, link);
-    s->conn_count--;
+    if (!c->closed)
+        s->conn_count--;
     if (c->on_readable)
         event_free(c->on_readable);
     if (c->on_writable)

@@ -84,7 +84,7 @@ struct supervisor {
     struct kept_list kept;            /* newest first */
     uint64_t kept_bytes;
     uint32_t kept_count;
-    uint32_t conn_count;
+    uint32_t conn_count; /* of those that are not closed */
 
     struct event *core_timer;
     uint64_t core_timer_ns; /* what it is set to; UINT64_MAX: off */
