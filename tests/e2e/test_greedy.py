@@ -61,7 +61,7 @@ def a_flood_of_long_requests_holds_up_nobody(d):
     for i in range(15000):
         c.request("submit", "sys.noop")
     flood = b"".join(pack([0, i, "list", [{"state": "running", "all": True}]]) for i in range(4000))
-    sent, worst = 0, 0.0
+    sent, served = 0, 0
     c.sock.setblocking(False)
     poll = select.poll()
     poll.register(c.sock, select.POLLIN)
@@ -74,10 +74,10 @@ def a_flood_of_long_requests_holds_up_nobody(d):
             pass
         if poll.poll(0):
             c.sock.recv(1 << 20)
-        started = time.monotonic()
         assert other.request("ping") == "pong"
-        worst = max(worst, time.monotonic() - started)
-    assert worst < 0.2 * SLOW, f"somebody else waited {worst} s"
+        served += 1
+    # Taken as they come, the flood's replies alone would last longer than these seconds: one ping at the most.
+    assert served > 5, f"somebody else was served {served} times only"
 
 
 # ---- gone --------------------------------------------------------------------------------------------------------------
