@@ -66,6 +66,8 @@ const struct verb verb_call = {
     .about = "Arguments are JSON where they parse, else strings. The result is printed as JSON; what JSON\n"
              "lacks, binary that is no UTF-8, as {\"base64\": \"…\"}.\n"
              "\n"
+             "A function runs where the daemon does: it finds a file by its whole path.\n"
+             "\n"
              "Examples:\n"
              "  mpool call math.square 7                        → 49\n"
              "  mpool call text.wordcount /etc/services\n"

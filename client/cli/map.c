@@ -106,7 +106,10 @@ static int read_operands(struct map *map, size_t count, char **operands)
     while (at < count && strcmp(operands[at], ":::") != 0)
         at++;
     if (opt.exec ? at > 0 : at != 1) {
-        if (at > 1 || opt.exec)
+        if (at > 1 && at == count && !opt.exec)
+            say_error("map: items stand behind \":::\", as in `mpool map %s ::: %s%s`", operands[0], operands[1],
+                at > 2 ? " …" : "");
+        else if (at > 1 || opt.exec)
             say_error("map: '%s' stands before \":::\", where only one function may stand%s", operands[at - 1],
                 opt.exec ? ", and with --exec none" : "");
         else
@@ -173,6 +176,10 @@ static bool on_signal(struct map *map, int number)
 
 static void look_at_halt(struct map *map)
 {
+    if (map->output.refused && !map->output.cancelled) {
+        map->output.cancelled = true;
+        mpool_map_cancel(map->items);
+    }
     if (map->halted || map->halt.when == HALT_NEVER || map->output.failed < map->halt.failures)
         return;
     map->halted = true;
@@ -249,7 +256,7 @@ static int finish(struct map *map, int r)
 {
     struct map_output *o = &map->output;
     bar_end();
-    if (o->sum && r == 0 && !o->lost && !map->signal && !map->input.failed)
+    if (o->sum && r == 0 && !o->lost && !o->refused && !map->signal && !map->input.failed)
         map_output_sum(o);
     out_flush();
     if (o->stopped > 0 && map->halted)
@@ -258,9 +265,9 @@ static int finish(struct map *map, int r)
         return EXIT_SIGNALLED + map->signal;
     if (o->lost || (r < 0 && !map->input.failed))
         daemon_say(map->client, o->lost ? o->lost : r);
-    if (o->unanswered > 0)
+    if (o->unanswered > 0 && (o->lost || o->done > o->unanswered + o->stopped))
         say_error("%" PRIu64 " item%s no answer", o->unanswered, o->unanswered == 1 ? " has" : "s have");
-    if (r < 0 || o->lost || o->broken || map->input.failed)
+    if (r < 0 || o->lost || o->refused || o->broken || map->input.failed)
         return EXIT_OWN;
     return o->failed > FAILURES_SHOWN ? EXIT_MAP_MANY : (int)o->failed;
 }
@@ -295,7 +302,7 @@ const struct verb verb_map = {
     .line = "run a function or a command over many items",
     .about =
         "Items stand after \":::\", or come on standard input, one a line. They are JSON where they parse, else\n"
-        "strings.\n"
+        "strings. A function runs where the daemon does: it finds a file by its whole path.\n"
         "\n"
         "Results are printed as they come, one a line: text as it is, the rest as JSON; failures go\n"
         "to standard error. With --json each line is {\"index\", \"item\", \"result\" or \"error\"}; the index begins\n"

@@ -109,6 +109,21 @@ static void fail(struct map_output *output, const struct ended *e, const char *w
         say_item(e, why);
 }
 
+/* Whether the daemon would say the same of every other item: there is no such function, it is stopping. */
+static bool is_hopeless(int code)
+{
+    switch (code) {
+    case MPOOL_ENO_METHOD:
+    case MPOOL_EBAD_PARAMS:
+    case MPOOL_ENO_FUNCTION:
+    case MPOOL_ENO_POOL:
+    case MPOOL_EDENIED:
+    case MPOOL_EPOOL_DOWN:
+    case MPOOL_ESTOPPING: return true;
+    default: return false;
+    }
+}
+
 static void put_failure(struct map_output *output, const struct ended *e)
 {
     const mpool_item *item = e->item;
@@ -120,6 +135,14 @@ static void put_failure(struct map_output *output, const struct ended *e)
     if (item->code == -ECONNRESET || item->code == MPOOL_EPROTOCOL) {
         output->unanswered++; /* one sentence for all of them, in the end */
         output->lost = item->code;
+        return;
+    }
+    if (is_hopeless(item->code)) {
+        out_flush();
+        if (!output->refused)
+            (void)daemon_say_text(item->code, why);
+        output->unanswered++;
+        output->refused = item->code;
         return;
     }
     if (output->json) {

@@ -13,9 +13,10 @@ struct map_output {
     uint64_t done, failed, stopped; /* stopped: ended by our own cancel */
     uint64_t unanswered;            /* the connection was lost before their ends */
     int lost;                       /* with this code; 0: it was not */
-    bool cancelled;                 /* we have cancelled: E_CANCELLED is no failure then */
-    bool broken;                    /* a result could not be shown, which has been said */
-    int64_t total;                  /* --sum, while exact */
+    int refused;    /* what is asked of the daemon is hopeless for any item, which has been said; or 0 */
+    bool cancelled; /* we have cancelled: E_CANCELLED is no failure then */
+    bool broken;    /* a result could not be shown, which has been said */
+    int64_t total;  /* --sum, while exact */
     double float_total;
     bool inexact; /* a float was among them, or the sum left int64: float_total holds */
 };

@@ -140,6 +140,37 @@ def a_worker_killed_in_the_middle_of_a_map_costs_one_item(d):
     assert sum("E_LOST: worker" in line for line in lines) == code, terminal.screen
 
 
+@test()
+def a_map_that_nobody_can_serve_ends_with_one_sentence(d):
+    numbers = "\n".join(map(str, range(100000)))
+    for words, said in ((["math.sqaure"], "E_NO_FUNCTION: there is no function 'math.sqaure'; did you mean 'math.square'?"),
+                        (["-p", "none", "math.square"], "E_NO_POOL: ")):
+        for more in ([], ["--json"], ["--sum"], ["-k"]):
+            ran = mpool(d, "map", *more, *words, input=numbers)
+            assert ran.code == 125 and ran.err.startswith(f"mpool: {said}") and ran.err.count("\n") == 1, (words, more, ran)
+            assert not ran.out, (words, more, ran)
+    ran = mpool(d, "map", "math.square", "1", "2")
+    assert ran.code == 125 and "items stand behind \":::\", as in `mpool map math.square ::: 1 …`" in ran.err, ran
+
+
+@test()
+def a_map_goes_no_further_when_the_daemon_stops(d):
+    process = start(d, "map", "-j", "2", "sys.sleep", stdin=subprocess.PIPE)
+    for _ in range(4):
+        process.stdin.write(b"0.1\n")
+        process.stdin.flush()
+    assert process.stdout.readline() == b"null\n"
+    stopping = threading.Thread(target=d.stop)
+    stopping.start()
+    with contextlib.suppress(BrokenPipeError):
+        while process.poll() is None:
+            process.stdin.write(b"0.1\n")
+            process.stdin.flush()
+    ran = end(process)
+    stopping.join()
+    assert ran.code == 125 and ("E_STOPPING" in ran.err or "closed the connection" in ran.err), ran
+
+
 # ---- readers that do not read ----------------------------------------------------------------------------------------
 
 
