@@ -23,6 +23,7 @@ struct config_pool {
     struct config_strings modules;   /* names (looked up in module_path) or paths; empty: every shipped module */
     struct config_strings functions; /* names or globs such as text.*; empty: all of its modules */
     uint32_t min, max;               /* workers; `auto`: the CPUs this process may use */
+    uint64_t load_timeout_ms;
     uint64_t idle_timeout_ms;
     uint32_t max_tasks;                /* 0: no end */
     uint64_t max_memory;               /* bytes of resident memory; 0: no limit */

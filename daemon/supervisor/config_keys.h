@@ -77,6 +77,8 @@ enum config_type {
         "Functions that it serves. Without it: all of its modules")                                                    \
     X(workers, CONFIG_WORKERS, min, "auto", 1, 4096, NULL,                                                             \
         "Worker processes; auto: as many as the CPUs that the daemon may use")                                         \
+    X(load_timeout, CONFIG_DURATION, load_timeout_ms, "5m", 100, 30 * CONFIG_MS_PER_DAY, "for ever",                   \
+        "How long its modules may take to load before that is given up and tried again later")                         \
     X(idle_timeout, CONFIG_DURATION, idle_timeout_ms, "60s", 10, 30 * CONFIG_MS_PER_DAY, "for ever",                   \
         "How long a worker beyond the least number idles before it is ended")                                          \
     X(max_tasks, CONFIG_COUNT, max_tasks, "0", 1, 2000000000, "no end",                                                \

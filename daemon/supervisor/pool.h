@@ -46,7 +46,10 @@ struct template
     pid_t pid;
     int pidfd, socket;
     struct event *on_death, *on_message;
-    struct output output; /* what it prints while it loads */
+    struct event *deadline;   /* of loading, then of the births that are asked for */
+    uint64_t load_timeout_ms; /* 0: none */
+    uint32_t births;          /* workers asked for and not reported yet */
+    struct output output;     /* what it prints while it loads */
     struct output_lines lines;
     char loading[256]; /* the module that it said it loads, escaped */
     bool ready, failed, retired;

@@ -28,6 +28,7 @@
 #include "proto/scan.h"
 
 #define TEMPLATE_REPORT_MAX (16u << 20)
+#define BIRTH_TIMEOUT_MS    10000 /* a fork takes milliseconds, seconds where the template is very large */
 
 /* ---- what it is told ------------------------------------------------------------------------------------------------
  */
@@ -204,6 +205,16 @@ static int add_function(struct template *t, struct wire_reader *in, uint32_t mod
     return pool_add_function(t, &report);
 }
 
+/* What is asked of it now must be there in so long; 0: nothing is. */
+static void set_deadline(struct template *t, uint64_t ms)
+{
+    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    if (ms > 0)
+        event_add(t->deadline, &tv);
+    else
+        event_del(t->deadline);
+}
+
 static void handle(struct template *t, const struct contract_head *head, const uint8_t *body, int *fds, size_t fd_count)
 {
     if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
@@ -215,6 +226,7 @@ static void handle(struct template *t, const struct contract_head *head, const u
             return;
         }
         t->ready = true;
+        set_deadline(t, 0);
         pool_template_ready(t);
     } else if (head->type == CONTRACT_TEMPLATE_LOADING && !t->ready) {
         log_escape(t->loading, sizeof t->loading, body, head->size);
@@ -227,6 +239,8 @@ static void handle(struct template *t, const struct contract_head *head, const u
         memcpy(&forked, body, sizeof forked);
         if (!worker_forked(t, forked.worker, forked.generation, forked.pid))
             template_fail(t, "it reports a worker that nobody asked for");
+        else
+            set_deadline(t, --t->births > 0 ? BIRTH_TIMEOUT_MS : 0);
     } else {
         template_fail(t, "it breaks the contract");
     }
@@ -247,8 +261,17 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
         ssize_t n = packet_receive(socket, &message, sizeof message, fds, &fd_count);
         if (n == -EAGAIN)
             break;
-        if (n <= 0) {
-            event_del(t->on_message); /* its death tells the rest */
+        if (n == 0 || n == -ECONNRESET) {
+            /* Its death tells the rest, and comes for sure: a module may have closed the socket of a process that
+             * lives. One that is ending already keeps its own status. */
+            event_del(t->on_message);
+            template_kill(t);
+            break;
+        }
+        if (n < 0) {
+            char why[128];
+            snprintf(why, sizeof why, "its messages cannot be received: %s", strerror((int)-n));
+            template_fail(t, why);
             break;
         }
         if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
@@ -259,6 +282,20 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
             close(fds[--fd_count]);
     }
     template_unref(t);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct template *t = arg;
+    char why[400];
+    (void)fd;
+    (void)what;
+    if (t->ready)
+        snprintf(why, sizeof why, "its template has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
+    else
+        snprintf(why, sizeof why, "loading %s takes longer than load_timeout = %gs",
+            t->loading[0] ? t->loading : "its modules", (double)t->load_timeout_ms / 1000);
+    template_fail(t, why);
 }
 
 static void print(void *owner, int stream, const void *bytes, size_t length)
@@ -280,7 +317,6 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
         on_message(t->socket, EV_READ, t); /* its last words */
     if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
         log_error("template pool=%s pid=%d waitid: %s", t->pool ? t->pool->name : "-", (int)t->pid, strerror(errno));
-    t->pid = 0;
     char why[400], when[300] = "";
     const char *name = sigabbrev_np(info.si_status);
     if (!t->ready && t->loading[0])
@@ -291,6 +327,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
         snprintf(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
     if (!t->retired)
         template_fail(t, why);
+    t->pid = 0;
     template_unref(t);
 }
 
@@ -373,11 +410,17 @@ struct template *template_start(struct pool *pool)
     if (r == 0) {
         t->on_death = event_new(base, t->pidfd, EV_READ | EV_PERSIST, on_death, t);
         t->on_message = event_new(base, t->socket, EV_READ | EV_PERSIST, on_message, t);
-        if (!t->on_death || !t->on_message || event_add(t->on_death, NULL) < 0 || event_add(t->on_message, NULL) < 0)
+        t->deadline = evtimer_new(base, on_deadline, t);
+        if (!t->on_death || !t->on_message || !t->deadline || event_add(t->on_death, NULL) < 0 ||
+            event_add(t->on_message, NULL) < 0)
             r = -ENOMEM;
     }
     if (r == 0)
         r = send_config(t, pool);
+    if (r == 0) {
+        t->load_timeout_ms = pool->config->load_timeout_ms;
+        set_deadline(t, t->load_timeout_ms);
+    }
     if (r < 0) {
         log_error("template pool=%s cannot start: %s", pool->name, strerror(-r));
         t->retired = true;
@@ -396,7 +439,17 @@ int template_fork(struct template *t, uint32_t number, uint64_t generation, cons
     if (t->socket < 0)
         return -EPIPE;
     ssize_t n = packet_send(t->socket, parts, 2, fds, 6);
-    return n < 0 ? (int)n : 0;
+    if (n < 0)
+        return (int)n;
+    if (t->births++ == 0)
+        set_deadline(t, BIRTH_TIMEOUT_MS);
+    return 0;
+}
+
+void template_kill(struct template *t)
+{
+    if (t->pidfd >= 0 && t->pid > 0)
+        syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
 }
 
 struct template *template_ref(struct template *t)
@@ -414,9 +467,10 @@ void template_retire(struct template *t)
     if (t->on_message)
         event_free(t->on_message);
     t->on_message = NULL;
+    if (t->deadline)
+        event_del(t->deadline);
     fd_close(&t->socket);
-    if (t->pidfd >= 0 && t->pid > 0)
-        syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
+    template_kill(t);
     template_unref(t);
 }
 
@@ -432,8 +486,10 @@ void template_unref(struct template *t)
         event_free(t->on_death);
     if (t->on_message)
         event_free(t->on_message);
+    if (t->deadline)
+        event_free(t->deadline);
     if (t->pid > 0 && t->pidfd >= 0) {
-        syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
+        template_kill(t);
         siginfo_t info;
         waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED);
     }

@@ -25,5 +25,7 @@ struct template *template_ref(struct template *t);
 void template_unref(struct template *t);
 /* The pool has no more use for it: ends the process and drops the pool's reference. Its workers go on. */
 void template_retire(struct template *t);
+/* SIGKILL; its death is reported as any other, by template_fail(). For one that does not answer. */
+void template_kill(struct template *t);
 /* It is no good: the pool is told, and it is retired. */
 void template_fail(struct template *t, const char *why);

@@ -499,6 +499,12 @@ void worker_kill(void *context, struct core_worker *core_worker)
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
+    if (w->pid == 0) {
+        /* Its template does not answer, or not in time. The births asked of it end with it. */
+        log_warning("template killed pool=%s: it has not made worker=%u", w->pool->name, w->number);
+        template_kill(w->template);
+        return;
+    }
     log_warning(
         "worker killed pool=%s worker=%u pid=%d: it does not take its tasks", w->pool->name, w->number, (int)w->pid);
     kill_process(w);

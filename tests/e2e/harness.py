@@ -323,7 +323,7 @@ class Daemon:
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll((PATIENCE if timeout is None else timeout) * 1000):
-            raise AssertionError("the daemon does not end")
+            raise AssertionError(f"the daemon does not end; there are\n{family()}\nand it said\n{self.log()[-6000:]}")
         self.status = self.process.wait()
         return self.status
 
@@ -372,6 +372,21 @@ class Daemon:
             assert not os.path.lexists(self.path), "the daemon left its socket behind"
         report = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:).*", self.log())
         assert not report, f"a sanitizer reported: {report.group(0)}"
+
+
+def family():
+    """Who lives of what this test has started, and what each of them waits in."""
+    lines = []
+    for pid in descendants(os.getpid()):
+        words = []
+        for what in ("comm", "wchan", "syscall", "status"):
+            try:
+                with open(f"/proc/{pid}/{what}") as f:
+                    words.append(f.read().strip() if what != "status" else next(line for line in f if line.startswith("State")).strip())
+            except (OSError, StopIteration) as e:
+                words.append(f"{what}: {e}")
+        lines.append(f"  {pid} " + " | ".join(words))
+    return "\n".join(lines)
 
 
 def no_process_left(timeout=None):

@@ -161,6 +161,40 @@ def a_short_task_never_waits_behind_a_long_one(d):
 # ---- load and start ----------------------------------------------------------------------------------------------------
 
 
+@test(config="[pool default]\nmodules = math sys\n[pool slow]\nmodules = @TESTS@/badload.so\nenvironment = BADLOAD=hang\nload_timeout = 300ms\n"
+             "[pool gone]\nmodules = @TESTS@/badload.so\nenvironment = BADLOAD=leave\n", workers=None)
+def a_module_that_does_not_end_loading_throttles_its_pool_and_says_so(d):
+    c = d.client()
+
+    def throttled():
+        pools = {p["name"]: p for p in c.request("pools")}
+        return pools if pools["slow"]["state"] == pools["gone"]["state"] == "throttled" else None
+
+    pools = until(throttled, "both are throttled")
+    assert "badload" in pools["slow"]["error"] and "load_timeout" in pools["slow"]["error"], pools["slow"]
+    assert "badload" in pools["gone"]["error"] and "SIGKILL" in pools["gone"]["error"], pools["gone"]
+    assert c.call("math.square", 5) == 25
+
+
+@test(config="[daemon]\nstop_grace = 100ms\n[pool default]\nworkers = 2\n", workers=None)
+def a_daemon_whose_template_hangs_still_stops(d):
+    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+    os.kill(template, signal.SIGSTOP)
+    os.kill(d.workers()[0]["pid"], signal.SIGKILL)
+    until(lambda: d.request("pools")[0]["starting"] == 1, "another one is wanted")
+    assert d.stop() == 0
+
+
+@test(config="[pool default]\nworkers = 1\n", workers=None)
+def a_template_that_hangs_is_replaced_and_the_tasks_wait_for_that(d):
+    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+    c = d.client()
+    os.kill(template, signal.SIGSTOP)
+    os.kill(d.workers()[0]["pid"], signal.SIGKILL)
+    assert c.call("math.square", 12) == 144
+    assert "has made no worker for" in d.log()
+
+
 @test(config="[pool default]\nmodules = math sys\n[pool bad]\nmodules = @TESTS@/badload.so\n", workers=None)
 def a_module_that_crashes_on_load_throttles_its_pool_alone(d):
     c = d.client()

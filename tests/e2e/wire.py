@@ -116,6 +116,15 @@ _ARRAY = {0xDC: 2, 0xDD: 4}
 _MAP = {0xDE: 2, 0xDF: 4}
 
 
+def _key(value):
+    """The key as Python can hash it: a map of the wire may have any value as a key."""
+    try:
+        hash(value)
+        return value
+    except TypeError:
+        return Raw(pack(value))
+
+
 def unpack_from(data, at):
     """One value of `data` at offset `at` → (value, offset after it). Raises Short when it is cut off."""
     size = len(data)
@@ -149,7 +158,7 @@ def unpack_from(data, at):
         for _ in range(n):
             key, at = unpack_from(data, at)
             value, at = unpack_from(data, at)
-            result[key] = value
+            result[_key(key)] = value
         return result
 
     b = data[need(1)]
