@@ -383,6 +383,11 @@ static bool may_touch(const struct conn *c, uid_t uid)
     return c->uid == uid || conn_is_admin(c);
 }
 
+static void another_users(struct rpc *r, uint64_t id)
+{
+    rpc_fail(r, MPOOL_E_DENIED, "task %llu is another user's", (unsigned long long)id);
+}
+
 /* A detached task of this peer's. → NULL: answered. */
 static struct kept *find_kept(struct rpc *r, uint64_t id)
 {
@@ -392,25 +397,31 @@ static struct kept *find_kept(struct rpc *r, uint64_t id)
         return NULL;
     }
     if (!may_touch(r->conn, k->uid)) {
-        rpc_fail(r, MPOOL_E_DENIED, "task %llu is another user's", (unsigned long long)id);
+        another_users(r, id);
         return NULL;
     }
     return k;
 }
 
-/* Attached ones of this peer's that have not been answered; NULL: none. */
-static struct task *find_call(const struct conn *c, uint64_t id)
+/* A call or a map that somebody waits for, of this peer's. → false: answered; else one of the two is set. */
+static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, struct map **ret_map)
 {
-    struct attached *a = attached_find(&c->supervisor->attached_calls, id);
+    const struct supervisor *s = r->conn->supervisor;
+    struct attached *a = attached_find(&s->attached_calls, id);
     struct task *t = a ? (struct task *)(void *)((char *)a - offsetof(struct task, call.by_id)) : NULL;
-    return t && may_touch(c, t->call.uid) ? t : NULL;
-}
-
-static struct map *find_map(const struct conn *c, uint64_t id)
-{
-    struct attached *a = attached_find(&c->supervisor->attached_maps, id);
+    a = t ? NULL : attached_find(&s->attached_maps, id);
     struct map *m = a ? (struct map *)(void *)((char *)a - offsetof(struct map, by_id)) : NULL;
-    return m && !m->ended && may_touch(c, m->uid) ? m : NULL;
+    if (!t && (!m || m->ended)) {
+        no_task(r, id);
+        return false;
+    }
+    if (!may_touch(r->conn, t ? t->call.uid : m->uid)) {
+        another_users(r, id);
+        return false;
+    }
+    *ret_call = t;
+    *ret_map = m;
+    return true;
 }
 
 static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t timeout_ms)
@@ -452,10 +463,10 @@ enum rpc_result rpc_status(struct rpc *r)
         status_pack_kept(&pk, k);
         return rpc_end(r);
     }
-    const struct task *t = find_call(r->conn, id);
-    const struct map *m = t ? NULL : find_map(r->conn, id);
-    if (!t && !m)
-        return no_task(r, id);
+    struct task *t;
+    struct map *m;
+    if (!find_attached(r, id, &t, &m))
+        return RPC_DONE;
     msgpack_packer pk = rpc_begin(r);
     if (t)
         status_pack_call(&pk, t);
@@ -511,10 +522,10 @@ enum rpc_result rpc_cancel(struct rpc *r)
             core_cancel(s->core, &k->task->core, CORE_WHY_CANCEL, s->now_ns);
         return answer_bool(r, live);
     }
-    struct task *t = find_call(r->conn, id);
-    struct map *m = t ? NULL : find_map(r->conn, id);
-    if (!t && !m)
-        return no_task(r, id);
+    struct task *t;
+    struct map *m;
+    if (!find_attached(r, id, &t, &m))
+        return RPC_DONE;
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
     else
