@@ -216,6 +216,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
     (void)what;
+    supervisor_tick(c->supervisor);
     for (size_t budget = CONN_READ_BUDGET; budget > 0 && has_room(c);) {
         uint8_t *to = wire_buf_reserve(&c->in, READ_CHUNK);
         if (!to) {

@@ -235,7 +235,7 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
     k->state = o->state;
     k->attempt = o->attempt;
     k->started_ms = t->started_ms;
-    k->ended_ms = clock_wall_ms();
+    k->ended_ms = k->supervisor->wall_ms;
     status_progress(t, &k->done, &k->total);
     if (t->core.worker)
         k->worker = worker_of(t->core.worker)->number;

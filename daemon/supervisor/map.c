@@ -83,7 +83,7 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
                   : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
                                                         : 1;
     m->uid = c->uid;
-    m->submitted_ms = clock_wall_ms();
+    m->submitted_ms = s->wall_ms;
     TAILQ_INIT(&m->chunks);
     TAILQ_INSERT_HEAD(&s->maps, m, every);
     attached_add(&s->attached_maps, &m->by_id, m->id);

@@ -43,6 +43,7 @@ struct template
 {
     uint32_t references;
     struct pool *pool; /* NULL once the pool is gone */
+    struct supervisor *supervisor;
     pid_t pid;
     int pidfd, socket;
     struct event *on_death, *on_message;

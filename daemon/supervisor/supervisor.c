@@ -68,6 +68,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct supervisor *s = arg;
     (void)what;
+    supervisor_tick(s);
     switch ((int)number) {
     case SIGTERM:
     case SIGINT: told_to_stop(s, &s->stops_direct); break;
@@ -110,6 +111,7 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     s->housekeeping_on = false;
+    supervisor_tick(s);
     for (c = TAILQ_FIRST(&s->conns); c; c = next) {
         next = TAILQ_NEXT(c, link);
         more |= conn_housekeeping(c);
@@ -196,7 +198,7 @@ static bool pass(struct supervisor *s)
     s->again = false;
     s->stats.loop_passes++;
     s->turn_ns = 0;
-    s->now_ns = clock_now_ns();
+    supervisor_tick(s);
     unsigned collected = collect(s);
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
@@ -379,8 +381,9 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->maps);
     TAILQ_INIT(&s->dirty_maps);
     TAILQ_INIT(&s->kept);
-    s->now_ns = s->start_ns = clock_now_ns();
-    s->start_wall_ms = clock_wall_ms();
+    supervisor_tick(s);
+    s->start_ns = s->now_ns;
+    s->start_wall_ms = s->wall_ms;
     s->first_task_id = SUPERVISOR_FIRST_ID +
                        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/core/core.h"
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/attached.h"
@@ -93,7 +94,7 @@ struct supervisor {
     struct event *housekeeping; /* armed only while something needs it */
     bool housekeeping_on;
 
-    uint64_t now_ns; /* of this pass */
+    uint64_t now_ns, wall_ms; /* of this pass, or of the event that is handled: see supervisor_tick() */
     uint64_t start_ns, start_wall_ms;
     uint64_t next_task_id, first_task_id; /* detached ones */
     uint64_t next_attached_id;
@@ -123,6 +124,14 @@ void supervisor_free(struct supervisor *s);
 
 /* Runs until it was told to stop and has stopped. → the exit status. */
 int supervisor_run(struct supervisor *s);
+
+/* What time is it? Read once a pass and once an event, not once a task. Every handler of an event begins with it, as it
+ * runs after a sleep of any length. */
+static inline void supervisor_tick(struct supervisor *s)
+{
+    s->now_ns = clock_now_ns();
+    s->wall_ms = clock_wall_ms();
+}
 
 /* SIGTERM: the first time with the configured grace, the second time at once. */
 void supervisor_stop(struct supervisor *s);

@@ -94,7 +94,7 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
     t->function = f;
     t->kind = kind;
     t->output = options->output;
-    t->submitted_ms = clock_wall_ms();
+    t->submitted_ms = s->wall_ms;
     t->core.pool = f->pool->core;
     t->core.function = &f->core;
     if (options->attempts)

@@ -254,6 +254,7 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
     } message;
     struct template *t = template_ref(arg);
     (void)what;
+    supervisor_tick(t->supervisor);
     /* A budget: forks come one by one, and other sockets wait, too. */
     for (int i = 0; i < 64 && t->socket >= 0; i++) {
         int fds[PACKET_FDS_MAX];
@@ -290,6 +291,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     char why[400];
     (void)fd;
     (void)what;
+    supervisor_tick(t->supervisor);
     if (t->ready)
         snprintf(why, sizeof why, "its template has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
     else
@@ -310,6 +312,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
 {
     struct template *t = template_ref(arg);
     (void)what;
+    supervisor_tick(t->supervisor);
     siginfo_t info = {0};
     event_del(t->on_death);
     output_drain(&t->output);
@@ -382,6 +385,7 @@ struct template *template_start(struct pool *pool)
         return NULL;
     t->references = 1;
     t->pool = pool;
+    t->supervisor = pool->supervisor;
     t->pidfd = t->socket = -1;
     _cleanup_(fd_close) int theirs = -1, out = -1;
     int pair[2], r = packet_pair(0, pair);

@@ -243,6 +243,7 @@ static void on_control(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     const struct worker *w = arg;
+    supervisor_tick(w->supervisor);
     for (int i = 0; i < CONTROL_BUDGET && !w->in_muted && receive_one(arg); i++)
         ;
 }
@@ -457,7 +458,7 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     if (lane_place(w->lane, &job, pieces, count, &core_task->position) < 0)
         return false;
     if (t->started_ms == 0)
-        t->started_ms = clock_wall_ms();
+        t->started_ms = s->wall_ms;
     set_dirty(w);
     return true;
 }
@@ -674,6 +675,7 @@ static void on_death(evutil_socket_t fd, short what, void *arg)
     siginfo_t info = {0};
     struct rusage usage = {0};
     (void)what;
+    supervisor_tick(w->supervisor);
     /* The system call itself, as glibc's waitid() does not pass on the usage. */
     if (syscall(SYS_waitid, P_PIDFD, fd, &info, WEXITED | WNOHANG, &usage) < 0) {
         log_error("worker=%u waitid: %s", w->number, strerror(errno));

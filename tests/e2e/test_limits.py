@@ -167,6 +167,19 @@ def a_message_that_never_ends_is_given_up(d):
     assert silent.request("ping") == "pong", "an idle connection is no stalled one"
 
 
+@test(config="[daemon]\nstall_timeout = 2s\n")
+def a_message_that_pauses_after_an_idle_time_is_not_given_up_early(d):
+    """The clock of the daemon's last pass is as old as its sleep was long."""
+    c = d.client()
+    assert c.request("ping") == "pong"
+    time.sleep(3)
+    data = pack([0, 77, "call", ["math.square", [9]]])
+    c.send_bytes(data[:5])
+    time.sleep(1.2)
+    c.send_bytes(data[5:])
+    assert c.reply(77) == 81
+
+
 @test(config="[daemon]\nstall_timeout = 2s\n", timeout=90)
 def a_thousand_slow_writers_hurt_nobody(d):
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
