@@ -220,6 +220,11 @@ void lane_post(struct lane *lane)
     wake_if(lane, LAYOUT_SLEEP_JOB);
 }
 
+void lane_set_spin(struct lane *lane, uint32_t ns)
+{
+    atomic_store_explicit(&lane->s_head->spin_ns, ns, memory_order_relaxed);
+}
+
 /* ---- claims ----------------------------------------------------------------------------------------------------- */
 
 /* The claim of an outstanding position, or LANE_EMPTY for what no honest worker can have made of it: another position,

@@ -72,6 +72,9 @@ int lane_place(
 /* Publishes all placed jobs with one store, and wakes the worker if it has declared sleep. Nothing new: nothing. */
 void lane_post(struct lane *lane);
 
+/* How long the worker may wait awake for its next job, in nanoseconds; 0, as at first: not at all. See spin.h. */
+void lane_set_spin(struct lane *lane, uint32_t ns);
+
 enum lane_claim { LANE_EMPTY, LANE_READY, LANE_STARTED, LANE_DONE, LANE_RECLAIMED, LANE_KILLING };
 
 /* The claim of an uncollected position as it is now; a word that no honest worker writes reads as LANE_EMPTY (and

@@ -71,6 +71,10 @@ struct layout_s_head {
      * after the supervisor's last read of them; seq_cst because a worker may sleep for it, as with the tail. */
     alignas(LAYOUT_PAIR) _Atomic uint32_t released;
 
+    /* Writer: supervisor, relaxed: a wish that orders nothing. So long the worker may look for its next job before it
+     * sleeps; 0: not at all. */
+    alignas(LAYOUT_PAIR) _Atomic uint32_t spin_ns;
+
     struct layout_job slots[LANE_SLOTS];
 };
 

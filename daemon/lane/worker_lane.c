@@ -12,12 +12,14 @@
 #include <sys/socket.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/lane/claim.h"
 #include "daemon/lane/contract.h"
 #include "daemon/lane/futex.h"
 #include "daemon/lane/inside.h"
 #include "daemon/lane/layout.h"
 #include "daemon/lane/shm.h"
+#include "daemon/lane/spin.h"
 
 struct worker_lane {
     struct shm_map s, w;
@@ -28,6 +30,7 @@ struct worker_lane {
     int doorbell;
     uint32_t rung_epoch; /* of the beacon; sleeps are odd, so 0 is none */
     uint32_t next;       /* position to look at next */
+    uint32_t vain_spins; /* in a row */
     bool running;
     uint32_t position; /* the running one */
     uint64_t task_id;
@@ -143,6 +146,28 @@ static bool claim_next(struct worker_lane *lane, struct worker_job *ret)
     return false;
 }
 
+/* Waits awake for as long as the supervisor allows. A row of vain waits shows that jobs come too seldom for it: then
+ * it is tried now and then only, until one is worth it again. → there may be a job. */
+static bool spin_for_job(struct worker_lane *lane)
+{
+    uint32_t budget_ns = atomic_load_explicit(&lane->s_head->spin_ns, memory_order_relaxed);
+
+    if (budget_ns == 0 || (lane->vain_spins >= SPIN_VAIN_MOST && ++lane->vain_spins % SPIN_VAIN_MOST != 0))
+        return false;
+    uint64_t end_ns = clock_now_ns() + budget_ns;
+    do
+        for (int i = 0; i < (int)SPIN_PAUSES; i++) {
+            if (atomic_load_explicit(&lane->s_head->tail, memory_order_relaxed) != lane->next) {
+                lane->vain_spins = 0;
+                return true;
+            }
+            spin_pause();
+        }
+    while (clock_now_ns() < end_ns);
+    lane->vain_spins++;
+    return false;
+}
+
 /* To sleep: declare it, look again, wait on the declaration. seq_cst on the store and on the look: with the
  * supervisor's store of what is looked at, and its load of `sleep` (wake_if in lane.c), one side must see the other. */
 static void declare_sleep(struct worker_lane *lane, enum layout_sleep what)
@@ -193,6 +218,8 @@ int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeo
             deadline = futex_deadline(timeout_ms);
             timed = true;
         }
+        if (spin_for_job(lane))
+            continue;
         int r = sleep_for_job(lane, timed ? &deadline : NULL);
         if (r < 0 && r != -EAGAIN)
             return claim_next(lane, ret) ? 1 : 0;

@@ -92,6 +92,15 @@ static int assign_mode(struct assignment *a, const char *word)
     return 0;
 }
 
+static int assign_spin(struct assignment *a, const char *word)
+{
+    bool on = strcmp(word, "auto") == 0;
+    if (!on && strcmp(word, "off") != 0)
+        return refuse(a);
+    *(bool *)field(a) = on;
+    return 0;
+}
+
 static int assign_level(struct assignment *a, const char *word)
 {
     int level = log_level_parse(word);
@@ -289,6 +298,7 @@ static int assign_words(struct assignment *a)
     case CONFIG_NICE: return assign_number(a, word);
     case CONFIG_WORKERS: return assign_workers(a, word);
     case CONFIG_MODE: return assign_mode(a, word);
+    case CONFIG_SPIN: return assign_spin(a, word);
     case CONFIG_LEVEL: return assign_level(a, word);
     case CONFIG_SOCKET: return assign_socket(a, word);
     case CONFIG_USER: return assign_user(a, word);

@@ -16,6 +16,7 @@
 #define TYPE_CONFIG_NICE        int
 #define TYPE_CONFIG_WORKERS     uint32_t
 #define TYPE_CONFIG_MODE        mode_t
+#define TYPE_CONFIG_SPIN        bool
 #define TYPE_CONFIG_LEVEL       int
 #define TYPE_CONFIG_SOCKET      char *
 #define TYPE_CONFIG_DIRECTORIES struct config_strings
@@ -113,6 +114,7 @@ void config_keys_allowed(const struct config_key *key, char *out, size_t size)
             key->most);
         return;
     case CONFIG_MODE: text = "auto, or an octal number from 0 to 0777 such as 0660"; break;
+    case CONFIG_SPIN: text = "auto or off"; break;
     case CONFIG_LEVEL: text = "error, warning, info or debug"; break;
     case CONFIG_SOCKET: text = "an absolute path of at most 107 bytes"; break;
     case CONFIG_DIRECTORIES: text = "absolute paths, separated by blanks or commas"; break;

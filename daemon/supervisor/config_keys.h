@@ -18,6 +18,7 @@ enum config_type {
     CONFIG_NICE,        /* int */
     CONFIG_WORKERS,     /* uint32_t min, and max beside it */
     CONFIG_MODE,        /* mode_t */
+    CONFIG_SPIN,        /* bool, auto or off */
     CONFIG_LEVEL,       /* int, enum log_level */
     CONFIG_SOCKET,      /* char *, absolute, short enough for a socket address */
     CONFIG_DIRECTORIES, /* struct config_strings, absolute */
@@ -68,6 +69,9 @@ enum config_type {
         "How long running tasks may go on when the daemon is told to stop; 0: not at all")                             \
     X(stall_timeout, CONFIG_DURATION, stall_timeout_ms, "30s", CONFIG_MS_PER_S, CONFIG_MS_PER_DAY, NULL,               \
         "A connection that neither finishes a message nor reads its replies for so long is closed")                    \
+    X(spin, CONFIG_SPIN, spin, "auto", 0, 0, NULL,                                                                     \
+        "auto: the daemon and its busiest workers wait awake for some microseconds where a wake would take longer; "   \
+        "off: they always sleep")                                                                                      \
     X(log_level, CONFIG_LEVEL, log_level, "info", 0, 0, NULL, "The least important lines that are logged")
 
 #define CONFIG_POOL_KEYS(X)                                                                                            \

@@ -51,6 +51,7 @@ void reload(struct supervisor *s)
     struct config *old = s->config;
     s->config = config;
     log_init((enum log_level)config->log_level, NULL);
+    spinners_configure(&s->spinners, config->spin);
     struct pool *pool, *next;
     for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
         next = TAILQ_NEXT(pool, link);

@@ -429,12 +429,13 @@ enum rpc_result rpc_stats(struct rpc *r)
     const uint32_t counters = SUPERVISOR_STATS(X), task_counters = SUPERVISOR_TASK_STATS(X);
 #undef X
     msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_map(&pk, counters + 12);
+    msgpack_pack_map(&pk, counters + 13);
     wire_pack_key_text(&pk, "version", MPOOL_VERSION);
     wire_pack_key_u64(&pk, "pid", (uint64_t)getpid());
     wire_pack_key_text(&pk, "socket", listener_path(s->listener));
     wire_pack_key_u64(&pk, "started_ms", s->start_wall_ms);
     wire_pack_key_u64(&pk, "uptime_ms", (s->now_ns - s->start_ns) / NS_PER_MS);
+    wire_pack_key_u64(&pk, "spin_ns", s->spinners.budget_ns);
     wire_pack_key_u64(&pk, "connections", s->conn_count);
     wire_pack_key_u64(&pk, "queued", queued);
     wire_pack_key_u64(&pk, "running", running);

@@ -222,13 +222,13 @@ static bool pass(struct supervisor *s)
            !TAILQ_EMPTY(&s->dirty_workers);
 }
 
-static bool nothing_to_collect(const struct supervisor *s)
+static bool something_to_collect(const struct supervisor *s)
 {
     const struct worker *w;
     TAILQ_FOREACH (w, &s->busy_workers, busy)
         if (!w->broke && worker_has_result(w))
-            return false;
-    return true;
+            return true;
+    return false;
 }
 
 /* Has all that was begun come to its end? Then replies are flushed for a moment, and that is it. */
@@ -255,12 +255,15 @@ int supervisor_run(struct supervisor *s)
     while (!is_over(s)) {
         int flags = EVLOOP_ONCE;
         if (pass(s)) {
+            spinners_worked(&s->spinners);
+            flags |= EVLOOP_NONBLOCK;
+        } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
         } else {
             /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
              * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
             beacon_sleep(s->beacon);
-            if (!nothing_to_collect(s))
+            if (something_to_collect(s))
                 flags |= EVLOOP_NONBLOCK;
             else
                 s->stats.loop_sleeps++;
@@ -390,6 +393,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
     s->core_timer_ns = UINT64_MAX;
     s->last_oom_kills = orphans_oom_kills();
+    spinners_init(&s->spinners);
+    spinners_configure(&s->spinners, config->spin);
     s->args_max = most_args();
     s->hard_nofile = RLIM_INFINITY;
     raise_nofile(s);

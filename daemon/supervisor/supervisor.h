@@ -16,6 +16,7 @@
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
+#include "daemon/supervisor/spinners.h"
 
 struct conn;
 struct kept;
@@ -78,6 +79,7 @@ struct supervisor {
     struct conn_list dirty_conns;     /* have bytes to send, or wait to be read again */
     struct worker_list busy_workers;  /* have something in their lane */
     struct worker_list dirty_workers; /* have something placed and not posted */
+    struct spinners spinners;
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;           /* attached calls, newest first */
     struct map_list maps;             /* newest first */

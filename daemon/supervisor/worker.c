@@ -271,6 +271,7 @@ static void worker_free(struct worker *w)
     set_busy(w, false);
     if (w->in_muted)
         TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
+    spinners_drop(&w->supervisor->spinners, w);
     if (w->in_dirty)
         TAILQ_REMOVE(&w->supervisor->dirty_workers, w, dirty);
     if (w->on_death)
@@ -532,6 +533,7 @@ void worker_post(struct worker *w)
 {
     TAILQ_REMOVE(&w->supervisor->dirty_workers, w, dirty);
     w->in_dirty = false;
+    spinners_given(&w->supervisor->spinners, w);
     lane_post(w->lane);
 }
 

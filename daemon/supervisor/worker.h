@@ -39,8 +39,9 @@ struct worker {
     TAILQ_ENTRY(worker) link; /* in its pool */
     TAILQ_ENTRY(worker) busy; /* in the supervisor's list, while its lane is not empty */
     TAILQ_ENTRY(worker) dirty;
-    TAILQ_ENTRY(worker) muted; /* not read: its task's caller does not read what it prints */
-    bool in_busy, in_dirty, in_muted;
+    TAILQ_ENTRY(worker) muted;    /* not read: its task's caller does not read what it prints */
+    TAILQ_ENTRY(worker) spinning; /* may wait awake: see spinners.h */
+    bool in_busy, in_dirty, in_muted, in_spinning;
     struct supervisor *supervisor;
     struct pool *pool;
     struct template *template; /* referenced */

@@ -1,0 +1,85 @@
+#include "daemon/supervisor/spinners.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/lane/lane.h"
+#include "daemon/lane/spin.h"
+#include "daemon/supervisor/config.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/task.h"
+#include "daemon/supervisor/worker.h"
+
+/* Both ways of a round trip end in a wake: the one of the worker, and the one of the client before its next request. */
+#define WAKES 2u
+
+void spinners_init(struct spinners *s)
+{
+    TAILQ_INIT(&s->workers);
+    s->most = config_cpus() - 1;
+    s->wake_ns = s->most > 0 ? spin_measure_ns() : 0;
+}
+
+void spinners_configure(struct spinners *s, bool on)
+{
+    s->budget_ns = on ? WAKES * s->wake_ns : 0;
+    while (s->budget_ns == 0 && s->count > 0)
+        spinners_drop(s, TAILQ_FIRST(&s->workers));
+}
+
+void spinners_given(struct spinners *s, struct worker *w)
+{
+    if (s->budget_ns == 0)
+        return;
+    if (w->in_spinning) {
+        if (TAILQ_NEXT(w, spinning)) {
+            TAILQ_REMOVE(&s->workers, w, spinning);
+            TAILQ_INSERT_TAIL(&s->workers, w, spinning);
+        }
+        return;
+    }
+    if (s->count == s->most)
+        spinners_drop(s, TAILQ_FIRST(&s->workers));
+    TAILQ_INSERT_TAIL(&s->workers, w, spinning);
+    s->count++;
+    w->in_spinning = true;
+    lane_set_spin(w->lane, s->budget_ns);
+}
+
+void spinners_drop(struct spinners *s, struct worker *w)
+{
+    if (!w->in_spinning)
+        return;
+    TAILQ_REMOVE(&s->workers, w, spinning);
+    s->count--;
+    w->in_spinning = false;
+    lane_set_spin(w->lane, 0);
+}
+
+/* Is a result due within the time of a wake? */
+static bool is_due(const struct supervisor *s)
+{
+    const struct worker *w;
+    TAILQ_FOREACH (w, &s->busy_workers, busy) {
+        const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+        if (head && (head->chunk ? head->function->chunk_mean_ns : head->function->mean_ns) <= s->spinners.budget_ns)
+            return true;
+    }
+    return false;
+}
+
+bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s))
+{
+    struct spinners *own = &s->spinners;
+    if (own->budget_ns == 0 || TAILQ_EMPTY(&s->busy_workers))
+        return false;
+    if (own->since_ns == 0) {
+        if (!is_due(s))
+            return false;
+        own->since_ns = s->now_ns;
+    } else if (s->now_ns - own->since_ns > own->budget_ns) {
+        return false;
+    }
+    for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
+        spin_pause();
+    return true;
+}

@@ -1,0 +1,40 @@
+/* Who may wait awake, and for how long?
+ *
+ * A wake of a CPU that has halted takes longer than a small task. So the workers that were given work last look for
+ * more for a while before they sleep, and the supervisor does so while a result is due. There are always fewer such
+ * workers than CPUs; the others sleep at once. Knows nothing of what is waited for. Never fails.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct supervisor;
+struct worker;
+
+struct spinners {
+    TAILQ_HEAD(, worker) workers; /* the one that was given work last at the end */
+    unsigned count, most;
+    uint32_t wake_ns;   /* what a wake costs here, as measured; 0: nobody could wait awake */
+    uint32_t budget_ns; /* 0: nobody */
+    uint64_t since_ns;  /* the supervisor has nothing to do since then; 0: it has */
+};
+
+/* Measures for some milliseconds what a wake costs. */
+void spinners_init(struct spinners *s);
+/* on: as configured; again after a reload. */
+void spinners_configure(struct spinners *s, bool on);
+/* The worker has been given something. */
+void spinners_given(struct spinners *s, struct worker *w);
+/* It is gone, or is to sleep from now on. */
+void spinners_drop(struct spinners *s, struct worker *w);
+
+/* After a pass that found nothing to do: waits about a microsecond, shorter when `done` says so, and tells whether to
+ * look again; false: sleep. */
+bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s));
+/* A pass found something to do. */
+static inline void spinners_worked(struct spinners *s)
+{
+    s->since_ns = 0;
+}
