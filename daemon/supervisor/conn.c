@@ -21,8 +21,9 @@
 #include "daemon/supervisor/task.h"
 
 #define READ_CHUNK  (64u << 10)
-#define KEEP_BUFFER (64u << 10)     /* what an idle connection may keep allocated per direction */
-#define SLOW_RATE   (64u << 10)     /* bytes a second that a message must at least make, once past the stall time-out */
+#define KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
+#define SLOW_RATE   (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
+#define HOLD_BYTES  (4u << 10)
 #define HARD_FACTOR 8u              /* unread replies beyond this many times the cap end the connection */
 #define TURN_NS     (5 * NS_PER_MS) /* requests of all connections in one pass */
 #define TURN_BATCH  64u             /* requests between two looks at the clock */
@@ -398,6 +399,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 }
 
 static void tear(struct conn *c);
+
+bool conn_may_be_held(const struct conn *c)
+{
+    return c->in_flight > 0 && !c->closed && !c->closing && !c->stopped && c->passing_count == 0 &&
+           wire_buf_length(&c->out) < HOLD_BYTES;
+}
 
 void conn_flush(struct conn *c)
 {

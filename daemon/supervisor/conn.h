@@ -85,6 +85,8 @@ void conn_close(struct conn *c, const char *why);
 void conn_free(struct conn *c);
 
 /* Something was appended to c->out, or c may be read again: look at it at the end of this pass. */
+/* Have its replies time for some microseconds, as more of them will come? */
+bool conn_may_be_held(const struct conn *c);
 void conn_touch(struct conn *c);
 /* Once a pass, when the heart has run: those who stand in line and need wait no longer go on, the first come first. */
 void conn_serve_line(struct supervisor *s);

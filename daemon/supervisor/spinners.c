@@ -11,6 +11,9 @@
 
 /* Both ways of a round trip end in a wake: the one of the worker, and the one of the client before its next request. */
 #define WAKES 2u
+/* A write to a client costs about so much, and so does looking for events. */
+#define HOLD_NS     10000u
+#define IMMINENT_NS 2000u
 
 void spinners_init(struct spinners *s)
 {
@@ -55,14 +58,17 @@ void spinners_drop(struct spinners *s, struct worker *w)
     lane_set_spin(w->lane, 0);
 }
 
-/* Is a result due within the time of a wake? */
-static bool is_due(const struct supervisor *s)
+/* Is a result due within that time? Of the workers that have had something to do for longest a few are asked. */
+static bool is_due(const struct supervisor *s, uint64_t within_ns)
 {
     const struct worker *w;
+    unsigned asked = 0;
     TAILQ_FOREACH (w, &s->busy_workers, busy) {
         const struct core_task *head = TAILQ_FIRST(&w->core.lane);
-        if (head && (head->chunk ? head->function->chunk_mean_ns : head->function->mean_ns) <= s->spinners.budget_ns)
+        if (head && (head->chunk ? head->function->chunk_mean_ns : head->function->mean_ns) <= within_ns)
             return true;
+        if (++asked > s->spinners.most)
+            break;
     }
     return false;
 }
@@ -73,12 +79,34 @@ bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s
     if (own->budget_ns == 0 || TAILQ_EMPTY(&s->busy_workers))
         return false;
     if (own->since_ns == 0) {
-        if (!is_due(s))
+        if (!is_due(s, own->budget_ns))
             return false;
         own->since_ns = s->now_ns;
     } else if (s->now_ns - own->since_ns > own->budget_ns) {
         return false;
     }
+    for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
+        spin_pause();
+    return true;
+}
+
+bool spinners_hold(struct supervisor *s, bool collected)
+{
+    struct spinners *own = &s->spinners;
+    if (own->budget_ns == 0 || !is_due(s, IMMINENT_NS)) {
+        own->held_ns = 0;
+    } else if (own->held_ns == 0) {
+        own->held_ns = collected ? s->now_ns : 0;
+    } else if (s->now_ns - own->held_ns > HOLD_NS) {
+        own->held_ns = 0;
+    }
+    return own->held_ns != 0;
+}
+
+bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *s))
+{
+    if (s->spinners.held_ns == 0)
+        return false;
     for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
         spin_pause();
     return true;

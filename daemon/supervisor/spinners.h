@@ -18,6 +18,7 @@ struct spinners {
     unsigned count, most;
     uint32_t wake_ns;   /* what a wake costs here, as measured; 0: nobody could wait awake */
     uint32_t budget_ns; /* 0: nobody */
+    uint64_t held_ns;   /* replies are held back since then; 0: they are not */
     uint64_t since_ns;  /* the supervisor has nothing to do since then; 0: it has */
 };
 
@@ -33,6 +34,13 @@ void spinners_drop(struct spinners *s, struct worker *w);
 /* After a pass that found nothing to do: waits about a microsecond, shorter when `done` says so, and tells whether to
  * look again; false: sleep. */
 bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s));
+/* Results come in one after the other, faster than replies can be sent one by one: are they to be held back, so that
+ * some go with one write? Only for some microseconds, and only while the next result is due at once. collected: this
+ * pass has brought some. */
+bool spinners_hold(struct supervisor *s, bool collected);
+/* Replies are held back: waits for the next result, about a microsecond. → look at the lanes, and nowhere else. */
+bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *s));
+
 /* A pass found something to do. */
 static inline void spinners_worked(struct spinners *s)
 {

@@ -84,13 +84,6 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
 }
 
-static void on_core_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    ((struct supervisor *)arg)->core_timer_ns = UINT64_MAX; /* the pass that follows runs the heart */
-}
-
 void supervisor_need_housekeeping(struct supervisor *s)
 {
     struct timeval tv = {.tv_usec = 500000};
@@ -138,21 +131,6 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     notify("WATCHDOG=1"); /* from the loop itself: a stalled loop is what it is to find */
 }
 
-static void arm_core_timer(struct supervisor *s)
-{
-    uint64_t at = core_next_ns(s->core);
-    if (at == s->core_timer_ns)
-        return;
-    s->core_timer_ns = at;
-    if (at == UINT64_MAX) {
-        event_del(s->core_timer);
-        return;
-    }
-    uint64_t wait = at > s->now_ns ? at - s->now_ns : 0;
-    struct timeval tv = {.tv_sec = (time_t)(wait / NS_PER_S), .tv_usec = (suseconds_t)(wait % NS_PER_S / 1000 + 1)};
-    event_add(s->core_timer, &tv);
-}
-
 /* ---- the pass
  * ----------------------------------------------------------------------------------------------------------------------
  */
@@ -194,7 +172,7 @@ static void pools_run(struct supervisor *s)
 static bool pass(struct supervisor *s)
 {
     struct worker *w;
-    struct conn *c;
+    struct conn *c, *next;
     s->again = false;
     s->stats.loop_passes++;
     s->turn_ns = 0;
@@ -211,14 +189,16 @@ static bool pass(struct supervisor *s)
         worker_post(w);
     /* Those that are touched while this goes on wait for the next pass, so that it ends. */
     struct conn *last = TAILQ_LAST(&s->dirty_conns, conn_list);
-    while ((c = TAILQ_FIRST(&s->dirty_conns))) {
-        bool was_last = c == last;
-        conn_flush(c);
-        if (was_last)
-            break;
+    bool held = spinners_hold(s, collected > 0);
+    for (c = TAILQ_FIRST(&s->dirty_conns); c; c = next) {
+        next = c == last ? NULL : TAILQ_NEXT(c, dirty);
+        if (!held || !conn_may_be_held(c))
+            conn_flush(c);
     }
-    arm_core_timer(s);
-    return collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
+    uint64_t next_ns = core_next_ns(s->core);
+    if (next_ns > 0)
+        deadline_set(&s->core_deadline, next_ns);
+    return next_ns == 0 || collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
            !TAILQ_EMPTY(&s->dirty_workers);
 }
 
@@ -256,6 +236,8 @@ int supervisor_run(struct supervisor *s)
         int flags = EVLOOP_ONCE;
         if (pass(s)) {
             spinners_worked(&s->spinners);
+            if (spinners_pause(s, something_to_collect))
+                continue;
             flags |= EVLOOP_NONBLOCK;
         } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
@@ -356,8 +338,7 @@ static struct event_base *new_base(void)
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
     if (config) {
-        /* timerfd: the heart's deadlines are finer than epoll's milliseconds. */
-        event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_NOLOCK);
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
         base = event_base_new_with_config(config);
         event_config_free(config);
     }
@@ -387,11 +368,11 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     supervisor_tick(s);
     s->start_ns = s->now_ns;
     s->start_wall_ms = s->wall_ms;
+    s->core_deadline.fd = -1;
     s->first_task_id = SUPERVISOR_FIRST_ID +
                        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
-    s->core_timer_ns = UINT64_MAX;
     s->last_oom_kills = orphans_oom_kills();
     spinners_init(&s->spinners);
     spinners_configure(&s->spinners, config->spin);
@@ -405,10 +386,10 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->names = names_new();
     s->core = core_new(&ops, s);
     if (s->base) {
-        s->core_timer = evtimer_new(s->base, on_core_timer, s);
+        r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->core || !s->core_timer || !s->housekeeping)
+    if (!s->base || !s->names || !s->core || !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
         r = beacon_new(&s->beacon);
@@ -450,7 +431,8 @@ void supervisor_free(struct supervisor *s)
     for (size_t i = 0; i < ELEMENTS(s->signals); i++)
         if (s->signals[i])
             event_free(s->signals[i]);
-    struct event *events[] = {s->core_timer, s->housekeeping, s->watchdog};
+    deadline_deinit(&s->core_deadline);
+    struct event *events[] = {s->housekeeping, s->watchdog};
     for (size_t i = 0; i < ELEMENTS(events); i++)
         if (events[i])
             event_free(events[i]);

@@ -16,6 +16,7 @@
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
+#include "daemon/supervisor/deadline.h"
 #include "daemon/supervisor/spinners.h"
 
 struct conn;
@@ -89,8 +90,7 @@ struct supervisor {
     uint32_t kept_count;
     uint32_t conn_count; /* of those that are not closed */
 
-    struct event *core_timer;
-    uint64_t core_timer_ns; /* what it is set to; UINT64_MAX: off */
+    struct deadline core_deadline;
     struct event *signals[6];
     struct event *watchdog;     /* only under a service manager that wants it */
     struct event *housekeeping; /* armed only while something needs it */
