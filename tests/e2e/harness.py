@@ -458,6 +458,10 @@ def _run_one(number, name, function, daemon, timeout, descriptors, options):
         os.dup2(fd, 2)
         os.close(fd)
         faulthandler.register(signal.SIGUSR1)
+        # Whoever runs the tests may ignore some (nohup, a shell's background job); what is tested must not inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         status = 1
         try:
