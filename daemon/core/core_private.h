@@ -17,6 +17,7 @@
 #define CORE_S        1000000000ull
 #define CORE_LANE_MAX 64u /* tasks in one lane at most */
 
+#define CORE_WAKE_NS           (10 * CORE_US)  /* an idle worker may take so long, and longer, to wake */
 #define CORE_START_TIMEOUT_NS  (60 * CORE_S)   /* a worker that is not ready by then is killed */
 #define CORE_RETIRE_TIMEOUT_NS (5 * CORE_S)    /* a worker that does not go, or die, is killed (again) */
 #define CORE_STUCK_NS          (20 * CORE_MS)  /* a head unclaimed so long is moved when another worker is idle */

@@ -1,12 +1,14 @@
 /* Who gets the next task? Join the bounded shortest queue.
  *
  * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane
- * is shorter than both the task and the lane's head allow. The queue is strictly first in, first out: nothing overtakes
- * a task that needs an idle worker (a slow one, or one that must be alone). That starves nobody and stalls nobody:
- * while the front waits, no worker is idle, lanes are only not filled further, and the first worker to run dry takes
- * it. Constant time per task placed and per worker that refuses.
+ * is shorter than both the task and the lane's head allow; tiny ones to a busy worker before an idle one is woken. The
+ * queue is strictly first in, first out: nothing overtakes a task that needs an idle worker (a slow one, or one that
+ * must be alone). That starves nobody and stalls nobody: while the front waits, no worker is idle, lanes are only not
+ * filled further, and the first worker to run dry takes it. Constant time per task placed and per worker that refuses.
  */
 #include "daemon/core/core_private.h"
+
+#define LANE_NONE UINT32_MAX
 
 /* Told ahead, so that the replacement is there when the runs are used up; small numbers of runs are not cut short. */
 static bool runs_come_to_an_end(const struct core_worker *w)
@@ -18,15 +20,30 @@ static bool runs_come_to_an_end(const struct core_worker *w)
     return all > 0 && core_worker_runs_left(w) <= ahead;
 }
 
+/* The length of the lanes of which the task is to join one, or LANE_NONE: it waits. An idle worker is not woken for
+ * what a busy one will have done before it is awake: so few tiny tasks stay on few CPUs. */
+static uint32_t choose(const struct core_pool *pool, const struct core_task *task)
+{
+    uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask), depth = core_task_depth(task);
+    uint64_t mean_ns = task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
+    uint64_t busy = pool->open_mask & ~1ull;
+    if (shortest == 0 && busy && mean_ns > 0 && mean_ns <= CORE_WAKE_NS) {
+        uint32_t next = (uint32_t)__builtin_ctzll(busy);
+        if (next < depth && next * mean_ns <= CORE_WAKE_NS)
+            return next;
+    }
+    return shortest < depth ? shortest : LANE_NONE;
+}
+
 void core_dispatch(struct core_pool *pool, uint64_t now_ns)
 {
     struct core *core = pool->core;
     struct core_task *task;
     while ((task = TAILQ_FIRST(&pool->queue)) && pool->open_mask) {
-        uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask);
-        if (shortest >= core_task_depth(task))
+        uint32_t length = choose(pool, task);
+        if (length == LANE_NONE)
             break;
-        struct core_worker *w = TAILQ_FIRST(&pool->open[shortest]);
+        struct core_worker *w = TAILQ_FIRST(&pool->open[length]);
         if (!core_worker_accepts(w)) { /* its head's function has become slower since it was filed */
             core_lane_file(w, false);
             continue;

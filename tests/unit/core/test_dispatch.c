@@ -133,6 +133,23 @@ static void the_shortest_lane_is_joined(void **state)
     assert_int_equal(most, 3);
 }
 
+static void tiny_tasks_wake_no_second_worker_until_they_would_wait_longer_than_that_takes(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 2);
+    d->function.mean_ns = 1 * US;
+    for (int i = 0; i < 11; i++)
+        desk_submit(d);
+    desk_run(d);
+    uint32_t first = d->hands[0].core.placed, second = d->hands[1].core.placed;
+    assert_int_equal(first + second, 11);
+    assert_true(first == 0 || second == 0);
+    desk_submit(d);
+    desk_run(d);
+    assert_int_equal(d->hands[0].core.placed + d->hands[1].core.placed, 12);
+    assert_true(d->hands[0].core.placed == 1 || d->hands[1].core.placed == 1);
+}
+
 static void a_head_that_turned_slow_gets_nothing_behind_it(void **state)
 {
     struct desk *d = *state;
@@ -305,6 +322,7 @@ int main(void)
         TEST(lanes_are_filled_as_deep_as_the_measured_time_allows),
         TEST(the_slower_of_task_and_head_decides),
         TEST(the_shortest_lane_is_joined),
+        TEST(tiny_tasks_wake_no_second_worker_until_they_would_wait_longer_than_that_takes),
         TEST(a_head_that_turned_slow_gets_nothing_behind_it),
         TEST(means_are_kept_apart_for_chunks),
         TEST(a_run_time_longer_than_the_workers_life_is_not_believed),
