@@ -109,6 +109,12 @@ enum wire_scan_result wire_scan_feed(
 enum wire_scan_result wire_scan_value(
     const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length)
 {
+    /* One scalar, as many results are: no state is needed to see it. */
+    uint8_t shape = length > 0 ? wire_shape[data[0]] : SHAPE_BAD;
+    if (shape == length && shape < SHAPE_COUNTED && length <= limits->max_bytes) {
+        *ret_length = length;
+        return WIRE_SCAN_WHOLE;
+    }
     struct wire_scan scan;
     wire_scan_init(&scan);
     enum wire_scan_result result = wire_scan_feed(&scan, limits, data, length);

@@ -26,7 +26,7 @@
 #define HOLD_BYTES  (4u << 10)
 #define HARD_FACTOR 8u              /* unread replies beyond this many times the cap end the connection */
 #define TURN_NS     (5 * NS_PER_MS) /* requests of all connections in one pass */
-#define TURN_BATCH  64u             /* requests between two looks at the clock */
+#define TURN_BATCH  64u             /* requests of one connection in one pass: what a lane holds */
 
 bool conn_is_admin(const struct conn *c)
 {
@@ -49,6 +49,12 @@ static bool has_room(const struct conn *c)
     return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight &&
            wire_buf_length(&c->out) < config->max_output_bytes && c->passing_count < CONN_PASSING_MAX &&
            c->args_bytes < CONN_ARGS_MAX;
+}
+
+/* Not worth two system calls: it goes on in the next pass. */
+static bool only_waits_its_turn(const struct conn *c)
+{
+    return c->in_room && !c->waits_for && c->waits_bytes == 0;
 }
 
 /* It is to go on in another pass: with the message it stands at, once that may be taken. */
@@ -100,28 +106,15 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
     }
 }
 
-/* What all connections together have asked for takes long: the rest of it waits for the next pass, in which workers and
- * replies have their turn. Cheap requests are timed by the batch, and `list` and the like one by one. */
-static bool turn_is_over(struct supervisor *s, uint64_t *since_ns, unsigned *untimed)
-{
-    if (*untimed < TURN_BATCH)
-        return s->turn_ns >= TURN_NS;
-    uint64_t now = clock_now_ns();
-    s->turn_ns += now - *since_ns;
-    *since_ns = now;
-    *untimed = 0;
-    return s->turn_ns >= TURN_NS;
-}
-
-/* Handles the whole messages that `in` holds, while there is room for what they ask. */
-static void consume(struct conn *c)
+/* Handles the whole messages that `in` holds, while there is room for what they ask: a turn of them, so that the
+ * workers get what is there already before the rest is looked at. */
+static void handle_messages(struct conn *c)
 {
     struct supervisor *s = c->supervisor;
     struct wire_limits limits = {.max_bytes = s->config->max_message, .max_depth = s->config->max_depth};
-    uint64_t since_ns = clock_now_ns();
-    unsigned untimed = 0;
+    unsigned left = TURN_BATCH;
     while (has_room(c) && wire_buf_length(&c->in) > 0) {
-        if (turn_is_over(s, &since_ns, &untimed)) {
+        if (left == 0 || s->turn_ns >= TURN_NS) {
             c->waits_for = NULL;
             c->waits_bytes = 0;
             stand_in_line(c);
@@ -153,8 +146,8 @@ static void consume(struct conn *c)
             stand_in_line(c);
             c->whole = true;
             return;
-        case RPC_LONG: untimed = TURN_BATCH; break;
-        case RPC_DONE: untimed++; break;
+        case RPC_LONG: left = 0; break;
+        case RPC_DONE: left--; break;
         }
         s->again = true; /* whatever follows from it: in a flush the heart has run already in this pass */
         wire_buf_consume(&c->in, length);
@@ -162,8 +155,6 @@ static void consume(struct conn *c)
         c->whole = false;
         c->partial_since_ns = 0;
     }
-    if (untimed >= TURN_BATCH)
-        turn_is_over(s, &since_ns, &untimed);
     c->stopped = wire_buf_length(&c->in) > 0 && !has_room(c);
     c->partial_bytes = c->scan.at;
     if (wire_buf_length(&c->in) == 0) {
@@ -173,6 +164,13 @@ static void consume(struct conn *c)
         c->partial_since_ns = s->now_ns;
         supervisor_need_housekeeping(s);
     }
+}
+
+static void consume(struct conn *c)
+{
+    uint64_t since_ns = clock_now_ns();
+    handle_messages(c);
+    c->supervisor->turn_ns += clock_now_ns() - since_ns;
 }
 
 void conn_serve_line(struct supervisor *s)
@@ -425,7 +423,7 @@ void conn_flush(struct conn *c)
         tear(c);
         return;
     }
-    bool read = has_room(c) && !c->half_closed;
+    bool read = (has_room(c) || only_waits_its_turn(c)) && !c->half_closed;
     if (read == c->reading)
         return;
     c->reading = read;

@@ -19,11 +19,13 @@ struct listed {
 struct name {
     UT_hash_handle hh;
     char *text; /* owned: functions of a pool that goes take their own names with them */
+    size_t length;
     struct listed *first;
 };
 
 struct names {
     struct name *by_text;
+    struct name *last; /* found last: mostly the next one, too. NULL: none */
 };
 
 struct names *names_new(void)
@@ -49,10 +51,14 @@ void names_free(struct names *n)
     free(n);
 }
 
-static struct name *find(const struct names *n, const char *text, size_t length)
+static struct name *find(struct names *n, const char *text, size_t length)
 {
-    struct name *name;
+    struct name *name = n->last;
+    if (name && name->length == length && memcmp(name->text, text, length) == 0)
+        return name;
     HASH_FIND(hh, n->by_text, text, (unsigned)length, name);
+    if (name)
+        n->last = name;
     return name;
 }
 
@@ -72,6 +78,7 @@ int names_add(struct names *n, struct function *f, struct pool *pool)
             free(l);
             return -ENOMEM;
         }
+        name->length = length;
         HASH_ADD_KEYPTR(hh, n->by_text, name->text, (unsigned)length, name);
     }
     l->function = f;
@@ -98,13 +105,15 @@ void names_remove_pool(struct names *n, const struct pool *pool)
         }
         if (!name->first) {
             HASH_DEL(n->by_text, name);
+            if (n->last == name)
+                n->last = NULL;
             free(name->text);
             free(name);
         }
     }
 }
 
-struct function *names_find_in(const struct names *n, const struct pool *pool, const char *text, size_t length)
+struct function *names_find_in(struct names *n, const struct pool *pool, const char *text, size_t length)
 {
     const struct name *name = find(n, text, length);
     for (struct listed *l = name ? name->first : NULL; l; l = l->next)

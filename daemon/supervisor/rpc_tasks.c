@@ -281,7 +281,7 @@ enum rpc_result rpc_call(struct rpc *r)
     if (q.options.name)
         t->call.name = strndup(q.options.name, q.options.name_length);
     if (!conn_add_call(c, t)) {
-        task_free(t);
+        task_free(s, t);
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
     }
     TAILQ_INSERT_HEAD(&s->calls, t, call.every);
@@ -310,7 +310,7 @@ enum rpc_result rpc_submit(struct rpc *r)
     t->id = s->next_task_id++;
     t->kept = kept_new(s, t, c->uid, &q.options);
     if (!t->kept) {
-        task_free(t);
+        task_free(s, t);
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
     }
     uint64_t id = t->id;

@@ -439,6 +439,7 @@ void supervisor_free(struct supervisor *s)
     if (s->core)
         core_free(s->core);
     names_free(s->names);
+    task_rooms_free(s);
     beacon_free(s->beacon);
     if (s->base)
         event_base_free(s->base);

@@ -24,6 +24,7 @@ struct kept;
 struct map;
 struct pool;
 struct task;
+struct task_room;
 struct worker;
 struct listener;
 struct names;
@@ -108,6 +109,8 @@ struct supervisor {
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */
     uint64_t args_bytes, args_max;  /* of attached calls and maps, over all connections */
+    struct task_room *task_rooms;   /* memory of small tasks that have ended, kept for the next ones */
+    uint32_t task_room_count;
     struct attached_table attached_calls, attached_maps;
 
     bool spawns_wanted;         /* of some pool */

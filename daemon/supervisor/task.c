@@ -25,6 +25,21 @@
 /* Connections that take memfds get larger results that way: shared memory instead of two copies through a socket. */
 #define MEMFD_RESULT_MIN (512u << 10)
 
+/* Tasks with so few bytes of arguments have rooms of one size, of which so many are kept: a megabyte. */
+#define TASK_ROOM_ARGS 8u
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED 0
+#endif
+#define TASK_ROOMS_MAX (SANITIZED ? 0u : 4096u) /* it is to see what is used after its end */
+
+struct task_room {
+    struct task_room *next;
+};
+
 struct task_context task_context;
 
 /* ---- birth
@@ -60,6 +75,47 @@ static bool is_whole(const struct supervisor *s, const uint8_t *bytes, uint64_t 
     return wire_scan_value(&limits, bytes, size, &whole) == WIRE_SCAN_WHOLE && whole == size;
 }
 
+/* Small tasks come and go a million times a second: their room is kept for the next one. */
+static struct task *take_room(struct supervisor *s, size_t args)
+{
+    bool small = args <= TASK_ROOM_ARGS;
+    struct task_room *room = s->task_rooms;
+    struct task *t;
+    if (small && room) {
+        s->task_rooms = room->next;
+        s->task_room_count--;
+        t = (struct task *)(void *)room;
+    } else {
+        t = malloc(sizeof *t + (small ? TASK_ROOM_ARGS : args));
+    }
+    if (t) {
+        memset(t, 0, sizeof *t);
+        t->small = small;
+    }
+    return t;
+}
+
+static void give_room(struct supervisor *s, struct task *t)
+{
+    if (!t->small || s->task_room_count >= TASK_ROOMS_MAX) {
+        free(t);
+        return;
+    }
+    struct task_room *room = (struct task_room *)(void *)t;
+    room->next = s->task_rooms;
+    s->task_rooms = room;
+    s->task_room_count++;
+}
+
+void task_rooms_free(struct supervisor *s)
+{
+    struct task_room *room;
+    while ((room = s->task_rooms)) {
+        s->task_rooms = room->next;
+        free(room);
+    }
+}
+
 struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
     const void *args, uint64_t args_length, int args_fd, int *ret_errno)
 {
@@ -72,16 +128,15 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
         }
     }
     size_t here = args_length <= LANE_BLOCK_MAX ? (size_t)args_length : 0;
-    struct task *t = malloc(sizeof *t + here);
+    struct task *t = take_room(s, here);
     if (!t) {
         *ret_errno = -ENOMEM;
         return NULL;
     }
-    memset(t, 0, sizeof *t);
     if (here > 0 && fd >= 0) {
         int r = !read_memfd(fd, t->args, here) ? -EIO : is_whole(s, t->args, here) ? 0 : -EBADMSG;
         if (r < 0) {
-            free(t);
+            give_room(s, t);
             *ret_errno = r;
             return NULL;
         }
@@ -108,12 +163,12 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
     return t;
 }
 
-void task_free(struct task *t)
+void task_free(struct supervisor *s, struct task *t)
 {
     if (t->kind == TASK_CALL)
         free(t->call.name);
     fd_close(&t->args_fd);
-    free(t);
+    give_room(s, t);
 }
 
 uint64_t task_public_id(const struct task *t)
@@ -432,7 +487,8 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
 {
     struct supervisor *s = context;
     struct task *t = task_of(core_task);
-    char text[512] = "";
+    char text[512];
+    text[0] = 0; /* and no more: most have nothing to say */
     struct outcome o = {.memfd = -1, .attempt = t->core.attempt, .attempts = t->core.attempts};
     if (t->kind == TASK_CHUNK && o.attempt > 0) { /* what ends is a run of one of its items */
         o.attempt = (task_context.partial_items == 0 ? t->chunk.item_attempt : 0) + 1;
@@ -455,5 +511,5 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
     }
     task_context.broke |= o.broke;
     fd_close(&o.memfd);
-    task_free(t);
+    task_free(s, t);
 }

@@ -39,6 +39,7 @@ struct task {
     uint64_t id;
     enum task_kind kind;
     bool output;   /* the caller wants what it prints */
+    bool small;    /* its memory is of the size that is kept */
     bool removed;  /* its function went away in a reload */
     bool no_reply; /* sent as a notification */
     uint64_t submitted_ms, started_ms;
@@ -92,7 +93,9 @@ struct outcome {
 struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
     const void *args, uint64_t args_length, int args_fd, int *ret_errno);
 /* Only for one that the heart has not, or has no longer. */
-void task_free(struct task *t);
+void task_free(struct supervisor *s, struct task *t);
+/* Frees the rooms that are kept for the next tasks. */
+void task_rooms_free(struct supervisor *s);
 
 /* The id by which its caller may know it: a chunk's is that of its map. */
 uint64_t task_public_id(const struct task *t);
