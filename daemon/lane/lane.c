@@ -96,6 +96,12 @@ int lane_new(struct lane **ret, uint64_t generation)
     return 0;
 }
 
+void lane_stamp(struct lane *lane, uint64_t generation)
+{
+    assert(lane->next == LAYOUT_FIRST_POSITION);
+    lane->generation = lane->s_head->generation = generation;
+}
+
 int lane_fd_s(const struct lane *lane)
 {
     return lane->fd_s;

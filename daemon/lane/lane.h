@@ -40,6 +40,8 @@ void beacon_wake(struct beacon *b); /* not asleep: nothing */
 /* generation: of the worker; stamped into every task. → 0 or -errno (ENOSPC, ENOMEM, EMFILE). */
 int lane_new(struct lane **ret, uint64_t generation);
 void lane_free(struct lane *lane);
+/* Another generation for a lane that no worker has yet. */
+void lane_stamp(struct lane *lane, uint64_t generation);
 int lane_fd_s(const struct lane *lane); /* borrowed; -1 after lane_close_fds() */
 int lane_fd_w(const struct lane *lane);
 void lane_close_fds(struct lane *lane); /* once the worker has them; the mappings stay */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -64,12 +65,9 @@ static void told_to_stop(struct supervisor *s, uint32_t *count)
     }
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void heed(struct supervisor *s, int number)
 {
-    struct supervisor *s = arg;
-    (void)what;
-    supervisor_tick(s);
-    switch ((int)number) {
+    switch (number) {
     case SIGTERM:
     case SIGINT: told_to_stop(s, &s->stops_direct); break;
     case GUARDIAN_STOP: told_to_stop(s, &s->stops_passed_on); break;
@@ -82,6 +80,16 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGCHLD: orphans_look(s); break;
     default: break;
     }
+}
+
+static void on_signals(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *s = arg;
+    struct signalfd_siginfo info;
+    (void)what;
+    supervisor_tick(s);
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
+        heed(s, (int)info.ssi_signo);
 }
 
 void supervisor_need_housekeeping(struct supervisor *s)
@@ -116,6 +124,8 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
                 if (s->now_ns - w->retired_ns > RETIRE_GRACE_NS)
                     worker_kill(s, &w->core);
             }
+    if (s->lanes_wanted)
+        worker_tidy_lanes(s);
     if (s->orphans_wanted)
         orphans_look(s);
     more |= !TAILQ_EMPTY(&s->muted_workers); /* a bell that is not read does not wake us: look at least now and then */
@@ -241,6 +251,9 @@ int supervisor_run(struct supervisor *s)
             flags |= EVLOOP_NONBLOCK;
         } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
+        } else if (s->lanes_wanted && s->births == 0) {
+            worker_tidy_lanes(s);
+            continue;
         } else {
             /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
              * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
@@ -294,13 +307,22 @@ static int start_pools(struct supervisor *s)
 static int watch_signals(struct supervisor *s)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, GUARDIAN_STOP, GUARDIAN_GONE};
+    sigset_t set;
+    sigemptyset(&set);
     for (size_t i = 0; i < ELEMENTS(numbers); i++) {
-        s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
-        if (!s->signals[i] || event_add(s->signals[i], NULL) < 0)
-            return -ENOMEM;
+        signal(numbers[i], SIG_DFL); /* whoever started us may ignore some: nohup does */
+        sigaddset(&set, numbers[i]);
     }
     signal(SIGPIPE, SIG_IGN);
-    return 0;
+    /* Read, not handled: no system call is interrupted, and a worker's death costs no handler. Templates begin with a
+     * mask of their own. */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signal_fd < 0)
+        return -errno;
+    s->on_signals = event_new(s->base, s->signal_fd, EV_READ | EV_PERSIST, on_signals, s);
+    return !s->on_signals || event_add(s->on_signals, NULL) < 0 ? -ENOMEM : 0;
 }
 
 static int watch_watchdog(struct supervisor *s)
@@ -368,7 +390,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     supervisor_tick(s);
     s->start_ns = s->now_ns;
     s->start_wall_ms = s->wall_ms;
-    s->core_deadline.fd = -1;
+    s->core_deadline.fd = s->signal_fd = -1;
     s->first_task_id = SUPERVISOR_FIRST_ID +
                        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;
@@ -428,18 +450,19 @@ void supervisor_free(struct supervisor *s)
     }
     listener_free(s->listener);
     orphans_end();
-    for (size_t i = 0; i < ELEMENTS(s->signals); i++)
-        if (s->signals[i])
-            event_free(s->signals[i]);
     deadline_deinit(&s->core_deadline);
-    struct event *events[] = {s->housekeeping, s->watchdog};
+    struct event *events[] = {s->on_signals, s->housekeeping, s->watchdog};
     for (size_t i = 0; i < ELEMENTS(events); i++)
         if (events[i])
             event_free(events[i]);
+    fd_close(&s->signal_fd);
     if (s->core)
         core_free(s->core);
     names_free(s->names);
     task_rooms_free(s);
+    s->stopping = true; /* no new one */
+    worker_tidy_lanes(s);
+    lane_free(s->spare_lane);
     beacon_free(s->beacon);
     if (s->base)
         event_base_free(s->base);

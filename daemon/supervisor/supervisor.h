@@ -67,6 +67,8 @@ struct supervisor_stats {
 #undef X
 };
 
+#define SUPERVISOR_DEAD_LANES 4
+
 struct supervisor {
     struct event_base *base;
     struct config *config;
@@ -92,7 +94,8 @@ struct supervisor {
     uint32_t conn_count; /* of those that are not closed */
 
     struct deadline core_deadline;
-    struct event *signals[6];
+    int signal_fd;
+    struct event *on_signals;
     struct event *watchdog;     /* only under a service manager that wants it */
     struct event *housekeeping; /* armed only while something needs it */
     bool housekeeping_on;
@@ -101,6 +104,10 @@ struct supervisor {
     uint64_t start_ns, start_wall_ms;
     uint64_t next_task_id, first_task_id; /* detached ones */
     uint64_t next_attached_id;
+    struct lane *spare_lane;                        /* for the next worker; or NULL */
+    struct lane *dead_lanes[SUPERVISOR_DEAD_LANES]; /* of workers that have died: freed when there is time */
+    bool lanes_wanted;                              /* the one is to be made, the others are to be freed */
+    uint32_t births;                                /* workers that were asked for and are not ready yet */
     uint32_t next_worker;
     uint64_t next_generation;
     uint64_t soft_nofile; /* what the daemon was started with, for workers */

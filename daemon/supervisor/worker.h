@@ -77,6 +77,9 @@ void worker_kill(void *context, struct core_worker *worker);
 void worker_retire(void *context, struct core_worker *worker);
 void worker_spawn(void *context, struct core_pool *pool);
 
+/* Makes a lane for the next worker, unless there is one, and frees those of the dead. */
+void worker_tidy_lanes(struct supervisor *s);
+
 /* Makes the workers that worker_spawn() was asked for: outside of the heart's calls. */
 void worker_spawn_wanted(struct supervisor *s);
 

@@ -1,0 +1,347 @@
+/* How does a worker come to be, and what follows from its death?
+ *
+ * Asked of the template with a lane, a socket and two pipes of its own; known by the pid that the template reports;
+ * ended by what its pidfd says, after which nothing it wrote can change and its tasks are judged.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+#include "daemon/supervisor/orphans.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/task.h"
+#include "daemon/supervisor/template.h"
+#include "daemon/supervisor/worker_inside.h"
+
+/* ---- lanes in reserve ---- */
+
+/* Making a lane takes most of a millisecond, as its memory is got in advance, and freeing it half of one. A worker that
+ * died is replaced before that: there is a lane ready for the next one, and the old one is freed, once there is nothing
+ * else to do. */
+void worker_tidy_lanes(struct supervisor *s)
+{
+    s->lanes_wanted = false;
+    for (size_t i = 0; i < ELEMENTS(s->dead_lanes); i++) {
+        lane_free(s->dead_lanes[i]);
+        s->dead_lanes[i] = NULL;
+    }
+    if (!s->spare_lane && !s->stopping && lane_new(&s->spare_lane, 0) < 0)
+        log_debug("no lane in reserve"); /* the next worker's own attempt is what counts */
+}
+
+static void want_tidy(struct supervisor *s)
+{
+    s->lanes_wanted = true;
+    supervisor_need_housekeeping(s); /* for when there is always something to do */
+}
+
+static void leave_lane(struct supervisor *s, struct lane *lane)
+{
+    want_tidy(s);
+    for (size_t i = 0; i < ELEMENTS(s->dead_lanes); i++)
+        if (!s->dead_lanes[i]) {
+            s->dead_lanes[i] = lane;
+            return;
+        }
+    lane_free(lane);
+}
+
+static int take_lane(struct supervisor *s, uint64_t generation, struct lane **ret)
+{
+    want_tidy(s);
+    if (!s->spare_lane)
+        return lane_new(ret, generation);
+    lane_stamp(s->spare_lane, generation);
+    *ret = TAKE(s->spare_lane);
+    return 0;
+}
+
+/* ---- the end of its record ---- */
+
+static void worker_free(struct worker *w)
+{
+    w->supervisor->births -= !w->ready;
+    worker_set_busy(w, false);
+    if (w->in_muted)
+        TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
+    spinners_drop(&w->supervisor->spinners, w);
+    if (w->in_dirty)
+        TAILQ_REMOVE(&w->supervisor->dirty_workers, w, dirty);
+    if (w->on_death)
+        event_free(w->on_death);
+    if (w->on_control)
+        event_free(w->on_control);
+    for (int i = 0; i < 2; i++)
+        output_close(&w->out[i]);
+    for (size_t i = 0; i < ELEMENTS(w->results); i++)
+        fd_close(&w->results[i].fd);
+    fd_close(&w->pidfd);
+    fd_close(&w->control);
+    leave_lane(w->supervisor, w->lane);
+    if (w->template)
+        template_unref(w->template);
+    TAILQ_REMOVE(&w->pool->workers, w, link);
+    w->pool->worker_count--;
+    free(w);
+}
+
+/* ---- death ---- */
+
+static void judge(struct worker *w, const siginfo_t *info, const struct rusage *usage, struct verdict *v)
+{
+    *v = (struct verdict){.worker = w->number, .pid = w->pid, .broke = w->broke};
+    if (info->si_code == CLD_EXITED)
+        v->exit_status = info->si_status;
+    else
+        v->signal = info->si_status;
+    v->cpu_us = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec +
+                (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
+    v->peak_kib = (uint64_t)usage->ru_maxrss;
+    if (v->signal == SIGKILL && !w->doomed) {
+        uint64_t kills = orphans_oom_kills();
+        v->oom = kills > w->supervisor->last_oom_kills;
+        w->supervisor->last_oom_kills = kills;
+    }
+}
+
+/* Nothing it wrote can still change: drain what it completed, then let the heart judge the rest. */
+static void bury(struct worker *w, const struct verdict *v)
+{
+    struct supervisor *s = w->supervisor;
+    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
+        ;
+    for (int i = 0; i < 2; i++) {
+        char text[256];
+        output_drain(&w->out[i]);
+        worker_who(w, i + 1, text, sizeof text);
+        output_lines_end(&w->lines[i], text);
+    }
+    if (!w->broke)
+        worker_collect(w);
+    struct core_task *head = TAILQ_FIRST(&w->core.lane);
+    bool started = head && worker_started(s, &w->core, head);
+    char cause[64];
+    if (v->signal)
+        snprintf(cause, sizeof cause, "signal=%s", sigabbrev_np(v->signal) ? sigabbrev_np(v->signal) : "?");
+    else
+        snprintf(cause, sizeof cause, "exit=%d", v->exit_status);
+    s->stats.workers_died++;
+    log_write(w->retiring && !v->signal && v->exit_status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+        "worker died pool=%s worker=%u generation=%llu pid=%d %s oom=%s cpu_ms=%llu peak_kib=%llu tasks=%u task=%llu "
+        "function=%s",
+        w->pool->name, w->number, (unsigned long long)w->generation, (int)w->pid, cause, v->oom ? "yes" : "no",
+        (unsigned long long)v->cpu_us / 1000, (unsigned long long)v->peak_kib, w->core.tasks_done,
+        started ? (unsigned long long)task_of(head)->id : 0ull, started ? task_of(head)->function->name : "-");
+    task_context = (struct task_context){.verdict = v};
+    if (started && task_of(head)->kind == TASK_CHUNK)
+        task_context.partial_items =
+            lane_partial(w->lane, head->position, &task_context.partial, &task_context.partial_size);
+    core_worker_died(s->core, &w->core, started, s->now_ns);
+    task_context = (struct task_context){0};
+    worker_free(w);
+    orphans_look(s);
+}
+
+static void on_death(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    siginfo_t info = {0};
+    struct rusage usage = {0};
+    (void)what;
+    supervisor_tick(w->supervisor);
+    /* The system call itself, as glibc's waitid() does not pass on the usage. */
+    if (syscall(SYS_waitid, P_PIDFD, fd, &info, WEXITED | WNOHANG, &usage) < 0) {
+        log_error("worker=%u waitid: %s", w->number, strerror(errno));
+        info.si_code = CLD_KILLED;
+        info.si_status = SIGKILL;
+    } else if (info.si_pid == 0) {
+        return;
+    }
+    struct verdict v;
+    judge(w, &info, &usage, &v);
+    bury(w, &v);
+}
+
+void worker_destroy(struct worker *w)
+{
+    struct verdict v = {.worker = w->number, .pid = w->pid, .signal = SIGKILL};
+    if (w->pidfd >= 0) {
+        siginfo_t info;
+        syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+        waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED);
+    }
+    bury(w, &v);
+}
+
+/* ---- birth ---- */
+
+void worker_spawn(void *context, struct core_pool *core_pool)
+{
+    struct supervisor *s = context;
+    struct pool *pool = core_pool_userdata(core_pool);
+    pool->spawns_wanted++;
+    s->spawns_wanted = true;
+}
+
+/* Asks the template for one worker. → false: it could not even be asked. */
+static bool spawn_one(struct pool *pool)
+{
+    struct supervisor *s = pool->supervisor;
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return false;
+    w->supervisor = s;
+    w->pool = pool;
+    w->pidfd = w->control = -1;
+    w->results[0].fd = w->results[1].fd = -1;
+    w->number = ++s->next_worker;
+    w->generation = ++s->next_generation;
+    w->born_ns = s->now_ns;
+    s->births++;
+    TAILQ_INSERT_TAIL(&pool->workers, w, link);
+    pool->worker_count++;
+
+    _cleanup_(fd_close) int theirs = -1, out = -1, err = -1;
+    int pair[2], r = pool->current ? 0 : -ENOENT;
+    if (r == 0) {
+        w->template = template_ref(pool->current);
+        r = take_lane(s, w->generation, &w->lane);
+    }
+    if (r == 0)
+        r = packet_pair(0, pair);
+    if (r == 0) {
+        w->control = pair[0];
+        theirs = pair[1];
+        r = fd_set_nonblock(w->control);
+    }
+    if (r == 0)
+        r = output_open(&w->out[0], s->base, 1, worker_print, w, &out);
+    if (r == 0)
+        r = output_open(&w->out[1], s->base, 2, worker_print, w, &err);
+    if (r == 0) {
+        int fds[6] = {theirs, lane_fd_s(w->lane), lane_fd_w(w->lane), beacon_fd(s->beacon), out, err};
+        r = template_fork(w->template, w->number, w->generation, fds);
+    }
+    if (r < 0) {
+        log_error("worker cannot be made pool=%s: %s", pool->name, strerror(-r));
+        worker_free(w);
+        return false;
+    }
+    lane_close_fds(w->lane);
+    core_worker_add(s->core, pool->core, &w->core, s->now_ns);
+    return true;
+}
+
+void worker_spawn_wanted(struct supervisor *s)
+{
+    struct pool *pool;
+    if (!s->spawns_wanted)
+        return;
+    s->spawns_wanted = false;
+    TAILQ_FOREACH (pool, &s->pools, link)
+        for (; pool->spawns_wanted > 0; pool->spawns_wanted--)
+            if (!spawn_one(pool))
+                core_spawn_failed(s->core, pool->core, s->now_ns);
+}
+
+static struct worker *find(struct pool *pool, uint32_t number, uint64_t generation)
+{
+    struct worker *w;
+    TAILQ_FOREACH (w, &pool->workers, link)
+        if (w->number == number && w->generation == generation)
+            return w;
+    return NULL;
+}
+
+bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid_t pid)
+{
+    struct worker *w = t->pool ? find(t->pool, number, generation) : NULL;
+    if (!w || w->template != t || w->pid != 0)
+        return false;
+    struct supervisor *s = w->supervisor;
+    if (pid <= 0) {
+        worker_fork_failed(w, strerror(-pid));
+        return true;
+    }
+    /* It must be our own unreaped child, and not one that we know already: a template may lie. */
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    siginfo_t info = {0};
+    if (pidfd < 0 || waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || orphans_is_known(s, pid)) {
+        if (pidfd >= 0)
+            close(pidfd);
+        return false;
+    }
+    w->pid = pid;
+    w->pidfd = pidfd;
+    s->stats.workers_born++;
+    w->on_death = event_new(s->base, pidfd, EV_READ | EV_PERSIST, on_death, w);
+    w->on_control = event_new(s->base, w->control, EV_READ | EV_PERSIST, worker_on_control, w);
+    if (!w->on_death || !w->on_control || event_add(w->on_death, NULL) < 0 || event_add(w->on_control, NULL) < 0) {
+        log_error("worker cannot be watched pool=%s worker=%u", w->pool->name, number);
+        worker_destroy(w);
+        return true;
+    }
+    log_debug("worker born pool=%s worker=%u generation=%llu pid=%d", w->pool->name, number,
+        (unsigned long long)generation, (int)pid);
+    return true;
+}
+
+void worker_fork_failed(struct worker *w, const char *why)
+{
+    struct supervisor *s = w->supervisor;
+    log_error("worker not born pool=%s worker=%u: %s", w->pool->name, w->number, why);
+    core_worker_died(s->core, &w->core, false, s->now_ns);
+    worker_free(w);
+}
+
+/* ---- what people ask about it ---- */
+
+uint64_t worker_rss(const struct worker *w)
+{
+    char path[64], text[128];
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)w->pid);
+    _cleanup_(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (n <= 0)
+        return 0;
+    text[n] = 0;
+    const char *second = strchr(text, ' ');
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+uint64_t worker_cpu_ms(const struct worker *w)
+{
+    clockid_t clock;
+    struct timespec ts;
+    if (w->pid == 0 || clock_getcpuclockid(w->pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+        return 0;
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
+}
+
+void worker_check_memory(struct worker *w)
+{
+    struct supervisor *s = w->supervisor;
+    uint64_t limit = w->pool->config->max_memory;
+    /* Reading /proc costs some microseconds: ten times a second is enough for a limit on growth. */
+    if (limit == 0 || !w->ready || w->core.outdated || s->now_ns - w->last_rss_check_ns < 100 * NS_PER_MS)
+        return;
+    w->last_rss_check_ns = s->now_ns;
+    uint64_t rss = worker_rss(w);
+    if (rss <= limit)
+        return;
+    log_info("worker outgrown pool=%s worker=%u rss=%llu max_memory=%llu", w->pool->name, w->number,
+        (unsigned long long)rss, (unsigned long long)limit);
+    core_worker_outdate(s->core, &w->core, s->now_ns);
+}

@@ -1,0 +1,219 @@
+/* What does a worker say? Its messages on the control socket, and what it prints.
+ *
+ * All of it is gossip: checked for its form, believed only about the worker's own tasks, and read by a budget, so that
+ * a worker that floods us is waited for by nobody else. What cannot be an honest worker's ends it.
+ */
+#include <event2/event.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+#include "daemon/lane/contract.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/task.h"
+#include "daemon/supervisor/worker_inside.h"
+
+/* Whose words are these? Of the head of the lane once that is claimed, even if it has ended by now; else of the task
+ * before it. Of many short tasks in a row this is the last one of those that may have said it. */
+void worker_who(const struct worker *w, int stream, char *text, size_t size)
+{
+    const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+    const struct task *t = head ? task_of((struct core_task *)(uintptr_t)head) : NULL;
+    uint64_t id = w->last_task;
+    const char *function = w->last_function ? w->last_function->name : "-";
+    if (t && lane_peek(w->lane, head->position) != LANE_READY) {
+        id = task_public_id(t);
+        function = t->function->name;
+    }
+    snprintf(text, size, "pool=%s worker=%u pid=%d task=%llu function=%s stream=%d", w->pool->name, w->number,
+        (int)w->pid, (unsigned long long)id, function, stream);
+}
+
+static void set_muted(struct worker *w, bool muted)
+{
+    if (muted == w->in_muted)
+        return;
+    w->in_muted = muted;
+    if (muted) {
+        TAILQ_INSERT_TAIL(&w->supervisor->muted_workers, w, muted);
+        event_del(w->on_control);
+        supervisor_need_housekeeping(w->supervisor);
+    } else {
+        TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
+        event_add(w->on_control, NULL);
+    }
+    for (int i = 0; i < 2; i++)
+        output_pause(&w->out[i], muted);
+}
+
+void worker_unmute(struct supervisor *s)
+{
+    struct worker *w, *next;
+    for (w = TAILQ_FIRST(&s->muted_workers); w; w = next) {
+        next = TAILQ_NEXT(w, muted);
+        const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+        if (!head || !task_caller_is_full(task_of((struct core_task *)(uintptr_t)head)))
+            set_muted(w, false);
+    }
+}
+
+static void to_caller(struct worker *w, struct task *t, int stream, const void *bytes, size_t length)
+{
+    task_output(t, stream, bytes, length);
+    if (task_caller_is_full(t))
+        set_muted(w, true);
+}
+
+void worker_print(void *owner, int stream, const void *bytes, size_t length)
+{
+    struct worker *w = owner;
+    /* A task whose caller wants its output has the lane to itself, so what comes now is its own. */
+    struct core_task *head = TAILQ_FIRST(&w->core.lane);
+    if (head && task_of(head)->output) {
+        to_caller(w, task_of(head), stream, bytes, length);
+        return;
+    }
+    char text[256];
+    worker_who(w, stream, text, sizeof text);
+    output_lines_add(&w->lines[stream - 1], text, bytes, length);
+}
+
+static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd)
+{
+    struct contract_memfd m;
+    if (size != sizeof m || *fd < 0) {
+        worker_break(w, "a malformed result message");
+        return;
+    }
+    memcpy(&m, body, sizeof m);
+    for (size_t i = 0; i < ELEMENTS(w->results); i++) {
+        if (w->results[i].fd >= 0)
+            continue;
+        w->results[i] = (struct worker_memfd){.position = m.position, .size = m.size, .fd = TAKE_FD(*fd)};
+        return;
+    }
+    worker_break(w, "more results than tasks");
+}
+
+static void take_text(struct worker *w, const struct contract_head *head, const uint8_t *body)
+{
+    static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+    struct contract_log log;
+    if (head->size < sizeof log) {
+        worker_break(w, "a malformed log message");
+        return;
+    }
+    memcpy(&log, body, sizeof log);
+    char line[3000], text[256];
+    log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
+    worker_who(w, 0, text, sizeof text);
+    log_write(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
+}
+
+static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd)
+{
+    char why[1200];
+    switch ((enum contract_type)head->type) {
+    case CONTRACT_DOORBELL: break; /* the pass looks at the lane anyway */
+    case CONTRACT_WORKER_READY:
+        if (w->ready || w->pid == 0) {
+            worker_break(w, "ready twice");
+            break;
+        }
+        w->ready = true;
+        w->supervisor->births--;
+        pool_trouble(w->pool, NULL);
+        core_worker_ready(w->supervisor->core, &w->core, w->supervisor->now_ns);
+        log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
+            (unsigned long long)w->generation, (int)w->pid);
+        break;
+    case CONTRACT_WORKER_FAILED:
+        log_escape(why, sizeof why, body, head->size);
+        log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
+        pool_trouble(w->pool, why);
+        break;
+    case CONTRACT_RESULT: take_result(w, body, head->size, fd); break;
+    case CONTRACT_OUTPUT: {
+        struct contract_output out;
+        struct core_task *first = TAILQ_FIRST(&w->core.lane);
+        if (head->size < sizeof out) {
+            worker_break(w, "a malformed output message");
+            break;
+        }
+        memcpy(&out, body, sizeof out);
+        if (out.stream != 1 && out.stream != 2)
+            worker_break(w, "output to a stream that is none");
+        else if (first && first->position == out.position && task_of(first)->output)
+            to_caller(w, task_of(first), (int)out.stream, body + sizeof out, head->size - sizeof out);
+        break;
+    }
+    case CONTRACT_LOG: take_text(w, head, body); break;
+    case CONTRACT_CONFIG:
+    case CONTRACT_FORK:
+    case CONTRACT_TEMPLATE_LOADING:
+    case CONTRACT_TEMPLATE_READY:
+    case CONTRACT_TEMPLATE_FAILED:
+    case CONTRACT_FORKED:
+    case CONTRACT_ARGS:
+    default: worker_break(w, "a message of a kind that workers do not send");
+    }
+}
+
+/* → false: nothing more to read now. */
+bool worker_hear(struct worker *w)
+{
+    static union {
+        struct contract_head head;
+        uint8_t bytes[CONTRACT_MESSAGE_MAX];
+    } message;
+    _cleanup_(fd_close) int fd = -1;
+    size_t count = 1;
+    if (w->control < 0)
+        return false;
+    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count);
+    if (n == -EAGAIN)
+        return false;
+    if (n <= 0) {
+        if (n < 0 && n != -ECONNRESET) /* that is how a death with unread messages looks */
+            worker_break(w, "a message that cannot be received");
+        if (w->on_control)
+            event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */
+        return false;
+    }
+    if (w->broke)
+        return true;
+    if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
+        worker_break(w, "a malformed message");
+    else
+        take_message(w, &message.head, message.bytes + sizeof message.head, &fd);
+    return true;
+}
+
+void worker_on_control(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    const struct worker *w = arg;
+    supervisor_tick(w->supervisor);
+    for (int i = 0; i < WORKER_HEAR_BUDGET && !w->in_muted && worker_hear(arg); i++)
+        ;
+}
+
+int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
+{
+    /* Sent before its DONE, so it is here or in the socket; older ones in front of it were looked at in their time. */
+    for (int i = 0; i < WORKER_HEAR_BUDGET * 4; i++) {
+        for (size_t j = 0; j < ELEMENTS(w->results); j++) {
+            struct worker_memfd *m = &w->results[j];
+            if (m->fd >= 0 && m->position == position && m->size == size)
+                return TAKE_FD(m->fd);
+        }
+        if (!worker_hear(w))
+            break;
+    }
+    return -1;
+}
