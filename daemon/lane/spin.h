@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdint.h>
 
 #define SPIN_LEAST_NS  2000u
@@ -30,4 +31,10 @@ static inline void spin_pause(void)
 #else
     __asm__ volatile("" ::: "memory");
 #endif
+}
+
+/* And lets others run that wait for this very CPU: it may be who we wait for. A call of some hundred nanoseconds. */
+static inline void spin_yield(void)
+{
+    (void)sched_yield();
 }

@@ -155,7 +155,7 @@ static bool spin_for_job(struct worker_lane *lane)
     if (budget_ns == 0 || (lane->vain_spins >= SPIN_VAIN_MOST && ++lane->vain_spins % SPIN_VAIN_MOST != 0))
         return false;
     uint64_t end_ns = clock_now_ns() + budget_ns;
-    do
+    do {
         for (int i = 0; i < (int)SPIN_PAUSES; i++) {
             if (atomic_load_explicit(&lane->s_head->tail, memory_order_relaxed) != lane->next) {
                 lane->vain_spins = 0;
@@ -163,7 +163,8 @@ static bool spin_for_job(struct worker_lane *lane)
             }
             spin_pause();
         }
-    while (clock_now_ns() < end_ns);
+        spin_yield();
+    } while (clock_now_ns() < end_ns);
     lane->vain_spins++;
     return false;
 }

@@ -87,6 +87,8 @@ bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s
     }
     for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
         spin_pause();
+    if (!done(s))
+        spin_yield();
     return true;
 }
 
