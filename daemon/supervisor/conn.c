@@ -605,7 +605,7 @@ static void tear(struct conn *c)
         while ((w = LIST_FIRST(&c->waiters)))
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
-            map_cancel(s, m);
+            map_cancel(m);
         for (uint32_t i = 0; i < c->call_buckets; i++)
             for (struct task *t = c->calls[i], *next; t; t = next) {
                 next = t->call.next_in_bucket;

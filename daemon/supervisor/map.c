@@ -5,13 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
-#include "daemon/base/packet.h"
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/map_results.h"
 #include "daemon/supervisor/pool.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
@@ -22,12 +20,6 @@
 #define CHUNK_BYTES_MAX  (256u << 10)
 #define CHUNKS_AHEAD_MAX 256u
 #define SCAN_BYTES       (1u << 20) /* of a mapping, scanned in one pass */
-
-struct map_part {
-    uint32_t first, count;
-    uint8_t *bytes; /* elements without a header; owned */
-    size_t length;
-};
 
 void map_touch(struct map *m)
 {
@@ -100,9 +92,7 @@ static void map_free(struct map *m)
     attached_remove(&m->by_id);
     if (m->in_dirty)
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
-    for (size_t i = 0; i < m->part_count; i++)
-        free(m->parts[i].bytes);
-    free(m->parts);
+    map_results_free(m);
     free(m->scan);
     if (m->mapping)
         munmap(m->mapping, m->mapping_length);
@@ -113,7 +103,7 @@ static void map_free(struct map *m)
 }
 
 /* The map is answered, or nobody waits for it: what runs is cancelled in the next step, outside of the heart. */
-static void end(struct map *m)
+void map_end(struct map *m)
 {
     if (m->ended)
         return;
@@ -128,7 +118,7 @@ static void end(struct map *m)
     map_touch(m);
 }
 
-static void fail(struct map *m, enum mpool_error error, const char *text)
+void map_fail(struct map *m, enum mpool_error error, const char *text)
 {
     if (m->ended)
         return;
@@ -136,21 +126,14 @@ static void fail(struct map *m, enum mpool_error error, const char *text)
         conn_replied(m->conn);
     else
         conn_reply_error(m->conn, m->msgid, error, "%s", text);
-    end(m);
+    map_end(m);
 }
 
-void map_fail(struct supervisor *s, struct map *m, enum mpool_error error, const char *text)
+void map_cancel(struct map *m)
 {
-    (void)s;
-    fail(m, error, text);
-}
-
-void map_cancel(struct supervisor *s, struct map *m)
-{
-    (void)s;
     char text[160];
     snprintf(text, sizeof text, "the map of %.100s was cancelled", m->function->name);
-    fail(m, MPOOL_E_CANCELLED, text);
+    map_fail(m, MPOOL_E_CANCELLED, text);
 }
 
 struct map *map_find(const struct conn *c, uint32_t msgid)
@@ -237,7 +220,7 @@ static void scan_on(struct map *m)
     free(m->scan);
     m->scan = NULL;
     if (!whole)
-        fail(m, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
+        map_fail(m, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
 }
 
 /* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them; just one in a full
@@ -264,7 +247,7 @@ static void feed(struct map *m)
         int error = add_chunk(m, m->next, n, m->next_offset, length, 0, false);
         if (error < 0) {
             if (m->chunk_count == 0)
-                fail(m, MPOOL_E_INTERNAL, strerror(-error));
+                map_fail(m, MPOOL_E_INTERNAL, strerror(-error));
             return;
         }
         m->next += n;
@@ -272,186 +255,7 @@ static void feed(struct map *m)
     }
 }
 
-/* ---- results
- * -------------------------------------------------------------------------------------------------------------------
- */
-
-static int add_part(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
-{
-    if (m->part_count == m->part_size) {
-        size_t size = m->part_size ? m->part_size * 2 : 16;
-        struct map_part *grown = realloc(m->parts, size * sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        m->parts = grown;
-        m->part_size = size;
-    }
-    m->parts[m->part_count++] = (struct map_part){first, count, bytes, length};
-    m->parts_bytes += length;
-    return 0;
-}
-
-static int by_first(const void *a, const void *b)
-{
-    uint32_t x = ((const struct map_part *)a)->first, y = ((const struct map_part *)b)->first;
-    return x < y ? -1 : x > y;
-}
-
-static void answer(struct map *m)
-{
-    struct conn *c = m->conn;
-    struct outcome o = {.state = MPOOL_STATE_DONE, .memfd = -1};
-    struct wire_buf whole = {0};
-    msgpack_packer pk = wire_packer(&whole);
-    if (m->stream) {
-        msgpack_pack_array(&pk, 2);
-        msgpack_pack_uint32(&pk, m->count - m->failed);
-        msgpack_pack_uint32(&pk, m->failed);
-    } else {
-        if (m->part_count > 0)
-            qsort(m->parts, m->part_count, sizeof *m->parts, by_first);
-        msgpack_pack_array(&pk, m->count);
-        for (size_t i = 0; i < m->part_count; i++) {
-            wire_buf_append(&whole, m->parts[i].bytes, m->parts[i].length);
-            free(m->parts[i].bytes);
-            m->parts[i].bytes = NULL;
-        }
-    }
-    o.data = wire_buf_at(&whole);
-    o.size = wire_buf_length(&whole);
-    if (whole.failed) {
-        o.error = MPOOL_E_INTERNAL;
-        o.text = "out of memory for the results of a map";
-    } else if (c->memfd && o.size > (512u << 10)) {
-        o.memfd = memfd_of_bytes("mpool-map", o.data, (size_t)o.size);
-        if (o.memfd < 0)
-            o.memfd = -1; /* then through the socket, if it fits */
-    }
-    task_respond(c, m->msgid, m->no_reply, &o);
-    fd_close(&o.memfd);
-    wire_buf_reset(&whole);
-    end(m);
-}
-
-/* Is [error, result] in pairs a failure? Moves past the pair. */
-static int pair_failed(struct wire_reader *r, bool *ret)
-{
-    uint32_t two;
-    if (wire_read_array(r, &two) < 0 || two != 2)
-        return -EBADMSG;
-    *ret = wire_peek(r) != WIRE_TYPE_NIL;
-    return wire_skip(r) < 0 || wire_skip(r) < 0 ? -EBADMSG : 0;
-}
-
-/* `count` results from item `first` on; bytes: their elements, taken. Checked here: they come from a worker. */
-static int take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
-{
-    const struct config *config = m->supervisor->config;
-    bool pairs = m->each || m->stream;
-    struct wire_reader r = wire_reader(bytes, length);
-    struct wire_limits limits = {.max_bytes = config->max_payload, .max_depth = config->max_depth + 2};
-    uint32_t failed = 0;
-    if (m->ended) {
-        free(bytes);
-        return 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t whole;
-        bool bad = false;
-        const uint8_t *at = r.at;
-        if (wire_scan_value(&limits, at, (uint64_t)(r.end - at), &whole) != WIRE_SCAN_WHOLE)
-            goto damaged;
-        if (pairs && pair_failed(&r, &bad) < 0)
-            goto damaged;
-        r.at = at + whole;
-        failed += bad;
-    }
-    if (r.at != r.end)
-        goto damaged;
-    m->answered += count;
-    m->failed += failed;
-    m->supervisor->stats.tasks.items += count;
-    if (!m->stream) {
-        if (m->parts_bytes + length > task_max_result(m->supervisor, m->conn)) {
-            free(bytes);
-            fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true");
-        } else if (add_part(m, first, count, bytes, length) < 0) {
-            free(bytes);
-            fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
-        }
-        return 0;
-    }
-    if (!m->no_reply && !m->conn->closed) {
-        struct wire_buf *out = &m->conn->out;
-        wire_put_notification(out, "items");
-        msgpack_packer pk = wire_packer(out);
-        msgpack_pack_array(&pk, 3);
-        msgpack_pack_uint32(&pk, m->msgid);
-        msgpack_pack_uint32(&pk, first);
-        msgpack_pack_array(&pk, count);
-        wire_buf_append(out, bytes, length);
-        conn_touch(m->conn);
-    }
-    free(bytes);
-    return 0;
-damaged:
-    free(bytes);
-    return -EBADMSG;
-}
-
-/* One item ends with an error of ours. */
-static void item_error(struct map *m, uint32_t item, struct outcome *o)
-{
-    char text[5100];
-    int class = 0;
-    if (m->ended)
-        return;
-    size_t length = task_error_text(o, text, sizeof text, &class);
-    if (!m->each && !m->stream) { /* the first bad item ends it all */
-        char whole[5200];
-        int n = snprintf(whole, sizeof whole, "%.*s (item %u)", (int)length, text, item);
-        if (!m->no_reply && n > 0)
-            wire_put_error_text(&m->conn->out, m->msgid, class, whole, (size_t)n);
-        conn_replied(m->conn);
-        end(m);
-        return;
-    }
-    struct wire_buf pair = {0};
-    msgpack_packer pk = wire_packer(&pair);
-    msgpack_pack_array(&pk, 2);
-    wire_put_error_value(&pair, class, text, length);
-    msgpack_pack_nil(&pk);
-    if (pair.failed || take_results(m, item, 1, pair.data, pair.end) < 0)
-        fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
-}
-
-/* The results of the first `items` of a chunk, without their array's header. → owned copy, or NULL. */
-static uint8_t *copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, size_t *ret_length)
-{
-    uint8_t head[5];
-    if (size < sizeof head)
-        return NULL;
-    size_t length = (size_t)size - sizeof head;
-    uint8_t *copy = malloc(length ? length : 1);
-    if (!copy)
-        return NULL;
-    if (o->memfd >= 0) {
-        for (size_t done = 0; done < length;) {
-            ssize_t n = pread(o->memfd, copy + done, length - done, (off_t)(done + sizeof head));
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0) {
-                free(copy);
-                return NULL;
-            }
-            done += (size_t)n;
-        }
-    } else {
-        memcpy(copy, data + sizeof head, length);
-    }
-    *ret_length = length;
-    return copy;
-}
+/* ---- ends of chunks ---- */
 
 static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t count, uint32_t item_attempt)
 {
@@ -463,7 +267,7 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     size_t stop = to_the_end ? t->chunk.offset + t->chunk.length : skip_items(m, skip, count);
     struct map_rest *rest = malloc(sizeof *rest);
     if (!rest) {
-        fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
+        map_fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
         return;
     }
     *rest = (struct map_rest){.first = t->chunk.first + from,
@@ -475,44 +279,24 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     map_touch(m);
 }
 
-/* A function that was told to stop and gave up: its item, the last one, ends with the reason of the stop. → whether so.
- */
-static bool last_item_obeyed(
-    const struct map *m, const struct task *t, uint32_t *done, const uint8_t *copy, size_t *length)
-{
-    struct wire_reader r = wire_reader(copy, *length);
-    bool failed = false;
-    if (t->core.stop == CORE_WHY_RESULT || (!m->each && !m->stream))
-        return false;
-    for (uint32_t i = 0; i + 1 < *done; i++)
-        if (wire_skip(&r) < 0)
-            return false;
-    size_t before = (size_t)(r.at - copy);
-    if (pair_failed(&r, &failed) < 0 || !failed)
-        return false;
-    *length = before;
-    (*done)--;
-    return true;
-}
-
 static void chunk_done(struct map *m, struct task *t, struct outcome *o)
 {
     size_t length = 0;
     uint32_t done = o->items_done;
-    uint8_t *copy = done >= 1 && done <= t->chunk.count ? copy_results(o, o->data, o->size, &length) : NULL;
-    bool obeyed = copy && last_item_obeyed(m, t, &done, copy, &length);
-    if (!copy || take_results(m, t->chunk.first, done, copy, length) < 0) {
+    uint8_t *copy = done >= 1 && done <= t->chunk.count ? map_copy_results(o, o->data, o->size, &length) : NULL;
+    bool obeyed = copy && map_last_item_obeyed(m, t, &done, copy, &length);
+    if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
         o->broke = true;
         struct outcome lost = {.error = MPOOL_E_LOST, .text = "the worker's answer was damaged", .memfd = -1};
         for (uint32_t i = 0; i < t->chunk.count; i++)
-            item_error(m, t->chunk.first + i, &lost);
+            map_item_error(m, t->chunk.first + i, &lost);
         return;
     }
     if (obeyed) {
         char text[512];
         struct outcome stopped = {.memfd = -1, .attempt = o->attempt, .attempts = o->attempts};
         task_describe_stop(t, (enum core_why)t->core.stop, &stopped, text, sizeof text);
-        item_error(m, t->chunk.first + done, &stopped);
+        map_item_error(m, t->chunk.first + done, &stopped);
         done++;
     }
     const struct lane_result *r = task_context.result;
@@ -534,11 +318,11 @@ static void chunk_died(struct map *m, struct task *t, struct outcome *o)
     uint32_t done = task_context.partial_items < t->chunk.count ? task_context.partial_items : t->chunk.count;
     size_t length;
     if (done > 0) {
-        uint8_t *copy = copy_results(o, task_context.partial, task_context.partial_size, &length);
-        if (!copy || take_results(m, t->chunk.first, done, copy, length) < 0) {
+        uint8_t *copy = map_copy_results(o, task_context.partial, task_context.partial_size, &length);
+        if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
             /* They ran, but what came of them is gone. */
             for (uint32_t i = 0; i < done; i++)
-                item_error(m, t->chunk.first + i, o);
+                map_item_error(m, t->chunk.first + i, o);
         }
     }
     if (done == t->chunk.count)
@@ -549,7 +333,7 @@ static void chunk_died(struct map *m, struct task *t, struct outcome *o)
         m->supervisor->stats.tasks.retried++;
         requeue(m, t, done, 1, attempt);
     } else {
-        item_error(m, item, o);
+        map_item_error(m, item, o);
     }
 }
 
@@ -573,11 +357,11 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
         __attribute__((fallthrough));
     case MPOOL_STATE_FAILED:
         if (!m->each && !m->stream && o->items_done < t->chunk.count) {
-            item_error(m, t->chunk.first + o->items_done, o);
+            map_item_error(m, t->chunk.first + o->items_done, o);
             break;
         }
         for (uint32_t i = 0; i < t->chunk.count; i++)
-            item_error(m, t->chunk.first + i, o);
+            map_item_error(m, t->chunk.first + i, o);
         break;
     case MPOOL_STATE_CANCELLED:
     case MPOOL_STATE_SHUTDOWN:
@@ -585,7 +369,7 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
     case MPOOL_STATE_PLACED:
     case MPOOL_STATE_RUNNING:
     case MPOOL_STATE_BACKOFF:
-    case MPOOL_STATE_COUNT: fail(m, o->error, o->text ? o->text : ""); break;
+    case MPOOL_STATE_COUNT: map_fail(m, o->error, o->text ? o->text : ""); break;
     }
 }
 
@@ -598,19 +382,19 @@ void maps_run(struct supervisor *s)
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
         m->in_dirty = false;
         if (s->stopping)
-            fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping");
+            map_fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping");
         struct map_rest *rest;
         while ((rest = SLIST_FIRST(&m->rests))) {
             SLIST_REMOVE_HEAD(&m->rests, link);
             if (!m->ended &&
                 add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
-                fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
+                map_fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
             free(rest);
         }
         if (!m->ended && m->scan)
             scan_on(m);
         if (!m->ended && !m->scan && m->answered == m->count)
-            answer(m);
+            map_answer(m);
         if (!m->ended) {
             if (!m->scan)
                 feed(m);

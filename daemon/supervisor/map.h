@@ -70,9 +70,11 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
 void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o);
 
 /* Its connection asks for it: answers E_CANCELLED. */
-void map_cancel(struct supervisor *s, struct map *m);
+void map_cancel(struct map *m);
 /* Answers with an error of ours. */
-void map_fail(struct supervisor *s, struct map *m, enum mpool_error error, const char *text);
+void map_fail(struct map *m, enum mpool_error error, const char *text);
+/* It has been answered: what still runs of it is cancelled. */
+void map_end(struct map *m);
 struct map *map_find(const struct conn *c, uint32_t msgid);
 /* The chunk's part of a lane job. */
 void map_job(const struct map *m, const struct task *t, struct lane_job *ret);

@@ -499,7 +499,7 @@ static enum rpc_result cancel_own(struct rpc *r)
     struct map *m = map_find(r->conn, (uint32_t)msgid);
     struct task *t = m ? NULL : conn_find_call(r->conn, (uint32_t)msgid);
     if (m)
-        map_cancel(s, m);
+        map_cancel(m);
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
     return answer_bool(r, m || t);
@@ -529,6 +529,6 @@ enum rpc_result rpc_cancel(struct rpc *r)
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
     else
-        map_cancel(s, m);
+        map_cancel(m);
     return answer_bool(r, true);
 }

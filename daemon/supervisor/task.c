@@ -287,7 +287,7 @@ void task_drop_absent(struct supervisor *s, struct pool *pool)
     }
     TAILQ_FOREACH (m, &s->maps, every)
         if (m->function->pool == pool && !m->function->present)
-            map_fail(s, m, MPOOL_E_NO_FUNCTION, "the function was removed while its items waited");
+            map_fail(m, MPOOL_E_NO_FUNCTION, "the function was removed while its items waited");
 }
 
 /* ---- end
