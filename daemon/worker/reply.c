@@ -201,10 +201,9 @@ int reply_str(struct reply *r, const char *text, size_t length)
     int error = append(r, &head, length, 0, &body);
     if (error < 0)
         return error;
-    if (length)
-        memcpy(body, text, length);
+    error = result_fill(r->result, body, text, length);
     complete(r);
-    return 0;
+    return error;
 }
 
 int reply_bin_reserve(struct reply *r, size_t length, void **ret)
@@ -227,9 +226,7 @@ int reply_bin(struct reply *r, const void *bytes, size_t length)
 {
     void *body;
     int error = reply_bin_reserve(r, length, &body);
-    if (error == 0 && length)
-        memcpy(body, bytes, length);
-    return error;
+    return error < 0 ? error : result_fill(r->result, body, bytes, length);
 }
 
 int reply_raw(struct reply *r, const void *msgpack, size_t length)
@@ -248,7 +245,7 @@ int reply_raw(struct reply *r, const void *msgpack, size_t length)
     int error = append(r, &none, length, 0, &body);
     if (error < 0)
         return error;
-    memcpy(body, msgpack, length);
+    error = result_fill(r->result, body, msgpack, length);
     complete(r);
-    return 0;
+    return error;
 }

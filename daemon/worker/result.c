@@ -13,6 +13,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+/* So many bytes reach the memfd by a write: it fills new pages without a fault and without clearing each of them first,
+ * in half the time (64 MiB: 24 ms for 44, measured). */
+#define WRITE_LEAST (64u << 10)
+
 void result_init(struct result *r, uint8_t *space, size_t room, uint64_t limit)
 {
     *r = (struct result){.base = space, .room = room, .limit = limit, .memfd = -1};
@@ -80,6 +84,25 @@ int result_reserve(struct result *r, uint64_t more)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size = (size + page - 1) / page * page;
     return r->memfd < 0 ? to_memfd(r, size) : grow_memfd(r, size);
+}
+
+int result_fill(struct result *r, uint8_t *at, const void *bytes, size_t length)
+{
+    if (r->memfd < 0 || length < WRITE_LEAST) {
+        if (length)
+            memcpy(at, bytes, length);
+        return 0;
+    }
+    size_t offset = (size_t)(at - r->base);
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pwrite(r->memfd, (const char *)bytes + done, length - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
 }
 
 int result_seal(struct result *r, int *ret_fd)

@@ -30,6 +30,9 @@ static inline uint8_t *result_end(struct result *r)
     return r->base + r->used;
 }
 
+/* Copies `length` bytes to `at`, which lies in what is used. → 0 or -errno: no memory. */
+int result_fill(struct result *r, uint8_t *at, const void *bytes, size_t length);
+
 /* The memfd, cut to what is used and sealed against every change; the mapping is gone. *ret_fd stays owned by the
  * result until result_deinit(). → 0 or -errno: (EBUSY: a process that the function left behind still maps it). */
 int result_seal(struct result *r, int *ret_fd);
