@@ -1,104 +1,80 @@
 #!/usr/bin/python3
-"""Measures mpool beside multiprocessing.Pool, in turns, and prints a table of medians with ratios.
+"""Measures mpool beside its peers and the floor, in turns, and prints what came out with the goals.
 
-    run.py [--json] [--rounds N] [--quick]
+    run.py [NAME…] [--json] [--rounds N] [--peers]
 
-The two take turns round by round, so that whatever else the machine does hits both. Both have the same number of
-workers. A ratio above 1 says how many times better mpool is. Needs a build (MPOOL_BUILD, default build/).
+Without NAMEs everything that takes seconds is measured, some minutes in all; `smoke` takes a hundredth of the work and
+fails only if a figure is missing or an answer wrong. A ratio is taken within each round, whose sides ran right after
+one another, and is shown as its median with the least and the greatest of the rounds. Needs a build (MPOOL_BUILD).
 """
 import argparse
-import json
 import os
-import shutil
-import statistics
-import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-from harness import BUILD, Daemon, new_home  # noqa: E402
+import facts
+import life
+import sides
+import speed
+from turns import Bench
+from report import Report
 
-# name, verb, how many for mpool, how many for the peer, unit, what the answer's field is, smaller is better
+# name, what it asks, function, part of a plain `./dev bench`, part of the smoke test
 MEASURES = (
-    ("round trip, median", "round", 20000, 3000, "µs", 1, True),
-    ("round trip, 99 %", "round", 20000, 3000, "µs", 2, True),
-    ("pipelined tasks", "pipe", 200000, 20000, "/s", 0, False),
-    ("map items", "map", 2000000, 1000000, "/s", 0, False),
+    ("call", "a no-op, one at a time", speed.call, True, True),
+    ("call-pinned", "the same, pinned to one CPU and to two", speed.call_pinned, True, True),
+    ("depth8", "no-ops, 8 in flight on one connection", speed.depth8, True, False),
+    ("depth64", "no-ops, 64 in flight on one connection", speed.depth64, True, False),
+    ("depth512", "no-ops, 512 in flight on one connection", speed.depth512, True, True),
+    ("map", "squares of integers through the C library", speed.map_items, True, True),
+    ("large", "64 MiB as argument and as result, beside memcpy", speed.large, True, True),
+    ("exec", "a process for each of 2,000 items", speed.exec_map, True, True),
+    ("clients", "from 1 to 256 connections", speed.clients, True, True),
+    ("hogs", "a no-op beside two busy loops", speed.hogs, True, False),
+    ("killed", "a worker's death until the next one has answered", life.killed, True, True),
+    ("memory", "memory of a worker, of a queued no-op, of a million of them", life.memory, True, False),
+    ("backlog", "the cost of a task in a queue of a million and of a hundred", life.backlog, True, False),
+    ("idle", "what an idle daemon with 1,000 connections costs", life.idle, True, False),
+    ("floors", "the floor in each layout and mode", speed.floors, False, False),
 )
 
 
-class Side:
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, verb, count):
-        self.process.stdin.write(f"{verb} {count}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"bench: {self.process.args[0]} ended with {self.process.wait()}")
-        return [int(word) for word in line.split()]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def show(value, unit):
-    if unit == "µs":
-        return f"{value:,.1f} µs"
-    for factor, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:,.2f} {letter}/s"
-    return f"{value:,.0f}/s"
+def listing():
+    return "\n".join(f"  {name:<14}{what}{'' if plain else ' (by name only)'}" for name, what, _, plain, _ in MEASURES)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds to take the median of (5)")
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the work, to see that it works")
+    parser = argparse.ArgumentParser(description=__doc__ + "\nNAMEs:\n" + listing(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each measure (5)")
+    parser.add_argument("--packages", action="store_true", help="print the packages of the peers and end")
+    parser.add_argument("--list", action="store_true", help="print the NAMEs and end")
     options = parser.parse_args()
-    workers = len(os.sched_getaffinity(0))
-    home = new_home()
-    figures = {name: ([], []) for name, *_ in MEASURES}
-    daemon = Daemon(home, workers=workers)
-    try:
-        ours = Side([os.path.join(BUILD, "tests", "bench", "bench"), daemon.path])
-        theirs = Side([sys.executable, os.path.join(HERE, "pool_peer.py"), str(workers)])
-        for side in (ours, theirs):
-            side.ask("round", 200)
-        for _ in range(max(1, options.rounds)):
-            answers = {}
-            for name, verb, mine, peers, unit, field, _smaller in MEASURES:
-                for side, column, count in ((ours, 0, mine), (theirs, 1, peers)):
-                    count = max(100, count // 100) if options.quick else count
-                    if (verb, column) not in answers:
-                        answers[verb, column] = side.ask(verb, count)
-                    value = answers[verb, column][field]
-                    figures[name][column].append(value / 1000 if unit == "µs" else count * 1e9 / value)
-        ours.close()
-        theirs.close()
-        if daemon.stop() != 0:
-            sys.exit("bench: the daemon ended with an error")
-    finally:
-        if daemon.process.poll() is None:
-            daemon.process.kill()
-            daemon.process.wait()
-        shutil.rmtree(home, ignore_errors=True)
-
-    rows = []
-    for name, verb, mine, peers, unit, field, smaller in MEASURES:
-        a, b = (statistics.median(column) for column in figures[name])
-        rows.append({"name": name, "unit": unit, "mpool": a, "multiprocessing": b, "ratio": b / a if smaller else a / b})
-    if options.json:
-        print(json.dumps({"workers": workers, "rounds": options.rounds, "python": sys.version.split()[0], "rows": rows}, ensure_ascii=False))
+    if options.packages:
+        print(*sides.packages())
         return
-    print(f"{workers} workers, medians of {options.rounds} rounds, in turns with multiprocessing.Pool of Python {sys.version.split()[0]}\n")
-    print(f"{'':22}{'mpool':>14}{'Pool':>14}{'ratio':>9}")
-    for row in rows:
-        print(f"{row['name']:22}{show(row['mpool'], row['unit']):>14}{show(row['multiprocessing'], row['unit']):>14}{row['ratio']:>8.1f}×")
+    if options.list:
+        print(listing())
+        return
+    smoke = options.names == ["smoke"]
+    unknown = set(options.names) - {m[0] for m in MEASURES} - ({"smoke"} if smoke else set())
+    if unknown or options.rounds < 1:
+        parser.error(f"no such measure: {' '.join(sorted(unknown))}. There are:\n{listing()}" if unknown else "--rounds wants at least 1")
+    wanted = [m for m in MEASURES if (m[4] if smoke else m[0] in options.names if options.names else m[3])]
+    report = Report(options.json, options.rounds, facts.gather())
+    for name, what, function, _, _ in wanted:
+        bench = Bench(report, 1 if smoke else options.rounds, 0.01 if smoke else 1.0)
+        report.begin(name, what)
+        try:
+            function(bench)
+        finally:
+            bench.close()
+        if not report.measures[-1]["rows"]:
+            sys.exit(f"bench: {name} gave no figures")
+        report.end()
+    report.finish()
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
     main()
