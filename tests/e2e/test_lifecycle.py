@@ -409,5 +409,23 @@ def a_worker_that_its_template_has_not_made_when_it_is_replaced_is_asked_of_the_
     assert d.client().call("math.square", 9) == 81
 
 
+# ---- waiting awake ---------------------------------------------------------------------------------------------------
+
+
+@test(config="[daemon]\nspin = auto\n")
+def waiting_awake_is_measured_and_may_be_switched_off(d):
+    c = d.client()
+    cpus = len(os.sched_getaffinity(0))
+    budget = c.request("stats")["spin_ns"]
+    assert budget == 0 if cpus == 1 else 2000 <= budget <= 1000000, budget
+    d.write_config("[daemon]\nspin = off\n")
+    d.signal(signal.SIGHUP)
+    until(lambda: c.request("stats")["spin_ns"] == 0, "nobody waits awake")
+    assert [c.call("math.square", n) for n in range(50)] == [n * n for n in range(50)]
+    d.write_config("[daemon]\nspin = auto\n")
+    d.signal(signal.SIGHUP)
+    until(lambda: c.request("stats")["spin_ns"] == budget, "it is as it was")
+
+
 if __name__ == "__main__":
     main()

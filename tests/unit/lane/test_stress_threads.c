@@ -26,6 +26,7 @@ struct run {
     uint32_t depth;
     bool large; /* results that fill the ring, so that the worker sleeps for room */
     bool reclaim;
+    uint32_t spin_ns;      /* how long the worker waits awake */
     bool brim;             /* a full lane of results that just fit, then the largest ones */
     unsigned spoiled, ran; /* the worker's; read after it was joined */
 };
@@ -119,6 +120,7 @@ static void play(struct run *run)
     int n;
 
     ends_open(&run->ends, true);
+    lane_set_spin(run->ends.lane, run->spin_ns);
     assert_int_equal(pthread_create(&thread, NULL, worker_main, run), 0);
     while (expected < run->tasks) {
         place(run, &next);
@@ -186,6 +188,15 @@ static void one_task_at_a_time_loses_no_wake_up(void **state)
     play(&(struct run){.tasks = 20000 / SLOWER, .depth = 1});
 }
 
+static void a_worker_that_waits_awake_loses_no_wake_up(void **state)
+{
+    (void)state;
+    /* So short that it mostly falls asleep just when the next one comes, and so long that it seldom does. */
+    play(&(struct run){.tasks = 20000 / SLOWER, .depth = 1, .spin_ns = 2000});
+    play(&(struct run){.tasks = 20000 / SLOWER, .depth = 1, .spin_ns = 200000});
+    play(&(struct run){.tasks = 20000 / SLOWER, .depth = 3, .spin_ns = 2000, .reclaim = true});
+}
+
 static void pipelined_tasks_arrive_whole_and_in_order(void **state)
 {
     (void)state;
@@ -208,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_task_at_a_time_loses_no_wake_up),
+        cmocka_unit_test(a_worker_that_waits_awake_loses_no_wake_up),
         cmocka_unit_test(pipelined_tasks_arrive_whole_and_in_order),
         cmocka_unit_test(shallow_pipeline_with_reclaims_loses_and_doubles_nothing),
         cmocka_unit_test(oldest_results_of_a_full_lane_are_not_overwritten),
