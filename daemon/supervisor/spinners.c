@@ -14,6 +14,8 @@
 /* A write to a client costs about so much, and so does looking for events. */
 #define HOLD_NS     10000u
 #define IMMINENT_NS 2000u
+/* Looked at in the time of a pause. */
+#define LANES_A_PAUSE 8u
 
 void spinners_init(struct spinners *s)
 {
@@ -73,6 +75,17 @@ static bool is_due(const struct supervisor *s, uint64_t within_ns)
     return false;
 }
 
+/* About a microsecond, or until a result is there. Many lanes take that long to be looked at once. */
+static bool pause_for(const struct supervisor *s, bool (*done)(const struct supervisor *s))
+{
+    for (unsigned i = 0; i < SPIN_PAUSES; i += 1 + s->busy_count / LANES_A_PAUSE) {
+        if (done(s))
+            return true;
+        spin_pause();
+    }
+    return false;
+}
+
 bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s))
 {
     struct spinners *own = &s->spinners;
@@ -85,9 +98,7 @@ bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s
     } else if (s->now_ns - own->since_ns > own->budget_ns) {
         return false;
     }
-    for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
-        spin_pause();
-    if (!done(s))
+    if (!pause_for(s, done))
         spin_yield();
     return true;
 }
@@ -109,7 +120,6 @@ bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *
 {
     if (s->spinners.held_ns == 0)
         return false;
-    for (unsigned i = 0; i < SPIN_PAUSES && !done(s); i++)
-        spin_pause();
+    (void)pause_for(s, done);
     return true;
 }

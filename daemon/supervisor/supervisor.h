@@ -80,8 +80,9 @@ struct supervisor {
 
     struct pool_list pools; /* in the configuration's order, the default pool first; closing ones at the end */
     struct conn_list conns;
-    struct conn_list dirty_conns;     /* have bytes to send, or wait to be read again */
-    struct worker_list busy_workers;  /* have something in their lane */
+    struct conn_list dirty_conns;    /* have bytes to send, or wait to be read again */
+    struct worker_list busy_workers; /* have something in their lane */
+    uint32_t busy_count;
     struct worker_list dirty_workers; /* have something placed and not posted */
     struct spinners spinners;
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */

@@ -16,11 +16,15 @@
 
 void worker_set_busy(struct worker *w, bool busy)
 {
-    if (busy && !w->in_busy)
-        TAILQ_INSERT_TAIL(&w->supervisor->busy_workers, w, busy);
-    else if (!busy && w->in_busy)
-        TAILQ_REMOVE(&w->supervisor->busy_workers, w, busy);
+    struct supervisor *s = w->supervisor;
+    if (busy == w->in_busy)
+        return;
     w->in_busy = busy;
+    if (busy)
+        TAILQ_INSERT_TAIL(&s->busy_workers, w, busy);
+    else
+        TAILQ_REMOVE(&s->busy_workers, w, busy);
+    s->busy_count += busy ? 1 : -1u;
 }
 
 void worker_kill_process(struct worker *w)
