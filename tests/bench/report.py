@@ -98,7 +98,7 @@ class Report:
             beside = f"   {plain(ratio.median)}× ({plain(ratio.least)}..{plain(ratio.most)})" if ratio else ""
             what = row["what"] if row["what"] != last else ""
             last = row["what"]
-            print(f"  {what:<26}{row['side']:<20}{figures}{beside}".rstrip())
+            print(f"  {what:<29}{row['side']:<20}{figures}{beside}".rstrip())
         for goal in m["goals"]:
             print(f"  {'reached' if goal['reached'] else 'MISSED ':<9}{goal['what']}: {goal['shown']} ({goal['bound']})")
         for note in m["notes"]:

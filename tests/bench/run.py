@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures mpool beside its peers and the floor, in turns, and prints what came out with the goals.
 
-    run.py [NAME…] [--json] [--rounds N] [--peers]
+    run.py [NAME…] [--json] [--rounds N]
 
 Without NAMEs everything that takes seconds is measured, some minutes in all; `smoke` takes a hundredth of the work and
 fails only if a figure is missing or an answer wrong. A ratio is taken within each round, whose sides ran right after
@@ -12,6 +12,7 @@ import os
 import sys
 
 import facts
+import instructions
 import life
 import sides
 import speed
@@ -34,6 +35,7 @@ MEASURES = (
     ("memory", "memory of a worker, of a queued no-op, of a million of them", life.memory, True, False),
     ("backlog", "the cost of a task in a queue of a million and of a hundred", life.backlog, True, False),
     ("idle", "what an idle daemon with 1,000 connections costs", life.idle, True, False),
+    ("instructions", "instructions a task in client, supervisor and worker", instructions.measure, False, False),
     ("floors", "the floor in each layout and mode", speed.floors, False, False),
 )
 
