@@ -21,15 +21,17 @@ static bool runs_come_to_an_end(const struct core_worker *w)
 }
 
 /* The length of the lanes of which the task is to join one, or LANE_NONE: it waits. An idle worker is not woken for
- * what a busy one will have done before it is awake: so few tiny tasks stay on few CPUs. */
-static uint32_t choose(const struct core_pool *pool, const struct core_task *task)
+ * what a busy one will have done before it is awake, unless that one's head turns out to be slow: so few tiny tasks
+ * stay on few CPUs, and what was taken back from behind a slow head does not go there again. */
+static uint32_t choose(const struct core_pool *pool, const struct core_task *task, uint64_t now_ns)
 {
     uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask), depth = core_task_depth(task);
     uint64_t mean_ns = task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
     uint64_t busy = pool->open_mask & ~1ull;
     if (shortest == 0 && busy && mean_ns > 0 && mean_ns <= CORE_WAKE_NS) {
         uint32_t next = (uint32_t)__builtin_ctzll(busy);
-        if (next < depth && next * mean_ns <= CORE_WAKE_NS)
+        const struct core_worker *w = TAILQ_FIRST(&pool->open[next]);
+        if (next < depth && next * mean_ns <= CORE_WAKE_NS && now_ns - w->head_since_ns <= CORE_BEHIND_NS)
             return next;
     }
     return shortest < depth ? shortest : LANE_NONE;
@@ -40,7 +42,7 @@ void core_dispatch(struct core_pool *pool, uint64_t now_ns)
     struct core *core = pool->core;
     struct core_task *task;
     while ((task = TAILQ_FIRST(&pool->queue)) && pool->open_mask) {
-        uint32_t length = choose(pool, task);
+        uint32_t length = choose(pool, task, now_ns);
         if (length == LANE_NONE)
             break;
         struct core_worker *w = TAILQ_FIRST(&pool->open[length]);

@@ -161,14 +161,14 @@ static void strike(struct desk *d, struct hand *stopped)
         busy = j;
     }
     if (busy)
-        desk_end(d, busy, CORE_RESULT_OK, US);
+        desk_end(d, busy, CORE_RESULT_OK, 20 * US);
     desk_run(d);
     assert_int_equal(stopped->core.placed, 1);
     desk_pass(d, 41 * MS);
     assert_int_equal(stopped->core.placed, 0);
     for (unsigned i = 0; i < d->job_count; i++)
         if (!d->jobs[i].finished)
-            desk_end(d, &d->jobs[i], CORE_RESULT_OK, US);
+            desk_end(d, &d->jobs[i], CORE_RESULT_OK, 20 * US);
     desk_run(d);
 }
 
