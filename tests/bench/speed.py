@@ -32,12 +32,15 @@ def call(b):
             b.report.goal(what, b.ratio(answers, "mpool", "p50", peer).median, report.plain, most=most)
 
 
-def pinned_apart(b):
+def pinned_apart():
     """mpool as the floor is laid out: client and daemon on the first CPU, the worker on the second."""
-    side = Ours(workers=1, cpu=0)
+    side = Ours(workers=1)
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    for pid in (side.process.pid, side.daemon.pid):
+        os.sched_setaffinity(pid, {first})
     for pid in side.daemon.worker_pids():
-        os.sched_setaffinity(pid, {sorted(os.sched_getaffinity(0))[1]})
-    return b.adopt("mpool pinned apart", side)
+        os.sched_setaffinity(pid, {second})
+    return side
 
 
 def call_pinned(b):
@@ -45,13 +48,16 @@ def call_pinned(b):
     b.adopt("mpool on one CPU", Ours(workers=1, cpu=0))
     pairs = [("mpool on one CPU", "floor one parked")]
     if b.cpus > 1:
-        # The daemon was started with one CPU, and so does not wait awake.
-        pinned_apart(b)
-        pairs.append(("mpool pinned apart", "floor apart parked"))
+        # Started with all CPUs, so that it waits awake as it would without pins.
+        side = b.adopt("mpool pinned apart", pinned_apart())
+        spin = side.daemon.request("stats").get("spin_ns", 0)
+        pairs.append(("mpool pinned apart", "floor apart spin" if spin else "floor apart parked"))
     for ours, floor in pairs:
         answers = b.turns([(ours, "round", 5000, 0), (floor, "round", 5000, 0)])
         b.times("no-op, one at a time", answers, base=ours)
         b.report.goal(f"{ours} / {floor}", b.ratio(answers, ours, "p50", floor).median, report.plain, most=1.3)
+        answers = b.turns([(ours, "flow", 400000, 512), (floor, "flow", 1000000, 512)])
+        b.rates("no-ops, 512 in flight", answers, base=ours)
 
 
 def flow(b, depth, count, peers):
