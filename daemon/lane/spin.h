@@ -11,14 +11,19 @@
 #include <stdint.h>
 
 #define SPIN_LEAST_NS  2000u
-#define SPIN_MOST_NS   200000u
+#define SPIN_USUAL_NS  20000u /* where it cannot be measured, as the machine is busy */
+#define SPIN_MOST_NS   50000u
 #define SPIN_VAIN_MOST 8u
 #define SPIN_PAUSES    32u /* between two looks at the clock: about a microsecond */
 
-/* Measures, in some milliseconds, on a thread that it makes and joins: wakes one that is asleep on a futex of another
- * CPU, takes the median. → nanoseconds from SPIN_LEAST_NS to SPIN_MOST_NS; 0: there is one CPU
- * only, or no thread to be had. Call it before
- * there are other threads or signals to care for. */
+/* A yield that takes so long has given the CPU to somebody with work of his own: who waits awake is in his way, and
+ * gets the CPU back later than a sleeper would. Then it is not tried for a while. */
+#define SPIN_CROWDED_NS      100000u
+#define SPIN_CROWDED_REST_NS 50000000u
+
+/* Measures, in a few milliseconds, on a thread that it makes and joins: wakes one that is asleep on a futex of another
+ * CPU. → nanoseconds from SPIN_LEAST_NS to SPIN_MOST_NS; 0: there is one CPU only, or no thread to be had. Call it
+ * before there are other threads or signals to care for. */
 uint32_t spin_measure_ns(void);
 
 /* Tells the CPU that this is a loop which waits. */

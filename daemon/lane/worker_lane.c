@@ -28,9 +28,10 @@ struct worker_lane {
     const struct layout_beacon *beacon;
     bool attached; /* the mappings are another's */
     int doorbell;
-    uint32_t rung_epoch; /* of the beacon; sleeps are odd, so 0 is none */
-    uint32_t next;       /* position to look at next */
-    uint32_t vain_spins; /* in a row */
+    uint32_t rung_epoch;       /* of the beacon; sleeps are odd, so 0 is none */
+    uint32_t next;             /* position to look at next */
+    uint32_t vain_spins;       /* in a row */
+    uint64_t crowded_until_ns; /* no waiting awake before */
     bool running;
     uint32_t position; /* the running one */
     uint64_t task_id;
@@ -146,25 +147,38 @@ static bool claim_next(struct worker_lane *lane, struct worker_job *ret)
     return false;
 }
 
-/* Waits awake for as long as the supervisor allows. A row of vain waits shows that jobs come too seldom for it: then
- * it is tried now and then only, until one is worth it again. → there may be a job. */
+static bool has_job(const struct worker_lane *lane)
+{
+    return atomic_load_explicit(&lane->s_head->tail, memory_order_relaxed) != lane->next;
+}
+
+/* Waits awake for as long as the supervisor allows. A row of vain waits shows that jobs come too seldom for it: then it
+ * is tried now and then only, until one is worth it again. → there may be a job. */
 static bool spin_for_job(struct worker_lane *lane)
 {
     uint32_t budget_ns = atomic_load_explicit(&lane->s_head->spin_ns, memory_order_relaxed);
 
     if (budget_ns == 0 || (lane->vain_spins >= SPIN_VAIN_MOST && ++lane->vain_spins % SPIN_VAIN_MOST != 0))
         return false;
-    uint64_t end_ns = clock_now_ns() + budget_ns;
-    do {
+    uint64_t now_ns = clock_now_ns(), end_ns = now_ns + budget_ns;
+    if (now_ns < lane->crowded_until_ns)
+        return false;
+    while (now_ns < end_ns) {
         for (int i = 0; i < (int)SPIN_PAUSES; i++) {
-            if (atomic_load_explicit(&lane->s_head->tail, memory_order_relaxed) != lane->next) {
+            if (has_job(lane)) {
                 lane->vain_spins = 0;
                 return true;
             }
             spin_pause();
         }
+        uint64_t before_ns = clock_now_ns();
         spin_yield();
-    } while (clock_now_ns() < end_ns);
+        now_ns = clock_now_ns();
+        if (now_ns - before_ns > SPIN_CROWDED_NS) {
+            lane->crowded_until_ns = now_ns + SPIN_CROWDED_REST_NS;
+            return has_job(lane);
+        }
+    }
     lane->vain_spins++;
     return false;
 }

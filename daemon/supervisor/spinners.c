@@ -89,7 +89,7 @@ static bool pause_for(const struct supervisor *s, bool (*done)(const struct supe
 bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s))
 {
     struct spinners *own = &s->spinners;
-    if (own->budget_ns == 0 || TAILQ_EMPTY(&s->busy_workers))
+    if (own->budget_ns == 0 || TAILQ_EMPTY(&s->busy_workers) || s->now_ns < own->crowded_until_ns)
         return false;
     if (own->since_ns == 0) {
         if (!is_due(s, own->budget_ns))
@@ -98,8 +98,13 @@ bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s
     } else if (s->now_ns - own->since_ns > own->budget_ns) {
         return false;
     }
-    if (!pause_for(s, done))
-        spin_yield();
+    if (pause_for(s, done))
+        return true;
+    uint64_t before_ns = clock_now_ns();
+    spin_yield();
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns - before_ns > SPIN_CROWDED_NS)
+        own->crowded_until_ns = now_ns + SPIN_CROWDED_REST_NS;
     return true;
 }
 

@@ -16,10 +16,11 @@ struct worker;
 struct spinners {
     TAILQ_HEAD(, worker) workers; /* the one that was given work last at the end */
     unsigned count, most;
-    uint32_t wake_ns;   /* what a wake costs here, as measured; 0: nobody could wait awake */
-    uint32_t budget_ns; /* 0: nobody */
-    uint64_t held_ns;   /* replies are held back since then; 0: they are not */
-    uint64_t since_ns;  /* the supervisor has nothing to do since then; 0: it has */
+    uint32_t wake_ns;          /* what a wake costs here, as measured; 0: nobody could wait awake */
+    uint32_t budget_ns;        /* 0: nobody */
+    uint64_t crowded_until_ns; /* the supervisor does not wait awake before */
+    uint64_t held_ns;          /* replies are held back since then; 0: they are not */
+    uint64_t since_ns;         /* the supervisor has nothing to do since then; 0: it has */
 };
 
 /* Measures for some milliseconds what a wake costs. */
