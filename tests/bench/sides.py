@@ -58,10 +58,10 @@ class Answer:
 
 
 class Side:
-    """A program that is asked. servers: what it needs beside itself, ended with it."""
+    """A program that is asked. server: what it needs beside itself, ended with it; scratch: a directory that goes then."""
 
-    def __init__(self, command, servers=()):
-        self.servers = list(servers)
+    def __init__(self, command, server=None, scratch=None):
+        self.server, self.scratch = server, scratch
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, verb, count, depth=0):
@@ -78,9 +78,11 @@ class Side:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
-        for server in self.servers:
-            server.terminate()
-            server.wait()
+        if self.server:
+            self.server.terminate()
+            self.server.wait()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def pinned(cpu):
@@ -142,14 +144,11 @@ def _connects(family, address):
 
 
 def _by_path(peer, program, arguments):
-    path = os.path.join(new_home(), "socket")
-    server = _server([find(peer), *(word.format(path=path) for word in arguments)],
+    home = new_home()
+    path = os.path.join(home, "socket")
+    server = _server([find(peer), *(word.format(path=path, home=home) for word in arguments)],
                      lambda: os.path.exists(path) and _connects(socket.AF_UNIX, path))
-    side = Side([f"{PROGRAMS}/peers/{program}", path], [server])
-    # Both ends are connected by now or soon; the name in the file system is needed for that alone.
-    side.ask("round", 10)
-    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
-    return side
+    return Side([f"{PROGRAMS}/peers/{program}", path], server, home)
 
 
 def _gearmand():
@@ -159,7 +158,7 @@ def _gearmand():
         port = s.getsockname()[1]
     server = _server([program, "--listen=127.0.0.1", f"--port={port}", "--log-file=none"],
                      lambda: _connects(socket.AF_INET, ("127.0.0.1", port)))
-    return Side([f"{PROGRAMS}/peers/peer-gearman", str(port)], [server])
+    return Side([f"{PROGRAMS}/peers/peer-gearman", str(port)], server)
 
 
 _STARTS = {
@@ -169,7 +168,7 @@ _STARTS = {
     "gearmand": _gearmand,
     "beanstalkd": lambda: _by_path("beanstalkd", "peer-beanstalk", ["-l", "unix:{path}"]),
     "Redis": lambda: _by_path("Redis", "peer-redis", ["--port", "0", "--unixsocket", "{path}", "--save", "", "--appendonly", "no",
-                                                      "--dir", "/tmp"]),
+                                                      "--dir", "{home}"]),
 }
 
 
