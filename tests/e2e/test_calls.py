@@ -332,6 +332,27 @@ def a_result_is_forgotten_after_its_time_to_live(d):
     assert c.request("result", kept, 10000) == 9
 
 
+@test(config="[pool default]\nmodules = sys @TESTS@/trial.so\nworkers = 2\n[pool quick]\nmodules = sys math\ntimeout = 200ms\nworkers = 1\n",
+      workers=None)
+def the_time_out_of_pool_and_function_hold_without_the_callers(d):
+    c = d.client()
+    e = c.call_error("sys.sleep", 30, pool="quick")
+    assert e.code == "E_TIMEOUT" and "200 ms" in e.text, e
+    assert c.call("math.square", 5, pool="quick") == 25
+    e = c.call_error("trial.doze")
+    assert e.code == "E_TIMEOUT" and "1000 ms" in e.text, e
+    # The least of them holds.
+    e = c.call_error("sys.sleep", 30, pool="quick", timeout_ms=60000)
+    assert e.code == "E_TIMEOUT" and "200 ms" in e.text, e
+    e = c.call_error("trial.doze", timeout_ms=100)
+    assert e.code == "E_TIMEOUT" and "100 ms" in e.text, e
+    # Of a submitted task and of the items of a map as well: only the slow one is lost.
+    e = c.error("result", c.submit("sys.sleep", 30, pool="quick"), 20000)
+    assert (e.kind, e.code) == (0, "E_TIMEOUT"), e
+    got = c.map("sys.sleep", [0, 30, 0], each=True, pool="quick")
+    assert [pair[0] is None for pair in got] == [True, False, True] and got[1][0][1].startswith("E_TIMEOUT"), got
+
+
 @test(config="[daemon]\nmax_kept = 5\n", workers="1")
 def submit_is_refused_when_too_many_are_kept(d):
     c = d.client()

@@ -444,5 +444,62 @@ def garbage_in_an_args_memfd_fails_that_task_alone(d):
     assert c.call("math.square", 3) == 9
 
 
+# ---- what is kept of submitted tasks ---------------------------------------------------------------------------------
+
+
+def kept_bytes(c):
+    return c.request("stats")["detached_bytes"]
+
+
+@test(config="[daemon]\nmax_kept_bytes = 1M\n[pool default]\nworkers = 1\n", workers=None)
+def arguments_of_submitted_tasks_have_a_cap_in_bytes(d):
+    c = d.client()
+    before = kept_bytes(c)
+    long = c.submit("sys.sleep", 30)
+    ids, e = [], None
+    for _ in range(30):
+        try:
+            ids.append(c.submit("sys.echo", b"x" * 100000))
+        except RpcError as error:
+            e = error
+            break
+    assert e and (e.kind, e.code) == (1, "E_BUSY") and "max_kept_bytes = 1048576" in e.text, e
+    assert len(ids) == 10 or len(ids) == 9, len(ids)
+    assert before < kept_bytes(c) <= 1 << 20
+    fd = memfd(pack([b"y" * 900000]))
+    msgid = c.send("submit", ["sys.echo", None, {"args_memfd": os.fstat(fd).st_size}], fds=[fd])
+    os.close(fd)
+    try:
+        raise AssertionError(f"it was taken: {c.reply(msgid)}")
+    except RpcError as error:
+        e = error
+    assert (e.kind, e.code) == (1, "E_BUSY"), e
+    assert c.submit("math.square", 3) > 0, "what is small has room still"
+    assert d.client().error("call", "no.such", []).code == "E_NO_FUNCTION", "and others are served"
+    c.request("cancel", long)
+    assert [c.request("result", task, 20000) for task in ids] == [b"x" * 100000] * len(ids), "and nothing that was taken is lost"
+
+
+@test(config="[daemon]\nmax_kept_bytes = 1M\nresult_ttl = 1s\n[pool default]\nworkers = 1\n", workers=None)
+def results_of_submitted_tasks_have_a_cap_in_bytes(d):
+    c = d.client()
+    first = c.submit("sys.blob", 700000)
+    assert c.request("result", first, 20000) == b"\0" * 700000 or len(c.request("result", first, 20000)) == 700000
+    second = c.submit("sys.blob", 700000)
+    e = c.error("result", second, 20000)
+    assert (e.kind, e.code) == (0, "E_RESULT_TOO_BIG") and "max_kept_bytes" in e.text, e
+    large = c.submit("sys.blob", 3000000)
+    e = c.error("result", large, 20000)
+    assert (e.kind, e.code) == (0, "E_RESULT_TOO_BIG"), e
+    assert len(c.request("result", first, 0)) == 700000, "what was kept is kept"
+
+    def expired():
+        return kept_bytes(c) == 0
+
+    until(expired, "their time is over")
+    third = c.submit("sys.blob", 700000)
+    assert len(c.request("result", third, 20000)) == 700000, "there is room again"
+
+
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ import os
 import pwd
 import traceback
 
-from harness import Daemon, Skip, main, no_process_left, test
+from harness import Daemon, Skip, main, no_process_left, test, until
 
 NOBODY = 65534
 OPEN = "[daemon]\nsocket_mode = 0666\n"
@@ -21,14 +21,14 @@ def started(home, config, **options):
     return Daemon(home, config=config, **options)
 
 
-def as_nobody(action):
-    """Runs action in a process of that user; its failure is ours."""
+def as_nobody(action, gid=NOBODY, groups=()):
+    """Runs action in a process of that user, with these groups; its failure is ours."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            os.setgroups([])
-            os.setgid(NOBODY)
+            os.setgroups(groups)
+            os.setgid(gid)
             os.setuid(NOBODY)
             action()
             status = 0
@@ -47,8 +47,13 @@ def refused(c, method, *params):
 
 @test(daemon=False)
 def tasks_of_others_are_not_shown_and_not_touched(home):
-    d = started(home, OPEN)
+    d = started(home, OPEN, workers="5")
     mine = d.client().submit("sys.sleep", 30, name="mine")
+    waiting = d.client()
+    waiting.send("call", ["sys.sleep", [30]])
+    waiting.send("map", ["sys.sleep", [30]])
+    attached = until(lambda: [t["id"] for t in waiting.request("list") if t["id"] != mine][1:] and
+                     [t["id"] for t in waiting.request("list") if t["id"] != mine], "the call and the map are listed")
 
     def other():
         c = d.client()
@@ -57,11 +62,16 @@ def tasks_of_others_are_not_shown_and_not_touched(home):
         assert c.request("result", theirs, 5000) == 16
         assert [s["name"] for s in c.request("list")] == ["theirs"]
         for method, params in (("status", [mine]), ("wait", [mine, 0]), ("result", [mine]), ("cancel", [mine])):
-            refused(c, method, *params)
+            assert refused(c, method, *params) == "E_DENIED", method
+        for task in attached:
+            for method in ("status", "cancel"):
+                assert refused(c, method, task) == "E_DENIED", (method, task)
         c.close()
 
     as_nobody(other)
+    waiting.close()
     c = d.client()
+    until(lambda: not [t for t in c.request("list") if t["id"] in attached], "what was waited for has gone with its caller")
     assert c.request("status", mine)["state"] in ("placed", "running")
     assert {s["name"] for s in c.request("list", {"all": True})} == {"mine", "theirs"}, "root sees all"
     assert {s["name"] for s in c.request("list")} == {"mine"}, "but only if it asks for all"
@@ -99,6 +109,33 @@ def a_pool_says_who_may_use_it(home):
 
     as_nobody(other)
     assert d.client().call("sys.pid", pool="closed") > 0
+    d.finish()
+
+
+@test(daemon=False)
+def members_of_allow_groups_are_let_in_and_others_refused(home):
+    group = 54321
+    d = started(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool team]\nmodules = sys\nworkers = 1\n"
+                f"allow_groups = {group}\n", workers=None)
+
+    def member():
+        c = d.client()
+        assert c.call("sys.pid", pool="team") > 0
+        assert c.call("sys.pid") > 0, "without a pool it is found as well"
+        c.close()
+
+    def stranger():
+        c = d.client()
+        assert refused(c, "call", "sys.pid", [], {"pool": "team"}) == "E_DENIED"
+        assert refused(c, "submit", "sys.pid", []) == "E_DENIED"
+        assert refused(c, "map", "sys.echo", [1]) == "E_DENIED"
+        c.close()
+
+    as_nobody(member, gid=group)
+    as_nobody(member, groups=[100, group])
+    as_nobody(stranger)
+    as_nobody(stranger, gid=100, groups=[101, group + 1])
+    assert d.client().call("sys.pid", pool="team") > 0, "root may"
     d.finish()
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What happens when workers die, hang, crash, grow, idle, or outlive their supervisor?"""
+import contextlib
 import os
 import re
 import signal
@@ -156,6 +157,56 @@ def a_short_task_never_waits_behind_a_long_one(d):
         c.reply(m)
     assert time.monotonic() - started < 3 * SLOW
     c.request("cancel", {"msgid": long})
+
+
+# ---- want of memory --------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def little_memory(size):
+    """A memory cgroup of that size below our own → the words before a command that run it in there."""
+    for root, limit, procs in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "tasks"), ("/sys/fs/cgroup", "memory.max", "cgroup.procs")):
+        place = os.path.join(root, f"mpool-test-{os.getpid()}")
+        try:
+            os.mkdir(place)
+        except OSError:
+            continue
+        try:
+            with open(os.path.join(place, limit), "w") as f:
+                f.write(str(size))
+        except OSError:
+            os.rmdir(place)
+            continue
+        try:
+            yield ["sh", "-c", f'echo $$ >{place}/{procs} && exec "$@"', "sh"]
+        finally:
+            until(lambda: not open(os.path.join(place, "cgroup.procs")).read(), "the cgroup is empty")
+            os.rmdir(place)
+        return
+    raise Skip("no memory cgroup can be made here")
+
+
+@test(daemon=False)
+def the_verdict_says_that_it_was_for_want_of_memory(home):
+    with little_memory(256 << 20) as prefix:
+        d = Daemon(home, workers=None, prefix=prefix, config="[pool default]\nmodules = sys math @TESTS@/trial.so\nworkers = 2\n")
+        c = d.client()
+        pids = d.worker_pids()
+        e = c.call_error("trial.hoard", 1 << 30)
+        assert e.code == "E_LOST" and "SIGKILL" in e.text and "out of memory" in e.text, e
+        assert d.pid not in pids and os.path.exists(f"/proc/{d.pid}"), "a worker was chosen"
+        task = c.submit("trial.hoard", 1 << 30)
+        status = c.request("wait", task, 20000)
+        assert status["state"] == "lost" and status["verdict"]["oom"] is True, status
+        # One that is killed by hand is told from it.
+        msgid = c.send("call", ["sys.sleep", [30]])
+        os.kill(d.wait_worker(function="sys.sleep")["pid"], signal.SIGKILL)
+        assert "out of memory" not in lost(c, msgid).text
+        assert c.call("math.square", 5) == 25
+        d.wait_log("oom=yes")
+        c.close()
+        d.finish(descriptors=False)
+        no_process_left()
 
 
 # ---- load and start ----------------------------------------------------------------------------------------------------

@@ -215,8 +215,16 @@ static int say(mpool_task *task)
     return mpool_reply_i64(task, n);
 }
 
+/* → sleeps for ever; its time-out is its own, of one second */
+static int doze(mpool_task *task)
+{
+    while (pause() < 0) /* it returns after signals only, and always so */
+        ;
+    return mpool_reply_nil(task);
+}
+
 MPOOL_MODULE("trial", "1.0.0", MPOOL_FN("pid_after", pid_after), MPOOL_FN("crash_if", crash_if), MPOOL_FN("note", note),
     MPOOL_FN("note_and_fail", note_and_fail), MPOOL_FN("fail_until", fail_until),
     MPOOL_FN("crash_until", crash_until, .flags = MPOOL_IDEMPOTENT), MPOOL_FN("deaf", deaf), MPOOL_FN("spin", spin),
     MPOOL_FN("progress", progress, .flags = MPOOL_CANCELLABLE), MPOOL_FN("hoard", hoard), MPOOL_FN("big", big),
-    MPOOL_FN("weigh", weigh), MPOOL_FN("say", say))
+    MPOOL_FN("weigh", weigh), MPOOL_FN("say", say), MPOOL_FN("doze", doze, .timeout_s = 1))
