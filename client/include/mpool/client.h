@@ -16,6 +16,14 @@
  * errors (-ECONNREFUSED, -ETIMEDOUT, -ENOMEM, -EINVAL, -ECONNRESET when the daemon went away), or one of the codes of
  * enum mpool_code below for what the daemon said. mpool_error_text() has the sentence.
  *
+ * Errors in common. Whatever takes a handle can fail with -ECHILD (after fork), -ECANCELED (the handle was disconnected
+ * inside a callback), -EDEADLK (see Callbacks), -EINVAL (a pointer, format or option that cannot be), -ENOMEM (in this
+ * process), -ECONNRESET and MPOOL_EPROTOCOL (see Completion); whatever names a task or a function, with the codes that
+ * PROTOCOL.md gives for its method. Below only what is particular is said.
+ *
+ * Ownership. Parameters are borrowed for the call, unless the word is "taken"; what comes back through ret_… is the
+ * caller's where its function says "taken", and else borrowed from the handle or the object that gave it.
+ *
  * Threads. A client handle belongs to one thread at a time; different handles may be used by different threads at once.
  * There are no hidden threads and no signal handlers; SIGPIPE is never raised. After fork() every call of the child on
  * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew
@@ -158,7 +166,8 @@ MPOOL_PUBLIC int mpool_call(
 MPOOL_PUBLIC int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *function, const void *args,
     size_t args_length, const mpool_options *options);
 
-/* Hands in a task that outlives this program. → 0 with its id. */
+/* Hands in a task that outlives this program: by format, or with the argument array as MessagePack, as above. → 0 with
+ * its id, which is below 2^53; MPOOL_EBUSY: the daemon's queue, or what it keeps, is full. */
 MPOOL_PUBLIC int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...);
 MPOOL_PUBLIC int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *function, const void *args,
     size_t args_length, const mpool_options *options);
@@ -167,16 +176,19 @@ MPOOL_PUBLIC int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const 
  * map, taken. → 0 (ended, however); MPOOL_ENOT_READY after the time-out. */
 MPOOL_PUBLIC int mpool_wait(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_status);
 
-/* The result of a submitted task, or the error it ended with; MPOOL_ENOT_READY after timeout_ms. */
+/* The result of a submitted task, taken, or the error it ended with; MPOOL_ENOT_READY after timeout_ms (-1: for ever);
+ * MPOOL_ENO_TASK: there is none, or it is kept no longer; MPOOL_EDENIED: it is another user's. */
 MPOOL_PUBLIC int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_result);
+/* How a task is doing, as the map that PROTOCOL.md describes, taken. Also for calls that are waited for elsewhere. */
 MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status);
 
 /* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
 
-/* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). */
+/* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). *ret_result: taken; may be NULL. */
 MPOOL_PUBLIC int mpool_request(
     mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...);
+/* → 0: the daemon answers. */
 MPOOL_PUBLIC int mpool_ping(mpool_client *client);
 
 /* ---- results --------------------------------------------------------------------------------------------- */
