@@ -185,7 +185,8 @@ MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **
 /* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
 
-/* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). *ret_result: taken; may be NULL. */
+/* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). *ret_result: taken; may be NULL.
+ */
 MPOOL_PUBLIC int mpool_request(
     mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...);
 /* → 0: the daemon answers. */
