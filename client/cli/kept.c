@@ -53,12 +53,13 @@ int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length,
         if (r < 0)
             return r;
     }
-    char *copy = malloc(length + 1 + strlen(why) + 1);
+    size_t why_size = strlen(why) + 1;
+    char *copy = malloc(length + 1 + why_size);
     if (!copy)
         return -ENOMEM;
     memcpy(copy, text, length);
     copy[length] = 0;
-    strcpy(copy + length + 1, why);
+    memcpy(copy + length + 1, why, why_size);
     kept->slots[find(kept, index)] = (struct kept_slot){copy, length, index};
     kept->count++;
     return 0;

@@ -82,7 +82,10 @@ static int pair_failed(struct wire_reader *r, bool *ret)
     if (wire_read_array(r, &two) < 0 || two != 2)
         return -EBADMSG;
     *ret = wire_peek(r) != WIRE_TYPE_NIL;
-    return wire_skip(r) < 0 || wire_skip(r) < 0 ? -EBADMSG : 0;
+    for (int i = 0; i < 2; i++)
+        if (wire_skip(r) < 0)
+            return -EBADMSG;
+    return 0;
 }
 
 /* `count` results from item `first` on; bytes: their elements, taken. Checked here: they come from a worker. */

@@ -95,6 +95,8 @@ typedef const struct mpool_module_info *mpool_module_entry(void);
 #define MPOOL_EXTERN_C
 #endif
 
+/* A line a call, so that what there is can be seen at a glance. */
+/* clang-format off */
 #define MPOOL_FN(fn_name, fn, ...)                                                                                     \
     {                                                                                                                  \
         .kind = MPOOL_ROW_FUNCTION, .name = (fn_name), .function = (fn), __VA_ARGS__                                   \
@@ -332,6 +334,7 @@ MPOOL_INLINE __attribute__((format(printf, 3, 4))) void mpool_init_log(
     va_end(ap);
 }
 
+/* clang-format on */
 #ifdef __cplusplus
 }
 #endif
