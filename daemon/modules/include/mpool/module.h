@@ -64,21 +64,21 @@ enum mpool_row_kind {
 };
 
 struct mpool_row {
-    uint32_t kind;            /* enum mpool_row_kind; a kind that the host does not know is refused */
-    uint32_t flags;           /* MPOOL_IDEMPOTENT | … */
-    const char *name;         /* [a-z0-9_]{1,63}; called as "module.name" */
+    uint32_t kind;    /* enum mpool_row_kind; a kind that the host does not know is refused */
+    uint32_t flags;   /* MPOOL_IDEMPOTENT | … */
+    const char *name; /* [a-z0-9_]{1,63}; called as "module.name" */
     mpool_function *function;
     mpool_hook *hook;
     mpool_fini *fini;
-    uint32_t timeout_s;       /* of one run; 0: the pool's */
+    uint32_t timeout_s; /* of one run; 0: the pool's */
     uint32_t reserved;
-    const char *summary;      /* one line for `mpool functions`, or NULL */
+    const char *summary; /* one line for `mpool functions`, or NULL */
 };
 
 struct mpool_module_info {
-    uint32_t size;     /* sizeof (struct mpool_module_info) as the module was compiled */
+    uint32_t size; /* sizeof (struct mpool_module_info) as the module was compiled */
     uint16_t abi_major, abi_minor;
-    const char *name;  /* [a-z0-9_]{1,63} */
+    const char *name; /* [a-z0-9_]{1,63} */
     const char *version;
     const struct mpool_row *rows;
     uint32_t row_count;
