@@ -288,6 +288,12 @@ int wire_skip(struct wire_reader *r)
 {
     struct wire_reader w = *r;
 
+    /* Mostly it is one scalar. */
+    if (w.at < w.end && wire_shape[*w.at] < SHAPE_COUNTED && wire_shape[*w.at] <= bytes_left(&w)) {
+        r->at += wire_shape[*w.at];
+        return 0;
+    }
+
     /* Values to pass, over all levels. Each needs a byte, so a sum above the bytes that are there is a lie, and the
      * sum cannot overflow. */
     for (uint64_t values = 1; values > 0; values--) {

@@ -11,6 +11,9 @@
 #include "proto/message.h"
 #include "proto/reader.h"
 
+#define PAIR 0x92 /* MessagePack: an array of two */
+#define NIL  0xc0
+
 struct answer_run {
     TAILQ_ENTRY(answer_run) link;
     uint64_t first;
@@ -80,12 +83,28 @@ int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count,
     return add(answers, first, count, code, text, strlen(text) + 1);
 }
 
+bool answers_skip_good(struct wire_reader *pairs, const uint8_t **ret_result, size_t *ret_length)
+{
+    struct wire_reader r = *pairs;
+    if (r.end - r.at < 3 || r.at[0] != PAIR || r.at[1] != NIL)
+        return false;
+    r.at += 2;
+    if (wire_read_raw(&r, ret_result, ret_length) < 0)
+        return false;
+    *pairs = r;
+    return true;
+}
+
 /* [error, result] */
 static void read_pair(struct answers *answers, struct answer_run *run, mpool_item *item)
 {
     uint32_t two;
     const uint8_t *error, *result;
     size_t error_length, result_length;
+    if (answers_skip_good(&run->at, &result, &item->length)) {
+        item->data = result;
+        return;
+    }
     int r = wire_read_array(&run->at, &two);
     if (r == 0)
         r = wire_read_raw(&run->at, &error, &error_length);

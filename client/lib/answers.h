@@ -14,6 +14,7 @@
 #include <mpool/client.h>
 
 #include "client/lib/handle.h"
+#include "proto/reader.h"
 
 struct answer_run;
 TAILQ_HEAD(answer_runs, answer_run);
@@ -34,6 +35,9 @@ void answers_deinit(struct answers *answers);
 int answers_add_pairs(struct answers *answers, uint64_t first, uint32_t count, const uint8_t *pairs, size_t length);
 /* text: copied. → 0; -ENOMEM. */
 int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count, int code, const char *text);
+
+/* Passes over one pair if it begins as [nil, … does, as most do. → whether so. */
+bool answers_skip_good(struct wire_reader *pairs, const uint8_t **ret_result, size_t *ret_length);
 
 /* → whether one can be given now. *ret_item is valid until the next call. */
 bool answers_next(struct answers *answers, mpool_item *ret_item);

@@ -29,8 +29,12 @@ int map_request_take(struct map_request *request, struct answers *answers, uint6
     const uint8_t *begin = pairs.at;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t two;
-        if (has(request, (uint32_t)first + i) || wire_read_array(&pairs, &two) < 0 || two != 2 ||
-            wire_skip(&pairs) < 0 || wire_skip(&pairs) < 0)
+        const uint8_t *result;
+        size_t length;
+        if (has(request, (uint32_t)first + i))
+            return MPOOL_EPROTOCOL;
+        if (!answers_skip_good(&pairs, &result, &length) &&
+            (wire_read_array(&pairs, &two) < 0 || two != 2 || wire_skip(&pairs) < 0 || wire_skip(&pairs) < 0))
             return MPOOL_EPROTOCOL;
     }
     if (count == 0)
