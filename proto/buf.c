@@ -55,7 +55,7 @@ static bool grow(struct wire_buf *b, size_t needed)
     return true;
 }
 
-uint8_t *wire_buf_reserve(struct wire_buf *b, size_t more)
+uint8_t *wire_buf_grow(struct wire_buf *b, size_t more)
 {
     size_t length = wire_buf_length(b), most = most_content(b);
     if (b->failed || length > most || more > most - length) {

@@ -35,7 +35,14 @@ static inline const uint8_t *wire_buf_at(const struct wire_buf *b)
 void wire_buf_reset(struct wire_buf *b);
 
 /* Room for `more` bytes at the end. → where to write them (then wire_buf_commit), or NULL with failed set. */
-uint8_t *wire_buf_reserve(struct wire_buf *b, size_t more);
+uint8_t *wire_buf_grow(struct wire_buf *b, size_t more); /* its rarer half: use wire_buf_reserve() */
+static inline uint8_t *wire_buf_reserve(struct wire_buf *b, size_t more)
+{
+    /* With a cap the sum is looked at there. */
+    if (b->data && !b->failed && b->cap == 0 && more <= b->size - b->end)
+        return b->data + b->end;
+    return wire_buf_grow(b, more);
+}
 
 static inline void wire_buf_commit(struct wire_buf *b, size_t written)
 {

@@ -5,6 +5,7 @@
  */
 #include "proto/message.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,8 +17,9 @@
 
 /* Of an error's text on the wire, its name included. */
 #define MOST_ERROR_TEXT 4000u
-/* [1, msgid, nil, … with a msgid of five bytes. */
-#define RESULT_HEAD_MOST 8u
+/* [1, msgid, nil, … and [0, msgid, "… with a msgid of five bytes. */
+#define RESULT_HEAD_MOST  8u
+#define REQUEST_HEAD_MOST 8u
 
 static int bad(const char **ret_why, const char *why)
 {
@@ -81,13 +83,39 @@ int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *
     return 0;
 }
 
+/* The heads of requests and results are written by hand: most of what is sent, and five calls of a packer each. */
+static uint8_t *put_msgid(uint8_t *at, uint32_t msgid)
+{
+    if (msgid < 0x80) {
+        *at++ = (uint8_t)msgid;
+    } else if (msgid <= UINT8_MAX) {
+        *at++ = 0xcc;
+        *at++ = (uint8_t)msgid;
+    } else if (msgid <= UINT16_MAX) {
+        *at++ = 0xcd;
+        *at++ = (uint8_t)(msgid >> 8);
+        *at++ = (uint8_t)msgid;
+    } else {
+        *at++ = 0xce;
+        for (int shift = 24; shift >= 0; shift -= 8)
+            *at++ = (uint8_t)(msgid >> shift);
+    }
+    return at;
+}
+
 void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
 {
-    msgpack_packer pk = wire_packer(b);
-    msgpack_pack_array(&pk, 4);
-    msgpack_pack_uint8(&pk, WIRE_REQUEST);
-    msgpack_pack_uint32(&pk, msgid);
-    wire_pack_text(&pk, method);
+    size_t length = strlen(method);
+    assert(length < 32); /* the table of methods has no longer ones */
+    uint8_t *to = wire_buf_reserve(b, REQUEST_HEAD_MOST + length), *at = to;
+    if (!to)
+        return;
+    *at++ = 0x94;
+    *at++ = WIRE_REQUEST;
+    at = put_msgid(at, msgid);
+    *at++ = (uint8_t)(0xa0 | length);
+    memcpy(at, method, length);
+    wire_buf_commit(b, (size_t)(at - to) + length);
 }
 
 void wire_put_notification(struct wire_buf *b, const char *method)
@@ -107,26 +135,12 @@ static void put_response(msgpack_packer *pk, uint32_t msgid)
 
 void wire_put_result(struct wire_buf *b, uint32_t msgid)
 {
-    /* The head of nearly every response, so by hand: five calls of a packer less. */
     uint8_t *to = wire_buf_reserve(b, RESULT_HEAD_MOST), *at = to;
     if (!to)
         return;
     *at++ = 0x94;
     *at++ = WIRE_RESPONSE;
-    if (msgid < 0x80) {
-        *at++ = (uint8_t)msgid;
-    } else if (msgid <= UINT8_MAX) {
-        *at++ = 0xcc;
-        *at++ = (uint8_t)msgid;
-    } else if (msgid <= UINT16_MAX) {
-        *at++ = 0xcd;
-        *at++ = (uint8_t)(msgid >> 8);
-        *at++ = (uint8_t)msgid;
-    } else {
-        *at++ = 0xce;
-        for (int shift = 24; shift >= 0; shift -= 8)
-            *at++ = (uint8_t)(msgid >> shift);
-    }
+    at = put_msgid(at, msgid);
     *at++ = 0xc0; /* no error */
     wire_buf_commit(b, (size_t)(at - to));
 }

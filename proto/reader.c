@@ -140,6 +140,16 @@ int wire_read_u64(struct wire_reader *r, uint64_t *ret)
     uint64_t bits;
     bool negative;
     size_t length;
+    /* A kind and a msgid, which every message begins with. */
+    if (r->at < r->end && *r->at < 0x80) {
+        *ret = *r->at++;
+        return 0;
+    }
+    if (bytes_left(r) >= 5 && *r->at == 0xce) {
+        *ret = wire_be32(r->at + 1);
+        r->at += 5;
+        return 0;
+    }
     int error = peek_integer(r, &bits, &negative, &length);
     if (error)
         return error;

@@ -45,7 +45,8 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
         payload_unref(call.payload);
         return 0;
     }
-    char text[HANDLE_TEXT_BYTES] = "";
+    char text[HANDLE_TEXT_BYTES];
+    text[0] = 0; /* and no more: most have nothing to say */
     int code = read_error(message, text, sizeof(text));
     if (code == 0 && call.payload_error) {
         code = call.payload_error;

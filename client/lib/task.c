@@ -28,16 +28,25 @@ static int check(mpool_client *client, const struct task *task)
     return r < 0 ? handle_fail(client, r, r == -EINVAL ? "The arguments are not one MessagePack array." : NULL) : 0;
 }
 
-static void pack_options(struct wire_buf *out, const struct task *task, uint64_t memfd_bytes)
+static const mpool_options no_options = MPOOL_OPTIONS_INIT;
+
+/* How many options are to be said. */
+static size_t count_options(const struct task *task, uint64_t memfd_bytes)
 {
-    static const mpool_options none = MPOOL_OPTIONS_INIT;
-    const mpool_options *o = task->options ? task->options : &none;
+    const mpool_options *o = task->options ? task->options : &no_options;
+    return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts +
+           (task->method == MPOOL_METHOD_SUBMIT && o->ttl_s) + !!o->on_output + task->star +
+           (task->answer == TASK_ANSWER_EACH) + (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
+}
+
+static void pack_options(struct wire_buf *out, const struct task *task, size_t count, uint64_t memfd_bytes)
+{
+    const mpool_options *o = task->options ? task->options : &no_options;
     uint32_t ttl_s = task->method == MPOOL_METHOD_SUBMIT ? o->ttl_s : 0;
     bool each = task->answer == TASK_ANSWER_EACH, stream = task->answer == TASK_ANSWER_STREAM;
     msgpack_packer pk = wire_packer(out);
 
-    msgpack_pack_map(&pk, (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + !!ttl_s +
-                              !!o->on_output + task->star + each + stream + !!task->chunk + !!memfd_bytes);
+    msgpack_pack_map(&pk, count);
     if (o->pool)
         wire_pack_key_text(&pk, "pool", o->pool);
     if (o->name)
@@ -92,13 +101,16 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
     }
     struct wire_buf *out = &client->io.out;
     msgpack_packer pk = wire_packer(out);
-    msgpack_pack_array(&pk, 3);
+    uint64_t memfd_bytes = aside ? task->args_length : 0;
+    size_t options = count_options(task, memfd_bytes);
+    msgpack_pack_array(&pk, options > 0 ? 3 : 2);
     wire_pack_text(&pk, task->function);
     if (!task->args || aside)
         msgpack_pack_nil(&pk);
     else
         wire_buf_append(out, task->args, task->args_length);
-    pack_options(out, task, aside ? task->args_length : 0);
+    if (options > 0)
+        pack_options(out, task, options, memfd_bytes);
     r = request_close(client, &request, fd);
     if (r < 0)
         return r;
