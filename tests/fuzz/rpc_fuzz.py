@@ -142,7 +142,8 @@ class Attacker:
         if d.random() < 0.01:
             whole[d.randrange(len(whole))] = self.value()
         data = bytearray(pack(whole))
-        if d.random() < 0.03:
+        # A time to live that is made longer by chance would keep its task beyond the end, and rightly.
+        if d.random() < 0.03 and b"ttl_s" not in data:
             for _ in range(d.randrange(1, 4)):
                 at, what = d.randrange(len(data)), d.randrange(3)
                 if what == 0:
