@@ -75,7 +75,7 @@ uint8_t *wire_buf_grow(struct wire_buf *b, size_t more)
     return b->data + b->end;
 }
 
-int wire_buf_append(struct wire_buf *b, const void *bytes, size_t length)
+int wire_buf_append_long(struct wire_buf *b, const void *bytes, size_t length)
 {
     uint8_t *at = wire_buf_reserve(b, length);
     if (!at)

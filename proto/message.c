@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/pack.h"
 #include "proto/reader.h"
 #include "proto/tables.h"
 #include "proto/text.h"
@@ -84,25 +85,6 @@ int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *
 }
 
 /* The heads of requests and results are written by hand: most of what is sent, and five calls of a packer each. */
-static uint8_t *put_msgid(uint8_t *at, uint32_t msgid)
-{
-    if (msgid < 0x80) {
-        *at++ = (uint8_t)msgid;
-    } else if (msgid <= UINT8_MAX) {
-        *at++ = 0xcc;
-        *at++ = (uint8_t)msgid;
-    } else if (msgid <= UINT16_MAX) {
-        *at++ = 0xcd;
-        *at++ = (uint8_t)(msgid >> 8);
-        *at++ = (uint8_t)msgid;
-    } else {
-        *at++ = 0xce;
-        for (int shift = 24; shift >= 0; shift -= 8)
-            *at++ = (uint8_t)(msgid >> shift);
-    }
-    return at;
-}
-
 void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
 {
     size_t length = strlen(method);
@@ -112,7 +94,7 @@ void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
         return;
     *at++ = 0x94;
     *at++ = WIRE_REQUEST;
-    at = put_msgid(at, msgid);
+    at = wire_put_u64(at, msgid);
     *at++ = (uint8_t)(0xa0 | length);
     memcpy(at, method, length);
     wire_buf_commit(b, (size_t)(at - to) + length);
@@ -140,7 +122,7 @@ void wire_put_result(struct wire_buf *b, uint32_t msgid)
         return;
     *at++ = 0x94;
     *at++ = WIRE_RESPONSE;
-    at = put_msgid(at, msgid);
+    at = wire_put_u64(at, msgid);
     *at++ = 0xc0; /* no error */
     wire_buf_commit(b, (size_t)(at - to));
 }

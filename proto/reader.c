@@ -15,40 +15,6 @@ static size_t bytes_left(const struct wire_reader *r)
     return (size_t)(r->end - r->at);
 }
 
-enum wire_type wire_peek(const struct wire_reader *r)
-{
-    if (r->at == r->end)
-        return WIRE_TYPE_END;
-    uint8_t byte = *r->at;
-    if (byte < 0x80 || byte >= 0xe0)
-        return WIRE_TYPE_INT;
-    if (byte < 0x90)
-        return WIRE_TYPE_MAP;
-    if (byte < 0xa0)
-        return WIRE_TYPE_ARRAY;
-    if (byte < 0xc0)
-        return WIRE_TYPE_STR;
-    switch (byte) {
-    case 0xc0: return WIRE_TYPE_NIL;
-    case 0xc1: return WIRE_TYPE_END;
-    case 0xc2:
-    case 0xc3: return WIRE_TYPE_BOOL;
-    case 0xc4:
-    case 0xc5:
-    case 0xc6: return WIRE_TYPE_BIN;
-    case 0xca:
-    case 0xcb: return WIRE_TYPE_FLOAT;
-    case 0xd9:
-    case 0xda:
-    case 0xdb: return WIRE_TYPE_STR;
-    case 0xdc:
-    case 0xdd: return WIRE_TYPE_ARRAY;
-    case 0xde:
-    case 0xdf: return WIRE_TYPE_MAP;
-    default: return byte >= 0xcc && byte <= 0xd3 ? WIRE_TYPE_INT : WIRE_TYPE_EXT;
-    }
-}
-
 const char *wire_type_name(enum wire_type type)
 {
     switch (type) {
@@ -294,15 +260,9 @@ int wire_read_map(struct wire_reader *r, uint32_t *ret_pairs)
     return read_container(r, 0x80, 0xde, 2, ret_pairs);
 }
 
-int wire_skip(struct wire_reader *r)
+int wire_skip_any(struct wire_reader *r)
 {
     struct wire_reader w = *r;
-
-    /* Mostly it is one scalar. */
-    if (w.at < w.end && wire_shape[*w.at] < SHAPE_COUNTED && wire_shape[*w.at] <= bytes_left(&w)) {
-        r->at += wire_shape[*w.at];
-        return 0;
-    }
 
     /* Values to pass, over all levels. Each needs a byte, so a sum above the bytes that are there is a lie, and the
      * sum cannot overflow. */
@@ -332,6 +292,41 @@ int wire_skip(struct wire_reader *r)
     }
     *r = w;
     return 0;
+}
+
+uint32_t wire_skip_many(struct wire_reader *r, uint32_t most)
+{
+    uint32_t n = 0;
+    while (n < most && r->at < r->end) {
+        uint8_t shape = wire_shape[*r->at];
+        if (shape < SHAPE_COUNTED && most - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN_BYTES) {
+            unsigned run = wire_run(r->at, shape);
+            r->at += run * shape;
+            n += run;
+        } else if (wire_skip(r) == 0) {
+            n++;
+        } else {
+            break;
+        }
+    }
+    return n;
+}
+
+uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t most)
+{
+    uint32_t n = 0;
+    unsigned run = WIRE_RUN;
+    while (run == WIRE_RUN && most - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN * WIRE_PAIR_BYTES) {
+        uint64_t passed = 0;
+        run = wire_run_of_pairs(r->at, &passed);
+        r->at += passed;
+        n += run;
+    }
+    while (n < most && bytes_left(r) >= 3 && wire_is_good_pair(r->at) && wire_shape[r->at[2]] <= bytes_left(r) - 2) {
+        r->at += 2 + wire_shape[r->at[2]];
+        n++;
+    }
+    return n;
 }
 
 int wire_read_raw(struct wire_reader *r, const uint8_t **ret, size_t *ret_length)

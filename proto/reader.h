@@ -10,21 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/shape.h"
+
 struct wire_reader {
     const uint8_t *at, *end;
-};
-
-enum wire_type {
-    WIRE_TYPE_END, /* no byte left, or 0xc1 */
-    WIRE_TYPE_NIL,
-    WIRE_TYPE_BOOL,
-    WIRE_TYPE_INT, /* any integer, signed or not */
-    WIRE_TYPE_FLOAT,
-    WIRE_TYPE_STR,
-    WIRE_TYPE_BIN,
-    WIRE_TYPE_ARRAY,
-    WIRE_TYPE_MAP,
-    WIRE_TYPE_EXT,
 };
 
 static inline struct wire_reader wire_reader(const void *data, size_t length)
@@ -33,7 +22,10 @@ static inline struct wire_reader wire_reader(const void *data, size_t length)
     return (struct wire_reader){at, length ? at + length : at}; /* data may be NULL when length is 0 */
 }
 
-enum wire_type wire_peek(const struct wire_reader *r);
+static inline enum wire_type wire_peek(const struct wire_reader *r)
+{
+    return r->at == r->end ? WIRE_TYPE_END : (enum wire_type)wire_type_of[*r->at];
+}
 
 /* "nil", "bool", "integer", "float", "string", "binary", "array", "map", "ext", "nothing" */
 const char *wire_type_name(enum wire_type type);
@@ -53,7 +45,22 @@ int wire_read_array(struct wire_reader *r, uint32_t *ret_count);
 int wire_read_map(struct wire_reader *r, uint32_t *ret_pairs);
 
 /* Passes over one whole value of any type and depth, in constant memory (iterative). */
-int wire_skip(struct wire_reader *r);
+int wire_skip_any(struct wire_reader *r); /* its rarer half: use wire_skip() */
+static inline int wire_skip(struct wire_reader *r)
+{
+    if (r->at < r->end && wire_shape[*r->at] < SHAPE_COUNTED && wire_shape[*r->at] <= r->end - r->at) {
+        r->at += wire_shape[*r->at];
+        return 0;
+    }
+    return wire_skip_any(r);
+}
+
+/* Passes over at most `most` values. → how many: fewer where the bytes end, or are bad. */
+uint32_t wire_skip_many(struct wire_reader *r, uint32_t most);
+
+/* Passes over at most `most` pairs [nil, scalar], which is what most items of a map come to. → how many: it stops at
+ * the first pair that is anything else, damaged ones included. */
+uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t most);
 
 /* Passes over one whole value and gives its bytes. */
 int wire_read_raw(struct wire_reader *r, const uint8_t **ret, size_t *ret_length);

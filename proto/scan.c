@@ -36,6 +36,7 @@ enum wire_scan_result wire_scan_feed(
     uint32_t depth = scan->depth;
     /* Elements to come at the innermost level; depth 0 holds the value itself. */
     uint64_t left = depth ? scan->remain[depth - 1] : scan->outstanding;
+    uint64_t row = 0; /* values to come at depth 0: of a row, which is never scanned in pieces */
     enum wire_scan_result result = WIRE_SCAN_MORE;
 
     if (skip) {
@@ -46,7 +47,7 @@ enum wire_scan_result wire_scan_feed(
     while (skip == 0) {
         while (left == 0 && depth > 0) {
             depth--;
-            left = depth ? scan->remain[depth - 1] : 0;
+            left = depth ? scan->remain[depth - 1] : row;
         }
         if (left == 0) {
             result = WIRE_SCAN_WHOLE;
@@ -57,6 +58,23 @@ enum wire_scan_result wire_scan_feed(
 
         uint8_t shape = wire_shape[data[at]];
         uint64_t passes, elements = 0; /* bytes of the value itself; values inside it */
+        if (shape < SHAPE_COUNTED && left >= WIRE_RUN && length - at >= WIRE_RUN_BYTES && spare >= WIRE_RUN_BYTES) {
+            unsigned run = wire_run(data + at, shape);
+            at += run * shape;
+            left -= run;
+            spare -= run * (shape - 1u);
+            continue;
+        }
+        if (shape == SHAPE_FIXARRAY && left >= WIRE_RUN && length - at >= WIRE_RUN * WIRE_PAIR_BYTES &&
+            spare >= WIRE_RUN * WIRE_PAIR_BYTES && depth < limits->max_depth) {
+            /* Perhaps the answers of a map. */
+            uint64_t from = at;
+            unsigned run = wire_run_of_pairs(data, &at);
+            left -= run;
+            spare -= at - from - run;
+            if (run > 0)
+                continue;
+        }
         if (shape == 1) {
             /* Worth its own branch: the next address does not wait for the table. */
             at++;
@@ -92,6 +110,8 @@ enum wire_scan_result wire_scan_feed(
         if (shape >= SHAPE_FIXARRAY) {
             if (depth)
                 scan->remain[depth - 1] = left;
+            else
+                row = left;
             depth++;
             left = elements;
         }
@@ -104,6 +124,15 @@ enum wire_scan_result wire_scan_feed(
     if (depth)
         scan->remain[depth - 1] = left;
     return result;
+}
+
+bool wire_scan_row(uint32_t max_depth, const uint8_t *data, uint64_t length, uint64_t count)
+{
+    struct wire_limits limits = {.max_bytes = length, .max_depth = max_depth};
+    struct wire_scan scan;
+    wire_scan_init(&scan);
+    scan.outstanding = count;
+    return wire_scan_feed(&scan, &limits, data, length) == WIRE_SCAN_WHOLE && scan.at == length;
 }
 
 enum wire_scan_result wire_scan_value(

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,3 +51,6 @@ enum wire_scan_result wire_scan_feed(
 /* One shot. → WHOLE with *ret_length set, or another result with it untouched. */
 enum wire_scan_result wire_scan_value(
     const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length);
+
+/* Are the bytes `count` whole values, one after the other, to the last byte? */
+bool wire_scan_row(uint32_t max_depth, const uint8_t *data, uint64_t length, uint64_t count);

@@ -11,9 +11,6 @@
 #include "proto/message.h"
 #include "proto/reader.h"
 
-#define PAIR 0x92 /* MessagePack: an array of two */
-#define NIL  0xc0
-
 struct answer_run {
     TAILQ_ENTRY(answer_run) link;
     uint64_t first;
@@ -83,28 +80,12 @@ int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count,
     return add(answers, first, count, code, text, strlen(text) + 1);
 }
 
-bool answers_skip_good(struct wire_reader *pairs, const uint8_t **ret_result, size_t *ret_length)
-{
-    struct wire_reader r = *pairs;
-    if (r.end - r.at < 3 || r.at[0] != PAIR || r.at[1] != NIL)
-        return false;
-    r.at += 2;
-    if (wire_read_raw(&r, ret_result, ret_length) < 0)
-        return false;
-    *pairs = r;
-    return true;
-}
-
 /* [error, result] */
 static void read_pair(struct answers *answers, struct answer_run *run, mpool_item *item)
 {
     uint32_t two;
     const uint8_t *error, *result;
     size_t error_length, result_length;
-    if (answers_skip_good(&run->at, &result, &item->length)) {
-        item->data = result;
-        return;
-    }
     int r = wire_read_array(&run->at, &two);
     if (r == 0)
         r = wire_read_raw(&run->at, &error, &error_length);
@@ -144,13 +125,23 @@ bool answers_next(struct answers *answers, mpool_item *ret_item)
         TAILQ_REMOVE(&answers->runs, run, link);
         answers->current = run;
     }
-    mpool_item item = {.index = run->first + run->given, .code = run->code, .text = ""};
-    if (run->code)
-        item.text = (const char *)run->bytes;
-    else
-        read_pair(answers, run, &item);
+    /* Field by field: a copy of the whole would wait for each of its stores. */
+    const uint8_t *at = run->at.at;
+    ret_item->index = run->first + run->given;
+    ret_item->code = run->code;
+    ret_item->data = NULL;
+    ret_item->length = 0;
+    ret_item->text = "";
+    if (run->code) {
+        ret_item->text = (const char *)run->bytes;
+    } else if (run->at.end - at >= 3 && wire_is_good_pair(at)) { /* as most are; walked over before it was added */
+        ret_item->data = at + 2;
+        ret_item->length = wire_shape[at[2]];
+        run->at.at = at + 2 + ret_item->length;
+    } else {
+        read_pair(answers, run, ret_item);
+    }
     run->given++;
-    answers->next = item.index + 1;
-    *ret_item = item;
+    answers->next = ret_item->index + 1;
     return true;
 }

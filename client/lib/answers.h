@@ -36,8 +36,5 @@ int answers_add_pairs(struct answers *answers, uint64_t first, uint32_t count, c
 /* text: copied. → 0; -ENOMEM. */
 int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count, int code, const char *text);
 
-/* Passes over one pair if it begins as [nil, … does, as most do. → whether so. */
-bool answers_skip_good(struct wire_reader *pairs, const uint8_t **ret_result, size_t *ret_length);
-
 /* → whether one can be given now. *ret_item is valid until the next call. */
 bool answers_next(struct answers *answers, mpool_item *ret_item);

@@ -97,7 +97,9 @@ static bool may_pull(const mpool_map *map)
 
 bool map_pull_wanted(const mpool_map *map)
 {
-    if (!may_pull(map) || map->dry || map->in_flight >= map->in_flight_max || !request_has_room(map->client))
+    if (map->in_flight >= map->in_flight_max || map->dry) /* mostly; it is asked with each item that is given */
+        return false;
+    if (!may_pull(map) || !request_has_room(map->client))
         return false;
     if (map->bytes_in_flight + map->answers.bytes >= map->options.window_bytes)
         return false;
@@ -204,6 +206,8 @@ static void chunk_send(mpool_map *map, uint64_t first, uint32_t count)
 static int check_item(const mpool_map *map, const void *item, size_t length)
 {
     uint64_t whole;
+    if (item && length > 0 && wire_shape[*(const uint8_t *)item] == length && length < SHAPE_COUNTED)
+        return map->options.star ? -EINVAL : 0; /* a scalar, as most are */
     uint32_t depth = map->client->peer.depth > REQUEST_ABOVE ? map->client->peer.depth - REQUEST_ABOVE : 1;
     struct wire_limits limits = {.max_bytes = length, .max_depth = depth};
     if (!item || length == 0)

@@ -15,6 +15,14 @@ static inline uint64_t clock_now_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+/* The same as of the kernel's last tick, some milliseconds ago at most: a quarter of the price. */
+static inline uint64_t clock_coarse_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 /* Milliseconds since the Unix epoch, for records that people read; never for a deadline. */
 static inline uint64_t clock_wall_ms(void)
 {

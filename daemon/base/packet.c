@@ -88,22 +88,37 @@ int fd_set_nonblock(int fd)
     return 0;
 }
 
-int memfd_of_bytes(const char *name, const void *bytes, size_t length)
+static int write_part(int fd, const struct iovec *part)
 {
-    _cleanup_(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    for (size_t done = 0; done < length;) {
-        ssize_t n = write(fd, (const char *)bytes + done, length - done);
+    for (size_t done = 0; done < part->iov_len;) {
+        ssize_t n = write(fd, (const char *)part->iov_base + done, part->iov_len - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
         done += (size_t)n;
     }
+    return 0;
+}
+
+int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
+{
+    _cleanup_(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    for (size_t i = 0; i < count; i++) {
+        int r = write_part(fd, &parts[i]);
+        if (r < 0)
+            return r;
+    }
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
         return -errno;
     return TAKE_FD(fd);
+}
+
+int memfd_of_bytes(const char *name, const void *bytes, size_t length)
+{
+    return memfd_of_parts(name, &(struct iovec){(void *)(uintptr_t)bytes, length}, 1);
 }
 
 int memfd_check(int fd, uint64_t size)

@@ -184,9 +184,7 @@ static int add_chunk(
 static size_t skip_items(const struct map *m, size_t offset, uint32_t count)
 {
     struct wire_reader r = wire_reader(m->items + offset, m->items_length - offset);
-    for (uint32_t i = 0; i < count; i++)
-        if (wire_skip(&r) < 0)
-            break; /* cannot be: all of it was scanned */
+    (void)wire_skip_many(&r, count); /* all of it was scanned */
     return (size_t)(r.at - m->items);
 }
 
@@ -234,16 +232,15 @@ static void feed(struct map *m)
     if (counts.queued >= m->function->pool->config->max_queue)
         ahead = 1;
     while (!m->ended && m->next < m->count && m->chunk_count < ahead) {
-        uint32_t want = chunk_size(m, workers), n = 0;
-        struct wire_reader r = wire_reader(m->items + m->next_offset, m->items_length - m->next_offset);
-        size_t length = 0;
-        while (n < want && wire_skip(&r) == 0) {
-            size_t end_at = (size_t)(r.at - m->items) - m->next_offset;
-            if (n > 0 && end_at > CHUNK_BYTES_MAX)
-                break;
-            length = end_at;
-            n++;
+        const uint8_t *begin = m->items + m->next_offset;
+        size_t left = m->items_length - m->next_offset;
+        struct wire_reader r = wire_reader(begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX);
+        uint32_t n = wire_skip_many(&r, chunk_size(m, workers));
+        if (n == 0) { /* a large item travels alone */
+            r.end = begin + left;
+            n = wire_skip_many(&r, 1);
         }
+        size_t length = (size_t)(r.at - begin);
         int error = add_chunk(m, m->next, n, m->next_offset, length, 0, false);
         if (error < 0) {
             if (m->chunk_count == 0)

@@ -39,6 +39,20 @@ static int by_first(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The whole list, straight from its parts. → a memfd or -1: then it has to go through the socket. */
+static int list_as_memfd(const struct map *m, const struct wire_buf *head)
+{
+    struct iovec *parts = calloc(m->part_count + 1, sizeof *parts);
+    if (!parts)
+        return -1;
+    parts[0] = (struct iovec){(void *)(uintptr_t)wire_buf_at(head), wire_buf_length(head)};
+    for (size_t i = 0; i < m->part_count; i++)
+        parts[i + 1] = (struct iovec){m->parts[i].bytes, m->parts[i].length};
+    int fd = memfd_of_parts("mpool-map", parts, m->part_count + 1);
+    free(parts);
+    return fd < 0 ? -1 : fd;
+}
+
 void map_answer(struct map *m)
 {
     struct conn *c = m->conn;
@@ -53,21 +67,22 @@ void map_answer(struct map *m)
         if (m->part_count > 0)
             qsort(m->parts, m->part_count, sizeof *m->parts, by_first);
         msgpack_pack_array(&pk, m->count);
-        for (size_t i = 0; i < m->part_count; i++) {
+        o.size = wire_buf_length(&whole) + m->parts_bytes;
+        if (c->memfd && o.size >= MEMFD_RESULT_MIN)
+            o.memfd = list_as_memfd(m, &whole);
+        for (size_t i = 0; o.memfd < 0 && i < m->part_count; i++) {
             wire_buf_append(&whole, m->parts[i].bytes, m->parts[i].length);
             free(m->parts[i].bytes);
             m->parts[i].bytes = NULL;
         }
     }
-    o.data = wire_buf_at(&whole);
-    o.size = wire_buf_length(&whole);
+    if (o.memfd < 0) {
+        o.data = wire_buf_at(&whole);
+        o.size = wire_buf_length(&whole);
+    }
     if (whole.failed) {
         o.error = MPOOL_E_INTERNAL;
         o.text = "out of memory for the results of a map";
-    } else if (c->memfd && o.size > (512u << 10)) {
-        o.memfd = memfd_of_bytes("mpool-map", o.data, (size_t)o.size);
-        if (o.memfd < 0)
-            o.memfd = -1; /* then through the socket, if it fits */
     }
     task_respond(c, m->msgid, m->no_reply, &o);
     fd_close(&o.memfd);
@@ -88,31 +103,37 @@ static int pair_failed(struct wire_reader *r, bool *ret)
     return 0;
 }
 
+/* Are they `count` pairs and nothing else? *ret_failed: how many of them are failures. */
+static bool check_pairs(struct wire_reader r, uint32_t count, uint32_t max_depth, uint32_t *ret_failed)
+{
+    uint32_t done = 0;
+    for (;;) {
+        done += wire_skip_good_pairs(&r, count - done);
+        if (done == count)
+            return r.at == r.end;
+        const uint8_t *at = r.at;
+        bool bad = false;
+        if (pair_failed(&r, &bad) < 0 || !wire_scan_row(max_depth, at, (uint64_t)(r.at - at), 1))
+            return false;
+        *ret_failed += bad;
+        done++;
+    }
+}
+
 /* `count` results from item `first` on; bytes: their elements, taken. Checked here: they come from a worker. */
 int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
 {
     const struct config *config = m->supervisor->config;
-    bool pairs = m->each || m->stream;
-    struct wire_reader r = wire_reader(bytes, length);
-    struct wire_limits limits = {.max_bytes = config->max_payload, .max_depth = config->max_depth + 2};
     uint32_t failed = 0;
     if (m->ended) {
         free(bytes);
         return 0;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t whole;
-        bool bad = false;
-        const uint8_t *at = r.at;
-        if (wire_scan_value(&limits, at, (uint64_t)(r.end - at), &whole) != WIRE_SCAN_WHOLE)
-            goto damaged;
-        if (pairs && pair_failed(&r, &bad) < 0)
-            goto damaged;
-        r.at = at + whole;
-        failed += bad;
+    if (m->each || m->stream ? !check_pairs(wire_reader(bytes, length), count, config->max_depth + 2, &failed)
+                             : !wire_scan_row(config->max_depth + 2, bytes, length, count)) {
+        free(bytes);
+        return -EBADMSG;
     }
-    if (r.at != r.end)
-        goto damaged;
     m->answered += count;
     m->failed += failed;
     m->supervisor->stats.tasks.items += count;
@@ -139,9 +160,6 @@ int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *byt
     }
     free(bytes);
     return 0;
-damaged:
-    free(bytes);
-    return -EBADMSG;
 }
 
 /* One item ends with an error of ours. */
@@ -207,9 +225,8 @@ bool map_last_item_obeyed(
     bool failed = false;
     if (t->core.stop == CORE_WHY_RESULT || (!m->each && !m->stream))
         return false;
-    for (uint32_t i = 0; i + 1 < *done; i++)
-        if (wire_skip(&r) < 0)
-            return false;
+    if (wire_skip_many(&r, *done - 1) < *done - 1)
+        return false;
     size_t before = (size_t)(r.at - copy);
     if (pair_failed(&r, &failed) < 0 || !failed)
         return false;

@@ -22,8 +22,6 @@
 
 /* A response of this much more than its result fits a message: envelope and msgid. */
 #define RESPONSE_MARGIN (64u << 10)
-/* Connections that take memfds get larger results that way: shared memory instead of two copies through a socket. */
-#define MEMFD_RESULT_MIN (512u << 10)
 
 /* Tasks with so few bytes of arguments have rooms of one size, of which so many are kept: a megabyte. */
 #define TASK_ROOM_ARGS 8u

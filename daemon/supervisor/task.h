@@ -72,6 +72,9 @@ static inline struct task *task_of(struct core_task *t)
     return (struct task *)(void *)((char *)t - offsetof(struct task, core));
 }
 
+/* Connections that take memfds get larger results that way: shared memory instead of two copies through a socket. */
+#define MEMFD_RESULT_MIN (512u << 10)
+
 /* How a task ended, for whoever is to be told. Exactly one of: a result (error NONE), the function's own error value
  * (error FAILED with size > 0), or our own error with text. */
 struct outcome {

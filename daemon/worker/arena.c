@@ -51,7 +51,7 @@ void *arena_alloc(struct arena *a, size_t size)
     return n->bytes;
 }
 
-void arena_reset(struct arena *a)
+void arena_empty(struct arena *a)
 {
     struct arena_chunk *kept = NULL;
     for (struct arena_chunk *c = a->head, *next; c; c = next) {

@@ -15,5 +15,10 @@ struct arena {
 /* → `size` bytes (0 counts as 1), aligned to 16, or NULL. */
 void *arena_alloc(struct arena *a, size_t size);
 /* The task has ended. */
-void arena_reset(struct arena *a);
+void arena_empty(struct arena *a); /* its rarer half: use arena_reset() */
+static inline void arena_reset(struct arena *a)
+{
+    if (a->head)
+        arena_empty(a);
+}
 void arena_deinit(struct arena *a);

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MARKS_MAX  65536u
-#define MARKS_KEPT 1024u /* room that stays allocated between tasks */
+#define MARKS_MAX 65536u
 
-void arguments_set(struct arguments *a, struct wire_reader values, uint32_t count)
+void arguments_set_many(struct arguments *a, struct wire_reader values, uint32_t count)
 {
     a->begin = a->next_at = values.at;
     a->end = values.end;
@@ -16,7 +15,7 @@ void arguments_set(struct arguments *a, struct wire_reader values, uint32_t coun
     a->shift = 0;
     while ((count >> a->shift) >= MARKS_MAX)
         a->shift++;
-    if (a->room > MARKS_KEPT) {
+    if (a->room > ARGUMENTS_KEPT) {
         free(a->marks);
         a->marks = NULL;
         a->room = 0;
@@ -31,7 +30,7 @@ void arguments_deinit(struct arguments *a)
 
 static void remember(struct arguments *a, uint32_t index, const uint8_t *at)
 {
-    if (index >> a->shift != a->known || index & ((1u << a->shift) - 1))
+    if (a->count <= ARGUMENTS_FEW || index >> a->shift != a->known || index & ((1u << a->shift) - 1))
         return;
     if (a->known == a->room) {
         size_t room = a->room ? a->room * 2 : 64;
@@ -44,7 +43,7 @@ static void remember(struct arguments *a, uint32_t index, const uint8_t *at)
     a->marks[a->known++] = (size_t)(at - a->begin);
 }
 
-int arguments_get(struct arguments *a, uint32_t index, struct wire_reader *ret)
+int arguments_find(struct arguments *a, uint32_t index, struct wire_reader *ret)
 {
     uint32_t i = 0;
     struct wire_reader r = {a->begin, a->end};

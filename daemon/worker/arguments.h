@@ -6,11 +6,15 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/reader.h"
+
+#define ARGUMENTS_FEW  8u    /* so many are walked over again rather than remembered */
+#define ARGUMENTS_KEPT 1024u /* room for marks that stays allocated between tasks */
 
 struct arguments {
     const uint8_t *begin, *end;
@@ -23,11 +27,35 @@ struct arguments {
 };
 
 /* Zero-initialise once; then for each list. The bytes are borrowed until the next call. */
-void arguments_set(struct arguments *a, struct wire_reader values, uint32_t count);
+void arguments_set_many(struct arguments *a, struct wire_reader values, uint32_t count);
+static inline void arguments_set(struct arguments *a, struct wire_reader values, uint32_t count)
+{
+    if (count > ARGUMENTS_FEW || a->room > ARGUMENTS_KEPT) {
+        arguments_set_many(a, values, count);
+        return;
+    }
+    a->begin = a->next_at = values.at;
+    a->end = values.end;
+    a->count = count;
+    a->next = 0;
+    a->known = 0;
+}
 void arguments_deinit(struct arguments *a);
 
 /* *ret: exactly argument `index`, which must be below count. → 0, or -EBADMSG if the bytes were never scanned. */
-int arguments_get(struct arguments *a, uint32_t index, struct wire_reader *ret);
+int arguments_find(struct arguments *a, uint32_t index, struct wire_reader *ret);
+static inline int arguments_get(struct arguments *a, uint32_t index, struct wire_reader *ret)
+{
+    if (index != a->next || a->count > ARGUMENTS_FEW)
+        return arguments_find(a, index, ret);
+    struct wire_reader r = {a->next_at, a->end};
+    if (wire_skip(&r) < 0)
+        return -EBADMSG;
+    *ret = (struct wire_reader){a->next_at, r.at};
+    a->next = index + 1;
+    a->next_at = r.at;
+    return 0;
+}
 
 /* → the argument that the byte lies in, or -1. Slow: for the words of a failure. */
 ssize_t arguments_locate(struct arguments *a, const uint8_t *at);

@@ -4,7 +4,9 @@
 #include <msgpack.h>
 #include <string.h>
 
-/* What msgpack-c packs in one go: a head or a scalar. */
+#include "proto/pack.h"
+
+/* What is written in one go: a head or a scalar. */
 struct head {
     size_t length;
     uint8_t bytes[16];
@@ -69,14 +71,37 @@ static void complete(struct reply *r)
     r->whole = true;
 }
 
-static int scalar(struct reply *r, const struct head *head)
+/* Where a scalar may be written at once: it is all of the reply, as most are, and there is room. Else NULL. */
+static inline uint8_t *at_once(const struct reply *r)
+{
+    const struct result *to = r->result;
+    bool may = r->depth == 0 && !r->whole && to->room - to->used >= WIRE_SCALAR_MOST &&
+               to->limit - to->used >= WIRE_SCALAR_MOST;
+    return may ? to->base + to->used : NULL;
+}
+
+static inline int done_at_once(struct reply *r, const uint8_t *end)
+{
+    r->result->used = (size_t)(end - r->result->base);
+    r->whole = true;
+    return 0;
+}
+
+static int scalar(struct reply *r, struct head *head, const uint8_t *end)
 {
     uint8_t *body;
+    head->length = (size_t)(end - head->bytes);
     int error = append(r, head, 0, 0, &body);
     if (error == 0)
         complete(r);
     return error;
 }
+
+/* One of wire_put_…(): where it can be, in its place at once. */
+#define PUT_SCALAR(r, put, value)                                                                                      \
+    struct head head;                                                                                                  \
+    uint8_t *at = at_once(r);                                                                                          \
+    return at ? done_at_once(r, put(at, value)) : scalar(r, &head, put(head.bytes, value))
 
 static int container(struct reply *r, const struct head *head, uint64_t elements)
 {
@@ -93,47 +118,35 @@ static int container(struct reply *r, const struct head *head, uint64_t elements
     return 0;
 }
 
+static inline uint8_t *put_byte(uint8_t *at, uint8_t value)
+{
+    *at = value;
+    return at + 1;
+}
+
 int reply_nil(struct reply *r)
 {
-    struct head head;
-    msgpack_packer pk = head_packer(&head);
-    msgpack_pack_nil(&pk);
-    return scalar(r, &head);
+    PUT_SCALAR(r, put_byte, 0xc0);
 }
 
 int reply_bool(struct reply *r, bool value)
 {
-    struct head head;
-    msgpack_packer pk = head_packer(&head);
-    if (value)
-        msgpack_pack_true(&pk);
-    else
-        msgpack_pack_false(&pk);
-    return scalar(r, &head);
+    PUT_SCALAR(r, put_byte, value ? 0xc3 : 0xc2);
 }
 
 int reply_i64(struct reply *r, int64_t value)
 {
-    struct head head;
-    msgpack_packer pk = head_packer(&head);
-    msgpack_pack_int64(&pk, value);
-    return scalar(r, &head);
+    PUT_SCALAR(r, wire_put_i64, value);
 }
 
 int reply_u64(struct reply *r, uint64_t value)
 {
-    struct head head;
-    msgpack_packer pk = head_packer(&head);
-    msgpack_pack_uint64(&pk, value);
-    return scalar(r, &head);
+    PUT_SCALAR(r, wire_put_u64, value);
 }
 
 int reply_f64(struct reply *r, double value)
 {
-    struct head head;
-    msgpack_packer pk = head_packer(&head);
-    msgpack_pack_double(&pk, value);
-    return scalar(r, &head);
+    PUT_SCALAR(r, wire_put_f64, value);
 }
 
 int reply_array(struct reply *r, uint32_t count)

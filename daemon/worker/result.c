@@ -69,10 +69,8 @@ static int grow_memfd(struct result *r, size_t size)
     return 0;
 }
 
-int result_reserve(struct result *r, uint64_t more)
+int result_grow(struct result *r, uint64_t more)
 {
-    if (more <= r->room - r->used && r->used + more <= r->limit)
-        return 0;
     if (more > r->limit || r->used > r->limit - more || more > (uint64_t)PTRDIFF_MAX / 2)
         return -EFBIG;
 

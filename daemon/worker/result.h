@@ -23,7 +23,11 @@ void result_init(struct result *r, uint8_t *space, size_t room, uint64_t limit);
 void result_deinit(struct result *r);
 
 /* Room for `more` bytes behind those used. → 0; -EFBIG beyond the limit; -ENOMEM or another -errno: no memory. */
-int result_reserve(struct result *r, uint64_t more);
+int result_grow(struct result *r, uint64_t more); /* its rarer half: use result_reserve() */
+static inline int result_reserve(struct result *r, uint64_t more)
+{
+    return more <= r->room - r->used && r->used + more <= r->limit ? 0 : result_grow(r, more);
+}
 
 static inline uint8_t *result_end(struct result *r)
 {

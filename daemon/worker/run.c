@@ -99,7 +99,7 @@ static int outcome_failed(struct host *h, uint8_t *space, size_t room, struct wo
 
 /* ---- chunks ----------------------------------------------------------------------------------------------------- */
 
-static int put_bytes(struct host *h, const void *bytes, size_t length)
+static inline int put_bytes(struct host *h, const void *bytes, size_t length)
 {
     int r = result_reserve(&h->result, length);
     if (r < 0)
@@ -109,16 +109,25 @@ static int put_bytes(struct host *h, const void *bytes, size_t length)
     return 0;
 }
 
-/* Sets the arguments of one item; a failure is the item's. */
-static int set_item(struct host *h, struct wire_reader item)
+/* The item is a whole argument array; a failure is the item's. */
+static int set_starred(struct host *h, struct wire_reader item)
 {
-    uint32_t count = 1;
-    if (h->job->job.flags & LANE_JOB_STAR && wire_read_array(&item, &count) < 0) {
+    uint32_t count;
+    if (wire_read_array(&item, &count) < 0) {
         h->failed = false;
         return host_fail(
             h, MPOOL_E_BAD_ARGS, false, "expected an array of arguments, got %s", wire_type_name(wire_peek(&item)));
     }
     arguments_set(&h->arguments, item, count);
+    return 0;
+}
+
+/* Sets the arguments of one item. */
+static inline int set_item(struct host *h, struct wire_reader item)
+{
+    if (h->job->job.flags & LANE_JOB_STAR)
+        return set_starred(h, item);
+    arguments_set(&h->arguments, item, 1);
     return 0;
 }
 
@@ -141,28 +150,29 @@ static int run_pair(struct host *h, const struct module_function *function, stru
     return r < 0 ? r : put_bytes(h, nil, sizeof nil);
 }
 
-static bool chunk_goes_on(struct host *h, uint64_t start)
+static bool chunk_goes_on(struct host *h, uint64_t end_ns)
 {
-    const struct lane_job *job = &h->job->job;
     if (h->result.memfd >= 0 || h->result.limit - h->result.used < CHUNK_MARGIN)
         return false;
-    if (job->budget_us && clock_now_ns() - start >= (uint64_t)job->budget_us * 1000)
+    if (clock_coarse_ns() >= end_ns) /* asked after each item, which may take less than reading the true clock */
         return false;
     return !h->ops.cancelled(h->user);
 }
 
 /* → 0, or -1 with the failure of the whole chunk. */
 static int run_chunk(struct host *h, const struct module_function *function, struct wire_reader items, uint32_t count,
-    uint64_t start, uint32_t *ret_done)
+    uint32_t *ret_done)
 {
     static const uint8_t head[ARRAY32_HEAD] = {0xdd};
+    uint32_t budget_us = h->job->job.budget_us;
+    uint64_t end_ns = budget_us ? clock_coarse_ns() + budget_us * UINT64_C(1000) : UINT64_MAX;
     if (count != h->job->job.items)
         return host_fail(h, MPOOL_E_BAD_ARGS, false, "a chunk of %u items came with %u", h->job->job.items, count);
     int r = host_reply_result(h, put_bytes(h, head, sizeof head));
     if (r < 0)
         return r;
     uint32_t done = 0;
-    while (done < count && (done == 0 || chunk_goes_on(h, start))) {
+    while (done < count && (done == 0 || chunk_goes_on(h, end_ns))) {
         struct wire_reader item = items;
         if (wire_skip(&items) < 0)
             return host_fail(h, MPOOL_E_BAD_ARGS, false, "item %u is not valid MessagePack", done);
@@ -220,7 +230,7 @@ static int run_job(struct host *h, const uint8_t *args, size_t args_length, stru
     uint64_t start = clock_now_ns();
     int r;
     if (job->flags & LANE_JOB_CHUNK) {
-        r = run_chunk(h, function, values, count, start, &ret->items_done);
+        r = run_chunk(h, function, values, count, &ret->items_done);
     } else {
         arguments_set(&h->arguments, values, count);
         r = run_function(h, function);

@@ -3,12 +3,14 @@
  *     bench SOCKET
  *
  * Verbs: `round` no-ops one after the other; `flow` no-ops with DEPTH in flight, on one connection; `clients` the same
- * on DEPTH connections at once, 64 in flight on each; `map` squares of 0 … COUNT-1 in order; `argument`, `result` a
+ * on DEPTH connections at once, 64 in flight on each; `map` squares of 0 … COUNT-1 in order, pulled and
+ * given one by one; `map_all` the same as one list; `argument`, `result` a
  * binary of DEPTH bytes there or back; `memcpy` the same bytes copied; `killed` the worker is killed, and the time
  * until the next one has answered is taken (the pool must have one worker). Every answer is looked at.
  */
 #include "ask.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -170,9 +172,18 @@ static struct ask_answer run_clients(void *self, uint64_t count, uint64_t depth)
 
 /* ---- map ---- */
 
+#define INTEGER_BYTES 9u
+
+static void put_integer(unsigned char *to, uint64_t n)
+{
+    uint64_t bytes = htobe64(n);
+    to[0] = 0xd3; /* int 64 */
+    memcpy(to + 1, &bytes, sizeof bytes);
+}
+
 struct source {
     uint64_t next, end;
-    unsigned char item[9];
+    unsigned char item[INTEGER_BYTES];
 };
 
 static int pull(void *userdata, const void **ret_item, size_t *ret_length)
@@ -180,21 +191,20 @@ static int pull(void *userdata, const void **ret_item, size_t *ret_length)
     struct source *s = userdata;
     if (s->next == s->end)
         return 0;
-    uint64_t n = s->next++;
-    s->item[0] = 0xd3;
-    for (int i = 0; i < 8; i++)
-        s->item[1 + i] = (unsigned char)(n >> (56 - 8 * i));
+    put_integer(s->item, s->next++);
     *ret_item = s->item;
-    *ret_length = 9;
+    *ret_length = sizeof s->item;
     return 1;
 }
 
+/* The squares come as unsigned integers of any width. */
 static uint64_t integer(const unsigned char *data, size_t length)
 {
-    uint64_t n = data[0];
-    for (size_t i = 1; i < length; i++)
-        n = (i == 1 ? 0 : n << 8) | data[i];
-    return n;
+    uint64_t n = 0;
+    if (length == 1)
+        return data[0];
+    memcpy((unsigned char *)&n + 9 - length, data + 1, length - 1);
+    return be64toh(n);
 }
 
 static struct ask_answer run_map(void *self, uint64_t count, uint64_t depth)
@@ -216,6 +226,45 @@ static struct ask_answer run_map(void *self, uint64_t count, uint64_t depth)
     if (r < 0 || index != count)
         lost(b->c, "map", r);
     mpool_map_free(m);
+    return (struct ask_answer){.total_ns = ask_now_ns() - start};
+}
+
+/* The whole list in one request and the whole list back, packed and unpacked here as Pool.map pickles and unpickles. */
+static struct ask_answer run_map_all(void *self, uint64_t count, uint64_t depth)
+{
+    struct bench *b = self;
+    (void)depth;
+    if (count == 0 || count > UINT32_MAX / 16)
+        ask_fail("an impossible number of items", 0);
+    uint64_t start = ask_now_ns();
+    size_t length = 5 + (size_t)count * INTEGER_BYTES;
+    unsigned char *items = malloc(length), *at = items + 5;
+    if (!items)
+        ask_fail("items", ENOMEM);
+    items[0] = 0xdd; /* array 32 */
+    for (int i = 0; i < 4; i++)
+        items[1 + i] = (unsigned char)(count >> (24 - 8 * i));
+    for (uint64_t i = 0; i < count; i++, at += INTEGER_BYTES)
+        put_integer(at, i);
+    mpool_result *results;
+    int r = mpool_map_all(b->c, &results, "math.square", items, length, NULL);
+    if (r < 0)
+        lost(b->c, "map_all", r);
+    free(items);
+    const unsigned char *answers = mpool_result_data(results, &length), *end = answers + length;
+    static const unsigned char heads[] = {0x90, 0xdc, 0xdd};
+    size_t head = count < 16 ? 1 : count <= UINT16_MAX ? 3 : 5;
+    if (length < head || answers[0] != (heads[head / 2] | (head == 1 ? count : 0)))
+        ask_fail("the answer is no list of all", 0);
+    at = (unsigned char *)answers + head;
+    for (uint64_t i = 0; i < count; i++) {
+        static const unsigned char widths[] = {1, 2, 4, 8};
+        size_t width = at < end && *at >= 0xcc && *at <= 0xcf ? 1 + widths[*at - 0xcc] : 1;
+        if (width > (size_t)(end - at) || integer(at, width) != i * i)
+            ask_fail("a wrong answer", 0);
+        at += width;
+    }
+    mpool_result_free(results);
     return (struct ask_answer){.total_ns = ask_now_ns() - start};
 }
 
@@ -341,8 +390,8 @@ static struct ask_answer run_killed(void *self, uint64_t count, uint64_t depth)
 int main(int argc, char **argv)
 {
     static const struct ask_verb verbs[] = {{"round", run_round}, {"flow", run_flow}, {"clients", run_clients},
-        {"map", run_map}, {"argument", run_argument}, {"result", run_result}, {"memcpy", run_memcpy},
-        {"killed", run_killed}, {0}};
+        {"map", run_map}, {"map_all", run_map_all}, {"argument", run_argument}, {"result", run_result},
+        {"memcpy", run_memcpy}, {"killed", run_killed}, {0}};
     struct bench b = {.path = argc > 1 ? argv[1] : NULL};
     b.c = connected(b.path);
     ask_serve(&b, verbs);

@@ -135,6 +135,15 @@ def map_gives_results_in_order(d):
 
 
 @test()
+def map_passes_values_of_any_shape(d):
+    c = d.client()
+    shapes = [0, -1, 1 << 40, None, True, 1.5, "", "short", "long" * 100, b"bytes", [], [1, [2, [3]]], {"a": {"b": [None]}}, [None, 5], [[0, "E"], None]]
+    items = [shape for shape in shapes for _ in range(40)] + shapes * 40
+    assert c.map("sys.echo", items) == items
+    assert c.map("sys.echo", items, each=True) == [[None, item] for item in items]
+
+
+@test()
 def map_of_nothing_is_nothing(d):
     c = d.client()
     assert c.map("math.square", []) == []

@@ -4,7 +4,8 @@
     pool.py multiprocessing|futures WORKERS
 
 In its own best way: `round` is apply(), or submit().result(); `flow` is apply_async(), or submit(), with DEPTH in flight;
-`map` is map() with its default chunks, for ProcessPoolExecutor (whose default is 1) with those of Pool.map. `replaced`
+`map` is map() with its default chunks, for ProcessPoolExecutor (whose default is 1) with those of Pool.map; `imap` (Pool
+alone) takes results one by one, in chunks of 1,024. `replaced`
 (Pool alone, with one worker that ends after each task): from a result to that of the worker that comes next.
 """
 import concurrent.futures
@@ -106,6 +107,16 @@ def mapped(pool, count):
     return took, 0, 0, 0
 
 
+def pulled(pool, count):
+    start = time.monotonic_ns()
+    n = 0
+    for result in pool.pool.imap(square, range(count), 1024):
+        check(result == n * n)
+        n += 1
+    check(n == count)
+    return time.monotonic_ns() - start, 0, 0, 0
+
+
 def replaced(count):
     with multiprocessing.Pool(1, maxtasksperchild=1) as pool:
         pool.apply(noop)
@@ -130,6 +141,8 @@ def main():
             answer = flow(pool, count, depth)
         elif verb == "map":
             answer = mapped(pool, count)
+        elif verb == "imap":
+            answer = pulled(pool, count)
         elif verb == "replaced":
             answer = replaced(count)
         else:

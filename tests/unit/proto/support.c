@@ -98,3 +98,34 @@ uint8_t *exact_copy(const void *bytes, size_t length)
         memcpy(copy, bytes, length);
     return copy;
 }
+
+uint32_t random_row(struct wire_buf *to, uint64_t *state, size_t bytes)
+{
+    msgpack_packer pk = wire_packer(to);
+    uint32_t count = 0;
+    while (wire_buf_length(to) < bytes) {
+        uint64_t kind = random_below(state, 7), bits = random_below(state, 64);
+        bool pair = random_below(state, 2) > 0;
+        for (uint64_t left = 1 + random_below(state, 60); left > 0; left--, count++) {
+            if (pair) {
+                msgpack_pack_array(&pk, 2);
+                if (random_below(state, 100) > 0)
+                    msgpack_pack_nil(&pk);
+                else
+                    msgpack_pack_true(&pk);
+            }
+            switch (kind) {
+            case 0: msgpack_pack_uint64(&pk, random_next(state) >> bits); break;
+            case 1: msgpack_pack_int64(&pk, (int64_t)random_next(state) >> bits); break;
+            case 2: msgpack_pack_double(&pk, 1.5); break;
+            case 3: msgpack_pack_nil(&pk); break;
+            case 4: random_value(&pk, state, 2); break;
+            default: /* up to longer than a short string can be */
+                msgpack_pack_str(&pk, bits * 2 / 3);
+                wire_buf_append(to, "0123456789012345678901234567890123456789012345", bits * 2 / 3);
+                break;
+            }
+        }
+    }
+    return count;
+}

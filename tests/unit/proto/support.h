@@ -25,5 +25,9 @@ uint64_t random_below(uint64_t *state, uint64_t below);
 /* Packs one random value of every type that MessagePack has, nested at most `depth` deep. */
 void random_value(msgpack_packer *pk, uint64_t *state, unsigned depth);
 
+/* Appends rows of values of the same shape, each of random length, pairs [nil, value] among them, up to about `bytes`.
+ * → how many values. */
+uint32_t random_row(struct wire_buf *to, uint64_t *state, size_t bytes);
+
 /* A malloc'ed copy of exactly that size, so that the address sanitizer sees a read past its end. Never NULL. */
 uint8_t *exact_copy(const void *bytes, size_t length);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/pack.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
 
@@ -345,6 +346,74 @@ static void skip_and_scan_agree_on_random_bytes(void **state)
     }
 }
 
+static void many_are_passed_over_as_one_by_one(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    for (int round = 0; round < 2000; round++) {
+        struct wire_buf b = {0};
+        uint32_t count = random_row(&b, &random, 3000);
+        size_t length = wire_buf_length(&b) - random_below(&random, 12);
+        uint8_t *bytes = exact_copy(wire_buf_at(&b), length);
+        if (random_below(&random, 2))
+            bytes[random_below(&random, length)] = (uint8_t)random_next(&random);
+        struct wire_reader many = wire_reader(bytes, length), single = many, pairs = many, pair = many;
+        uint32_t most = (uint32_t)random_below(&random, count + 2), passed = 0;
+        while (passed < most && wire_skip(&single) == 0)
+            passed++;
+        assert_int_equal(wire_skip_many(&many, most), passed);
+        assert_ptr_equal(many.at, single.at);
+
+        for (passed = 0; passed < most; passed++) {
+            struct wire_reader inner = pair;
+            uint32_t two;
+            if (wire_read_array(&inner, &two) < 0 || two != 2 || *pair.at != 0x92 || wire_read_nil(&inner) < 0 ||
+                wire_peek(&inner) == WIRE_TYPE_END || wire_shape[*inner.at] >= SHAPE_COUNTED || wire_skip(&inner) < 0)
+                break;
+            pair = inner;
+        }
+        assert_int_equal(wire_skip_good_pairs(&pairs, most), passed);
+        assert_ptr_equal(pairs.at, pair.at);
+        free(bytes);
+        wire_buf_reset(&b);
+    }
+}
+
+static void assert_packed_as_by_msgpack(const uint8_t *bytes, const uint8_t *end, const struct wire_buf *expected)
+{
+    assert_in_range(end - bytes, 1, WIRE_SCALAR_MOST);
+    assert_int_equal(end - bytes, wire_buf_length(expected));
+    assert_memory_equal(bytes, wire_buf_at(expected), wire_buf_length(expected));
+}
+
+static void what_is_packed_by_hand_is_what_msgpack_packs(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    for (int round = 0; round < 20000; round++) {
+        uint8_t bytes[WIRE_SCALAR_MOST];
+        /* All powers of two and their neighbours, and numbers of every width. */
+        uint64_t n = round < 192 ? (UINT64_C(1) << round / 3) + (uint64_t)(round % 3) - 1
+                                 : random_next(&random) >> random_below(&random, 64);
+        struct wire_buf b = {0};
+        msgpack_packer pk = wire_packer(&b);
+        msgpack_pack_uint64(&pk, n);
+        assert_packed_as_by_msgpack(bytes, wire_put_u64(bytes, n), &b);
+        for (int sign = 0; sign < 2; sign++) {
+            int64_t i = (int64_t)(sign ? -n : n);
+            wire_buf_rewind(&b, 0);
+            msgpack_pack_int64(&pk, i);
+            assert_packed_as_by_msgpack(bytes, wire_put_i64(bytes, i), &b);
+        }
+        double d;
+        memcpy(&d, &n, sizeof d);
+        wire_buf_rewind(&b, 0);
+        msgpack_pack_double(&pk, d);
+        assert_packed_as_by_msgpack(bytes, wire_put_f64(bytes, d), &b);
+        wire_buf_reset(&b);
+    }
+}
+
 static void every_type_has_a_name(void **state)
 {
     (void)state;
@@ -369,6 +438,8 @@ int main(void)
         cmocka_unit_test(a_count_that_the_bytes_cannot_hold_is_not_given),
         cmocka_unit_test(a_million_levels_are_passed_over_in_constant_memory),
         cmocka_unit_test(skip_and_scan_agree_on_random_bytes),
+        cmocka_unit_test(many_are_passed_over_as_one_by_one),
+        cmocka_unit_test(what_is_packed_by_hand_is_what_msgpack_packs),
         cmocka_unit_test(every_type_has_a_name),
     };
     return cmocka_run_group_tests_name("proto/reader", tests, NULL, NULL);

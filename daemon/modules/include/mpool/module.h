@@ -217,6 +217,50 @@ struct mpool_init {
 
 #define MPOOL_INLINE static inline __attribute__((unused))
 
+/* ---- values -------------------------------------------------------------------------------------------------- */
+
+MPOOL_INLINE int mpool_type(mpool_task *t, const mpool_value *v)
+{
+    return v->at < v->end && (*v->at < 0x80 || *v->at == 0xd3) ? MPOOL_INT : t->host->value_type(v);
+}
+MPOOL_INLINE int mpool_read_bool(mpool_task *t, mpool_value *v, int *ret) { return t->host->read_bool(t, v, ret); }
+/* The two commonest forms of an integer are read in place: 0 … 127 in one byte, and int 64 in nine. */
+MPOOL_INLINE int mpool_read_i64(mpool_task *t, mpool_value *v, int64_t *ret)
+{
+    const unsigned char *p = v->at;
+    if (p < v->end && *p < 0x80) {
+        *ret = *p;
+        v->at = p + 1;
+        return 0;
+    }
+    if (v->end - p >= 9 && *p == 0xd3) {
+        uint64_t bits = 0;
+        for (int i = 1; i <= 8; i++)
+            bits = bits << 8 | p[i];
+        *ret = (int64_t)bits;
+        v->at = p + 9;
+        return 0;
+    }
+    return t->host->read_i64(t, v, ret);
+}
+MPOOL_INLINE int mpool_read_u64(mpool_task *t, mpool_value *v, uint64_t *ret) { return t->host->read_u64(t, v, ret); }
+MPOOL_INLINE int mpool_read_f64(mpool_task *t, mpool_value *v, double *ret) { return t->host->read_f64(t, v, ret); }
+MPOOL_INLINE int mpool_read_str(mpool_task *t, mpool_value *v, const char **ret, size_t *ret_length)
+{
+    return t->host->read_str(t, v, ret, ret_length);
+}
+MPOOL_INLINE int mpool_read_bin(mpool_task *t, mpool_value *v, const void **ret, size_t *ret_length)
+{
+    return t->host->read_bin(t, v, ret, ret_length);
+}
+MPOOL_INLINE int mpool_read_array(mpool_task *t, mpool_value *v, uint32_t *ret) { return t->host->read_array(t, v, ret); }
+MPOOL_INLINE int mpool_read_map(mpool_task *t, mpool_value *v, uint32_t *ret) { return t->host->read_map(t, v, ret); }
+MPOOL_INLINE int mpool_skip(mpool_task *t, mpool_value *v) { return t->host->skip(t, v); }
+MPOOL_INLINE int mpool_read_raw(mpool_task *t, mpool_value *v, const void **ret, size_t *ret_length)
+{
+    return t->host->read_raw(t, v, ret, ret_length);
+}
+
 /* ---- arguments by position --------------------------------------------------------------------------------- */
 
 MPOOL_INLINE uint32_t mpool_arg_count(mpool_task *t) { return t->host->arg_count(t); }
@@ -233,7 +277,7 @@ MPOOL_INLINE int mpool_arg_type(mpool_task *t, uint32_t i)
     {                                                                                                                  \
         mpool_value v;                                                                                                 \
         int r = t->host->arg(t, i, &v);                                                                                \
-        return r < 0 ? r : t->host->read_##suffix(t, &v, ret);                                                         \
+        return r < 0 ? r : mpool_read_##suffix(t, &v, ret);                                                         \
     }
 MPOOL_ARG_(bool, int)
 MPOOL_ARG_(i64, int64_t)
@@ -251,29 +295,6 @@ MPOOL_INLINE int mpool_arg_bin(mpool_task *t, uint32_t i, const void **ret, size
     mpool_value v;
     int r = t->host->arg(t, i, &v);
     return r < 0 ? r : t->host->read_bin(t, &v, ret, ret_length);
-}
-
-/* ---- values -------------------------------------------------------------------------------------------------- */
-
-MPOOL_INLINE int mpool_type(mpool_task *t, const mpool_value *v) { return t->host->value_type(v); }
-MPOOL_INLINE int mpool_read_bool(mpool_task *t, mpool_value *v, int *ret) { return t->host->read_bool(t, v, ret); }
-MPOOL_INLINE int mpool_read_i64(mpool_task *t, mpool_value *v, int64_t *ret) { return t->host->read_i64(t, v, ret); }
-MPOOL_INLINE int mpool_read_u64(mpool_task *t, mpool_value *v, uint64_t *ret) { return t->host->read_u64(t, v, ret); }
-MPOOL_INLINE int mpool_read_f64(mpool_task *t, mpool_value *v, double *ret) { return t->host->read_f64(t, v, ret); }
-MPOOL_INLINE int mpool_read_str(mpool_task *t, mpool_value *v, const char **ret, size_t *ret_length)
-{
-    return t->host->read_str(t, v, ret, ret_length);
-}
-MPOOL_INLINE int mpool_read_bin(mpool_task *t, mpool_value *v, const void **ret, size_t *ret_length)
-{
-    return t->host->read_bin(t, v, ret, ret_length);
-}
-MPOOL_INLINE int mpool_read_array(mpool_task *t, mpool_value *v, uint32_t *ret) { return t->host->read_array(t, v, ret); }
-MPOOL_INLINE int mpool_read_map(mpool_task *t, mpool_value *v, uint32_t *ret) { return t->host->read_map(t, v, ret); }
-MPOOL_INLINE int mpool_skip(mpool_task *t, mpool_value *v) { return t->host->skip(t, v); }
-MPOOL_INLINE int mpool_read_raw(mpool_task *t, mpool_value *v, const void **ret, size_t *ret_length)
-{
-    return t->host->read_raw(t, v, ret, ret_length);
 }
 
 /* ---- the reply ----------------------------------------------------------------------------------------------- */
