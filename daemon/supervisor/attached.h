@@ -11,9 +11,8 @@
 
 #define ATTACHED_CHAINS 4096u
 
-struct attached { /* embedded in what it finds */
+struct attached { /* embedded in what it finds, which has its id beside it */
     LIST_ENTRY(attached) link;
-    uint64_t id;
 };
 
 LIST_HEAD(attached_chain, attached);
@@ -24,7 +23,6 @@ struct attached_table { /* zeroed: empty */
 
 static inline void attached_add(struct attached_table *table, struct attached *a, uint64_t id)
 {
-    a->id = id;
     LIST_INSERT_HEAD(&table->chains[id % ATTACHED_CHAINS], a, link);
 }
 
@@ -33,10 +31,15 @@ static inline void attached_remove(struct attached *a)
     LIST_REMOVE(a, link);
 }
 
-static inline struct attached *attached_find(const struct attached_table *table, uint64_t id)
+/* base, id_at: where, seen from what it is embedded in, the entry and the id lie. → that thing, or NULL */
+static inline void *attached_find(const struct attached_table *table, uint64_t id, size_t base, size_t id_at)
 {
-    struct attached *a = LIST_FIRST(&table->chains[id % ATTACHED_CHAINS]);
-    while (a && a->id != id)
-        a = LIST_NEXT(a, link);
-    return a;
+    struct attached *a;
+    LIST_FOREACH(a, &table->chains[id % ATTACHED_CHAINS], link)
+    {
+        char *thing = (char *)a - base;
+        if (*(const uint64_t *)(const void *)(thing + id_at) == id)
+            return thing;
+    }
+    return NULL;
 }

@@ -234,7 +234,7 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
     struct task *t = k->task;
     k->state = o->state;
     k->attempt = o->attempt;
-    k->started_ms = t->started_ms;
+    k->started_ms = task_started_ms(t);
     k->ended_ms = k->supervisor->wall_ms;
     status_progress(t, &k->done, &k->total);
     if (t->core.worker)

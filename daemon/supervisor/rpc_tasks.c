@@ -407,10 +407,10 @@ static struct kept *find_kept(struct rpc *r, uint64_t id)
 static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, struct map **ret_map)
 {
     const struct supervisor *s = r->conn->supervisor;
-    struct attached *a = attached_find(&s->attached_calls, id);
-    struct task *t = a ? (struct task *)(void *)((char *)a - offsetof(struct task, call.by_id)) : NULL;
-    a = t ? NULL : attached_find(&s->attached_maps, id);
-    struct map *m = a ? (struct map *)(void *)((char *)a - offsetof(struct map, by_id)) : NULL;
+    struct task *t =
+        attached_find(&s->attached_calls, id, offsetof(struct task, call.by_id), offsetof(struct task, id));
+    struct map *m =
+        t ? NULL : attached_find(&s->attached_maps, id, offsetof(struct map, by_id), offsetof(struct map, id));
     if (!t && (!m || m->ended)) {
         no_task(r, id);
         return false;

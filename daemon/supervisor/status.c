@@ -126,7 +126,7 @@ static void live_facts(const struct task *t, struct facts *f)
     f->state = status_of(t);
     f->attempt = t->core.attempt + (f->state == MPOOL_STATE_RUNNING);
     f->attempts = t->core.attempts;
-    f->started_ms = t->started_ms;
+    f->started_ms = task_started_ms(t);
     f->timeout_ms = t->core.timeout_ms;
     if (f->state == MPOOL_STATE_RUNNING) {
         const struct worker *w = worker_of(t->core.worker);
@@ -191,8 +191,8 @@ void status_pack_map(msgpack_packer *pk, const struct map *m)
         .total = m->count};
     const struct task *t;
     TAILQ_FOREACH (t, &m->chunks, chunk.every)
-        if (t->started_ms && (f.started_ms == 0 || t->started_ms < f.started_ms))
-            f.started_ms = t->started_ms;
+        if (t->began_ms && (f.started_ms == 0 || task_started_ms(t) < f.started_ms))
+            f.started_ms = task_started_ms(t);
     if (f.started_ms)
         f.state = MPOOL_STATE_RUNNING;
     pack(pk, &f);

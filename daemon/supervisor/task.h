@@ -42,7 +42,7 @@ struct task {
     bool small;    /* its memory is of the size that is kept */
     bool removed;  /* its function went away in a reload */
     bool no_reply; /* sent as a notification */
-    uint64_t submitted_ms, started_ms;
+    uint64_t submitted_ms;
     union {
         struct {
             struct conn *conn;
@@ -62,7 +62,8 @@ struct task {
             TAILQ_ENTRY(task) every; /* map's list */
         } chunk;
     };
-    int args_fd; /* a sealed memfd with the arguments, or -1 */
+    uint32_t began_ms; /* when it began to run: so long after submitted_ms, and 1; 0: it has not */
+    int args_fd;       /* a sealed memfd with the arguments, or -1 */
     uint64_t args_length;
     uint8_t args[]; /* when args_fd is -1 and kind is not CHUNK */
 };
@@ -70,6 +71,20 @@ struct task {
 static inline struct task *task_of(struct core_task *t)
 {
     return (struct task *)(void *)((char *)t - offsetof(struct task, core));
+}
+
+/* The first time counts. The wall clock may be set back, and a task may wait for more than a month. */
+static inline void task_began(struct task *t, uint64_t wall_ms)
+{
+    uint64_t waited = wall_ms > t->submitted_ms ? wall_ms - t->submitted_ms : 0;
+    if (t->began_ms == 0)
+        t->began_ms = waited < UINT32_MAX ? (uint32_t)waited + 1 : UINT32_MAX;
+}
+
+/* Of the wall clock; 0: it has not begun to run. */
+static inline uint64_t task_started_ms(const struct task *t)
+{
+    return t->began_ms ? t->submitted_ms + t->began_ms - 1 : 0;
 }
 
 /* Connections that take memfds get larger results that way: shared memory instead of two copies through a socket. */

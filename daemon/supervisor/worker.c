@@ -98,8 +98,7 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     }
     if (lane_place(w->lane, &job, pieces, count, &core_task->position) < 0)
         return false;
-    if (t->started_ms == 0)
-        t->started_ms = s->wall_ms;
+    task_began(t, s->wall_ms);
     set_dirty(w);
     return true;
 }
