@@ -64,6 +64,7 @@ static bool births_pending(struct supervisor *s)
 void orphans_look(struct supervisor *s)
 {
     pid_t pids[1024];
+    s->children_changed = false;
     s->orphans_wanted = births_pending(s);
     size_t n = s->orphans_wanted ? 0 : children(pids, ELEMENTS(pids));
     for (size_t i = 0; i < n; i++) {
@@ -100,10 +101,13 @@ void orphans_end(void)
 
 uint64_t orphans_oom_kills(void)
 {
-    _cleanup_(cleanup_fclose) FILE *f = fopen("/proc/vmstat", "re");
-    char line[128];
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "oom_kill ", 9) == 0)
-            return strtoull(line + 9, NULL, 10);
-    return 0;
+    static char text[32u << 10]; /* all of it in one call: each one would have the kernel sum it up anew */
+    static const char key[] = "\noom_kill ";
+    _cleanup_(fd_close) int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return 0;
+    text[n] = 0;
+    const char *at = strstr(text, key);
+    return at ? strtoull(at + sizeof key - 1, NULL, 10) : 0;
 }

@@ -77,7 +77,7 @@ static void heed(struct supervisor *s, int number)
         supervisor_stop(s);
         core_stop(s->core, 0, s->now_ns);
         break;
-    case SIGCHLD: orphans_look(s); break;
+    case SIGCHLD: s->children_changed = true; break; /* looked at when the next worker is on its way */
     default: break;
     }
 }
@@ -126,7 +126,7 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
             }
     if (s->lanes_wanted)
         worker_tidy_lanes(s);
-    if (s->orphans_wanted)
+    if (s->orphans_wanted || s->children_changed)
         orphans_look(s);
     more |= !TAILQ_EMPTY(&s->muted_workers); /* a bell that is not read does not wake us: look at least now and then */
     if (more || s->orphans_wanted)
@@ -237,6 +237,20 @@ static bool is_over(struct supervisor *s)
     return true;
 }
 
+/* What deaths leave to be done, when nothing else is to do: whoever waits for the next worker comes first. */
+static bool tidy(struct supervisor *s)
+{
+    if (s->births > 0)
+        return false;
+    if (s->children_changed)
+        orphans_look(s);
+    else if (s->lanes_wanted)
+        worker_tidy_lanes(s);
+    else
+        return false;
+    return true;
+}
+
 int supervisor_run(struct supervisor *s)
 {
     log_info(
@@ -251,8 +265,7 @@ int supervisor_run(struct supervisor *s)
             flags |= EVLOOP_NONBLOCK;
         } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
-        } else if (s->lanes_wanted && s->births == 0) {
-            worker_tidy_lanes(s);
+        } else if (tidy(s)) {
             continue;
         } else {
             /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw

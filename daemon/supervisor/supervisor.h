@@ -122,6 +122,7 @@ struct supervisor {
     struct attached_table attached_calls, attached_maps;
 
     bool spawns_wanted;         /* of some pool */
+    bool children_changed;      /* one has died, or come to us from one that has */
     bool orphans_wanted;        /* somebody may be left behind */
     bool again;                 /* this pass has made work for another one: do not sleep */
     struct map_list dirty_maps; /* may have room for another chunk, or have ended */
