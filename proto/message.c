@@ -84,6 +84,76 @@ int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *
     return 0;
 }
 
+/* Passes over `count` scalars that are there. → false where one is not, or is something else. */
+static bool pass_scalars(const uint8_t **at, const uint8_t *end, unsigned count)
+{
+    for (; count > 0; count--) {
+        if (*at == end || wire_shape[**at] >= SHAPE_COUNTED || wire_shape[**at] > end - *at)
+            return false;
+        *at += wire_shape[**at];
+    }
+    return true;
+}
+
+static bool quick_msgid(const uint8_t **at, const uint8_t *end, uint32_t *ret)
+{
+    const uint8_t *p = *at;
+    if (!pass_scalars(at, end, 1))
+        return false;
+    if (*p < 0x80)
+        *ret = *p;
+    else if (*p == 0xcc)
+        *ret = p[1];
+    else if (*p == 0xcd)
+        *ret = wire_be16(p + 1);
+    else if (*p == 0xce)
+        *ret = wire_be32(p + 1);
+    else
+        return false;
+    return true;
+}
+
+bool wire_message_quick(const uint8_t *data, size_t length, struct wire_message *ret, size_t *ret_length)
+{
+    if (length < 2)
+        return false;
+    const uint8_t *at = data + 2, *end = data + length;
+    if (data[0] != 0x94 || data[1] > WIRE_RESPONSE || !quick_msgid(&at, end, &ret->msgid))
+        return false;
+    ret->kind = (enum wire_kind)data[1];
+    ret->has_msgid = ret->kind == WIRE_REQUEST;
+    if (ret->kind == WIRE_RESPONSE) {
+        ret->error = at;
+        ret->error_length = 1;
+        ret->result = at + 1;
+        if (at == end || *at++ != 0xc0 || !pass_scalars(&at, end, 1))
+            return false;
+        ret->result_length = (size_t)(at - ret->result);
+        *ret_length = (size_t)(at - data);
+        return true;
+    }
+    if (at == end || wire_type_of[*at] != WIRE_TYPE_STR)
+        return false;
+    ret->method = (const char *)at + 1;
+    if (!pass_scalars(&at, end, 1))
+        return false;
+    ret->method_length = (size_t)((const char *)at - ret->method);
+    if (at == end || (*at & 0xf0) != 0x90)
+        return false;
+    ret->params_count = *at++ & 0x0f;
+    ret->params = at;
+    for (uint32_t i = 0; i < ret->params_count; i++) {
+        unsigned scalars = 1;
+        if (at < end && (*at & 0xf0) == 0x90)
+            scalars = *at++ & 0x0f;
+        if (!pass_scalars(&at, end, scalars))
+            return false;
+    }
+    ret->params_length = (size_t)(at - ret->params);
+    *ret_length = (size_t)(at - data);
+    return true;
+}
+
 /* The heads of requests and results are written by hand: most of what is sent, and five calls of a packer each. */
 void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
 {

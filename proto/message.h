@@ -34,6 +34,13 @@ struct wire_message {
  * addressed. A params that is not an array, a msgid outside uint32, surplus elements: all -EBADMSG. */
 int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *ret, const char **ret_why);
 
+/* Scan and parse in one walk, for what most messages are: a request whose params are a few scalars and short arrays of
+ * scalars, or a response with a scalar and no error. data: what is there of it, and perhaps more behind it.
+ * → true with *ret and its length in bytes: harmless, nested WIRE_QUICK_DEPTH deep at most; false, and *ret is
+ * undefined: it is anything else, damaged, or not whole, which is for the scan to say. */
+#define WIRE_QUICK_DEPTH 3u
+bool wire_message_quick(const uint8_t *data, size_t length, struct wire_message *ret, size_t *ret_length);
+
 /* [0, msgid, method, …: the caller packs params next, as one array. */
 void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method);
 /* [2, method, …: the caller packs params next, as one array. */

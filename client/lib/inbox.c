@@ -170,20 +170,25 @@ int inbox_deliver(mpool_client *client)
     struct wire_buf *in = &client->io.in;
     int ran = 0;
     while (!client->closing && !client->loss && wire_buf_length(in) > 0) {
-        enum wire_scan_result scanned =
-            wire_scan_feed(&client->scan, &client->in_limits, wire_buf_at(in), wire_buf_length(in));
-        if (scanned == WIRE_SCAN_MORE)
-            break;
-        if (scanned != WIRE_SCAN_WHOLE) {
-            handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent bytes that are no message, or too large a message.");
-            break;
-        }
-        size_t length = (size_t)client->scan.at;
         struct wire_message message;
-        const char *why;
-        if (wire_message_parse(wire_buf_at(in), length, &message, &why) < 0) {
-            handle_lose(client, MPOOL_EPROTOCOL, why);
-            break;
+        size_t length;
+        /* Mostly it is a small result. One that the scan has begun is the scan's. */
+        if (client->scan.at > 0 || !wire_message_quick(wire_buf_at(in), wire_buf_length(in), &message, &length)) {
+            enum wire_scan_result scanned =
+                wire_scan_feed(&client->scan, &client->in_limits, wire_buf_at(in), wire_buf_length(in));
+            if (scanned == WIRE_SCAN_MORE)
+                break;
+            if (scanned != WIRE_SCAN_WHOLE) {
+                handle_lose(
+                    client, MPOOL_EPROTOCOL, "The daemon sent bytes that are no message, or too large a message.");
+                break;
+            }
+            length = (size_t)client->scan.at;
+            const char *why;
+            if (wire_message_parse(wire_buf_at(in), length, &message, &why) < 0) {
+                handle_lose(client, MPOOL_EPROTOCOL, why);
+                break;
+            }
         }
         if (deliver(client, &message, &ran) < 0) {
             handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent a message that breaks the protocol.");

@@ -106,6 +106,13 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
     }
 }
 
+/* Mostly a message is short and all there. One that the scan has begun is the scan's. */
+static bool is_quick(const struct conn *c, const struct wire_limits *limits, struct wire_message *m, size_t *length)
+{
+    return c->scan.at == 0 && limits->max_depth >= WIRE_QUICK_DEPTH &&
+           wire_message_quick(wire_buf_at(&c->in), wire_buf_length(&c->in), m, length) && *length <= limits->max_bytes;
+}
+
 /* Handles the whole messages that `in` holds, while there is room for what they ask: a turn of them, so that the
  * workers get what is there already before the rest is looked at. */
 static void handle_messages(struct conn *c)
@@ -121,21 +128,24 @@ static void handle_messages(struct conn *c)
             s->again = true;
             return;
         }
-        enum wire_scan_result verdict =
-            c->whole ? WIRE_SCAN_WHOLE
-                     : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
-        if (verdict == WIRE_SCAN_MORE)
-            break;
-        if (verdict != WIRE_SCAN_WHOLE) {
-            refuse_scanned(c, verdict);
-            return;
-        }
         struct wire_message m;
-        const char *why = "";
-        size_t length = (size_t)c->scan.at;
-        if (wire_message_parse(wire_buf_at(&c->in), length, &m, &why) < 0) {
-            refuse(c, &m, MPOOL_E_BAD_REQUEST, why);
-            return;
+        size_t length;
+        if (!is_quick(c, &limits, &m, &length)) {
+            enum wire_scan_result verdict =
+                c->whole ? WIRE_SCAN_WHOLE
+                         : wire_scan_feed(&c->scan, &limits, wire_buf_at(&c->in), wire_buf_length(&c->in));
+            if (verdict == WIRE_SCAN_MORE)
+                break;
+            if (verdict != WIRE_SCAN_WHOLE) {
+                refuse_scanned(c, verdict);
+                return;
+            }
+            const char *why = "";
+            length = (size_t)c->scan.at;
+            if (wire_message_parse(wire_buf_at(&c->in), length, &m, &why) < 0) {
+                refuse(c, &m, MPOOL_E_BAD_REQUEST, why);
+                return;
+            }
         }
         if (m.kind == WIRE_RESPONSE) {
             refuse(c, NULL, MPOOL_E_BAD_REQUEST, "a response, but nothing was asked");
@@ -144,6 +154,7 @@ static void handle_messages(struct conn *c)
         switch (rpc_handle(c, &m)) {
         case RPC_LATER:
             stand_in_line(c);
+            c->scan.at = length;
             c->whole = true;
             return;
         case RPC_LONG: left = 0; break;

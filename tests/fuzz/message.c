@@ -111,6 +111,28 @@ static void write_and_read(const struct wire_message *m)
     wire_buf_reset(&b);
 }
 
+/* The quick way sees nothing that scan and parse do not see. */
+static void check_quick(const uint8_t *bytes, size_t size)
+{
+    struct wire_message quick, parsed;
+    struct wire_limits limits = {1 << 16, WIRE_QUICK_DEPTH};
+    const char *why;
+    size_t length;
+    uint64_t whole;
+    if (!wire_message_quick(bytes, size, &quick, &length) || length > limits.max_bytes)
+        return;
+    FUZZ_ASSERT(wire_scan_value(&limits, bytes, size, &whole) == WIRE_SCAN_WHOLE && whole == length);
+    FUZZ_ASSERT(wire_message_parse(bytes, length, &parsed, &why) == 0);
+    FUZZ_ASSERT(quick.kind == parsed.kind && quick.msgid == parsed.msgid && quick.has_msgid == parsed.has_msgid);
+    if (quick.kind == WIRE_RESPONSE)
+        FUZZ_ASSERT(quick.error == parsed.error && quick.error_length == parsed.error_length &&
+                    quick.result == parsed.result && quick.result_length == parsed.result_length);
+    else
+        FUZZ_ASSERT(quick.method == parsed.method && quick.method_length == parsed.method_length &&
+                    quick.params == parsed.params && quick.params_count == parsed.params_count &&
+                    quick.params_length == parsed.params_length);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *bytes = fuzz_copy(data, size);
@@ -119,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (wire_message_parse(bytes, size, &m, &why) != 0)
         FUZZ_ASSERT(why && (!m.has_msgid || m.kind == WIRE_REQUEST));
 
+    check_quick(bytes, size);
     struct wire_limits limits = {1 << 16, 32};
     uint64_t length;
     if (wire_scan_value(&limits, bytes, size, &length) == WIRE_SCAN_WHOLE) {

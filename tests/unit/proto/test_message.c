@@ -16,6 +16,91 @@ static int parse(const char *bytes, size_t length, struct wire_message *ret, con
     return wire_message_parse((const uint8_t *)bytes, length, ret, ret_why);
 }
 
+/* → whether the quick way took it; then it said what scan and parse say. */
+static bool assert_quick_agrees(const uint8_t *bytes, size_t size)
+{
+    struct wire_message quick, parsed;
+    struct wire_limits limits = {1 << 16, WIRE_QUICK_DEPTH};
+    const char *why;
+    size_t length;
+    uint64_t whole;
+    if (!wire_message_quick(bytes, size, &quick, &length))
+        return false;
+    assert_int_equal(wire_scan_value(&limits, bytes, size, &whole), WIRE_SCAN_WHOLE);
+    assert_int_equal(whole, length);
+    assert_int_equal(wire_message_parse(bytes, length, &parsed, &why), 0);
+    assert_int_equal(quick.kind, parsed.kind);
+    assert_int_equal(quick.msgid, parsed.msgid);
+    assert_int_equal(quick.has_msgid, parsed.has_msgid);
+    if (quick.kind == WIRE_RESPONSE) {
+        assert_ptr_equal(quick.error, parsed.error);
+        assert_int_equal(quick.error_length, parsed.error_length);
+        assert_ptr_equal(quick.result, parsed.result);
+        assert_int_equal(quick.result_length, parsed.result_length);
+    } else {
+        assert_ptr_equal(quick.method, parsed.method);
+        assert_int_equal(quick.method_length, parsed.method_length);
+        assert_ptr_equal(quick.params, parsed.params);
+        assert_int_equal(quick.params_count, parsed.params_count);
+        assert_int_equal(quick.params_length, parsed.params_length);
+    }
+    return true;
+}
+
+static void common_messages_are_read_the_quick_way_and_alike(void **state)
+{
+    (void)state;
+#define BYTES(text)                                                                                                    \
+    {                                                                                                                  \
+        text, sizeof(text) - 1                                                                                         \
+    }
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } common[] = {
+        BYTES("\x94\x00\x05\xa4"
+              "call"
+              "\x92\xa8"
+              "sys.noop"
+              "\x90"),
+        BYTES("\x94\x00\xcc\xc8\xa4"
+              "call"
+              "\x92\xab"
+              "math.square"
+              "\x91\x07"),
+        BYTES("\x94\x00\xcd\x03\xe8\xa4"
+              "call"
+              "\x91\xa8"
+              "sys.noop"),
+        BYTES("\x94\x00\xce\x7f\xff\xff\xff\xa4"
+              "ping"
+              "\x90"),
+        BYTES("\x94\x01\x05\xc0\xc0"),
+        BYTES("\x94\x01\xcd\x03\xe8\xc0\xa5"
+              "hello"),
+    };
+#undef BYTES
+    uint64_t random = test_seed();
+    for (size_t i = 0; i < COUNT(common); i++) {
+        size_t length = common[i].length;
+        uint8_t *copy = exact_copy(common[i].bytes, length);
+        assert_true(assert_quick_agrees(copy, length));
+        free(copy);
+        for (size_t cut = 0; cut < length; cut++) {
+            copy = exact_copy(common[i].bytes, cut);
+            assert_false(assert_quick_agrees(copy, cut));
+            free(copy);
+        }
+        for (int round = 0; round < 20000; round++) {
+            copy = exact_copy(common[i].bytes, length);
+            for (uint64_t changes = 1 + random_below(&random, 3); changes > 0; changes--)
+                copy[random_below(&random, length)] = (uint8_t)random_next(&random);
+            (void)assert_quick_agrees(copy, length);
+            free(copy);
+        }
+    }
+}
+
 static void a_request_is_read(void **state)
 {
     (void)state;
@@ -387,6 +472,7 @@ static void an_error_of_another_shape_is_foreign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(common_messages_are_read_the_quick_way_and_alike),
         cmocka_unit_test(a_request_is_read),
         cmocka_unit_test(a_notification_is_read),
         cmocka_unit_test(a_response_is_read),
