@@ -14,6 +14,8 @@
 /* A write to a client costs about so much, and so does looking for events. */
 #define HOLD_NS     10000u
 #define IMMINENT_NS 2000u
+/* So often in a row are results waited for without a look at the events. */
+#define PASSED_OVER_MOST 4u
 /* Looked at in the time of a pause. */
 #define LANES_A_PAUSE 8u
 
@@ -75,6 +77,14 @@ static bool is_due(const struct supervisor *s, uint64_t within_ns)
     return false;
 }
 
+/* One task runs, and nothing else is going on: calls that come one after the other. */
+static bool is_single(const struct supervisor *s)
+{
+    const struct worker *w = s->busy_count == 1 ? TAILQ_FIRST(&s->busy_workers) : NULL;
+    const struct core_task *head = w ? TAILQ_FIRST(&w->core.lane) : NULL;
+    return head && !TAILQ_NEXT(head, link);
+}
+
 /* About a microsecond, or until a result is there. Many lanes take that long to be looked at once. */
 static bool pause_for(const struct supervisor *s, bool (*done)(const struct supervisor *s))
 {
@@ -123,8 +133,15 @@ bool spinners_hold(struct supervisor *s, bool collected)
 
 bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *s))
 {
-    if (s->spinners.held_ns == 0)
+    struct spinners *own = &s->spinners;
+    if (own->held_ns != 0) {
+        (void)pause_for(s, done);
+        return true;
+    }
+    if (own->budget_ns == 0 || own->passed_over == PASSED_OVER_MOST || !is_single(s) || !is_due(s, IMMINENT_NS)) {
+        own->passed_over = 0;
         return false;
-    (void)pause_for(s, done);
-    return true;
+    }
+    own->passed_over++;
+    return pause_for(s, done) || pause_for(s, done);
 }

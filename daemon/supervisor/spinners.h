@@ -20,6 +20,7 @@ struct spinners {
     uint32_t budget_ns;        /* 0: nobody */
     uint64_t crowded_until_ns; /* the supervisor does not wait awake before */
     uint64_t held_ns;          /* replies are held back since then; 0: they are not */
+    unsigned passed_over;      /* passes since events were looked at last */
     uint64_t since_ns;         /* the supervisor has nothing to do since then; 0: it has */
 };
 
@@ -39,7 +40,8 @@ bool spinners_wait(struct supervisor *s, bool (*done)(const struct supervisor *s
  * some go with one write? Only for some microseconds, and only while the next result is due at once. collected: this
  * pass has brought some. */
 bool spinners_hold(struct supervisor *s, bool collected);
-/* Replies are held back: waits for the next result, about a microsecond. → look at the lanes, and nowhere else. */
+/* After a pass that did something: waits for the next result about a microsecond, if replies are held back, or a single
+ * task is about to end: looking for events would take as long. → look at the lanes, and nowhere else. */
 bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *s));
 
 /* A pass found something to do. */

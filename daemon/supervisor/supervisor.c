@@ -179,7 +179,8 @@ static void pools_run(struct supervisor *s)
 }
 
 /* One pass after the events: takes in, decides once, puts out. → it has made work for another one. */
-static bool pass(struct supervisor *s)
+/* *ret_worked: it did something. → there is more to do: no sleep. */
+static bool pass(struct supervisor *s, bool *ret_worked)
 {
     struct worker *w;
     struct conn *c, *next;
@@ -208,8 +209,10 @@ static bool pass(struct supervisor *s)
     uint64_t next_ns = core_next_ns(s->core);
     if (next_ns > 0)
         deadline_set(&s->core_deadline, next_ns);
-    return next_ns == 0 || collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
-           !TAILQ_EMPTY(&s->dirty_workers);
+    bool more = next_ns == 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
+                !TAILQ_EMPTY(&s->dirty_workers) || (collected > 0 && !TAILQ_EMPTY(&s->busy_workers));
+    *ret_worked = more || collected > 0;
+    return more;
 }
 
 static bool something_to_collect(const struct supervisor *s)
@@ -258,10 +261,13 @@ int supervisor_run(struct supervisor *s)
     listener_start(s->listener);
     while (!is_over(s)) {
         int flags = EVLOOP_ONCE;
-        if (pass(s)) {
+        bool worked, more = pass(s, &worked);
+        if (worked) {
             spinners_worked(&s->spinners);
             if (spinners_pause(s, something_to_collect))
                 continue;
+        }
+        if (more) {
             flags |= EVLOOP_NONBLOCK;
         } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
