@@ -35,6 +35,7 @@ PUBLIC = {
     "mpool/client.h": ("client",),
     "mpool/event.h": ("client/examples",),
     "mpool/sd-event.h": ("client/examples",),
+    "mpool/shared.h": ("client",),
 }
 # Libraries, by the rooms that may know them.
 LIBRARIES = {
