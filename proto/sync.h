@@ -138,8 +138,8 @@ struct sync_user {
     uint32_t party;    /* 1 … SYNC_PARTY_MAX */
     uint32_t capacity; /* from the daemon's reply: 1 … SYNC_SLOTS; 1 for all that is neither semaphore nor barrier */
     bool bounded;      /* semaphores */
-    /* Asked before a wait that may take long, and then about once a second: → 0: wait on; negative: end the wait with
-     * this. May run in several threads at once. NULL: nobody to ask. */
+    /* Asked after each second of waiting: → 0: wait on; negative: end the wait with this. May run in several threads at
+     * once. NULL: nobody to ask. */
     int (*alive)(void *userdata);
     void *userdata;
 };
