@@ -16,7 +16,7 @@
 #include "proto/sync_inside.h"
 
 /* All slots of this round are in use: more want to come in than there are slots. Not worth a wake-up of its own. */
-#define BARRIER_CROWDED_MS 10
+#define BARRIER_CROWDED_NS INT64_C(10000000)
 
 static struct sync_barrier load(const struct sync_area *area)
 {
@@ -75,9 +75,12 @@ static int arrive(struct sync_user *user, struct sync_nap *nap, uint32_t *ret_ro
             claimed = claim_slot(user, now.generation);
             claimed_in = now.generation;
             if (!claimed) {
-                struct sync_nap pause = sync_nap(BARRIER_CROWDED_MS);
-                int r = sync_now_ns() < nap->end_ns ? sync_sleep(user, &pause, &area->gate, gate, SYNC_ANYBODY)
-                                                    : -ETIMEDOUT;
+                struct sync_nap pause = *nap;
+                int64_t soon_ns = sync_now_ns() + BARRIER_CROWDED_NS;
+                if (pause.end_ns > soon_ns)
+                    pause.end_ns = soon_ns;
+                int r = sync_sleep(user, &pause, &area->gate, gate, SYNC_ANYBODY);
+                nap->ask_ns = pause.ask_ns;
                 if (r < 0)
                     return r;
                 now = load(area);
