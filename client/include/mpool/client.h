@@ -49,7 +49,8 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(MPOOL_PUBLIC)
+#elif defined(__GNUC__)
 #define MPOOL_PUBLIC __attribute__((visibility("default")))
 #else
 #define MPOOL_PUBLIC
