@@ -20,7 +20,12 @@
     X(FUNCTIONS, "functions", 0, 0, ANY, "", "list of maps", "The functions that can be called, and in which pools.")  \
     X(POOLS, "pools", 0, 0, ANY, "", "list of maps", "The pools, their size and health.")                              \
     X(WORKERS, "workers", 0, 0, ANY, "", "list of maps", "The workers, and what each one does.")                       \
-    X(STATS, "stats", 0, 0, ANY, "", "map", "Counters since the daemon started.")
+    X(STATS, "stats", 0, 0, ANY, "", "map", "Counters since the daemon started.")                                      \
+    X(OPEN, "open", 1, 3, ANY, "kind, name?, options?", "map", "Open or make a shared object.")                        \
+    X(CLOSE, "close", 1, 1, ANY, "id", "bool", "Give up an opened object, and what it holds.")                         \
+    X(REMOVE, "remove", 1, 1, OWNER, "name or handle", "bool", "Take an object's name away; it goes with its users.")  \
+    X(OBJECTS, "objects", 0, 1, ANY, "filter?", "list of maps", "The shared objects that you may open.")               \
+    X(INSPECT, "inspect", 1, 1, ANY, "name or handle", "map", "Who has an object open, and who holds it.")
 
 enum mpool_method {
 #define X(id, ...) MPOOL_METHOD_##id,

@@ -18,6 +18,7 @@
 
 struct task;
 struct map;
+struct party;
 struct pool;
 struct waiter;
 
@@ -73,6 +74,8 @@ struct conn {
     uint32_t call_buckets, call_count;
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
+    struct party *party;       /* as a user of objects; NULL: has none open */
+    uint64_t accepted_boot_ns; /* by CLOCK_BOOTTIME */
     uint32_t in_flight;  /* requests not yet answered */
     uint64_t args_bytes; /* of its tasks */
 };

@@ -21,7 +21,9 @@
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
 #include "daemon/supervisor/notify.h"
+#include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/orphans.h"
+#include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rpc.h"
@@ -406,12 +408,14 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     int r = 0;
     s->base = new_base();
     s->names = names_new();
+    s->objects = objects_new(s);
+    s->parties = parties_new(s);
     s->core = core_new(&ops, s);
     if (s->base) {
         r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->core || !s->housekeeping)
+    if (!s->base || !s->names || !s->objects || !s->parties || !s->core || !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
         r = beacon_new(&s->beacon);
@@ -440,8 +444,11 @@ void supervisor_free(struct supervisor *s)
     struct kept *k;
     if (!s)
         return;
+    objects_shut(s->objects);
     while ((c = TAILQ_FIRST(&s->conns)))
         conn_free(c);
+    objects_free(s->objects);
+    parties_free(s->parties);
     while ((k = TAILQ_FIRST(&s->kept)))
         kept_free(s, k);
     while ((pool = TAILQ_FIRST(&s->pools))) {

@@ -28,6 +28,8 @@ struct task_room;
 struct worker;
 struct listener;
 struct names;
+struct objects;
+struct parties;
 
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
@@ -92,6 +94,8 @@ struct supervisor {
     struct kept_list kept;            /* newest first */
     uint64_t kept_bytes;
     uint32_t kept_count;
+    struct objects *objects; /* shared ones */
+    struct parties *parties; /* who has them open */
     uint32_t conn_count; /* of those that are not closed */
 
     struct deadline core_deadline;
