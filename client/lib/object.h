@@ -31,8 +31,14 @@ struct mpool_object {
     _Atomic int lost;     /* 0, or why nothing can be done any more: -ECONNRESET … */
     mpool_client *client; /* who opened it. Belongs to its own thread: only open and close may use it */
     uint64_t id;
-    char *handle; /* "kind:id:key" or the name: what others open it by; owned */
+    int socket;                          /* number of the connection's descriptor, to look at alone */
+    struct mpool_object *next, **before; /* in the list of the client; before NULL: in none */
+    char *handle;                        /* "kind:id:key" or the name: what others open it by; owned */
 };
+
+/* All objects of a list are lost, for this reason; also: the client goes, and knows them no more. */
+void object_lose_all(struct mpool_object *first, int why);
+void object_orphan_all(struct mpool_object *first, int why);
 
 /* → 0; -EINVAL: no object; -ECHILD: opened by the process that this one was forked from; why it is lost. */
 static inline int object_check(const struct mpool_object *object)
