@@ -13,6 +13,12 @@
     X(cancel)                                                                                                          \
     X(ls)                                                                                                              \
     X(status)                                                                                                          \
+    X(lock)                                                                                                            \
+    X(sem)                                                                                                             \
+    X(value)                                                                                                           \
+    X(objects)                                                                                                         \
+    X(inspect)                                                                                                         \
+    X(remove)                                                                                                          \
     X(functions)                                                                                                       \
     X(pools)                                                                                                           \
     X(workers)                                                                                                         \

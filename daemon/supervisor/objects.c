@@ -466,6 +466,13 @@ void objects_close_use(struct object_use *u)
         let_rest(o);
 }
 
+void objects_undo(struct object_use *u, bool created)
+{
+    if (created)
+        unlist_name(u->object->supervisor->objects, u->object); /* so that it goes with its use */
+    objects_close_use(u);
+}
+
 /* What is to be opened is there already: may it be, by this caller and in this way? */
 static int check_found(const struct object *o, const struct conn *c, const struct object_wish *wish, bool by_key,
     struct object_refusal *why)
@@ -510,6 +517,10 @@ int objects_open(struct conn *c, const struct object_wish *wish, struct object_u
     enum mpool_kind kind = o ? o->handle.kind : (enum mpool_kind)wish->kind;
     if (wish->options->read_only && kind != MPOOL_KIND_VALUE && kind != MPOOL_KIND_ARRAY)
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "option read_only is for values and arrays");
+    if (wire_kind_info(kind)->page && !c->memfd)
+        return object_refuse(why, MPOOL_E_BAD_PARAMS,
+            "a %s is used through a descriptor: say hello({memfd: true}) first, and take it",
+            wire_kind_info(kind)->name);
     if (!o) {
         o = object_new(c, wish, why);
         created = true;

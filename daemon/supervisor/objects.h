@@ -133,6 +133,8 @@ int objects_open(struct conn *c, const struct object_wish *wish, struct object_u
 struct object_use *objects_find_use(const struct conn *c, uint64_t id);
 /* Ends it. The object goes with it if it has no name and that was its last. */
 void objects_close_use(struct object_use *use);
+/* Ends a use that nobody has heard of; and its object, if that was made for it. */
+void objects_undo(struct object_use *use, bool created);
 
 /* By name or handle, if the peer may see it. → NULL with *why (E_NO_OBJECT, E_DENIED). */
 struct object *objects_find(

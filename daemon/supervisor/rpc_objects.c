@@ -110,13 +110,9 @@ enum rpc_result rpc_open(struct rpc *r)
         return refuse(r, &why);
     if (use->object->page) {
         size_t mark = wire_buf_length(&r->conn->out);
-        if (!r->conn->memfd)
-            object_refuse(&why, MPOOL_E_BAD_PARAMS,
-                "a %s is used through a descriptor: say hello({memfd: true}) first, and take it",
-                wire_kind_info(use->object->handle.kind)->name);
-        if (!r->conn->memfd || !pass_page(r, use, &why)) {
+        if (!pass_page(r, use, &why)) {
             wire_buf_rewind(&r->conn->out, mark);
-            objects_close_use(use);
+            objects_undo(use, created);
             return refuse(r, &why);
         }
     }
