@@ -29,7 +29,7 @@ const struct verb verb_remove = {
     .line = "remove shared objects",
     .about = "Whoever has one open goes on using it; it goes with the last of them. The name is free at once.\n"
              "\n"
-             "Example:\n"
+             "Examples:\n"
              "  mpool remove deploy jobs.done\n",
     .operands = "@object",
     .run = run,
