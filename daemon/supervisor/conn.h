@@ -76,8 +76,8 @@ struct conn {
     LIST_HEAD(, waiter) waiters;
     struct party *party;       /* as a user of objects; NULL: has none open */
     uint64_t accepted_boot_ns; /* by CLOCK_BOOTTIME */
-    uint32_t in_flight;  /* requests not yet answered */
-    uint64_t args_bytes; /* of its tasks */
+    uint32_t in_flight;        /* requests not yet answered */
+    uint64_t args_bytes;       /* of its tasks */
 };
 
 /* fd: taken. → NULL (closed). */

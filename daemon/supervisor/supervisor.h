@@ -96,7 +96,7 @@ struct supervisor {
     uint32_t kept_count;
     struct objects *objects; /* shared ones */
     struct parties *parties; /* who has them open */
-    uint32_t conn_count; /* of those that are not closed */
+    uint32_t conn_count;     /* of those that are not closed */
 
     struct deadline core_deadline;
     int signal_fd;
