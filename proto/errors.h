@@ -30,7 +30,8 @@
     X(STOPPING, 1, 1, "The daemon is stopping and takes no new tasks.")                                                \
     X(INTERNAL, 1, 1, "The daemon could not do its part.")                                                             \
     X(NO_OBJECT, 1, 0, "There is no such shared object.")                                                              \
-    X(EXISTS, 1, 0, "There is an object of that name already, perhaps of another kind.")
+    X(EXISTS, 1, 0, "There is an object of that name already, perhaps of another kind.")                               \
+    X(FINISHED, 1, 0, "The queue or pipe takes no more items.")
 
 enum mpool_error {
     MPOOL_ERROR_NONE = 0,

@@ -15,6 +15,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/parties.h"
+#include "daemon/supervisor/queue_objects.h"
 
 TAILQ_HEAD(object_list, object);
 
@@ -46,6 +47,9 @@ static const struct object_ops *const kinds[MPOOL_KIND_COUNT] = {
     [MPOOL_KIND_CONDITION] = &object_page_ops,
     [MPOOL_KIND_EVENT] = &object_page_ops,
     [MPOOL_KIND_BARRIER] = &object_page_ops,
+    [MPOOL_KIND_QUEUE] = &queue_object_ops,
+    [MPOOL_KIND_JOINABLE_QUEUE] = &queue_object_ops,
+    [MPOOL_KIND_PIPE] = &queue_object_ops,
 };
 
 int object_refuse(struct object_refusal *why, enum mpool_error error, const char *format, ...)

@@ -26,6 +26,12 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_REMOVE] = rpc_remove,
     [MPOOL_METHOD_OBJECTS] = rpc_objects,
     [MPOOL_METHOD_INSPECT] = rpc_inspect,
+    [MPOOL_METHOD_PUT] = rpc_put,
+    [MPOOL_METHOD_GET] = rpc_get,
+    [MPOOL_METHOD_CONFIRM] = rpc_confirm,
+    [MPOOL_METHOD_DONE] = rpc_done,
+    [MPOOL_METHOD_JOIN] = rpc_join,
+    [MPOOL_METHOD_FINISH] = rpc_finish,
 };
 
 /* They walk over all that there is. */

@@ -37,6 +37,9 @@ rpc_method rpc_hello, rpc_ping, rpc_list, rpc_functions, rpc_pools, rpc_workers,
 /* rpc_objects.c */
 rpc_method rpc_open, rpc_close, rpc_remove, rpc_objects, rpc_inspect;
 
+/* rpc_queue.c */
+rpc_method rpc_put, rpc_get, rpc_confirm, rpc_done, rpc_join, rpc_finish;
+
 /* Is what the connection stands in line for still missing? */
 bool rpc_must_wait(const struct conn *c);
 

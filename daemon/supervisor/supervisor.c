@@ -25,6 +25,7 @@
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/queue.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
@@ -180,6 +181,11 @@ static void pools_run(struct supervisor *s)
     }
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* One pass after the events: takes in, decides once, puts out. → it has made work for another one. */
 static bool pass(struct supervisor *s)
 {
@@ -193,6 +199,7 @@ static bool pass(struct supervisor *s)
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
     maps_run(s);
+    queues_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);
     worker_spawn_wanted(s);
@@ -209,7 +216,7 @@ static bool pass(struct supervisor *s)
     }
     uint64_t next_ns = core_next_ns(s->core);
     if (next_ns > 0)
-        deadline_set(&s->core_deadline, next_ns);
+        deadline_set(&s->core_deadline, earlier(next_ns, queues_next_ns(s)));
     return next_ns == 0 || collected > 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
            !TAILQ_EMPTY(&s->dirty_workers);
 }
