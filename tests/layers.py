@@ -36,6 +36,7 @@ PUBLIC = {
     "mpool/event.h": ("client/examples",),
     "mpool/sd-event.h": ("client/examples",),
     "mpool/shared.h": ("client",),
+    "mpool/queue.h": ("client",),
 }
 # Libraries, by the rooms that may know them.
 LIBRARIES = {

@@ -227,6 +227,9 @@ static int read_reply(struct mpool_object *object, const mpool_result *reply)
     object->handle = strndup(text, length);
     if (!object->handle)
         return -ENOMEM;
+    if (!wire_kind_info(object->kind)->page &&
+        (mpool_result_get(reply, "at_least_once", &value) < 0 || mpool_result_bool(value, &object->at_least_once) < 0))
+        return MPOOL_EPROTOCOL;
     object->sync.capacity = 1;
     object->sync.bounded = object->kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
     if (object->kind == MPOOL_KIND_SEMAPHORE || object->sync.bounded || object->kind == MPOOL_KIND_BARRIER) {

@@ -21,6 +21,7 @@ struct mpool_object {
     struct sync_user sync; /* area NULL: a queue or a pipe, which has no page */
     enum mpool_kind kind;
     enum mpool_element element; /* values and arrays */
+    bool at_least_once;         /* queues: items come with tickets */
     bool read_only;             /* mapped so: nothing may be stored, no lock taken */
     void *map;                  /* the whole mapping, page included; NULL: none */
     size_t map_bytes;
