@@ -53,9 +53,6 @@ static void free_queue(struct object *object)
 
 static int attach(struct object_use *use, const struct object_options *options, struct object_refusal *why)
 {
-    if (use->read_only)
-        return object_refuse(why, MPOOL_E_DENIED, "a %s is changed by whoever uses it: it cannot be opened read-only",
-            wire_kind_info(use->object->handle.kind)->name);
     struct queue_user *u = malloc(sizeof *u);
     if (!u)
         return object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
