@@ -16,6 +16,7 @@
     X(lock)                                                                                                            \
     X(sem)                                                                                                             \
     X(value)                                                                                                           \
+    X(queue)                                                                                                           \
     X(objects)                                                                                                         \
     X(inspect)                                                                                                         \
     X(remove)                                                                                                          \

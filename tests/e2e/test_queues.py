@@ -5,13 +5,15 @@ them.
     QUEUE_ITEMS=1000000 python3 tests/e2e/test_queues.py storm       the storms of kills, with so many items
 """
 import collections
+import json
 import os
 import random
 import signal
 import socket
+import subprocess
 import traceback
 
-from harness import Closed, main, test, until
+from harness import MPOOL, Closed, main, test, until
 from wire import Client, Ext, RpcError
 
 ITEMS = int(os.environ.get("QUEUE_ITEMS", "40000"))
@@ -504,6 +506,47 @@ def a_producer_that_is_killed_leaves_whole_items_in_order(d):
         assert got == [[0, i] for i in range(len(got))], "each item in its order, and none torn"
         seen += len(got)
     assert facts(c, "storm")["put"] == seen
+
+
+# ---- the command line ----
+
+def mpool(d, *words, stdin=""):
+    ran = subprocess.run([MPOOL, "--socket", d.path, "queue", *words], input=stdin, capture_output=True, text=True, timeout=30)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+@test()
+def scripts_put_and_get(d):
+    assert mpool(d, "put", "jobs", "7", "text", '{"a": [1, null]}', "-5") == (0, "", "")
+    assert mpool(d, "get", "jobs") == (0, "7\n", "")
+    assert mpool(d, "get", "jobs", "--count", "3") == (0, '"text"\n{"a": [1, null]}\n-5\n', "")
+    assert mpool(d, "get", "jobs", "--timeout", "0")[0] == 124
+    assert mpool(d, "put", "jobs", "--strings", "8", "x") [0] == 0
+    assert mpool(d, "put", "jobs", stdin="".join(f"{i}\n" for i in range(3000)))[0] == 0
+    assert mpool(d, "finish", "jobs") == (0, "", "")
+    code, out, _ = mpool(d, "get", "jobs", "--follow")
+    assert code == 0 and out.split() == ['"8"', '"x"', *map(str, range(3000))]
+    assert mpool(d, "get", "jobs")[:2] == (1, "")
+    code, _, err = mpool(d, "put", "jobs", "9")
+    assert code == 1 and "E_FINISHED" in err, err
+    code, out, _ = mpool(d, "stat", "jobs")
+    assert code == 0 and json.loads(out)["taken"] == 3006
+
+
+@test()
+def scripts_join_and_wait_for_room(d):
+    assert mpool(d, "put", "work", "--joinable", "--capacity", "2", "1", "2")[0] == 0
+    assert mpool(d, "put", "work", "--timeout", "50ms", "3")[0] == 124
+    assert mpool(d, "join", "work", "--timeout", "0")[0] == 124
+    assert mpool(d, "get", "work", "-n", "2") == (0, "1\n2\n", "")
+    assert mpool(d, "join", "work") == (0, "", "")
+    assert facts(d.client(), "work")["lost"] == 0, "what get has printed is done"
+    assert mpool(d, "put", "sure", "--at-least-once", "1", "2")[0] == 0
+    assert mpool(d, "get", "sure") == (0, "1\n", "")
+    assert facts(d.client(), "sure")["held"] == 0 and facts(d.client(), "sure")["returned"] == 0
+    assert mpool(d, "join", "sure")[0] == 125
+    assert mpool(d, "finish", "nosuch")[0] == 125
+    assert mpool(d, "take", "work")[0] == 125 and mpool(d, "put")[0] == 125 and mpool(d, "get", "a", "b")[0] == 125
 
 
 # ---- what it costs ----
