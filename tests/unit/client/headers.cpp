@@ -3,6 +3,7 @@
 #include <mpool/event.h>
 #include <mpool/module.h>
 #include <mpool/sd-event.h>
+#include <mpool/queue.h>
 #include <mpool/shared.h>
 
 #include <cstdio>

@@ -1,5 +1,6 @@
 /* The public headers are strict C11: this compiles with -std=c11 -pedantic-errors. */
 #include <mpool/client.h>
+#include <mpool/queue.h>
 #include <mpool/shared.h>
 
 #include <stdio.h>
