@@ -28,7 +28,10 @@
     X(BUSY, 1, 1, "A cap is reached; try again later.")                                                                \
     X(POOL_DOWN, 1, 1, "The pool cannot load its modules.")                                                            \
     X(STOPPING, 1, 1, "The daemon is stopping and takes no new tasks.")                                                \
-    X(INTERNAL, 1, 1, "The daemon could not do its part.")
+    X(INTERNAL, 1, 1, "The daemon could not do its part.")                                                             \
+    X(NO_OBJECT, 1, 0, "There is no such shared object.")                                                              \
+    X(EXISTS, 1, 0, "There is an object of that name already, perhaps of another kind.")                               \
+    X(FINISHED, 1, 0, "The queue or pipe takes no more items.")
 
 enum mpool_error {
     MPOOL_ERROR_NONE = 0,

@@ -35,6 +35,8 @@ PUBLIC = {
     "mpool/client.h": ("client",),
     "mpool/event.h": ("client/examples",),
     "mpool/sd-event.h": ("client/examples",),
+    "mpool/shared.h": ("client",),
+    "mpool/queue.h": ("client",),
 }
 # Libraries, by the rooms that may know them.
 LIBRARIES = {

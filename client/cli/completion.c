@@ -23,6 +23,7 @@ static const char bash_head[] =
     "    @function) mapfile -t COMPREPLY < <(compgen -W \"$(mpool functions --names 2>/dev/null)\" -- \"$cur\") ;;\n"
     "    @pool) mapfile -t COMPREPLY < <(compgen -W \"$(mpool pools --names 2>/dev/null)\" -- \"$cur\") ;;\n"
     "    @task) mapfile -t COMPREPLY < <(compgen -W \"$(mpool ls --ids 2>/dev/null)\" -- \"$cur\") ;;\n"
+    "    @object) mapfile -t COMPREPLY < <(compgen -W \"$(mpool objects --names 2>/dev/null)\" -- \"$cur\") ;;\n"
     "    @any) COMPREPLY=() ;;\n"
     "    *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\") ;;\n"
     "    esac\n"
@@ -74,6 +75,9 @@ static void bash_operands(const struct verb *verb)
         out_text("_mpool_reply '");
         bash_verb_names();
         out_text("' ;;\n");
+    } else if (words && strcmp(words, "@object") == 0 && (verb->flags & VERB_COMMAND)) { /* NAME -- COMMAND… */
+        out_text("if [[ $prev == -- ]]; then _mpool_reply @command; "
+                 "elif ((COMP_CWORD == i + 1)); then _mpool_reply @object; else _mpool_reply @file; fi ;;\n");
     } else if (words && (verb->flags & VERB_COMMAND)) { /* the command's own words are files as likely as not */
         out_text("if [[ $prev == run || $prev == -* ]]; then _mpool_reply @command; else _mpool_reply @file; fi ;;\n");
     } else if (words && strcmp(words, "@function") == 0) { /* behind the function: its arguments */
@@ -142,6 +146,7 @@ static const char zsh_head[] =
     "_mpool_functions() { local -a names; names=(${(f)\"$(mpool functions --names 2>/dev/null)\"}); "
     "compadd -a names }\n"
     "_mpool_pools() { local -a names; names=(${(f)\"$(mpool pools --names 2>/dev/null)\"}); compadd -a names }\n"
+    "_mpool_objects() { local -a names; names=(${(f)\"$(mpool objects --names 2>/dev/null)\"}); compadd -a names }\n"
     "_mpool_tasks() { local -a ids; ids=(${(f)\"$(mpool ls --ids 2>/dev/null)\"}); compadd -a ids }\n"
     "\n";
 
@@ -162,7 +167,7 @@ static void zsh_action(const char *words)
 {
     static const char *const actions[][2] = {{"@file", "_files"}, {"@directory", "_files -/"},
         {"@function", "_mpool_functions"}, {"@pool", "_mpool_pools"}, {"@task", "_mpool_tasks"},
-        {"@verb", "_mpool_verbs"}, {"@command", "_command_names -e"}};
+        {"@object", "_mpool_objects"}, {"@verb", "_mpool_verbs"}, {"@command", "_command_names -e"}};
     if (!words)
         return;
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -201,7 +206,9 @@ static void zsh_verb(const struct verb *verb)
     out_format("        %s)\n            _arguments -s", verb->name);
     zsh_options("                ", verb->options);
     zsh_options("                ", common_options);
-    if (verb->flags & VERB_COMMAND)
+    if ((verb->flags & VERB_COMMAND) && verb->operands && strcmp(verb->operands, "@object") == 0)
+        out_text(" \\\n                '1:object:_mpool_objects' '*::command:_normal'");
+    else if (verb->flags & VERB_COMMAND)
         out_text(" \\\n                '(-)1:command:_command_names -e' '*::argument:_normal'");
     else if (verb->operands && strcmp(verb->operands, "@function") == 0)
         out_text(" \\\n                '1:function:_mpool_functions' '*:argument:_files'");

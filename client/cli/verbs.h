@@ -13,6 +13,13 @@
     X(cancel)                                                                                                          \
     X(ls)                                                                                                              \
     X(status)                                                                                                          \
+    X(lock)                                                                                                            \
+    X(sem)                                                                                                             \
+    X(value)                                                                                                           \
+    X(queue)                                                                                                           \
+    X(objects)                                                                                                         \
+    X(inspect)                                                                                                         \
+    X(remove)                                                                                                          \
     X(functions)                                                                                                       \
     X(pools)                                                                                                           \
     X(workers)                                                                                                         \

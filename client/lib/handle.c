@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "client/lib/object.h"
+
 /* Asking the kernel for the pid costs a system call, and each call of the library would pay it. A page that fork()
  * wipes tells the same by a load. */
 static unsigned char *alive_page(void)
@@ -58,6 +60,7 @@ void handle_release(mpool_client *client)
         client->sources = source->next;
         source->gone(source, -ECANCELED);
     }
+    object_orphan_all(client->objects, -ECANCELED);
     pending_deinit(&client->pending);
     io_deinit(&client->io);
     if (client->alive)
@@ -93,6 +96,7 @@ void handle_lose(mpool_client *client, int code, const char *text)
     if (client->loss)
         return;
     client->loss = handle_fail(client, code, text);
+    object_lose_all(client->objects, -ECONNRESET); /* what they held has been taken back */
     io_shutdown(&client->io);
 }
 

@@ -100,6 +100,26 @@ static int take_memfd(mpool_client *client, struct wire_reader params)
     return r;
 }
 
+/* [msgid, size], with a descriptor: the page of an object that the answer will tell about. */
+static int take_object(mpool_client *client, struct wire_reader params)
+{
+    uint32_t msgid;
+    uint64_t size;
+    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, &size) < 0)
+        return MPOOL_EPROTOCOL;
+    int fd = io_claim_fd(&client->io);
+    if (fd == -ENODATA)
+        return MPOOL_EPROTOCOL;
+    struct call *call = pending_find(&client->pending, msgid);
+    if (call && !call->abandoned && call->object && call->object->fd == -ENODATA) {
+        *call->object = (struct call_object){.fd = fd, .size = size};
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return call && call->object && !call->abandoned ? MPOOL_EPROTOCOL : 0;
+}
+
 /* [msgid, stream, bytes] */
 static int take_output(mpool_client *client, struct wire_reader params, int *ran)
 {
@@ -139,7 +159,7 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
     static const struct {
         const char *name;
         uint32_t count;
-    } known[] = {{"memfd", 2}, {"output", 3}, {"items", 3}};
+    } known[] = {{"memfd", 2}, {"output", 3}, {"items", 3}, {"object", 2}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i].name) != message->method_length ||
             memcmp(known[i].name, message->method, message->method_length) != 0)
@@ -149,7 +169,8 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
         switch (i) {
         case 0: return take_memfd(client, params);
         case 1: return take_output(client, params, ran);
-        default: return take_items(client, params, ran);
+        case 2: return take_items(client, params, ran);
+        default: return take_object(client, params);
         }
     }
     return 0; /* a later daemon's news */

@@ -20,6 +20,12 @@
 /* Items of a streaming map: their pairs [error, result], and the place of the first. → 0; MPOOL_EPROTOCOL. */
 typedef int pending_items_fn(void *userdata, uint64_t first, struct wire_reader pairs);
 
+/* The descriptor that comes ahead of the answer to an `open`. */
+struct call_object {
+    int fd; /* -ENODATA: none came; another -errno: there was no room for it; the waiting one's to close */
+    uint64_t size;
+};
+
 struct call {
     uint32_t msgid;
     bool used;
@@ -30,8 +36,9 @@ struct call {
     pending_items_fn *items;                                                      /* or NULL */
     void (*output)(void *userdata, int stream, const void *bytes, size_t length); /* or NULL */
     void *output_userdata;
-    struct payload *payload; /* came ahead of the response, in a memfd */
-    int payload_error;       /* why it could not be taken */
+    struct payload *payload;    /* came ahead of the response, in a memfd */
+    int payload_error;          /* why it could not be taken */
+    struct call_object *object; /* borrowed, filled until the call is done or abandoned; or NULL */
 };
 
 struct pending {

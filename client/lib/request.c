@@ -135,6 +135,22 @@ int request_cancel(mpool_client *client, uint32_t msgid)
     return 0;
 }
 
+int request_notify(mpool_client *client, const char *method, const void *params, size_t length)
+{
+    if (client->loss)
+        return client->loss;
+    struct wire_buf *out = &client->io.out;
+    size_t mark = wire_buf_length(out);
+    wire_put_notification(out, method);
+    if (wire_buf_append(out, params, length) < 0) {
+        wire_buf_rewind(out, mark);
+        return -ENOMEM;
+    }
+    if (io_flush(&client->io) != 0)
+        tell_unsent(client, mark);
+    return 0;
+}
+
 static void waiter_done(void *userdata, int code, const mpool_result *result, const char *text)
 {
     struct waiter *waiter = userdata;

@@ -41,6 +41,11 @@ int request_check_array(const mpool_client *client, const void *bytes, size_t le
 /* Queues a notification that cancels a pending call. Never waits. → 0; -ENOENT; -ENOMEM. */
 int request_cancel(mpool_client *client, uint32_t msgid);
 
+/* Queues a notification and sends it if that can be done at once. params: one MessagePack array. → 0; the loss;
+ * -ENOMEM.
+ */
+int request_notify(mpool_client *client, const char *method, const void *params, size_t length);
+
 /* Waiting for one call. */
 struct waiter {
     mpool_client *client;

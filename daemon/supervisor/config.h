@@ -61,6 +61,10 @@ struct config {
     uint64_t cancel_grace_ms;  /* between telling a cancellable function and killing it */
     uint64_t stop_grace_ms;    /* SIGTERM: how long running tasks may go on */
     uint64_t stall_timeout_ms; /* a connection that neither finishes a message nor reads its replies is closed */
+    uint32_t max_objects;      /* shared ones, of all users */
+    uint32_t max_user_objects; /* … of one */
+    uint64_t max_user_object_bytes;
+    uint32_t max_open_objects; /* of one connection */
     bool spin;                 /* wait awake where that is faster */
     int log_level;             /* enum log_level */
     struct config_pool *pools; /* owned; pools[0] serves who names none: `default`, or else the first given */

@@ -69,6 +69,12 @@ enum config_type {
         "How long running tasks may go on when the daemon is told to stop; 0: not at all")                             \
     X(stall_timeout, CONFIG_DURATION, stall_timeout_ms, "30s", CONFIG_MS_PER_S, CONFIG_MS_PER_DAY, NULL,               \
         "A connection that neither finishes a message nor reads its replies for so long is closed")                    \
+    X(max_objects, CONFIG_COUNT, max_objects, "16384", 0, 1000000, NULL, "Shared objects, of all users together")      \
+    X(max_user_objects, CONFIG_COUNT, max_user_objects, "4096", 0, 1000000, NULL, "Shared objects of one user")        \
+    X(max_user_object_bytes, CONFIG_SIZE, max_user_object_bytes, "4G", 0, 64 * CONFIG_TIB, NULL,                       \
+        "Memory that the shared objects of one user may have")                                                         \
+    X(max_open_objects, CONFIG_COUNT, max_open_objects, "1024", 0, 1000000, NULL,                                      \
+        "Shared objects that one connection may have open")                                                            \
     X(spin, CONFIG_SPIN, spin, "auto", 0, 0, NULL,                                                                     \
         "auto: the daemon and its busiest workers wait awake for some microseconds where a wake would take longer; "   \
         "off: they always sleep")                                                                                      \

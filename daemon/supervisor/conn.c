@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
@@ -17,6 +18,7 @@
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
+#include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 
@@ -558,6 +560,14 @@ static void read_groups(struct conn *c)
         c->group_count = size / sizeof c->groups[0];
 }
 
+/* The clock by which the kernel tells when a process began. */
+static uint64_t boot_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 struct conn *conn_new(struct supervisor *s, int fd)
 {
     struct conn *c = calloc(1, sizeof *c);
@@ -570,6 +580,7 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->supervisor = s;
     c->fd = fd;
     c->number = ++s->stats.connections_accepted;
+    c->accepted_boot_ns = boot_now_ns();
     wire_scan_init(&c->scan);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conn_count++;
@@ -613,6 +624,7 @@ static void tear(struct conn *c)
         shutdown(c->fd, SHUT_RDWR);
         struct map *m;
         struct waiter *w;
+        party_free(c->party);
         while ((w = LIST_FIRST(&c->waiters)))
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
@@ -635,6 +647,7 @@ static void tear(struct conn *c)
 void conn_free(struct conn *c)
 {
     struct supervisor *s = c->supervisor;
+    party_free(c->party);
     if (c->in_dirty)
         TAILQ_REMOVE(&s->dirty_conns, c, dirty);
     if (c->in_room)

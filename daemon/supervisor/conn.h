@@ -18,7 +18,9 @@
 
 struct task;
 struct map;
+struct party;
 struct pool;
+struct queue_wait;
 struct waiter;
 
 #define CONN_FDS_MAX     16u          /* descriptors that came and are not used yet */
@@ -73,8 +75,12 @@ struct conn {
     uint32_t call_buckets, call_count;
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
-    uint32_t in_flight;  /* requests not yet answered */
-    uint64_t args_bytes; /* of its tasks */
+    LIST_HEAD(, queue_wait) queue_waits; /* requests that wait at queues */
+    uint32_t queue_wait_count;
+    struct party *party;       /* as a user of objects; NULL: has none open */
+    uint64_t accepted_boot_ns; /* by CLOCK_BOOTTIME */
+    uint32_t in_flight;        /* requests not yet answered */
+    uint64_t args_bytes;       /* of its tasks */
 };
 
 /* fd: taken. → NULL (closed). */

@@ -21,6 +21,17 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_POOLS] = rpc_pools,
     [MPOOL_METHOD_WORKERS] = rpc_workers,
     [MPOOL_METHOD_STATS] = rpc_stats,
+    [MPOOL_METHOD_OPEN] = rpc_open,
+    [MPOOL_METHOD_CLOSE] = rpc_close,
+    [MPOOL_METHOD_REMOVE] = rpc_remove,
+    [MPOOL_METHOD_OBJECTS] = rpc_objects,
+    [MPOOL_METHOD_INSPECT] = rpc_inspect,
+    [MPOOL_METHOD_PUT] = rpc_put,
+    [MPOOL_METHOD_GET] = rpc_get,
+    [MPOOL_METHOD_CONFIRM] = rpc_confirm,
+    [MPOOL_METHOD_DONE] = rpc_done,
+    [MPOOL_METHOD_JOIN] = rpc_join,
+    [MPOOL_METHOD_FINISH] = rpc_finish,
 };
 
 /* They walk over all that there is. */
@@ -30,6 +41,7 @@ static const bool takes_long[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_POOLS] = true,
     [MPOOL_METHOD_WORKERS] = true,
     [MPOOL_METHOD_STATS] = true,
+    [MPOOL_METHOD_OBJECTS] = true,
 };
 
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)

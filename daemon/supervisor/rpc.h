@@ -34,6 +34,11 @@ typedef enum rpc_result rpc_method(struct rpc *r);
 rpc_method rpc_call, rpc_map, rpc_submit, rpc_wait, rpc_result, rpc_status, rpc_cancel;
 /* rpc_info.c */
 rpc_method rpc_hello, rpc_ping, rpc_list, rpc_functions, rpc_pools, rpc_workers, rpc_stats;
+/* rpc_objects.c */
+rpc_method rpc_open, rpc_close, rpc_remove, rpc_objects, rpc_inspect;
+
+/* rpc_queue.c */
+rpc_method rpc_put, rpc_get, rpc_confirm, rpc_done, rpc_join, rpc_finish;
 
 /* Is what the connection stands in line for still missing? */
 bool rpc_must_wait(const struct conn *c);

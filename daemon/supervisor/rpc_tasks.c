@@ -13,6 +13,7 @@
 #include "daemon/supervisor/names.h"
 #include "daemon/supervisor/options.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/task.h"
@@ -502,7 +503,7 @@ static enum rpc_result cancel_own(struct rpc *r)
         map_cancel(m);
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
-    return answer_bool(r, m || t);
+    return answer_bool(r, m || t || queue_wait_cancel(r->conn, (uint32_t)msgid));
 }
 
 enum rpc_result rpc_cancel(struct rpc *r)

@@ -21,8 +21,11 @@
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
 #include "daemon/supervisor/notify.h"
+#include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/orphans.h"
+#include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/queue.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
@@ -178,6 +181,11 @@ static void pools_run(struct supervisor *s)
     }
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* One pass after the events: takes in, decides once, puts out. → it has made work for another one. */
 /* *ret_worked: it did something. → there is more to do: no sleep. */
 static bool pass(struct supervisor *s, bool *ret_worked)
@@ -192,6 +200,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
     maps_run(s);
+    queues_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);
     worker_spawn_wanted(s);
@@ -208,7 +217,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     }
     uint64_t next_ns = core_next_ns(s->core);
     if (next_ns > 0)
-        deadline_set(&s->core_deadline, next_ns);
+        deadline_set(&s->core_deadline, earlier(next_ns, queues_next_ns(s)));
     bool more = next_ns == 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
                 !TAILQ_EMPTY(&s->dirty_workers) || (collected > 0 && !TAILQ_EMPTY(&s->busy_workers));
     *ret_worked = more || collected > 0;
@@ -425,12 +434,14 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     int r = 0;
     s->base = new_base();
     s->names = names_new();
+    s->objects = objects_new(s);
+    s->parties = parties_new(s);
     s->core = core_new(&ops, s);
     if (s->base) {
         r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->core || !s->housekeeping)
+    if (!s->base || !s->names || !s->objects || !s->parties || !s->core || !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
         r = beacon_new(&s->beacon);
@@ -459,8 +470,11 @@ void supervisor_free(struct supervisor *s)
     struct kept *k;
     if (!s)
         return;
+    objects_shut(s->objects);
     while ((c = TAILQ_FIRST(&s->conns)))
         conn_free(c);
+    objects_free(s->objects);
+    parties_free(s->parties);
     while ((k = TAILQ_FIRST(&s->kept)))
         kept_free(s, k);
     while ((pool = TAILQ_FIRST(&s->pools))) {

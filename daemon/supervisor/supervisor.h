@@ -13,6 +13,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/core/core.h"
+#include "daemon/core/timer.h"
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
@@ -28,6 +29,8 @@ struct task_room;
 struct worker;
 struct listener;
 struct names;
+struct objects;
+struct parties;
 
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
@@ -92,9 +95,12 @@ struct supervisor {
     struct kept_list kept;            /* newest first */
     uint64_t kept_bytes;
     uint32_t kept_count;
-    uint32_t conn_count; /* of those that are not closed */
+    struct objects *objects; /* shared ones */
+    struct parties *parties; /* who has them open */
+    uint32_t conn_count;     /* of those that are not closed */
 
-    struct deadline core_deadline;
+    struct core_timers queue_timers; /* of requests that wait at queues */
+    struct deadline core_deadline;   /* of the heart, and of those */
     int signal_fd;
     struct event *on_signals;
     struct event *watchdog;     /* only under a service manager that wants it */

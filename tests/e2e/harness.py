@@ -6,7 +6,8 @@ ends with 0 on SIGTERM, its descriptors are those it had before, no process and 
 
     MPOOLD=build/daemon/mpoold python3 tests/e2e/test_calls.py [words of test names…]
 
-Knows nothing of any method's meaning but `pools`, which tells when a daemon has settled.
+Knows nothing of any method's meaning but `pools`, which tells when a daemon has settled, and `objects` and `remove`: named
+objects stay until they are removed.
 """
 import collections
 import ctypes
@@ -346,6 +347,10 @@ class Daemon:
     def check_descriptors(self):
         """Once nothing is going on, it holds what it held at the start."""
         self.settle(quiet=True)
+        with Client(self.path) as c:
+            for o in c.request("objects", {"all": True}):
+                if o["name"]:
+                    c.request("remove", o["name"])
         last = {}
 
         def same():

@@ -33,6 +33,9 @@ max_kept_bytes = 4M
 result_ttl = 1s
 cancel_grace = 100ms
 stall_timeout = 1s
+max_objects = 60
+max_user_object_bytes = 1M
+max_open_objects = 8
 [pool default]
 workers = 2
 max_queue = 30
@@ -43,7 +46,13 @@ workers = 2
 max_queue = 10
 timeout = 1s
 """
-METHODS = ["hello", "ping", "call", "map", "submit", "wait", "result", "status", "cancel", "list", "functions", "pools", "workers", "stats"]
+METHODS = ["hello", "ping", "call", "map", "submit", "wait", "result", "status", "cancel", "list", "functions", "pools", "workers", "stats",
+           "open", "close", "remove", "objects", "inspect"]
+KINDS = ["value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition", "event", "barrier", None, "odd"]
+NAMES = ["a", "b", "c", "lock:1:0123456789abcdef", "", "x" * 129, "\x00", None]
+OBJECT_OPTIONS = {"create": ["yes", "no", "new", "odd"], "mode": [0o600, 0o666, 0o777], "ttl_s": [0, 1, -1], "read_only": [True, False],
+                  "type": ["i8", "u64", "f32", "bytes", "odd"], "value": [0, 1, 3, 256, -1, 1.5, 1 << 63], "count": [0, 1, 512, 1 << 17, 1 << 48],
+                  "set": [True], "parties": [0, 1, 256, 257], "group": [0, 1, 1 << 32], "nonsense": [1]}
 FUNCTIONS = ["math.square", "sys.noop", "sys.echo", "sys.sleep", "sys.blob", "sys.output", "sys.fail", "sys.crash", "sys.pid", "sys.progress",
              "text.wordcount", "hostile.scribble", "hostile.leave", "trial.deaf", "no.such", "math.sqare", "", "\x00", "x" * 300]
 OPTIONS = {"pool": ["default", "bad", "none", ""], "name": ["n", "x" * 128, "x" * 129, "\udcff"], "timeout_ms": [1, 20, 500, 0, -1],
@@ -55,6 +64,7 @@ class Attacker:
     def __init__(self, dice, path):
         self.dice, self.path = dice, path
         self.ids = []  # of tasks, as answers told them
+        self.handles = []  # of objects
         self.open()
 
     def open(self):
@@ -123,6 +133,14 @@ class Attacker:
             return [self.task_id(), *([d.choice([0, 1, 50, None, -1, 1 << 60])] if d.random() < 0.7 else [])]
         if method in ("status", "cancel"):
             return [self.task_id()]
+        if method == "open":
+            options = {name: d.choice(OBJECT_OPTIONS[name]) if d.random() < 0.95 else self.value()
+                       for name in d.sample(sorted(OBJECT_OPTIONS), d.randrange(3))}
+            return [d.choice(KINDS), d.choice([*NAMES, *self.handles[-4:]]), options][: d.choice([1, 2, 3, 3])]
+        if method == "close":
+            return [d.choice([d.randrange(2000), self.value()])]
+        if method in ("remove", "inspect"):
+            return [d.choice([*NAMES, *self.handles[-4:]])]
         if method == "hello":
             return [{"client": d.choice(["fuzz", "\n", "x" * 65]), "memfd": d.random() < 0.7}] if d.random() < 0.8 else [self.value()]
         if method == "list":
@@ -183,7 +201,12 @@ class Attacker:
         for level, kind, raw in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 for at in range(0, len(raw) - 3, 4):
-                    os.close(int.from_bytes(raw[at : at + 4], sys.byteorder))
+                    fd = int.from_bytes(raw[at : at + 4], sys.byteorder)
+                    try:  # a page of an object may be written: spoil it
+                        os.pwrite(fd, self.dice.randbytes(4096), 0)
+                    except OSError:
+                        pass
+                    os.close(fd)
         if not data:
             raise ConnectionResetError
         self.got += data
@@ -198,6 +221,8 @@ class Attacker:
             assert isinstance(message, list) and (len(message) == 4 and message[0] == 1 or len(message) == 3 and message[0] == 2), message
             if message[0] == 1 and message[2] is None and isinstance(message[3], int) and message[3] > 1000:
                 self.ids.append(message[3])
+            if message[0] == 1 and isinstance(message[3], dict) and isinstance(message[3].get("handle"), str):
+                self.handles.append(message[3]["handle"])
         del self.got[:at]
 
     def step(self):

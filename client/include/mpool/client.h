@@ -49,7 +49,8 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(MPOOL_PUBLIC)
+#elif defined(__GNUC__)
 #define MPOOL_PUBLIC __attribute__((visibility("default")))
 #else
 #define MPOOL_PUBLIC
@@ -88,8 +89,11 @@ enum mpool_code {
     MPOOL_EPOOL_DOWN = -10019,
     MPOOL_ESTOPPING = -10020,
     MPOOL_EINTERNAL = -10021,
-    MPOOL_EREMOTE = -10098,   /* an error that this library does not know; the text has it */
-    MPOOL_EPROTOCOL = -10099, /* the peer does not speak this protocol */
+    MPOOL_ENO_OBJECT = -10022, /* there is no such shared object */
+    MPOOL_EEXISTS = -10023,    /* … or there is one, when a new one was wanted, or one of another kind */
+    MPOOL_EFINISHED = -10024,  /* the queue takes no more items, or the pipe's other end has gone */
+    MPOOL_EREMOTE = -10098,    /* an error that this library does not know; the text has it */
+    MPOOL_EPROTOCOL = -10099,  /* the peer does not speak this protocol */
 };
 
 /* ---- connection -------------------------------------------------------------------------------------------------- */

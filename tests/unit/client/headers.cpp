@@ -3,6 +3,8 @@
 #include <mpool/event.h>
 #include <mpool/module.h>
 #include <mpool/sd-event.h>
+#include <mpool/queue.h>
+#include <mpool/shared.h>
 
 #include <cstdio>
 #include <cstring>
@@ -19,6 +21,7 @@ int main()
 {
     mpool_options options = MPOOL_OPTIONS_INIT;
     mpool_map_options map_options = MPOOL_MAP_OPTIONS_INIT;
+    mpool_object_options object_options = MPOOL_OBJECT_OPTIONS_INIT;
     mpool_client *client = nullptr;
     struct mpool_event *attached = nullptr;
     struct mpool_sd_event *sd_attached = nullptr;
@@ -26,6 +29,7 @@ int main()
     mpool_sd_event_detach(sd_attached);
     mpool_function *function = square;
     bool ok = options.size == sizeof(options) && map_options.size == sizeof(map_options) && function &&
+              object_options.tokens == 1 && mpool_lock_acquire(nullptr, 0) < 0 &&
               std::strcmp(mpool_code_name(MPOOL_ELOST), "E_LOST") == 0 &&
               mpool_connect(&client, "/nonexistent/mpoold.sock") < 0;
     std::printf("1..1\n%s 1 - the_public_headers_are_cxx\n", ok ? "ok" : "not ok");

@@ -41,6 +41,10 @@ static void no_file_at_all_gives_the_defaults(void **state)
     assert_true(config->cancel_grace_ms == 2000);
     assert_true(config->stop_grace_ms == 10000);
     assert_true(config->stall_timeout_ms == 30000);
+    assert_int_equal(config->max_objects, 16384);
+    assert_int_equal(config->max_user_objects, 4096);
+    assert_true(config->max_user_object_bytes == 4096 * MIB);
+    assert_int_equal(config->max_open_objects, 1024);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
 
     assert_int_equal(config->pool_count, 1);
@@ -75,7 +79,8 @@ static void every_key_reaches_its_field(void **state)
         "socket = /tmp/some.sock\nsocket_mode = 0600\nsocket_group = 4242\nmodule_path = /a, /b/c\n"
         "max_message = 1M\nmax_depth = 64\nmax_payload = 2G\nmax_connections = 11\nmax_in_flight = 12\n"
         "max_output_bytes = 1M\nmax_kept = 13\nmax_kept_bytes = 2M\nresult_ttl = 5m\ncancel_grace = 500ms\n"
-        "stop_grace = 0\nstall_timeout = 90\nlog_level = debug\n"
+        "stop_grace = 0\nstall_timeout = 90\nmax_objects = 14\nmax_user_objects = 15\nmax_user_object_bytes = 3M\n"
+        "max_open_objects = 16\nlog_level = debug\n"
         "[pool images]\n"
         "modules = img, /opt/x.so\nfunctions = img.* text.wordcount\nworkers = 2..16\nidle_timeout = 10s\n"
         "max_tasks = 100\nmax_memory = 1G\ntimeout = 30s\nattempts = 1\nmax_queue = 5\n"
@@ -99,6 +104,10 @@ static void every_key_reaches_its_field(void **state)
     assert_true(config->cancel_grace_ms == 500);
     assert_true(config->stop_grace_ms == 0);
     assert_true(config->stall_timeout_ms == 90000);
+    assert_int_equal(config->max_objects, 14);
+    assert_int_equal(config->max_user_objects, 15);
+    assert_true(config->max_user_object_bytes == 3 * MIB);
+    assert_int_equal(config->max_open_objects, 16);
     assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
 
     assert_int_equal(config->pool_count, 1);

@@ -1,0 +1,75 @@
+/* How is a command run while an object is held? See guard.h. */
+#include "client/cli/guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "client/cli/child.h"
+#include "client/cli/daemon.h"
+#include "client/cli/options.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/verbs.h"
+
+struct guard_options guard_options = {.wait_ms = -1};
+
+int guard_parse(
+    const struct guard *guard, const struct option_row *rows, size_t count, char **words, char ***ret_command)
+{
+    char who[32];
+    snprintf(who, sizeof who, "mpool %s", guard->what);
+    if (count == 0) {
+        say_error("%s needs a name and a command: mpool %s NAME -- COMMAND…", guard->what, guard->what);
+        return EXIT_OWN;
+    }
+    const struct option_row *tables[] = {rows, common_options};
+    int left = options_parse(who, tables, 2, VERB_COMMAND, words + 1, count - 1);
+    if (left < 0)
+        return EXIT_OWN;
+    if (left == 0) {
+        say_error("%s: which command is to run? mpool %s %s -- COMMAND…", guard->what, guard->what, words[0]);
+        return EXIT_OWN;
+    }
+    *ret_command = words + 1;
+    return EXIT_OK;
+}
+
+static int refused(const struct guard *guard, const char *name)
+{
+    say_note("%s '%s' was not had in time", guard->what, name);
+    return guard_options.refused.given ? (int)guard_options.refused.value : EXIT_TASK_FAILED;
+}
+
+static int hold(const struct guard *guard, mpool_object *object, const char *name, char **command)
+{
+    int64_t timeout_ms = guard_options.try_only ? 0 : guard_options.wait_ms;
+    int r = guard->acquire(object, timeout_ms);
+    if (r == -ETIMEDOUT)
+        return refused(guard, name);
+    if (r < 0)
+        return daemon_say_text(r, NULL);
+    if (r > 0)
+        say_note("%s '%s' was abandoned: whoever had it before died with it", guard->what, name);
+    int status = child_run(command);
+    r = guard->release(object);
+    if (r == -EPERM || r == -ECONNRESET)
+        say_error("%s '%s' was lost while the command ran: the daemon has gone, or taken it back", guard->what, name);
+    else if (r < 0)
+        say_error("%s '%s' could not be released: %s", guard->what, name, mpool_strerror(r));
+    return status;
+}
+
+int guard_run(const struct guard *guard, const mpool_object_options *options, const char *name, char **command)
+{
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    int status = daemon_connect(&client);
+    if (status != EXIT_OK)
+        return status;
+    mpool_object *object;
+    int r = mpool_object_open(client, &object, guard->kind, name, options);
+    if (r < 0)
+        return daemon_say(client, r);
+    status = hold(guard, object, name, command);
+    mpool_object_close(object);
+    return status;
+}

@@ -1,0 +1,43 @@
+/* What `lock` and `sem` share: wait for an object, run a command while it is had, give it back. */
+#pragma once
+
+#include <mpool/shared.h>
+
+#include "client/cli/verb.h"
+
+struct guard_options {
+    int64_t wait_ms; /* -1: for ever */
+    bool try_only;
+    struct option_count refused; /* exit status when it was not had in time */
+};
+extern struct guard_options guard_options;
+
+#define OPTION_ROWS_GUARD                                                                                              \
+    {.name = "wait",                                                                                                   \
+        .letter = 'w',                                                                                                 \
+        .value = "TIME",                                                                                               \
+        .duration_ms = &guard_options.wait_ms,                                                                         \
+        .help = "give up after TIME: 500ms, 5s, 2m; a bare number is seconds"},                                        \
+        {.name = "timeout",                                                                                            \
+            .letter = 't',                                                                                             \
+            .value = "TIME",                                                                                           \
+            .duration_ms = &guard_options.wait_ms,                                                                     \
+            .help = "the same"},                                                                                       \
+    {                                                                                                                  \
+        .name = "conflict-exit-code", .letter = 'E', .value = "N", .count = &guard_options.refused, .least = 0,        \
+        .most = 255, .help = "the exit status when it was not had in time (default: 1)"                                \
+    }
+
+struct guard {
+    const char *what; /* "lock" */
+    const char *kind; /* of the object */
+    int (*acquire)(mpool_object *object, int64_t timeout_ms);
+    int (*release)(mpool_object *object);
+};
+
+/* words: NAME, options that stand behind it, a "--" perhaps, and the command. rows: the verb's. Options are set when it
+ * returns. → 0 with *ret_command, or EXIT_OWN after it was said what is wrong. */
+int guard_parse(
+    const struct guard *guard, const struct option_row *rows, size_t count, char **words, char ***ret_command);
+/* options: of the object if it is made. → exit status. */
+int guard_run(const struct guard *guard, const mpool_object_options *options, const char *name, char **command);

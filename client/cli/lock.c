@@ -1,0 +1,44 @@
+/* mpool lock: runs a command while a lock is held, like flock(1), and knows when a holder has died. */
+#include "client/cli/exit_codes.h"
+#include "client/cli/guard.h"
+#include "client/cli/making.h"
+#include "client/cli/verbs.h"
+
+static const struct option_row options[] = {
+    OPTION_ROWS_GUARD,
+    {.name = "nonblock", .letter = 'n', .flag = &guard_options.try_only, .help = "do not wait at all"},
+    OPTION_ROWS_MAKING,
+    {0},
+};
+
+static int run(size_t count, char **words)
+{
+    static const struct guard guard = {"lock", "lock", mpool_lock_acquire, mpool_lock_release};
+    char **command;
+    mpool_object_options made;
+    int status = guard_parse(&guard, options, count, words, &command);
+    if (status == EXIT_OK)
+        status = making_options(&made);
+    return status == EXIT_OK ? guard_run(&guard, &made, words[0], command) : status;
+}
+
+const struct verb verb_lock = {
+    .name = "lock",
+    .group = "Share",
+    .usage = "NAME [OPTIONS] [--] COMMAND [ARGUMENT…]",
+    .line = "run a command while a lock is held",
+    .about = "Waits until nobody else has the lock NAME, runs the command here, and gives the lock back when it ends.\n"
+             "The lock is made if there is none. It is free again, too, when mpool is killed: the command then gets\n"
+             "SIGTERM, and whoever takes the lock next is told that it was abandoned.\n"
+             "\n"
+             "Exit status: the command's; 1 (or -E N) when the lock was not had in time.\n"
+             "\n"
+             "Examples:\n"
+             "  mpool lock backup -- rsync -a /srv /mnt/backup\n"
+             "  mpool lock deploy -n -E 75 -- ./deploy.sh    # somebody deploys already: exit 75 at once\n"
+             "  mpool lock db.migrate -w 30s -- ./migrate\n",
+    .operands = "@object",
+    .flags = VERB_COMMAND,
+    .options = options,
+    .run = run,
+};

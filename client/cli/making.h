@@ -1,0 +1,27 @@
+/* What a verb that opens a shared object says about one that is not there yet: --mode, --group, --ttl. */
+#pragma once
+
+#include <mpool/shared.h>
+
+#include "client/cli/verb.h"
+
+struct making {
+    const char *mode, *group;
+    int64_t ttl_ms; /* -1: not given */
+};
+extern struct making making;
+
+#define OPTION_ROWS_MAKING                                                                                             \
+    {.name = "mode",                                                                                                   \
+        .letter = 'm',                                                                                                 \
+        .value = "OCTAL",                                                                                              \
+        .text = &making.mode,                                                                                          \
+        .help = "if it is made: who may use it, as of a file (default: 0600)"},                                        \
+        {.name = "group", .letter = 'g', .value = "GROUP", .text = &making.group, .help = "if it is made: its group"}, \
+    {                                                                                                                  \
+        .name = "ttl", .value = "TIME", .duration_ms = &making.ttl_ms,                                                 \
+        .help = "if it is made: it goes so long after its last use (default: when it is removed)"                      \
+    }
+
+/* → 0 with the options set, or EXIT_OWN after it was said what is wrong. */
+int making_options(mpool_object_options *ret);

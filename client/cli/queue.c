@@ -1,0 +1,302 @@
+/* mpool queue: scripts that hand items to one another. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include <mpool/queue.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/items.h"
+#include "client/cli/json_in.h"
+#include "client/cli/json_out.h"
+#include "client/cli/making.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/verbs.h"
+#include "proto/buf.h"
+
+enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20 };
+
+static struct option_count wanted, capacity;
+static bool follow, joinable, at_least_once, strings;
+
+static const struct option_row options[] = {
+    OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 does not wait"),
+    {.name = "count",
+        .letter = 'n',
+        .value = "N",
+        .count = &wanted,
+        .least = 1,
+        .most = UINT32_MAX,
+        .help = "get: so many items (default: 1)"},
+    {.name = "follow", .letter = 'f', .flag = &follow, .help = "get: all items, until the queue is finished"},
+    {.name = "strings", .letter = 's', .flag = &strings, .help = "put: items are strings, even if they look like JSON"},
+    {.name = "joinable", .flag = &joinable, .help = "if it is made: a queue that can be joined"},
+    {.name = "at-least-once", .flag = &at_least_once, .help = "if it is made: what a killed taker had returns"},
+    {.name = "capacity",
+        .letter = 'c',
+        .value = "N",
+        .count = &capacity,
+        .least = 1,
+        .most = 1u << 20,
+        .help = "if it is made: so many items at a time"},
+    OPTION_ROWS_MAKING,
+    {0},
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* What is left of --timeout, which holds for the whole verb; -1: for ever. */
+static int64_t left_ms(int64_t end_ms)
+{
+    int64_t left = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
+    return settings.timeout_ms >= 0 && left < 0 ? 0 : left;
+}
+
+/* A queue that has ended is no mistake of mpool's: 1. */
+static int say_failure(mpool_client *client, int code)
+{
+    if (code != MPOOL_EFINISHED)
+        return daemon_say(client, code);
+    say_error("%s", mpool_error_text(client));
+    return EXIT_TASK_FAILED;
+}
+
+/* ---- put
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+struct batch {
+    struct wire_buf items; /* without the array's head */
+    uint32_t count;
+};
+
+static int put_batch(mpool_client *client, mpool_object *queue, struct batch *batch, int64_t end_ms)
+{
+    _cleanup_(wire_buf_reset) struct wire_buf array = {0};
+    if (batch->count == 0)
+        return EXIT_OK;
+    msgpack_packer pk = wire_packer(&array);
+    msgpack_pack_array(&pk, batch->count);
+    wire_buf_append(&array, wire_buf_at(&batch->items), wire_buf_length(&batch->items));
+    if (array.failed) {
+        say_error("queue: out of memory");
+        return EXIT_OWN;
+    }
+    int r = mpool_queue_put_all(queue, wire_buf_at(&array), wire_buf_length(&array), left_ms(end_ms));
+    if (r < 0)
+        return say_failure(client, r);
+    if ((uint32_t)r < batch->count) {
+        say_error("queue: %d of the last %u items went in", r, batch->count);
+        return settings.timeout_ms >= 0 && left_ms(end_ms) == 0 ? EXIT_TIMED_OUT : EXIT_TASK_FAILED;
+    }
+    wire_buf_consume(&batch->items, wire_buf_length(&batch->items));
+    batch->count = 0;
+    return EXIT_OK;
+}
+
+static int add_item(struct batch *batch, const struct items *items, const char *text, size_t length)
+{
+    char why[JSON_IN_WHY];
+    if (json_in_value(&batch->items, strings ? JSON_IN_TEXT : JSON_IN_WORD, text, length, why) < 0) {
+        say_error("queue: item %" PRIu64 ": %s", items->given, why);
+        return EXIT_OWN;
+    }
+    batch->count++;
+    return EXIT_OK;
+}
+
+/* Items travel together while there are more to read, and at once where there are none just now. */
+static int put(mpool_client *client, mpool_object *queue, struct items *items, int64_t end_ms)
+{
+    struct batch batch = {0};
+    int status = EXIT_OK;
+    while (status == EXIT_OK) {
+        const char *text;
+        size_t length;
+        int r = items_next(items, &text, &length);
+        if (r == 1) {
+            status = add_item(&batch, items, text, length);
+            if (status == EXIT_OK && (batch.count == BATCH_ITEMS || wire_buf_length(&batch.items) >= BATCH_BYTES))
+                status = put_batch(client, queue, &batch, end_ms);
+            continue;
+        }
+        if (r < 0 && r != -EAGAIN) {
+            say_error(
+                "queue: cannot read the items: %s", r == -EMSGSIZE ? "a line is longer than 16 MiB" : strerror(-r));
+            status = EXIT_OWN;
+            break;
+        }
+        status = put_batch(client, queue, &batch, end_ms);
+        if (r == 0)
+            break;
+        struct pollfd p = {.fd = items->fd, .events = POLLIN};
+        poll(&p, 1, -1);
+    }
+    wire_buf_reset(&batch.items);
+    return status;
+}
+
+static int put_words(mpool_client *client, mpool_object *queue, size_t count, char **words, int64_t end_ms)
+{
+    struct items items;
+    if (count > 0)
+        items_from_words(&items, words, count);
+    else
+        items_from_fd(&items, STDIN_FILENO, '\n');
+    int status = put(client, queue, &items, end_ms);
+    items_reset(&items);
+    return status;
+}
+
+/* ---- get
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+/* Prints items, and confirms what wants it once they are out of our hands. */
+static int print_items(mpool_client *client, mpool_object *queue, const mpool_result *items)
+{
+    uint64_t tickets[BATCH_ITEMS];
+    size_t count = 0, at = 0;
+    uint32_t printed = 0;
+    mpool_queue_item item;
+    int status = EXIT_OK, r;
+    while (status == EXIT_OK && (r = mpool_queue_next(queue, items, &at, &item)) > 0) {
+        status = json_out_print(item.data, item.length);
+        printed++;
+        if (item.ticket && count < BATCH_ITEMS)
+            tickets[count++] = item.ticket;
+    }
+    out_flush();
+    r = 0;
+    if (status == EXIT_OK && count > 0)
+        r = mpool_queue_confirm(queue, tickets, count);
+    else if (status == EXIT_OK && strcmp(mpool_object_kind(queue), "joinable_queue") == 0)
+        r = mpool_queue_done(queue, printed);
+    return r < 0 ? daemon_say(client, r) : status;
+}
+
+static int get(mpool_client *client, mpool_object *queue, int64_t end_ms)
+{
+    uint64_t left = follow ? UINT64_MAX : wanted.given ? wanted.value : 1;
+    int status = EXIT_OK;
+    while (left > 0 && status == EXIT_OK) {
+        uint32_t max = left < BATCH_ITEMS ? (uint32_t)left : BATCH_ITEMS;
+        _cleanup_(own_result) mpool_result *items = NULL;
+        int r = mpool_queue_get(queue, max, left_ms(end_ms), &items);
+        if (r < 0)
+            return say_failure(client, r);
+        if (r == 0)
+            return follow ? EXIT_OK : EXIT_TASK_FAILED;
+        status = print_items(client, queue, items);
+        if (left != UINT64_MAX)
+            left -= (uint64_t)r;
+    }
+    return status;
+}
+
+/* ---- the verb
+ * --------------------------------------------------------------------------------------------------------------- */
+
+enum action { PUT, GET, JOIN, FINISH, STAT, ACTION_COUNT };
+static const char *const actions[] = {"put", "get", "join", "finish", "stat"};
+
+/* Whatever kind it is, or a new one for those who put and get. */
+static int open_queue(mpool_client *client, const char *name, bool make, mpool_object **ret)
+{
+    mpool_object_options made, there = MPOOL_OBJECT_OPTIONS_INIT;
+    int status = making_options(&made);
+    if (status != EXIT_OK)
+        return status;
+    there.create = MPOOL_CREATE_NO;
+    int r = mpool_object_open(client, ret, NULL, name, &there);
+    if (r == MPOOL_ENO_OBJECT && make) {
+        made.capacity = (uint32_t)capacity.value;
+        made.at_least_once = at_least_once;
+        r = mpool_object_open(client, ret, joinable ? "joinable_queue" : "queue", name, &made);
+    }
+    return r < 0 ? daemon_say(client, r) : EXIT_OK;
+}
+
+static int stat_queue(mpool_client *client, const char *name)
+{
+    _cleanup_(own_result) mpool_result *facts = NULL;
+    int r = mpool_request(client, &facts, "inspect", "s", name);
+    if (r < 0)
+        return daemon_say(client, r);
+    size_t length;
+    const void *data = mpool_result_data(facts, &length);
+    return json_out_print(data, length);
+}
+
+static int act(mpool_client *client, enum action action, mpool_object *queue, size_t count, char **words)
+{
+    int64_t end_ms = settings.timeout_ms < 0 ? 0 : now_ms() + settings.timeout_ms;
+    int r = 0;
+    switch (action) {
+    case PUT: return put_words(client, queue, count, words, end_ms);
+    case GET: return get(client, queue, end_ms);
+    case JOIN: r = mpool_queue_join(queue, settings.timeout_ms); break;
+    case FINISH: r = mpool_queue_finish(queue); break;
+    case STAT:
+    case ACTION_COUNT: break;
+    }
+    return r < 0 ? say_failure(client, r) : EXIT_OK;
+}
+
+static int run(size_t count, char **words)
+{
+    int action = 0;
+    while (action < ACTION_COUNT && (count == 0 || strcmp(words[0], actions[action]) != 0))
+        action++;
+    if (action == ACTION_COUNT || count < 2 || (action != PUT && count > 2)) {
+        say_error("queue: put, get, join, finish or stat, and a name? mpool queue put NAME ITEM; mpool queue get NAME");
+        return EXIT_OWN;
+    }
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    int status = daemon_connect(&client);
+    if (status != EXIT_OK)
+        return status;
+    if (action == STAT)
+        return stat_queue(client, words[1]);
+    mpool_object *queue;
+    status = open_queue(client, words[1], action == PUT || action == GET, &queue);
+    if (status != EXIT_OK)
+        return status;
+    status = act(client, (enum action)action, queue, count - 2, words + 2);
+    mpool_object_close(queue);
+    return status;
+}
+
+const struct verb verb_queue = {
+    .name = "queue",
+    .group = "Share",
+    .usage = "put NAME [ITEM…] | get NAME [-n N | -f] | join NAME | finish NAME | stat NAME",
+    .line = "hand items from process to process",
+    .about =
+        "put takes items from its arguments, or a line each from standard input: JSON where they parse, else\n"
+        "strings; it waits while the queue is full. get prints a line an item; with --follow until the queue is\n"
+        "finished. put and get make the queue if there is none. join waits until all items of a joinable queue\n"
+        "are done: an item that get has printed is done. finish: no more items, those that are in can be got.\n"
+        "\n"
+        "Exit status: 0; 1 when the queue is finished and cannot give or take what was asked; 124 after --timeout.\n"
+        "\n"
+        "Examples:\n"
+        "  mpool queue put jobs '{\"url\": \"https://example.org\"}'\n"
+        "  find . -name '*.wav' | mpool queue put --strings files; mpool queue finish files\n"
+        "  mpool queue get files --follow | while read -r file; do echo \"$file\"; done\n"
+        "  mpool queue get jobs --timeout 10s || echo nothing to do\n",
+    .operands = "put get join finish stat",
+    .flags = VERB_NUMBERS,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,36 @@
+/* mpool remove: takes the names of shared objects away. */
+#include "client/cli/daemon.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/verbs.h"
+
+static int run(size_t count, char **names)
+{
+    if (count == 0) {
+        say_error("remove needs the names of objects; `mpool objects` lists them");
+        return EXIT_OWN;
+    }
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    int status = daemon_connect(&client);
+    if (status != EXIT_OK)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        int r = mpool_request(client, NULL, "remove", "s", names[i]);
+        if (r < 0)
+            status = daemon_say(client, r);
+    }
+    return status;
+}
+
+const struct verb verb_remove = {
+    .name = "remove",
+    .group = "Share",
+    .usage = "NAME…",
+    .line = "remove shared objects",
+    .about = "Whoever has one open goes on using it; it goes with the last of them. The name is free at once.\n"
+             "\n"
+             "Examples:\n"
+             "  mpool remove deploy jobs.done\n",
+    .operands = "@object",
+    .run = run,
+};

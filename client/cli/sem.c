@@ -1,0 +1,56 @@
+/* mpool sem: runs a command while one of N places is had: at most N such commands run at a time. */
+#include "client/cli/exit_codes.h"
+#include "client/cli/guard.h"
+#include "client/cli/making.h"
+#include "client/cli/verbs.h"
+
+static struct option_count places;
+
+static const struct option_row options[] = {
+    {.name = "at-most",
+        .letter = 'n',
+        .value = "N",
+        .count = &places,
+        .least = 1,
+        .most = 256,
+        .help = "if it is made: so many commands at a time (default: 1)"},
+    OPTION_ROWS_GUARD,
+    {.name = "nonblock", .flag = &guard_options.try_only, .help = "do not wait at all"},
+    OPTION_ROWS_MAKING,
+    {0},
+};
+
+static int run(size_t count, char **words)
+{
+    static const struct guard guard = {"sem", "bounded_semaphore", mpool_semaphore_acquire, mpool_semaphore_release};
+    char **command;
+    mpool_object_options made;
+    int status = guard_parse(&guard, options, count, words, &command);
+    if (status == EXIT_OK)
+        status = making_options(&made);
+    if (status != EXIT_OK)
+        return status;
+    if (places.given)
+        made.tokens = (uint32_t)places.value;
+    return guard_run(&guard, &made, words[0], command);
+}
+
+const struct verb verb_sem = {
+    .name = "sem",
+    .group = "Share",
+    .usage = "NAME [-n N] [OPTIONS] [--] COMMAND [ARGUMENT…]",
+    .line = "run a command, at most N of them at a time",
+    .about =
+        "Waits until fewer than N commands run under the semaphore NAME, and runs one more. Who comes first decides\n"
+        "how many there may be; `mpool remove NAME` lets it be made anew. The place of a killed one is free again.\n"
+        "\n"
+        "Exit status: the command's; 1 (or -E N) when there was no place in time.\n"
+        "\n"
+        "Examples:\n"
+        "  mpool sem downloads -n 4 -- curl -O https://example.org/file\n"
+        "  for f in *.wav; do mpool sem encode -n 2 -- flac \"$f\" & done; wait\n",
+    .operands = "@object",
+    .flags = VERB_COMMAND,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,90 @@
+/* <mpool/queue.h> — queues, joinable queues and pipes between unrelated processes.
+ *
+ *     mpool_object *q;
+ *     mpool_object_open(client, &q, "queue", "jobs", NULL);       // or "joinable_queue", "pipe": see <mpool/shared.h>
+ *     mpool_queue_put(q, -1, "s", "hello");                       // one item, by format
+ *
+ *     mpool_result *items;
+ *     while (mpool_queue_get(q, 512, -1, &items) > 0) {           // up to 512 items; 0 is the end of file
+ *         mpool_queue_item item;
+ *         for (size_t at = 0; mpool_queue_next(q, items, &at, &item) > 0;)
+ *             use(item.data, item.length);
+ *         mpool_result_free(items);
+ *     }
+ *
+ * Items are MessagePack values and lie in the daemon, first in, first out. A queue is bounded: putters wait for room.
+ * Many items in one call cost little more than one.
+ *
+ * Death. By default an item is gone with the process that took it (at most once). In a queue made with at_least_once it
+ * has a ticket, and returns to the front when its taker dies or closes the queue before it has confirmed the ticket;
+ * until then it counts against the capacity. A pipe whose other end has gone gives what is still there, and then the
+ * end of file; what is sent to it is refused.
+ *
+ * A pipe has two ends: the first to open it has the end that receives, the second the one that sends; with duplex both
+ * do both. One process may open both.
+ *
+ * Returns. 0 or positive on success, negative on failure. In common: what <mpool/client.h> says of all calls; -EINVAL
+ * (no queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
+ * at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 for ever, 0 only try;
+ * -ETIMEDOUT when the time is over and nothing was done.
+ *
+ * Threads. As with every call: the queue belongs to the thread of the client handle that opened it.
+ */
+#ifndef MPOOL_QUEUE_H
+#define MPOOL_QUEUE_H
+
+#include <mpool/shared.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>).
+ * → 1; MPOOL_EFINISHED: it takes no more; MPOOL_ETOO_BIG: larger than the queue or a message. */
+MPOOL_PUBLIC int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...);
+/* Puts the elements of one MessagePack array, in their order. → how many went in: fewer than all when the time was over
+ * or the queue was finished in between; or as above, and then none did. */
+MPOOL_PUBLIC int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms);
+
+/* Takes up to `max` items (1 … 1,048,576), waiting for the first. About a mebibyte of them comes at a time, an item
+ * alone whatever its size. → how many, with *ret_items taken (mpool_result_free); 0: the end of file, and *ret_items is
+ * untouched. */
+MPOOL_PUBLIC int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items);
+
+/* One of the items that came. */
+typedef struct mpool_queue_item {
+    const void *data; /* its MessagePack bytes, borrowed from the result */
+    size_t length;
+    uint64_t ticket; /* at_least_once: what confirms it; else 0 */
+} mpool_queue_item;
+
+/* Walks over the items of mpool_queue_get() or a callback of mpool_queue_get_start(). *at: 0 at first. → 1 with
+ * *ret_item; 0: that were all; -EBADMSG: these are no items. */
+MPOOL_PUBLIC int mpool_queue_next(
+    const mpool_object *queue, const mpool_result *items, size_t *at, mpool_queue_item *ret_item);
+
+/* Confirms items of a queue with at_least_once by their tickets; of a joinable one they are done, too. → how many of
+ * them this process had. */
+MPOOL_PUBLIC int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count);
+/* The oldest n items that this process has taken are done (and confirmed): task_done() of multiprocessing. → 0;
+ * MPOOL_EBAD_PARAMS: it has not taken so many. What a process that died had taken and not done counts as done, or has
+ * returned: nobody waits for the dead. */
+MPOOL_PUBLIC int mpool_queue_done(mpool_object *queue, uint32_t n);
+/* Waits until every item of a joinable queue is done. → 0. */
+MPOOL_PUBLIC int mpool_queue_join(mpool_object *queue, int64_t timeout_ms);
+/* No more items, from anybody (of a pipe: from this end): those who take get the rest and then the end of file. → 1; 0:
+ * it was finished already. */
+MPOOL_PUBLIC int mpool_queue_finish(mpool_object *queue);
+
+/* The same without waiting here: the callback gets a code (0; MPOOL_ENOT_READY when the time was over) and a result: of
+ * a put the number of items that went in, of a get the items for mpool_queue_next(), none of them at the end of file.
+ * Puts that were started one after the other go in in that order. mpool_call_cancel() stops one that waits. → 0. */
+MPOOL_PUBLIC int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void *items, size_t length,
+    int64_t timeout_ms, mpool_call_fn *callback, void *userdata);
+MPOOL_PUBLIC int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t max, int64_t timeout_ms,
+    mpool_call_fn *callback, void *userdata);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,220 @@
+/* <mpool/shared.h> — shared state for unrelated processes: values, arrays, locks, semaphores, conditions, events and
+ * barriers, by name or anonymous, used in place.
+ *
+ *     mpool_object *lock, *total;
+ *     mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+ *     options.type = "i64";
+ *     mpool_object_open(client, &total, "value", "total", &options);
+ *     mpool_object_open(client, &lock, "lock", "total.lock", NULL);
+ *
+ *     if (mpool_lock_acquire(lock, -1) >= 0) {
+ *         mpool_value_add_i64(total, 1);
+ *         mpool_lock_release(lock);
+ *     }
+ *     mpool_object_close(lock);
+ *     mpool_object_close(total);
+ *
+ * The daemon makes an object and hands it out; what is done with it after that costs no word to the daemon, and where
+ * nobody else wants it no system call.
+ *
+ * Death. What a process has when it dies is free again as soon as the daemon has seen it, within milliseconds, and the
+ * next to take it is told: acquire returns 1 instead of 0, which is the time to look whether what the lock guards is in
+ * order. A process counts as dead, too, when its connection ends; mpool_lock_fence() gives a number by which a stale
+ * owner can be told from a new one.
+ *
+ * Returns. 0 or positive on success, negative on failure. In common: -EINVAL (no such pointer, or an object of another
+ * kind or type), -ECHILD (the object was opened before fork(); the child opens it anew), -ECONNRESET (the daemon has
+ * gone, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 for ever, 0 only
+ * try; -ETIMEDOUT when the time is over. Signals do not end a wait.
+ *
+ * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
+ * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
+ * process (any of its threads may release it), an rlock to a thread.
+ *
+ * Memory. What was written before a release, set, notify or arrival at a barrier is seen by whoever takes, waits or
+ * passes after it. Operations on values and elements are sequentially consistent.
+ */
+#ifndef MPOOL_SHARED_H
+#define MPOOL_SHARED_H
+
+#include <mpool/client.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mpool_object mpool_object;
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+enum mpool_create {
+    MPOOL_CREATE_YES = 0, /* open it, or make it where there is none */
+    MPOOL_CREATE_NO = 1,  /* open only */
+    MPOOL_CREATE_NEW = 2, /* make only */
+};
+
+/* What an object is to be when it is made; an open one stays as it is. Initialise with MPOOL_OBJECT_OPTIONS_INIT. */
+typedef struct mpool_object_options {
+    size_t size; /* sizeof (struct mpool_object_options), set by MPOOL_OBJECT_OPTIONS_INIT */
+    enum mpool_create create;
+    uint32_t mode;      /* rw bits as of a file; 0: 0600 */
+    const char *group;  /* by name; NULL: the caller's */
+    uint32_t ttl_s;     /* a named one goes so long after its last use; 0: when it is removed */
+    const char *type;   /* values and arrays: "i8" … "u64", "f32", "f64"; arrays also "bytes". NULL: "i64" */
+    int64_t value;      /* what a value of an integer type begins with */
+    double value_f64;   /* … of "f32" or "f64" */
+    uint64_t count;     /* arrays: elements; of "bytes": bytes */
+    uint32_t tokens;    /* semaphores: free at first; a bounded one never has more. 1 by default */
+    uint32_t parties;   /* barriers: 1 … 256 */
+    uint32_t capacity;  /* queues and pipes: items; 0: the daemon's default */
+    bool set;           /* events: set at first */
+    bool at_least_once; /* queues: what a dead consumer had not confirmed goes back to the front */
+    bool duplex;        /* pipes: both ends send and receive */
+    bool read_only;     /* open it without the right to change it: values and arrays */
+    void *reserved[4];  /* leave NULL */
+} mpool_object_options;
+#define MPOOL_OBJECT_OPTIONS_INIT                                                                                      \
+    {                                                                                                                  \
+        sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, 1, 0, 0, false, false, false,     \
+            false,                                                                                                     \
+        {                                                                                                              \
+            NULL, NULL, NULL, NULL                                                                                     \
+        }                                                                                                              \
+    }
+
+/* Opens or makes an object. kind: "value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition",
+ * "event", "barrier"; NULL: whatever it is, which must be there. name: 1 … 128 bytes of [A-Za-z0-9._:/@-]; a handle
+ * that mpool_object_handle() gave, here or elsewhere; NULL: a new one without a name, which goes with its last user.
+ * options: NULL for the defaults. *ret_object: taken, mpool_object_close() ends it. → 0; -EINVAL; a code of the
+ * daemon's, such as MPOOL_EDENIED. */
+MPOOL_PUBLIC int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
+    const mpool_object_options *options);
+
+/* What this process still has of it is given up as if it had died. NULL is allowed. In a forked child it frees the
+ * child's memory and mapping alone. */
+MPOOL_PUBLIC void mpool_object_close(mpool_object *object);
+
+/* What others open the object by: its name, or a text that only those know who were given it, such as a task by its
+ * arguments. Borrowed, lives with the object; NULL for NULL. */
+MPOOL_PUBLIC const char *mpool_object_handle(const mpool_object *object);
+/* "lock". Static; NULL for NULL. */
+MPOOL_PUBLIC const char *mpool_object_kind(const mpool_object *object);
+
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
+
+/* → 0: acquired; 1: acquired, and the previous owner died with it. The same process taking it twice waits for itself.
+ */
+MPOOL_PUBLIC int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms);
+/* → 0; -EPERM: this process does not have it. */
+MPOOL_PUBLIC int mpool_lock_release(mpool_object *lock);
+
+/* A recursive lock: the thread that has it may take it again, up to 2^32 - 1 times (-EOVERFLOW), and releases it as
+ * often. release → 0; -EPERM: this thread does not have it. */
+MPOOL_PUBLIC int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_rlock_release(mpool_object *rlock);
+
+/* The lock that every value, array and condition has (get_lock() of multiprocessing): recursive, as above. */
+MPOOL_PUBLIC int mpool_object_lock(mpool_object *object, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_object_unlock(mpool_object *object);
+
+/* A number that grows with each take of this lock (of any kind; of a semaphore with that of any of its tokens). While
+ * the caller has the lock it is the caller's own: hand it to whatever the lock guards, which then refuses smaller ones.
+ * → 0. */
+MPOOL_PUBLIC int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number);
+
+/* Both kinds of semaphores. acquire: as mpool_lock_acquire(). release → 0; -EOVERFLOW: a bounded one has all its tokens
+ * already, an unbounded one has room for no more (256). Any process may release. */
+MPOOL_PUBLIC int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_semaphore_release(mpool_object *semaphore);
+/* → the tokens that are free at this moment. */
+MPOOL_PUBLIC int mpool_semaphore_value(const mpool_object *semaphore);
+
+/* ---- events, conditions, barriers -------------------------------------------------------------------------------- */
+
+/* → 0: it is set, or was set while this one waited. */
+MPOOL_PUBLIC int mpool_event_wait(mpool_object *event, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_event_set(mpool_object *event);
+MPOOL_PUBLIC int mpool_event_clear(mpool_object *event);
+/* → 1 or 0. */
+MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event);
+
+/* A condition is guarded by `lock`: a lock or rlock object, or NULL for the condition's own, which mpool_object_lock()
+ * takes. The caller has it: -EPERM. Everybody uses the same lock with one condition.
+ * wait: gives the lock up, waits to be notified, takes the lock again. It may return for nothing: look again at what is
+ * waited for. → 0; 1: the lock's owner died with it meanwhile; -ETIMEDOUT. On other errors the lock is not had. */
+MPOOL_PUBLIC int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms);
+/* Waits until predicate(userdata) is true, which is called with the lock had. → as above. */
+MPOOL_PUBLIC int mpool_condition_wait_for(
+    mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms);
+/* Wakes up to `count` of those who wait; all of them. → 0. */
+MPOOL_PUBLIC int mpool_condition_notify(mpool_object *condition, mpool_object *lock, uint32_t count);
+MPOOL_PUBLIC int mpool_condition_notify_all(mpool_object *condition, mpool_object *lock);
+
+/* Waits until all parties are there. → 0 … parties - 1, each once: the place in which the caller came; -EPIPE: the
+ * barrier is broken, by a time-out of one who waited (-ETIMEDOUT for that one), its death, abort, or a reset. */
+MPOOL_PUBLIC int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms);
+/* Breaks it, for all who wait and who come, until it is reset. */
+MPOOL_PUBLIC int mpool_barrier_abort(mpool_object *barrier);
+/* As new. Whoever waits gets -EPIPE. */
+MPOOL_PUBLIC int mpool_barrier_reset(mpool_object *barrier);
+/* → parties; how many wait at this moment; 1 or 0. */
+MPOOL_PUBLIC int mpool_barrier_parties(const mpool_object *barrier);
+MPOOL_PUBLIC int mpool_barrier_waiting(const mpool_object *barrier);
+MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier);
+
+/* ---- values and arrays ------------------------------------------------------------------------------------------- */
+
+/* For each type of MPOOL_ELEMENT_TYPES, such as i64 (int64_t); all of them atomic, and -EINVAL where the object has
+ * another type:
+ *
+ *     int mpool_value_get_i64(const mpool_object *value, int64_t *ret);
+ *     int mpool_value_set_i64(mpool_object *value, int64_t number);
+ *     int mpool_value_add_i64(mpool_object *value, int64_t number);             integers wrap around
+ *     int mpool_value_fetch_add_i64(mpool_object *value, int64_t number, int64_t *ret_before);
+ *     int mpool_value_cas_i64(mpool_object *value, int64_t *expected, int64_t number);
+ *
+ * cas: stores number if the value is *expected, bit by bit (floating zeros differ). → 1: stored; 0: not, and *expected
+ * is now what was found instead. The same of an array's elements, index 0 … count - 1, else -ERANGE:
+ *
+ *     int mpool_array_get_i64(const mpool_object *array, uint64_t index, int64_t *ret);
+ *     int mpool_array_set_i64(…, uint64_t index, int64_t number);   …_add_…, …_fetch_add_…, …_cas_… likewise
+ */
+#define MPOOL_ELEMENT_TYPES(X)                                                                                         \
+    X(i8, int8_t)                                                                                                      \
+    X(u8, uint8_t)                                                                                                     \
+    X(i16, int16_t)                                                                                                    \
+    X(u16, uint16_t)                                                                                                   \
+    X(i32, int32_t)                                                                                                    \
+    X(u32, uint32_t)                                                                                                   \
+    X(i64, int64_t)                                                                                                    \
+    X(u64, uint64_t)                                                                                                   \
+    X(f32, float)                                                                                                      \
+    X(f64, double)
+
+#define MPOOL_ELEMENT_FUNCTIONS(name, type)                                                                            \
+    MPOOL_PUBLIC int mpool_value_get_##name(const mpool_object *value, type *ret);                                     \
+    MPOOL_PUBLIC int mpool_value_set_##name(mpool_object *value, type number);                                         \
+    MPOOL_PUBLIC int mpool_value_add_##name(mpool_object *value, type number);                                         \
+    MPOOL_PUBLIC int mpool_value_fetch_add_##name(mpool_object *value, type number, type *ret_before);                 \
+    MPOOL_PUBLIC int mpool_value_cas_##name(mpool_object *value, type *expected, type number);                         \
+    MPOOL_PUBLIC int mpool_array_get_##name(const mpool_object *array, uint64_t index, type *ret);                     \
+    MPOOL_PUBLIC int mpool_array_set_##name(mpool_object *array, uint64_t index, type number);                         \
+    MPOOL_PUBLIC int mpool_array_add_##name(mpool_object *array, uint64_t index, type number);                         \
+    MPOOL_PUBLIC int mpool_array_fetch_add_##name(mpool_object *array, uint64_t index, type number, type *ret_before); \
+    MPOOL_PUBLIC int mpool_array_cas_##name(mpool_object *array, uint64_t index, type *expected, type number);
+MPOOL_ELEMENT_TYPES(MPOOL_ELEMENT_FUNCTIONS)
+#undef MPOOL_ELEMENT_FUNCTIONS
+
+/* The elements themselves, aligned to 4096, for whoever guards them by a lock of his own; of a read-only array: not to
+ * be written (that would be SIGSEGV). Borrowed, live with the object. *ret_count (may be NULL): elements, or bytes.
+ * → NULL: no array, or -ECHILD or -ECONNRESET would be the answer. */
+MPOOL_PUBLIC void *mpool_array_data(const mpool_object *array, uint64_t *ret_count);
+/* → 0 with the number of elements. */
+MPOOL_PUBLIC int mpool_array_count(const mpool_object *array, uint64_t *ret_count);
+/* "i64". Static; NULL where the object is neither value nor array. */
+MPOOL_PUBLIC const char *mpool_object_type(const mpool_object *object);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,379 @@
+/* How does a shared object get from the daemon into this process, and how does it leave again?
+ *
+ * `open` is answered by what the object is, with the descriptor of its page ahead of it; the page is mapped, checked
+ * and the descriptor closed. From then on sync_*.c works on it alone. The handle of the connection keeps a list of what
+ * it has opened: when it is lost or ended, all of that is lost, for the daemon has taken back what was held. What the
+ * page says is never believed; what the daemon says is bounded.
+ */
+#include "client/lib/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/lib/clock.h"
+#include "client/lib/handle.h"
+#include "client/lib/request.h"
+#include "proto/buf.h"
+
+#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
+#define SIZE_MOST    (UINT64_C(1) << 52)
+
+/* ---- losing
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+/* Asked by whoever waits, in any thread. The number of the socket may be another descriptor's by now, if the handle was
+ * ended meanwhile: then `lost` says so the next time, and looking at a foreign one does no harm. */
+static int is_alive(void *userdata)
+{
+    struct mpool_object *object = userdata;
+    int lost = atomic_load_explicit(&object->lost, memory_order_relaxed);
+    if (lost)
+        return lost;
+    struct pollfd p = {.fd = object->socket, .events = POLLRDHUP};
+    if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
+        return 0;
+    atomic_store_explicit(&object->lost, -ECONNRESET, memory_order_relaxed);
+    return -ECONNRESET;
+}
+
+void object_lose_all(struct mpool_object *first, int why)
+{
+    for (struct mpool_object *object = first; object; object = object->next) {
+        int none = 0;
+        atomic_compare_exchange_strong(&object->lost, &none, why);
+    }
+}
+
+static void enlist(mpool_client *client, struct mpool_object *object)
+{
+    object->client = client;
+    object->before = &client->objects;
+    object->next = client->objects;
+    if (object->next)
+        object->next->before = &object->next;
+    client->objects = object;
+}
+
+static void delist(struct mpool_object *object)
+{
+    if (!object->before)
+        return;
+    *object->before = object->next;
+    if (object->next)
+        object->next->before = object->before;
+    object->before = NULL;
+}
+
+void object_orphan_all(struct mpool_object *first, int why)
+{
+    object_lose_all(first, why);
+    while (first) {
+        struct mpool_object *next = first->next;
+        delist(first);
+        first->client = NULL;
+        first = next;
+    }
+}
+
+/* ---- asking
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+/* A group by its name or number. → 0; -EINVAL: there is none. */
+static int find_group(const char *name, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(name, &end, 10);
+    if (name[0] >= '0' && name[0] <= '9' && !*end && !errno && number < UINT32_MAX) {
+        *ret = number;
+        return 0;
+    }
+    struct group group, *found = NULL;
+    int r = ERANGE;
+    for (size_t size = 1024; r == ERANGE && size <= (1u << 20); size *= 4) {
+        char *buffer = malloc(size);
+        if (!buffer)
+            return -ENOMEM;
+        r = getgrnam_r(name, &group, buffer, size, &found);
+        if (r == 0 && found)
+            *ret = found->gr_gid;
+        free(buffer);
+    }
+    return r == 0 && found ? 0 : -EINVAL;
+}
+
+/* What of the options the daemon is told: only what is for this kind, as it refuses the rest. */
+struct choice {
+    bool type, number, real, count, tokens, set, parties, queue, confirm, duplex, group;
+    uint64_t gid;
+};
+
+static uint32_t choose(int kind, const mpool_object_options *o, struct choice *c)
+{
+    bool real = o->type && (strcmp(o->type, "f32") == 0 || strcmp(o->type, "f64") == 0);
+    c->type = o->type && (kind == MPOOL_KIND_VALUE || kind == MPOOL_KIND_ARRAY);
+    c->real = kind == MPOOL_KIND_VALUE && real;
+    c->number = kind == MPOOL_KIND_VALUE && !real;
+    c->count = kind == MPOOL_KIND_ARRAY;
+    c->tokens = kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
+    c->set = kind == MPOOL_KIND_EVENT && o->set;
+    c->parties = kind == MPOOL_KIND_BARRIER && o->parties > 0;
+    c->queue =
+        (kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE || kind == MPOOL_KIND_PIPE) && o->capacity > 0;
+    c->confirm = (kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE) && o->at_least_once;
+    c->duplex = kind == MPOOL_KIND_PIPE && o->duplex;
+    return 1u + c->type + c->number + c->real + c->count + c->tokens + c->set + c->parties + c->queue + c->confirm +
+           c->duplex + c->group + (o->mode ? 1u : 0u) + (o->ttl_s ? 1u : 0u) + (o->read_only ? 1u : 0u);
+}
+
+static int pack_params(struct wire_buf *params, int kind, const char *name, const mpool_object_options *o)
+{
+    static const char *const creates[] = {
+        [MPOOL_CREATE_YES] = "yes", [MPOOL_CREATE_NO] = "no", [MPOOL_CREATE_NEW] = "new"};
+    struct choice c = {.group = o->group != NULL};
+    if ((unsigned)o->create >= sizeof(creates) / sizeof(creates[0]))
+        return -EINVAL;
+    int r = o->group ? find_group(o->group, &c.gid) : 0;
+    if (r < 0)
+        return r;
+    uint32_t pairs = choose(kind, o, &c);
+    msgpack_packer pk = wire_packer(params);
+    msgpack_pack_array(&pk, 3);
+    wire_pack_text(&pk, kind < 0 ? NULL : wire_kind_info((enum mpool_kind)kind)->name);
+    wire_pack_text(&pk, name);
+    msgpack_pack_map(&pk, pairs);
+    wire_pack_key_text(&pk, "create", creates[o->create]);
+    if (c.group)
+        wire_pack_key_u64(&pk, "group", c.gid);
+    if (o->mode)
+        wire_pack_key_u64(&pk, "mode", o->mode);
+    if (o->ttl_s)
+        wire_pack_key_u64(&pk, "ttl_s", o->ttl_s);
+    if (o->read_only)
+        wire_pack_key_bool(&pk, "read_only", true);
+    if (c.type)
+        wire_pack_key_text(&pk, "type", o->type);
+    if (c.number && o->type && strcmp(o->type, "u64") == 0)
+        wire_pack_key_u64(&pk, "value", (uint64_t)o->value);
+    else if (c.number)
+        wire_pack_key_i64(&pk, "value", o->value);
+    if (c.real)
+        wire_pack_key_f64(&pk, "value", o->value_f64);
+    if (c.count)
+        wire_pack_key_u64(&pk, "count", o->count);
+    if (c.tokens)
+        wire_pack_key_u64(&pk, "value", o->tokens);
+    if (c.set)
+        wire_pack_key_bool(&pk, "set", true);
+    if (c.parties)
+        wire_pack_key_u64(&pk, "parties", o->parties);
+    if (c.queue)
+        wire_pack_key_u64(&pk, "capacity", o->capacity);
+    if (c.confirm)
+        wire_pack_key_bool(&pk, "at_least_once", true);
+    if (c.duplex)
+        wire_pack_key_bool(&pk, "duplex", true);
+    return params->failed ? -ENOMEM : 0;
+}
+
+/* ---- taking what came
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static int read_u64(const mpool_result *reply, const char *key, uint64_t least, uint64_t most, uint64_t *ret)
+{
+    const mpool_result *value;
+    if (mpool_result_get(reply, key, &value) < 0 || mpool_result_u64(value, ret) < 0 || *ret < least || *ret > most)
+        return MPOOL_EPROTOCOL;
+    return 0;
+}
+
+static int read_text(const mpool_result *reply, const char *key, const char **ret, size_t *ret_length)
+{
+    const mpool_result *value;
+    const void *bytes;
+    if (mpool_result_get(reply, key, &value) < 0 || mpool_result_bytes(value, &bytes, ret_length) < 0)
+        return MPOOL_EPROTOCOL;
+    *ret = bytes;
+    return 0;
+}
+
+static int read_reply(struct mpool_object *object, const mpool_result *reply)
+{
+    const char *text;
+    size_t length;
+    uint64_t number;
+    int found;
+    const mpool_result *value;
+    if (read_text(reply, "kind", &text, &length) < 0 || (found = wire_kind_find(text, length)) < 0)
+        return MPOOL_EPROTOCOL;
+    object->kind = (enum mpool_kind)found;
+    if (read_u64(reply, "id", 1, UINT64_MAX, &object->id) < 0 ||
+        read_u64(reply, "party", 1, SYNC_PARTY_MAX, &number) < 0)
+        return MPOOL_EPROTOCOL;
+    object->sync.party = (uint32_t)number;
+    if (mpool_result_get(reply, "read_only", &value) < 0 || mpool_result_bool(value, &object->read_only) < 0)
+        return MPOOL_EPROTOCOL;
+    if (read_text(reply, "handle", &text, &length) < 0 || length == 0 || length > 255)
+        return MPOOL_EPROTOCOL;
+    object->handle = strndup(text, length);
+    if (!object->handle)
+        return -ENOMEM;
+    if (!wire_kind_info(object->kind)->page &&
+        (mpool_result_get(reply, "at_least_once", &value) < 0 || mpool_result_bool(value, &object->at_least_once) < 0))
+        return MPOOL_EPROTOCOL;
+    object->sync.capacity = 1;
+    object->sync.bounded = object->kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
+    if (object->kind == MPOOL_KIND_SEMAPHORE || object->sync.bounded || object->kind == MPOOL_KIND_BARRIER) {
+        const char *key = object->kind == MPOOL_KIND_BARRIER ? "parties" : "capacity";
+        if (read_u64(reply, key, 1, SYNC_SLOTS, &number) < 0)
+            return MPOOL_EPROTOCOL;
+        object->sync.capacity = (uint32_t)number;
+    }
+    if (object->kind == MPOOL_KIND_VALUE || object->kind == MPOOL_KIND_ARRAY) {
+        if (read_text(reply, "type", &text, &length) < 0 || (found = wire_element_find(text, length)) < 0 ||
+            read_u64(reply, "count", 0, SIZE_MOST, &object->count) < 0)
+            return MPOOL_EPROTOCOL;
+        object->element = (enum mpool_element)found;
+    }
+    return 0;
+}
+
+/* fd: borrowed. size: as the daemon says. */
+static int map_page(struct mpool_object *object, int fd, uint64_t size)
+{
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+    uint64_t data = object->kind == MPOOL_KIND_ARRAY ? object->count * wire_element_info(object->element)->bytes : 0;
+    if (seals < 0 || (seals & SEALS_NEEDED) != SEALS_NEEDED || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        size < SYNC_BYTES || size > SIZE_MOST || st.st_size < 0 || (uint64_t)st.st_size != size || size > SIZE_MAX ||
+        data > size - SYNC_BYTES)
+        return MPOOL_EPROTOCOL;
+    void *map = mmap(NULL, (size_t)size, object->read_only ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    object->map = map;
+    object->map_bytes = (size_t)size;
+    object->sync.area = map;
+    if (object->kind == MPOOL_KIND_VALUE)
+        object->data = (char *)map + SYNC_CELL_OFFSET;
+    else if (object->kind == MPOOL_KIND_ARRAY)
+        object->data = (char *)map + SYNC_BYTES;
+    return sync_page_check(map, object->kind);
+}
+
+static void object_free(struct mpool_object *object)
+{
+    if (object->map)
+        munmap(object->map, object->map_bytes);
+    free(object->handle);
+    free(object);
+}
+
+/* close(id): a notification, as nobody waits for its answer. */
+static void tell_closed(mpool_client *client, uint64_t id)
+{
+    struct wire_buf params = {0};
+    msgpack_packer pk = wire_packer(&params);
+    msgpack_pack_array(&pk, 1);
+    msgpack_pack_uint64(&pk, id);
+    if (!params.failed)
+        request_notify(client, "close", wire_buf_at(&params), wire_buf_length(&params));
+    wire_buf_reset(&params);
+}
+
+static int ask(mpool_client *client, const struct wire_buf *params, struct call_object *arrived, mpool_result **ret)
+{
+    struct waiter waiter;
+    struct call call = waiter_call(&waiter, client);
+    uint32_t msgid;
+    call.object = arrived;
+    int r = request_send(client, "open", wire_buf_at(params), wire_buf_length(params), &call, &msgid);
+    return r < 0 ? r : waiter_wait(&waiter, msgid, CLOCK_NEVER, ret);
+}
+
+static int take(
+    struct mpool_object *object, mpool_client *client, const mpool_result *reply, const struct call_object *arrived)
+{
+    int r = read_reply(object, reply);
+    if (r == 0 && wire_kind_info(object->kind)->page)
+        r = arrived->fd >= 0          ? map_page(object, arrived->fd, arrived->size)
+            : arrived->fd == -ENODATA ? MPOOL_EPROTOCOL
+                                      : arrived->fd;
+    if (r == -EBADMSG)
+        return handle_fail(client, r, "The object's page is not as the daemon made it: somebody has spoiled it.");
+    return r < 0 ? handle_fail(client, r, NULL) : 0;
+}
+
+int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
+    const mpool_object_options *options)
+{
+    static const mpool_object_options defaults = MPOOL_OBJECT_OPTIONS_INIT;
+    int r = handle_check_waiting(client);
+    if (r == 0)
+        r = request_wait_room(client);
+    if (r < 0)
+        return r;
+    if (!ret_object || (options && options->size < sizeof(*options)))
+        return handle_fail(client, -EINVAL, "The options are not initialised.");
+    int found = kind ? wire_kind_find(kind, strlen(kind)) : -1;
+    if (kind && found < 0)
+        return handle_fail(client, -EINVAL, "There is no such kind of object.");
+    struct wire_buf params = {0};
+    struct call_object arrived = {.fd = -ENODATA};
+    mpool_result *reply = NULL;
+    r = pack_params(&params, found, name, options ? options : &defaults);
+    if (r < 0)
+        r = handle_fail(client, r, r == -EINVAL ? "There is no such group, or no such way to create." : NULL);
+    else
+        r = ask(client, &params, &arrived, &reply);
+    wire_buf_reset(&params);
+    struct mpool_object *object = r < 0 ? NULL : calloc(1, sizeof(*object));
+    if (r == 0 && !object)
+        r = handle_fail(client, -ENOMEM, NULL);
+    if (r == 0)
+        r = take(object, client, reply, &arrived);
+    if (arrived.fd >= 0)
+        close(arrived.fd);
+    if (r < 0 && reply) { /* it is open there, and nobody uses it here */
+        uint64_t id;
+        if (read_u64(reply, "id", 1, UINT64_MAX, &id) == 0)
+            tell_closed(client, id);
+        if (object)
+            object_free(object);
+    }
+    mpool_result_free(reply);
+    if (r < 0)
+        return r;
+    object->born = fork_guard_number();
+    object->socket = client->io.fd;
+    object->sync.alive = is_alive;
+    object->sync.userdata = object;
+    enlist(client, object);
+    *ret_object = object;
+    return 0;
+}
+
+void mpool_object_close(mpool_object *object)
+{
+    if (!object)
+        return;
+    mpool_client *client = object->client;
+    delist(object);
+    if (client && fork_guard_holds(object->born) && !client->loss && !client->closing)
+        tell_closed(client, object->id);
+    object_free(object);
+}
+
+const char *mpool_object_handle(const mpool_object *object)
+{
+    return object ? object->handle : NULL;
+}

@@ -1,0 +1,66 @@
+/* What is an opened shared object made of, and may it be used now?
+ *
+ * Made and ended by object.c, which asks the daemon; used in place by sync_*.c without anybody being asked. All that is
+ * here is constant once the object is open, `lost` and the page itself apart, so that several threads may use it at
+ * once.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mpool/shared.h>
+
+#include "client/lib/fork_guard.h"
+#include "proto/kinds.h"
+#include "proto/sync.h"
+
+struct mpool_object {
+    struct sync_user sync; /* area NULL: a queue or a pipe, which has no page */
+    enum mpool_kind kind;
+    enum mpool_element element; /* values and arrays */
+    bool at_least_once;         /* queues: items come with tickets */
+    bool read_only;             /* mapped so: nothing may be stored, no lock taken */
+    void *map;                  /* the whole mapping, page included; NULL: none */
+    size_t map_bytes;
+    void *data;     /* value: the cell; array: behind the area */
+    uint64_t count; /* elements: of a value 1; of an array of bytes its bytes */
+
+    uint64_t born;        /* fork_guard_number() at open */
+    _Atomic int lost;     /* 0, or why nothing can be done any more: -ECONNRESET … */
+    mpool_client *client; /* who opened it. Belongs to its own thread: only open and close may use it */
+    uint64_t id;
+    int socket;                          /* number of the connection's descriptor, to look at alone */
+    struct mpool_object *next, **before; /* in the list of the client; before NULL: in none */
+    char *handle;                        /* "kind:id:key" or the name: what others open it by; owned */
+};
+
+/* All objects of a list are lost, for this reason; also: the client goes, and knows them no more. */
+void object_lose_all(struct mpool_object *first, int why);
+void object_orphan_all(struct mpool_object *first, int why);
+
+/* → 0; -EINVAL: no object; -ECHILD: opened by the process that this one was forked from; why it is lost. */
+static inline int object_check(const struct mpool_object *object)
+{
+    if (!object)
+        return -EINVAL;
+    if (!fork_guard_holds(object->born))
+        return -ECHILD;
+    return atomic_load_explicit(&object->lost, memory_order_relaxed);
+}
+
+/* The same, and it must be of this kind: -EINVAL. */
+static inline int object_check_kind(const struct mpool_object *object, enum mpool_kind kind)
+{
+    return object && object->kind != kind ? -EINVAL : object_check(object);
+}
+
+/* The same, and it must be writable: -EACCES. */
+static inline int object_check_writable(const struct mpool_object *object)
+{
+    int r = object_check(object);
+
+    return r == 0 && object->read_only ? -EACCES : r;
+}

@@ -1,0 +1,292 @@
+/* Queues and pipes: thin requests about an object that lives in the daemon. The daemon keeps the time-outs that it is
+ * told; a grace beyond them keeps a daemon that is stopped itself from holding the caller for ever. */
+#include <mpool/queue.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+
+#include "client/lib/args.h"
+#include "client/lib/clock.h"
+#include "client/lib/object.h"
+#include "client/lib/request.h"
+
+#define GRACE_MS 5000
+
+static bool is_queue(const mpool_object *object)
+{
+    return object && (object->kind == MPOOL_KIND_QUEUE || object->kind == MPOOL_KIND_JOINABLE_QUEUE ||
+                         object->kind == MPOOL_KIND_PIPE);
+}
+
+static int check(const mpool_object *queue)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    int r = object_check(queue);
+    return r == 0 && !queue->client ? -ECONNRESET : r;
+}
+
+static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
+{
+    if (timeout_ms < 0)
+        msgpack_pack_nil(pk);
+    else
+        msgpack_pack_int64(pk, timeout_ms);
+}
+
+/* [id, … with `more` params to come. */
+static msgpack_packer begin(struct wire_buf *params, const mpool_object *queue, size_t more)
+{
+    msgpack_packer pk = wire_packer(params);
+    msgpack_pack_array(&pk, 1 + more);
+    msgpack_pack_uint64(&pk, queue->id);
+    return pk;
+}
+
+/* Sends and waits. → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over. */
+static int ask(
+    const mpool_object *queue, const char *method, struct wire_buf *params, int64_t timeout_ms, mpool_result **ret)
+{
+    mpool_client *client = queue->client;
+    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : handle_check_waiting(client);
+    if (r == 0)
+        r = request_wait_room(client);
+    if (r == 0) {
+        struct waiter waiter;
+        struct call call = waiter_call(&waiter, client);
+        uint32_t msgid;
+        uint64_t deadline_ns =
+            timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
+        r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
+        if (r == 0)
+            r = waiter_wait(&waiter, msgid, deadline_ns, ret);
+    }
+    wire_buf_reset(params);
+    return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+}
+
+static int start(const mpool_object *queue, const char *method, struct wire_buf *params, mpool_call_id *ret_id,
+    mpool_call_fn *callback, void *userdata)
+{
+    int r = params->failed ? handle_fail(queue->client, -ENOMEM, NULL)
+                           : mpool_request_start(queue->client, ret_id, method, wire_buf_at(params),
+                                 wire_buf_length(params), callback, userdata);
+    wire_buf_reset(params);
+    return r;
+}
+
+/* A number as the answer. */
+static int ask_number(const mpool_object *queue, const char *method, struct wire_buf *params, int64_t timeout_ms)
+{
+    mpool_result *result;
+    uint64_t number;
+    int r = ask(queue, method, params, timeout_ms, &result);
+    if (r < 0)
+        return r;
+    if (mpool_result_u64(result, &number) < 0 || number > INT_MAX)
+        r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered with no number.");
+    else
+        r = (int)number;
+    mpool_result_free(result);
+    return r;
+}
+
+/* ---- putting
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static int put_params(
+    const mpool_object *queue, struct wire_buf *params, const void *items, size_t length, int64_t timeout_ms)
+{
+    int r = items ? request_check_array(queue->client, items, length, 2) : -EINVAL;
+    if (r < 0)
+        return handle_fail(queue->client, r, r == -EINVAL ? "The items are not one MessagePack array." : NULL);
+    msgpack_packer pk = begin(params, queue, 2);
+    wire_buf_append(params, items, length);
+    pack_timeout(&pk, timeout_ms);
+    return 0;
+}
+
+int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r == 0)
+        r = put_params(queue, &params, items, length, timeout_ms);
+    return r < 0 ? r : ask_number(queue, "put", &params, timeout_ms);
+}
+
+int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
+{
+    struct wire_buf items = {0};
+    struct args_list list;
+    uint32_t count;
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    va_start(list.ap, format);
+    r = args_pack(&items, format, &list);
+    va_end(list.ap);
+    struct wire_reader in = wire_reader(wire_buf_at(&items), wire_buf_length(&items));
+    if (r == 0 && (wire_read_array(&in, &count) < 0 || count != 1))
+        r = -EINVAL;
+    if (r < 0)
+        handle_fail(queue->client, r, r == -EINVAL ? "The format is wrong, or not of one value." : NULL);
+    else
+        r = mpool_queue_put_all(queue, wire_buf_at(&items), wire_buf_length(&items), timeout_ms);
+    wire_buf_reset(&items);
+    return r;
+}
+
+int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void *items, size_t length,
+    int64_t timeout_ms, mpool_call_fn *callback, void *userdata)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r == 0)
+        r = put_params(queue, &params, items, length, timeout_ms);
+    return r < 0 ? r : start(queue, "put", &params, ret_id, callback, userdata);
+}
+
+/* ---- taking
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+static void get_params(const mpool_object *queue, struct wire_buf *params, uint32_t max, int64_t timeout_ms)
+{
+    msgpack_packer pk = begin(params, queue, 2);
+    msgpack_pack_uint32(&pk, max);
+    pack_timeout(&pk, timeout_ms);
+}
+
+static int count_of(const mpool_result *items, uint32_t *ret_count, struct wire_reader *ret_in)
+{
+    size_t length;
+    const void *data = mpool_result_data(items, &length);
+    *ret_in = wire_reader(data, length);
+    return wire_read_array(ret_in, ret_count);
+}
+
+int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items)
+{
+    struct wire_buf params = {0};
+    struct wire_reader in;
+    mpool_result *items;
+    uint32_t count;
+    int r = ret_items ? check(queue) : -EINVAL;
+    if (r < 0)
+        return r;
+    get_params(queue, &params, max, timeout_ms);
+    r = ask(queue, "get", &params, timeout_ms, &items);
+    if (r < 0)
+        return r;
+    if (count_of(items, &count, &in) < 0 || count > max)
+        r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered a get with no items.");
+    else
+        r = (int)count;
+    if (r > 0)
+        *ret_items = items;
+    else
+        mpool_result_free(items);
+    return r;
+}
+
+int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t max, int64_t timeout_ms,
+    mpool_call_fn *callback, void *userdata)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    get_params(queue, &params, max, timeout_ms);
+    return start(queue, "get", &params, ret_id, callback, userdata);
+}
+
+int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_t *at, mpool_queue_item *ret_item)
+{
+    struct wire_reader in;
+    uint32_t count;
+    mpool_queue_item item = {0};
+    const uint8_t *data;
+    if (!is_queue(queue) || !items || !at || !ret_item)
+        return -EINVAL;
+    if (count_of(items, &count, &in) < 0)
+        return -EBADMSG;
+    size_t length;
+    const uint8_t *first = mpool_result_data(items, &length);
+    if (*at > 0) {
+        if (*at > length)
+            return -EINVAL;
+        in = wire_reader(first + *at, length - *at);
+    }
+    if (in.at == in.end)
+        return 0;
+    if (queue->at_least_once &&
+        (wire_read_array(&in, &count) < 0 || count != 2 || wire_read_u64(&in, &item.ticket) < 0))
+        return -EBADMSG;
+    if (wire_read_raw(&in, &data, &item.length) < 0)
+        return -EBADMSG;
+    item.data = data;
+    *ret_item = item;
+    *at = (size_t)(in.at - first);
+    return 1;
+}
+
+int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r == 0 && (count > UINT32_MAX || (count > 0 && !tickets)))
+        r = handle_fail(queue->client, -EINVAL, NULL);
+    if (r < 0)
+        return r;
+    msgpack_packer pk = begin(&params, queue, 1);
+    msgpack_pack_array(&pk, count);
+    for (size_t i = 0; i < count; i++)
+        msgpack_pack_uint64(&pk, tickets[i]);
+    return ask_number(queue, "confirm", &params, -1);
+}
+
+/* ---- done, join, finish
+ * ----------------------------------------------------------------------------------------------------- */
+
+int mpool_queue_done(mpool_object *queue, uint32_t n)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    msgpack_packer pk = begin(&params, queue, 1);
+    msgpack_pack_uint32(&pk, n);
+    return ask(queue, "done", &params, -1, NULL);
+}
+
+int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
+{
+    struct wire_buf params = {0};
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    msgpack_packer pk = begin(&params, queue, 1);
+    pack_timeout(&pk, timeout_ms);
+    return ask(queue, "join", &params, timeout_ms, NULL);
+}
+
+int mpool_queue_finish(mpool_object *queue)
+{
+    struct wire_buf params = {0};
+    mpool_result *result;
+    bool first;
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    begin(&params, queue, 0);
+    r = ask(queue, "finish", &params, -1, &result);
+    if (r < 0)
+        return r;
+    if (mpool_result_bool(result, &first) < 0)
+        r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered a finish with neither yes nor no.");
+    else
+        r = first;
+    mpool_result_free(result);
+    return r;
+}

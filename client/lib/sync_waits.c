@@ -1,0 +1,172 @@
+/* Events, conditions and barriers as callers see them: see <mpool/shared.h>. What they do is proto/sync_*.c's. */
+#include <mpool/shared.h>
+
+#include <time.h>
+
+#include "client/lib/object.h"
+
+static int check(const mpool_object *object, enum mpool_kind kind)
+{
+    int r = object_check_kind(object, kind);
+
+    return r < 0 ? r : object_check_writable(object);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+int mpool_event_wait(mpool_object *event, int64_t timeout_ms)
+{
+    int r = check(event, MPOOL_KIND_EVENT);
+
+    return r < 0 ? r : sync_event_wait(&event->sync, timeout_ms);
+}
+
+int mpool_event_set(mpool_object *event)
+{
+    int r = check(event, MPOOL_KIND_EVENT);
+
+    if (r == 0)
+        sync_event_set(&event->sync);
+    return r;
+}
+
+int mpool_event_clear(mpool_object *event)
+{
+    int r = check(event, MPOOL_KIND_EVENT);
+
+    if (r == 0)
+        sync_event_clear(&event->sync);
+    return r;
+}
+
+int mpool_event_is_set(const mpool_object *event)
+{
+    int r = check(event, MPOOL_KIND_EVENT);
+
+    return r < 0 ? r : sync_event_is_set(&event->sync);
+}
+
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
+
+/* *lock: what guards the condition, its own if none is given. → 1: it is recursive; 0: it is not; negative. */
+static int check_condition(mpool_object *condition, mpool_object **lock)
+{
+    int r = check(condition, MPOOL_KIND_CONDITION);
+
+    if (r < 0)
+        return r;
+    if (!*lock)
+        *lock = condition;
+    switch ((int)(*lock)->kind) {
+    case MPOOL_KIND_LOCK: r = 0; break;
+    case MPOOL_KIND_RLOCK:
+    case MPOOL_KIND_CONDITION:
+    case MPOOL_KIND_VALUE:
+    case MPOOL_KIND_ARRAY: r = 1; break;
+    default: return -EINVAL;
+    }
+    int usable = object_check_writable(*lock);
+    return usable < 0 ? usable : r;
+}
+
+int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms)
+{
+    int recursive = check_condition(condition, &lock);
+
+    return recursive < 0 ? recursive : sync_condition_wait(&condition->sync, &lock->sync, recursive, timeout_ms);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int mpool_condition_wait_for(
+    mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms)
+{
+    bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - now_ms();
+    int64_t end_ms = forever ? 0 : now_ms() + timeout_ms;
+    int abandoned = 0;
+
+    if (!predicate)
+        return -EINVAL;
+    int recursive = check_condition(condition, &lock);
+    if (recursive < 0)
+        return recursive;
+    if (!(recursive ? sync_rlock_mine(&lock->sync) : sync_lock_mine(&lock->sync)))
+        return -EPERM;
+    while (!predicate(userdata)) {
+        int64_t left_ms = forever ? -1 : end_ms - now_ms();
+        if (!forever && left_ms <= 0)
+            return -ETIMEDOUT;
+        int r = mpool_condition_wait(condition, lock, left_ms);
+        /* After a time-out, too, the lock is had, and what is waited for may be true. */
+        if (r < 0 && r != -ETIMEDOUT)
+            return r;
+        abandoned |= r == 1;
+    }
+    return abandoned;
+}
+
+int mpool_condition_notify(mpool_object *condition, mpool_object *lock, uint32_t count)
+{
+    int recursive = check_condition(condition, &lock);
+
+    return recursive < 0 ? recursive : sync_condition_notify(&condition->sync, &lock->sync, recursive, count);
+}
+
+int mpool_condition_notify_all(mpool_object *condition, mpool_object *lock)
+{
+    return mpool_condition_notify(condition, lock, UINT32_MAX);
+}
+
+/* ---- barriers ---------------------------------------------------------------------------------------------------- */
+
+int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    return r < 0 ? r : sync_barrier_wait(&barrier->sync, timeout_ms);
+}
+
+int mpool_barrier_abort(mpool_object *barrier)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    if (r == 0)
+        sync_barrier_abort(&barrier->sync);
+    return r;
+}
+
+int mpool_barrier_reset(mpool_object *barrier)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    if (r == 0)
+        sync_barrier_reset(&barrier->sync);
+    return r;
+}
+
+int mpool_barrier_parties(const mpool_object *barrier)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    return r < 0 ? r : (int)barrier->sync.capacity;
+}
+
+int mpool_barrier_waiting(const mpool_object *barrier)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    return r < 0 ? r : (int)sync_barrier_waiting(&barrier->sync);
+}
+
+int mpool_barrier_broken(const mpool_object *barrier)
+{
+    int r = check(barrier, MPOOL_KIND_BARRIER);
+
+    return r < 0 ? r : sync_barrier_broken(&barrier->sync);
+}

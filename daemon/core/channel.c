@@ -1,0 +1,292 @@
+/* Caps, lines and ends of a channel: see channel.h. Where the bytes lie is channel_log's, what is out is
+ * channel_held's. */
+#include "daemon/core/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/core/channel_held.h"
+
+int channel_init(struct channel *ch, const struct channel_options *options, struct core_timers *timers,
+    uint8_t timer_kind, channel_ended_fn *ended)
+{
+    if (options->max_items == 0 || options->max_items > CHANNEL_ITEMS_MAX || options->max_bytes == 0)
+        return -EINVAL;
+    *ch = (struct channel){.options = *options, .timers = timers, .timer_kind = timer_kind, .ended = ended};
+    TAILQ_INIT(&ch->puts);
+    TAILQ_INIT(&ch->gets);
+    TAILQ_INIT(&ch->joins);
+    return 0;
+}
+
+void channel_deinit(struct channel *ch)
+{
+    assert(ch->waits == 0 && ch->held_count == 0);
+    channel_log_deinit(&ch->log);
+    channel_held_deinit(ch);
+}
+
+uint32_t channel_items(const struct channel *ch)
+{
+    return ch->log.items + ch->returned_count;
+}
+
+uint64_t channel_bytes(const struct channel *ch)
+{
+    return ch->log.bytes + ch->returned_bytes;
+}
+
+/* What more fits. What was thrown back by a smaller cap can be none, never less. */
+static uint32_t room_items(const struct channel *ch)
+{
+    return ch->options.max_items - channel_items(ch) - ch->held_count;
+}
+
+static uint64_t room_bytes(const struct channel *ch)
+{
+    return ch->options.max_bytes - channel_bytes(ch) - ch->held_bytes;
+}
+
+/* ---- putting
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+bool channel_may_hold(const struct channel *ch, size_t length)
+{
+    return length <= CHANNEL_ITEM_MAX && length <= ch->options.max_bytes;
+}
+
+static void counted_in(struct channel *ch, uint32_t n)
+{
+    ch->stats.put += n;
+    if (ch->options.joinable)
+        ch->unfinished += n;
+}
+
+int channel_put(struct channel *ch, const void *bytes, size_t length)
+{
+    if (ch->finished)
+        return -EPIPE;
+    if (!channel_may_hold(ch, length))
+        return -EMSGSIZE;
+    if (!TAILQ_EMPTY(&ch->puts) || room_items(ch) == 0 || room_bytes(ch) < length)
+        return -EAGAIN;
+    int r = channel_log_add(&ch->log, bytes, length);
+    if (r == 0)
+        counted_in(ch, 1);
+    return r;
+}
+
+/* ---- waiting
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static struct channel_line *line_of(struct channel *ch, enum channel_want want)
+{
+    return want == CHANNEL_PUT ? &ch->puts : want == CHANNEL_GET ? &ch->gets : &ch->joins;
+}
+
+int channel_wait(
+    struct channel *ch, struct channel_wait *w, enum channel_want want, struct channel_party *party, uint64_t at_ns)
+{
+    if (ch->waits >= ch->options.max_waits)
+        return -EBUSY;
+    w->channel = ch;
+    w->party = party;
+    w->want = want;
+    w->in = 0;
+    w->timer = (struct core_timer){0};
+    TAILQ_INSERT_TAIL(line_of(ch, want), w, link);
+    ch->waits++;
+    if (at_ns != UINT64_MAX)
+        core_timer_arm(ch->timers, &w->timer, ch->timer_kind, at_ns);
+    return 0;
+}
+
+void channel_leave(struct channel_wait *w)
+{
+    struct channel *ch = w->channel;
+    if (!ch)
+        return;
+    core_timer_disarm(ch->timers, &w->timer);
+    TAILQ_REMOVE(line_of(ch, w->want), w, link);
+    ch->waits--;
+    w->channel = NULL;
+    if (w->want == CHANNEL_PUT)
+        channel_log_deinit(&w->rest);
+}
+
+static void end(struct channel *ch, struct channel_wait *w, enum channel_end why)
+{
+    channel_leave(w);
+    ch->ended(w, why);
+}
+
+static void end_all(struct channel *ch, enum channel_want want, enum channel_end why)
+{
+    struct channel_wait *w;
+    while ((w = TAILQ_FIRST(line_of(ch, want))))
+        end(ch, w, why);
+}
+
+void channel_late(struct channel_wait *w)
+{
+    struct channel *ch = w->channel;
+    end(ch, w, CHANNEL_LATE);
+    channel_settle(ch); /* who stood behind it may have less to put */
+}
+
+/* The first putter goes in as far as there is room. → true: it is in altogether. */
+static bool admit(struct channel *ch, struct channel_wait *w)
+{
+    uint32_t moved;
+    /* Without memory it waits on: the next one that leaves makes some. */
+    (void)channel_log_move(&ch->log, &w->rest, room_items(ch), room_bytes(ch), &moved);
+    counted_in(ch, moved);
+    w->in += moved;
+    return w->rest.items == 0;
+}
+
+/* Getters that wait for an end may do so for different reasons: what others hold can return to one and not to another.
+ */
+static void end_getters(struct channel *ch)
+{
+    for (struct channel_wait *w = TAILQ_FIRST(&ch->gets), *next; w; w = next) {
+        next = TAILQ_NEXT(w, link);
+        if (channel_at_end(ch, w->party))
+            end(ch, w, CHANNEL_FINISHED);
+    }
+}
+
+void channel_settle(struct channel *ch)
+{
+    struct channel_wait *w;
+    if (ch->settling)
+        return;
+    ch->settling = true;
+    for (bool again = true; again;) {
+        again = false;
+        while (channel_items(ch) > 0 && (w = TAILQ_FIRST(&ch->gets)))
+            end(ch, w, CHANNEL_READY);
+        while ((w = TAILQ_FIRST(&ch->puts))) {
+            bool whole = admit(ch, w);
+            if (whole)
+                end(ch, w, CHANNEL_READY);
+            again = channel_items(ch) > 0 && !TAILQ_EMPTY(&ch->gets);
+            if (!whole || again)
+                break;
+        }
+    }
+    if (ch->finished && channel_items(ch) == 0)
+        end_getters(ch);
+    if (ch->unfinished == 0)
+        end_all(ch, CHANNEL_JOIN, CHANNEL_READY);
+    ch->settling = false;
+}
+
+void channel_finish(struct channel *ch)
+{
+    if (ch->finished)
+        return;
+    ch->finished = true;
+    end_all(ch, CHANNEL_PUT, CHANNEL_FINISHED);
+    channel_settle(ch);
+}
+
+void channel_break(struct channel *ch)
+{
+    ch->stats.lost += channel_items(ch);
+    if (ch->options.joinable)
+        ch->unfinished -= channel_items(ch);
+    channel_log_deinit(&ch->log);
+    channel_held_clear(ch);
+    channel_finish(ch);
+    channel_settle(ch);
+}
+
+/* ---- taking
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+bool channel_first(const struct channel *ch, const uint8_t **ret_bytes, size_t *ret_length)
+{
+    if (ch->returned_count == 0)
+        return channel_log_first(&ch->log, ret_bytes, ret_length);
+    *ret_bytes = ch->returned[0]->bytes;
+    *ret_length = ch->returned[0]->length;
+    return true;
+}
+
+int channel_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket)
+{
+    *ret_ticket = 0;
+    if (ch->options.at_least_once) {
+        int r = channel_held_take(ch, party, ret_ticket);
+        if (r < 0)
+            return r;
+    } else {
+        channel_log_drop(&ch->log);
+        if (ch->options.joinable)
+            party->undone++;
+    }
+    ch->stats.taken++;
+    return 0;
+}
+
+bool channel_at_end(const struct channel *ch, const struct channel_party *party)
+{
+    uint32_t own = ch->options.at_least_once ? party->undone : 0;
+    return ch->finished && channel_items(ch) == 0 && ch->held_count == own;
+}
+
+static void finished_one(struct channel *ch)
+{
+    ch->stats.confirmed++;
+    if (ch->options.joinable)
+        ch->unfinished--;
+}
+
+int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ticket)
+{
+    struct channel_held *h = channel_held_find(ch, party, ticket);
+    if (!h)
+        return -ENOENT;
+    channel_held_drop(ch, h);
+    finished_one(ch);
+    return 0;
+}
+
+int channel_done(struct channel *ch, struct channel_party *party, uint32_t n)
+{
+    if (n > party->undone)
+        return -ERANGE;
+    for (uint32_t i = 0; i < n; i++) {
+        if (ch->options.at_least_once)
+            channel_held_drop(ch, TAILQ_FIRST(&party->held));
+        else
+            party->undone--;
+        finished_one(ch);
+    }
+    return 0;
+}
+
+/* ---- parties
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+void channel_party_init(struct channel_party *party)
+{
+    *party = (struct channel_party){0};
+    TAILQ_INIT(&party->held);
+}
+
+void channel_party_gone(struct channel *ch, struct channel_party *party)
+{
+    struct channel_held *h;
+    while ((h = TAILQ_FIRST(&party->held))) {
+        channel_held_return(ch, h);
+        ch->stats.returned++;
+    }
+    /* What is left was at most once: gone with its taker, and nobody shall wait for it. */
+    ch->stats.lost += party->undone;
+    if (ch->options.joinable)
+        ch->unfinished -= party->undone;
+    party->undone = 0;
+    channel_settle(ch);
+}

@@ -1,0 +1,145 @@
+/* The row of chunks behind channel_log.h. */
+#include "daemon/core/channel_log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_LEAST 1024u
+#define CHUNK_MOST  (64u << 10)
+#define SPLICE_FROM (16u << 10)      /* bytes from which a row is worth a chunk of its own */
+#define HEAD        sizeof(uint32_t) /* an item's length */
+
+struct channel_chunk {
+    struct channel_chunk *next;
+    size_t read, write, size;
+    uint8_t bytes[];
+};
+
+void channel_log_deinit(struct channel_log *log)
+{
+    for (struct channel_chunk *chunk = log->head, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    *log = (struct channel_log){0};
+}
+
+static int add_chunk(struct channel_log *log, size_t size)
+{
+    struct channel_chunk *chunk = size > SIZE_MAX - sizeof *chunk ? NULL : malloc(sizeof *chunk + size);
+    if (!chunk)
+        return -ENOMEM;
+    *chunk = (struct channel_chunk){.size = size};
+    if (log->tail)
+        log->tail->next = chunk;
+    else
+        log->head = chunk;
+    log->tail = chunk;
+    return 0;
+}
+
+int channel_log_reserve(struct channel_log *log, uint32_t items, uint64_t bytes)
+{
+    assert(log->items == 0);
+    if (bytes > SIZE_MAX - items * (uint64_t)HEAD)
+        return -ENOMEM;
+    channel_log_deinit(log);
+    return add_chunk(log, (size_t)bytes + items * HEAD);
+}
+
+int channel_log_add(struct channel_log *log, const void *bytes, size_t length)
+{
+    uint32_t head = (uint32_t)length;
+    struct channel_chunk *chunk = log->tail;
+    assert(length <= CHANNEL_ITEM_MAX);
+    if (!chunk || chunk->size - chunk->write < HEAD + length) {
+        uint32_t size = log->grow ? log->grow : CHUNK_LEAST;
+        if (add_chunk(log, HEAD + length > size ? HEAD + length : size) < 0)
+            return -ENOMEM;
+        log->grow = size < CHUNK_MOST ? size * 2 : size;
+        if (chunk && log->items == 0) { /* the one that was kept is too small */
+            log->head = log->tail;
+            free(chunk);
+        }
+        chunk = log->tail;
+    }
+    memcpy(chunk->bytes + chunk->write, &head, HEAD);
+    if (length > 0)
+        memcpy(chunk->bytes + chunk->write + HEAD, bytes, length);
+    chunk->write += HEAD + length;
+    log->items++;
+    log->bytes += length;
+    return 0;
+}
+
+bool channel_log_first(const struct channel_log *log, const uint8_t **ret_bytes, size_t *ret_length)
+{
+    const struct channel_chunk *chunk = log->head;
+    uint32_t head;
+    if (log->items == 0)
+        return false;
+    memcpy(&head, chunk->bytes + chunk->read, HEAD);
+    *ret_bytes = chunk->bytes + chunk->read + HEAD;
+    *ret_length = head;
+    return true;
+}
+
+void channel_log_drop(struct channel_log *log)
+{
+    struct channel_chunk *chunk = log->head;
+    uint32_t head;
+    assert(log->items > 0);
+    memcpy(&head, chunk->bytes + chunk->read, HEAD);
+    chunk->read += HEAD + head;
+    log->items--;
+    log->bytes -= head;
+    if (chunk->read < chunk->write)
+        return;
+    if (chunk->next) {
+        log->head = chunk->next;
+        free(chunk);
+    } else if (chunk->size > CHUNK_MOST) {
+        channel_log_deinit(log); /* one large item has gone */
+    } else {
+        /* The last one is written anew from its start: a queue that is emptied again and again allocates nothing. */
+        chunk->read = chunk->write = 0;
+    }
+}
+
+static void splice(struct channel_log *to, struct channel_log *from)
+{
+    if (to->items == 0) { /* what it keeps is empty */
+        channel_log_deinit(to);
+        to->head = from->head;
+    } else {
+        to->tail->next = from->head;
+    }
+    to->tail = from->tail;
+    to->items += from->items;
+    to->bytes += from->bytes;
+    to->grow = 0; /* small again, so that rows in turn with single items do not strew large empty ends */
+    *from = (struct channel_log){0};
+}
+
+int channel_log_move(
+    struct channel_log *to, struct channel_log *from, uint32_t max_items, uint64_t max_bytes, uint32_t *ret_moved)
+{
+    const uint8_t *bytes;
+    size_t length;
+    *ret_moved = 0;
+    if (from->bytes >= SPLICE_FROM && from->items <= max_items && from->bytes <= max_bytes) {
+        *ret_moved = from->items;
+        splice(to, from);
+        return 0;
+    }
+    while (*ret_moved < max_items && channel_log_first(from, &bytes, &length) && length <= max_bytes) {
+        if (channel_log_add(to, bytes, length) < 0)
+            return -ENOMEM;
+        channel_log_drop(from);
+        max_bytes -= length;
+        ++*ret_moved;
+    }
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* Who are the users of shared objects, and when is one gone?
+ *
+ * A party is a connection as a user of objects. It has a number, which stands in the lock words of what it holds. It is
+ * gone when its connection closes or the process that connected has died, whichever is first: a child that inherited
+ * the socket keeps nothing alive. Whether the process lives is told by a pidfd, taken when the first object is opened.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+struct conn;
+struct event;
+struct object_member;
+struct object_refusal;
+struct object_use;
+struct supervisor;
+
+struct party {
+    UT_hash_handle hh; /* by number */
+    struct supervisor *supervisor;
+    struct conn *conn;
+    uint32_t number; /* 1 … SYNC_PARTY_MAX */
+    int pidfd;       /* -1: the process is in a pid namespace that we do not see */
+    struct event *on_death;
+    LIST_HEAD(, object_use) uses;
+    uint32_t use_count;
+    struct object_member *members; /* hash by object */
+};
+
+struct parties;
+
+struct parties *parties_new(struct supervisor *s);
+void parties_free(struct parties *all);
+
+/* The connection's party, made if it has none. → NULL with *why: the process that connected has died; no memory or
+ * descriptor. */
+struct party *party_of(struct conn *c, struct object_refusal *why);
+/* All its uses end. NULL is allowed. */
+void party_free(struct party *p);

@@ -1,0 +1,232 @@
+/* What queues and pipes are made of: see queue.h. */
+#include "daemon/supervisor/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/queue_wait.h"
+#include "daemon/supervisor/supervisor.h"
+
+enum { TIMER_WAIT }; /* the only kind in supervisor->queue_timers */
+
+static unsigned channel_count(const struct queue *q)
+{
+    return q->options.kind == QUEUE_PIPE ? 2 : 1;
+}
+
+static int make_channels(struct queue *q)
+{
+    struct channel_options options = {
+        .max_items = (uint32_t)q->options.capacity,
+        .max_bytes = q->options.bytes,
+        .max_waits = QUEUE_WAITS_MAX,
+        .at_least_once = q->options.at_least_once,
+        .joinable = q->options.kind == QUEUE_JOINABLE,
+    };
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < channel_count(q); i++)
+        r = channel_init(&q->channels[i], &options, &q->supervisor->queue_timers, TIMER_WAIT, queue_wait_ended);
+    return r;
+}
+
+int queue_new(struct supervisor *s, const struct queue_options *options, struct queue **ret)
+{
+    struct queue_options o = *options;
+    o.capacity = o.capacity ? o.capacity : QUEUE_ITEMS_DEFAULT;
+    o.bytes = o.bytes ? o.bytes : QUEUE_BYTES_DEFAULT;
+    if (o.capacity > CHANNEL_ITEMS_MAX || o.bytes > QUEUE_BYTES_MOST)
+        return -ERANGE;
+    struct queue *q = calloc(1, sizeof *q);
+    if (!q)
+        return -ENOMEM;
+    q->supervisor = s;
+    q->options = o;
+    int r = make_channels(q);
+    if (r < 0) {
+        free(q);
+        return r;
+    }
+    *ret = q;
+    return 0;
+}
+
+static void deinit_channels(struct queue *q)
+{
+    for (unsigned i = 0; i < channel_count(q); i++)
+        channel_deinit(&q->channels[i]);
+}
+
+void queue_free(struct queue *q)
+{
+    if (!q)
+        return;
+    deinit_channels(q);
+    free(q);
+}
+
+/* ---- users
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static int choose_end(const struct queue *q, int end)
+{
+    if (end == QUEUE_ANY_END)
+        end = !q->taken[0] ? 0 : 1;
+    if (!q->taken[end])
+        return end;
+    return q->ends[0] && q->ends[1] ? -EBUSY : q->ends[end] ? -EBUSY : -EPIPE;
+}
+
+int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
+{
+    *u = (struct queue_user){0};
+    if (q->options.kind == QUEUE_PIPE) {
+        end = choose_end(q, end);
+        if (end < 0)
+            return end;
+        q->ends[end] = u;
+        q->taken[end] = true;
+        u->end = end;
+    }
+    u->queue = q;
+    u->conn = c;
+    channel_party_init(&u->party);
+    LIST_INIT(&u->waits);
+    q->users++;
+    return 0;
+}
+
+/* The other side gets what is on its way, and then the end; what it sends goes nowhere. */
+static void close_end(struct queue *q, int end)
+{
+    q->ends[end] = NULL;
+    channel_finish(&q->channels[end]);
+    channel_break(&q->channels[1 - end]);
+    if (q->ends[1 - end] || !q->taken[1 - end])
+        return;
+    deinit_channels(q);
+    make_channels(q); /* the options were good before */
+    q->taken[0] = q->taken[1] = false;
+}
+
+void queue_detach(struct queue_user *u)
+{
+    struct queue *q = u->queue;
+    struct queue_wait *w;
+    if (!q)
+        return;
+    while ((w = LIST_FIRST(&u->waits)))
+        if (u->conn->closed)
+            queue_wait_free(w);
+        else
+            queue_wait_end_cancelled(w);
+    struct channel *from = queue_takes_from(u), *to = queue_puts_to(u);
+    if (from)
+        channel_party_gone(from, &u->party);
+    if (to)
+        channel_settle(to); /* those that stood behind its puts */
+    u->queue = NULL;
+    q->users--;
+    if (q->options.kind == QUEUE_PIPE)
+        close_end(q, u->end);
+}
+
+struct channel *queue_puts_to(const struct queue_user *u)
+{
+    struct queue *q = u->queue;
+    if (q->options.kind != QUEUE_PIPE)
+        return &q->channels[0];
+    return q->options.one_way && u->end == 0 ? NULL : &q->channels[u->end];
+}
+
+struct channel *queue_takes_from(const struct queue_user *u)
+{
+    struct queue *q = u->queue;
+    if (q->options.kind != QUEUE_PIPE)
+        return &q->channels[0];
+    return q->options.one_way && u->end == 1 ? NULL : &q->channels[1 - u->end];
+}
+
+/* ---- what is known about it
+ * ------------------------------------------------------------------------------------------------- */
+
+const char *queue_kind_name(enum queue_kind kind)
+{
+    return kind == QUEUE_PLAIN ? "queue" : kind == QUEUE_JOINABLE ? "joinable_queue" : "pipe";
+}
+
+static uint32_t line_length(const struct channel_line *line)
+{
+    const struct channel_wait *w;
+    uint32_t n = 0;
+    TAILQ_FOREACH (w, line, link)
+        n++;
+    return n;
+}
+
+/* name, expression over `ch`, summed over the channels */
+#define FACTS(X)                                                                                                       \
+    X(items, channel_items(ch))                                                                                        \
+    X(bytes, channel_bytes(ch))                                                                                        \
+    X(held, ch->held_count)                                                                                            \
+    X(unfinished, ch->unfinished)                                                                                      \
+    X(putters, line_length(&ch->puts))                                                                                 \
+    X(getters, line_length(&ch->gets))                                                                                 \
+    X(joiners, line_length(&ch->joins))                                                                                \
+    X(put, ch->stats.put)                                                                                              \
+    X(taken, ch->stats.taken)                                                                                          \
+    X(returned, ch->stats.returned)                                                                                    \
+    X(lost, ch->stats.lost)
+
+enum {
+#define X(name, value) FACT_##name,
+    FACTS(X)
+#undef X
+        FACT_COUNT
+};
+
+enum { OTHER_FACTS = 4 };
+
+uint32_t queue_fact_count(const struct queue *q)
+{
+    return FACT_COUNT + OTHER_FACTS + (q->options.kind == QUEUE_PIPE ? 1 : 0);
+}
+
+void queue_pack_facts(const struct queue *q, msgpack_packer *pk)
+{
+#define X(name, value)                                                                                                 \
+    {                                                                                                                  \
+        uint64_t sum = 0;                                                                                              \
+        for (unsigned i = 0; i < channel_count(q); i++) {                                                              \
+            const struct channel *ch = &q->channels[i];                                                                \
+            sum += (value);                                                                                            \
+        }                                                                                                              \
+        wire_pack_key_u64(pk, #name, sum);                                                                             \
+    }
+    FACTS(X)
+#undef X
+    wire_pack_key_u64(pk, "capacity", q->options.capacity);
+    wire_pack_key_u64(pk, "max_bytes", q->options.bytes);
+    wire_pack_key_bool(pk, "at_least_once", q->options.at_least_once);
+    wire_pack_key_bool(pk, "finished", q->channels[0].finished);
+    if (q->options.kind == QUEUE_PIPE)
+        wire_pack_key_bool(pk, "duplex", !q->options.one_way);
+}
+
+/* ---- time
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+void queues_run(struct supervisor *s)
+{
+    struct core_timer *t;
+    while ((t = core_timer_first(&s->queue_timers)) && t->at_ns <= s->now_ns)
+        channel_late(CONTAINER_OF(t, struct channel_wait, timer));
+}
+
+uint64_t queues_next_ns(const struct supervisor *s)
+{
+    const struct core_timer *t = core_timer_first(&s->queue_timers);
+    return t ? t->at_ns : UINT64_MAX;
+}

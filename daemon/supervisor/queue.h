@@ -1,0 +1,81 @@
+/* Queues and pipes as objects of the daemon: what they are made of, and who uses them.
+ *
+ * A queue is one channel that every user puts to and takes from. A pipe is one channel a direction between two ends,
+ * each of which belongs to one user at a time: the first takes an end, the second the other. When an end's user goes,
+ * the other side gets what is still there and then the end of file, and what it sends is refused. Once both have gone,
+ * the pipe is as new. Items are MessagePack values that have passed the scan; nothing here looks into them.
+ *
+ * Knows no names and no access rights: objects.h does. Who waits is in queue_wait.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/core/channel.h"
+#include "proto/buf.h"
+
+struct conn;
+struct queue_wait;
+struct supervisor;
+
+#define QUEUE_ITEMS_DEFAULT 65536u
+#define QUEUE_BYTES_DEFAULT (16ull << 20)
+#define QUEUE_BYTES_MOST    (64ull << 30)
+#define QUEUE_WAITS_MAX     4096u /* who may wait at one queue, or at one pipe in one direction */
+#define QUEUE_ANY_END       (-1)
+
+enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_PIPE };
+
+struct queue_options {
+    enum queue_kind kind;
+    uint64_t capacity; /* items; 0: the default */
+    uint64_t bytes;    /* of the items; 0: the default */
+    bool at_least_once;
+    bool one_way; /* pipe: end 1 sends, end 0 receives */
+};
+
+struct queue_user {
+    struct queue *queue; /* NULL: has gone */
+    struct conn *conn;
+    struct channel_party party;
+    LIST_HEAD(, queue_wait) waits;
+    int end; /* of a pipe: 0 or 1 */
+};
+
+struct queue {
+    struct supervisor *supervisor;
+    struct queue_options options;
+    struct channel channels[2]; /* a pipe's: from end 0, from end 1; else the first alone */
+    struct queue_user *ends[2]; /* of a pipe */
+    bool taken[2];              /* had a user since the pipe was as new */
+    uint32_t users;
+};
+
+/* → 0; -ERANGE: capacity or bytes are out of bounds; -ENOMEM. */
+int queue_new(struct supervisor *s, const struct queue_options *options, struct queue **ret);
+/* Nobody may use it. NULL is allowed. */
+void queue_free(struct queue *q);
+
+/* The connection becomes a user. end: of a pipe, or QUEUE_ANY_END. → 0; -EBUSY: that end, or both, have a user;
+ * -EPIPE: that end's user has gone, while the other is still there. */
+int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end);
+/* The user goes: who waits for it is told so (answer: E_CANCELLED) unless its connection is closed; what it held
+ * returns or is lost. Not attached: nothing. */
+void queue_detach(struct queue_user *u);
+
+/* Where the user puts to, and takes from. NULL: this end of a one-way pipe does not do that. */
+struct channel *queue_puts_to(const struct queue_user *u);
+struct channel *queue_takes_from(const struct queue_user *u);
+
+/* "queue", "joinable_queue", "pipe" */
+const char *queue_kind_name(enum queue_kind kind);
+/* What is known about it, as pairs of a map: queue_fact_count() of them. */
+uint32_t queue_fact_count(const struct queue *q);
+void queue_pack_facts(const struct queue *q, msgpack_packer *pk);
+
+/* Once a pass: those who have waited enough hear so. */
+void queues_run(struct supervisor *s);
+/* When that has to be again; UINT64_MAX: never. */
+uint64_t queues_next_ns(const struct supervisor *s);

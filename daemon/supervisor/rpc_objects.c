@@ -1,0 +1,315 @@
+/* The methods of shared objects that all kinds have: open, close, remove, objects, inspect. */
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/object_page.h"
+#include "daemon/supervisor/objects.h"
+#include "daemon/supervisor/parties.h"
+#include "daemon/supervisor/rpc.h"
+#include "proto/sync.h"
+#include "proto/tables.h"
+
+static enum rpc_result refuse(struct rpc *r, const struct object_refusal *why)
+{
+    return rpc_fail(r, why->error, "%s", why->text);
+}
+
+static enum rpc_result answer_bool(struct rpc *r, bool value)
+{
+    msgpack_packer pk = rpc_begin(r);
+    if (value)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
+    return rpc_end(r);
+}
+
+/* ---- open, close, remove
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* [2, "object", [msgid, size]], whose first byte carries the descriptor; the response follows. */
+static bool pass_page(struct rpc *r, const struct object_use *use, struct object_refusal *why)
+{
+    struct conn *c = r->conn;
+    int fd = object_page_descriptor(use, why);
+    if (fd < 0)
+        return false;
+    if (!conn_pass_fd(c, fd)) {
+        object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
+        return false;
+    }
+    wire_put_notification(&c->out, "object");
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_uint32(&pk, r->msgid);
+    msgpack_pack_uint64(&pk, use->object->page_bytes);
+    return true;
+}
+
+static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, bool created)
+{
+    const struct object *o = use->object;
+    char label[OBJECT_NAME_MAX + 1];
+    object_label(o, label);
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_map(&pk, 7 + o->ops->fact_count(o));
+    wire_pack_key_u64(&pk, "id", use->id);
+    wire_pack_key_text(&pk, "handle", label);
+    wire_pack_key_text(&pk, "name", o->name[0] ? o->name : NULL);
+    wire_pack_key_text(&pk, "kind", wire_kind_info(o->handle.kind)->name);
+    wire_pack_key_u64(&pk, "party", use->member->party->number);
+    wire_pack_key_bool(&pk, "created", created);
+    wire_pack_key_bool(&pk, "read_only", use->read_only);
+    o->ops->pack_facts(o, &pk);
+    return rpc_end(r);
+}
+
+static bool read_kind(struct rpc *r, int *ret_kind)
+{
+    const char *text;
+    size_t length;
+    *ret_kind = -1;
+    if (wire_read_nil(&r->params) == 0)
+        return true;
+    if (wire_read_text(&r->params, &text, &length) < 0) {
+        rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "kind: expected a string or nil, got %s", wire_type_name(wire_peek(&r->params)));
+        return false;
+    }
+    *ret_kind = wire_kind_find(text, length);
+    if (*ret_kind >= 0)
+        return true;
+    const char *names[MPOOL_KIND_COUNT];
+    for (int i = 0; i < MPOOL_KIND_COUNT; i++)
+        names[i] = wire_kind_info((enum mpool_kind)i)->name;
+    const char *near = wire_nearest(text, length, names, MPOOL_KIND_COUNT);
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no kind of object '%.*s'%s%s%s", length > 64 ? 64 : (int)length, text,
+        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return false;
+}
+
+enum rpc_result rpc_open(struct rpc *r)
+{
+    struct object_options options;
+    struct object_wish wish = {.options = &options};
+    struct object_refusal why;
+    struct object_use *use;
+    bool created;
+    if (!read_kind(r, &wish.kind))
+        return RPC_DONE;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && wire_read_text(&r->params, &wish.text, &wish.length) < 0)
+        return rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "name: expected a string or nil, got %s", wire_type_name(wire_peek(&r->params)));
+    struct wire_reader none = wire_reader("\xc0", 1);
+    if (object_options_read(r->count > 2 ? &r->params : &none, wish.kind, &options, why.text, sizeof why.text) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why.text);
+    if (r->no_reply)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "open must be a request");
+    if (objects_open(r->conn, &wish, &use, &created, &why) < 0)
+        return refuse(r, &why);
+    if (use->object->page) {
+        size_t mark = wire_buf_length(&r->conn->out);
+        if (!pass_page(r, use, &why)) {
+            wire_buf_rewind(&r->conn->out, mark);
+            objects_undo(use, created);
+            return refuse(r, &why);
+        }
+    }
+    return answer_open(r, use, created);
+}
+
+enum rpc_result rpc_close(struct rpc *r)
+{
+    uint64_t id;
+    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &id) < 0)
+        return rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "id: expected an integer, got %s", wire_type_name(wire_peek(&r->params)));
+    struct object_use *use = objects_find_use(r->conn, id);
+    if (use)
+        objects_close_use(use);
+    return answer_bool(r, use != NULL);
+}
+
+/* The name or handle that is the first parameter. → NULL: answered. */
+static struct object *read_object(struct rpc *r, unsigned *ret_rights)
+{
+    const char *text;
+    size_t length;
+    struct object_refusal why;
+    if (wire_read_text(&r->params, &text, &length) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "name: expected a string, got %s", wire_type_name(wire_peek(&r->params)));
+        return NULL;
+    }
+    struct object *o = objects_find(r->conn, text, length, ret_rights, &why);
+    if (!o)
+        refuse(r, &why);
+    return o;
+}
+
+enum rpc_result rpc_remove(struct rpc *r)
+{
+    unsigned rights;
+    struct object_refusal why;
+    struct object *o = read_object(r, &rights);
+    if (!o)
+        return RPC_DONE;
+    if (objects_remove(r->conn, o, &why) < 0)
+        return refuse(r, &why);
+    return answer_bool(r, true);
+}
+
+/* ---- objects, inspect
+ * ---------------------------------------------------------------------------------------------------------- */
+
+#define ROW_FACTS 10u
+
+static void pack_row(msgpack_packer *pk, const struct object *o, const struct conn *c, uint32_t more)
+{
+    char label[OBJECT_NAME_MAX + 1];
+    bool shown = o->owner.uid == c->uid || conn_is_admin(c);
+    object_label(o, label);
+    msgpack_pack_map(pk, ROW_FACTS + o->ops->fact_count(o) + more);
+    wire_pack_key_text(pk, "name", o->name[0] ? o->name : NULL);
+    /* The handle of one without a name is the right to open it. */
+    wire_pack_key_text(pk, "handle", o->name[0] || shown ? label : NULL);
+    wire_pack_key_text(pk, "kind", wire_kind_info(o->handle.kind)->name);
+    wire_pack_key_u64(pk, "uid", o->owner.uid);
+    wire_pack_key_u64(pk, "gid", o->owner.gid);
+    wire_pack_key_u64(pk, "mode", o->owner.mode);
+    wire_pack_key_u64(pk, "created_ms", o->created_ms);
+    wire_pack_key_u64(pk, "bytes", o->bytes);
+    wire_pack_key_u64(pk, "users", o->use_count);
+    wire_pack_text(pk, "ttl_ms");
+    if (o->ttl_ms > 0)
+        msgpack_pack_uint64(pk, o->ttl_ms);
+    else
+        msgpack_pack_nil(pk);
+    o->ops->pack_facts(o, pk);
+}
+
+struct filter {
+    int kind;
+    bool all;
+};
+
+static bool read_filter(struct rpc *r, struct filter *f)
+{
+    struct wire_reader *in = &r->params;
+    uint32_t pairs = 0;
+    *f = (struct filter){.kind = -1};
+    if (r->count > 0 && wire_read_nil(in) < 0 && wire_read_map(in, &pairs) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a map, got %s", wire_type_name(wire_peek(in)));
+        return false;
+    }
+    for (uint32_t i = 0; i < pairs; i++) {
+        const char *key;
+        size_t length;
+        if (wire_read_text(in, &key, &length) < 0) {
+            rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a string as key");
+            return false;
+        }
+        if (length == 4 && memcmp(key, "kind", 4) == 0) {
+            if (!read_kind(r, &f->kind))
+                return false;
+        } else if (length == 3 && memcmp(key, "all", 3) == 0) {
+            if (wire_read_bool(in, &f->all) < 0) {
+                rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter all: expected a bool, got %s", wire_type_name(wire_peek(in)));
+                return false;
+            }
+        } else {
+            rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no filter '%.*s' here; there are kind and all",
+                length > 64 ? 64 : (int)length, key);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_listed(const struct object *o, const struct conn *c, const struct filter *f)
+{
+    if (f->kind >= 0 && (enum mpool_kind)f->kind != o->handle.kind)
+        return false;
+    if (o->owner.uid == c->uid)
+        return true;
+    return (f->all || !conn_is_admin(c)) && object_rights(o, c) != 0;
+}
+
+enum rpc_result rpc_objects(struct rpc *r)
+{
+    struct conn *c = r->conn;
+    struct filter f;
+    uint32_t n = 0;
+    if (!read_filter(r, &f))
+        return RPC_DONE;
+    const struct object *o, *first = objects_first(c->supervisor->objects);
+    for (o = first; o; o = objects_next(o))
+        n += is_listed(o, c, &f);
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_array(&pk, n);
+    for (o = first; o; o = objects_next(o))
+        if (is_listed(o, c, &f))
+            pack_row(&pk, o, c, 0);
+    return rpc_end(r);
+}
+
+static bool owns(const struct sync_census *census, uint32_t number)
+{
+    for (uint32_t i = 0; i < census->owner_count; i++)
+        if (census->owners[i] == number)
+            return true;
+    return false;
+}
+
+/* Who has it open, from the daemon's own tables; whether it holds it is what the page says. */
+static void pack_parties(msgpack_packer *pk, const struct object *o, const struct sync_census *census)
+{
+    const struct object_member *m;
+    uint32_t n = 0;
+    LIST_FOREACH(m, &o->members, of_object)
+    n++;
+    wire_pack_text(pk, "parties_open");
+    msgpack_pack_array(pk, n);
+    LIST_FOREACH(m, &o->members, of_object)
+    {
+        const struct party *p = m->party;
+        msgpack_pack_map(pk, 8);
+        wire_pack_key_u64(pk, "party", p->number);
+        wire_pack_key_u64(pk, "pid", (uint64_t)(p->conn->pid > 0 ? p->conn->pid : 0));
+        wire_pack_key_u64(pk, "uid", p->conn->uid);
+        wire_pack_key_text(pk, "client", p->conn->name[0] ? p->conn->name : NULL);
+        wire_pack_key_u64(pk, "opened_ms", m->since_ms);
+        wire_pack_key_u64(pk, "uses", m->uses);
+        wire_pack_key_bool(pk, "holds", owns(census, p->number));
+        wire_pack_key_bool(pk, "next", census->waiting == p->number);
+    }
+}
+
+static void pack_census(msgpack_packer *pk, const struct sync_census *census)
+{
+    wire_pack_key_u64(pk, "free", census->free);
+    wire_pack_key_u64(pk, "held", census->owner_count);
+    wire_pack_key_u64(pk, "abandoned", census->abandoned);
+    wire_pack_key_u64(pk, "fence", census->fence);
+    wire_pack_key_u64(pk, "depth", census->depth);
+    wire_pack_key_bool(pk, "waiters", census->waiters);
+    wire_pack_key_bool(pk, "set", census->set);
+    wire_pack_key_bool(pk, "broken", census->broken);
+}
+
+enum rpc_result rpc_inspect(struct rpc *r)
+{
+    struct sync_census census = {0};
+    unsigned rights;
+    const struct object *o = read_object(r, &rights);
+    if (!o)
+        return RPC_DONE;
+    if (o->page)
+        sync_inspect(o->page, o->handle.kind, o->capacity, &census);
+    msgpack_packer pk = rpc_begin(r);
+    pack_row(&pk, o, r->conn, o->page ? 9 : 1);
+    pack_parties(&pk, o, &census);
+    if (o->page)
+        pack_census(&pk, &census);
+    return rpc_end(r);
+}

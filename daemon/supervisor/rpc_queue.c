@@ -1,0 +1,309 @@
+/* The methods of queues and pipes: put, get, confirm, done, join, finish.
+ *
+ * Params are read and checked here; what can be done at once is done and answered, the rest waits (queue_wait.h). Items
+ * are passed on as the bytes they came in, which the scan of the message has been over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/queue.h"
+#include "daemon/supervisor/queue_objects.h"
+#include "daemon/supervisor/queue_wait.h"
+#include "daemon/supervisor/rpc.h"
+
+#define ITEM_MARGIN 64u /* around an item in the message that brings it to its taker */
+#define ASK_MOST    CHANNEL_ITEMS_MAX
+
+/* The handle that the first parameter names. → NULL: answered. */
+static struct queue_user *read_user(struct rpc *r)
+{
+    uint64_t id;
+    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &id) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "id: expected the id of an open queue or pipe, got %s",
+            wire_type_name(wire_peek(&r->params)));
+        return NULL;
+    }
+    return queue_objects_find(r, id);
+}
+
+/* The time-out as parameter number `at` (from 0), as a deadline; none or nil: for ever. → false: answered. */
+static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool *ret_waits)
+{
+    uint64_t ms;
+    *ret_at_ns = UINT64_MAX;
+    *ret_waits = true;
+    if (r->count <= at || wire_read_nil(&r->params) == 0)
+        return true;
+    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ms) < 0 ||
+        ms > (UINT64_MAX >> 20) / NS_PER_MS) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
+            wire_type_name(wire_peek(&r->params)));
+        return false;
+    }
+    *ret_waits = ms > 0;
+    *ret_at_ns = r->conn->supervisor->now_ns + ms * NS_PER_MS;
+    return true;
+}
+
+static enum rpc_result wrong_way(struct rpc *r, const char *does)
+{
+    return rpc_fail(r, MPOOL_E_DENIED, "this end of a one-way pipe does not %s", does);
+}
+
+static enum rpc_result answer_u64(struct rpc *r, uint64_t value)
+{
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_uint64(&pk, value);
+    return rpc_end(r);
+}
+
+static enum rpc_result answer_true(struct rpc *r)
+{
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_true(&pk);
+    return rpc_end(r);
+}
+
+static enum rpc_result wait_or_fail(
+    struct rpc *r, struct queue_wait *w, struct channel *ch, enum channel_want want, uint64_t at_ns)
+{
+    uint32_t before = w->before;
+    if (queue_wait_start(w, ch, want, at_ns) == 0)
+        return RPC_DONE;
+    if (before > 0)
+        return answer_u64(r, before);
+    return rpc_fail(r, MPOOL_E_BUSY, "too many wait at this queue, or on this connection (%u and %u)", QUEUE_WAITS_MAX,
+        QUEUE_WAITS_OF_CONN);
+}
+
+/* ---- putting
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* What the sender is told when not one item went in. */
+static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why, size_t length)
+{
+    switch (why) {
+    case -EPIPE: return rpc_fail(r, MPOOL_E_FINISHED, "it takes no more items");
+    case -EAGAIN: return rpc_fail(r, MPOOL_E_NOT_READY, "there is no room in the queue");
+    case -EMSGSIZE:
+        return rpc_fail(r, MPOOL_E_TOO_BIG,
+            "an item of %zu bytes is larger than the queue takes (size %llu, max_message %llu)", length,
+            (unsigned long long)ch->options.max_bytes, (unsigned long long)r->conn->supervisor->config->max_message);
+    default: return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the item");
+    }
+}
+
+/* Everything or nothing of a request must be of a size that can ever go in. → 0; -EMSGSIZE with *ret_length. */
+static int check_items(
+    const struct rpc *r, const struct channel *ch, struct wire_reader items, uint32_t count, size_t *ret_length)
+{
+    uint64_t most = r->conn->supervisor->config->max_message - ITEM_MARGIN;
+    const uint8_t *item;
+    if ((size_t)(items.end - items.at) <= most && channel_may_hold(ch, (size_t)(items.end - items.at)))
+        return 0; /* then each of them does */
+    for (uint32_t i = 0; i < count; i++)
+        if (wire_read_raw(&items, &item, ret_length) < 0 || *ret_length > most || !channel_may_hold(ch, *ret_length))
+            return -EMSGSIZE;
+    return 0;
+}
+
+/* What did not go in at once waits with its own copy. */
+static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items,
+    uint32_t left, uint32_t before, uint64_t at_ns)
+{
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    uint64_t bytes = (uint64_t)(items.end - items.at);
+    const uint8_t *item;
+    size_t length;
+    int error = w ? channel_log_reserve(&w->wait.rest, left, bytes) : -ENOMEM;
+    for (uint32_t i = 0; error == 0 && i < left; i++) {
+        wire_read_raw(&items, &item, &length); /* passed over before */
+        error = channel_log_add(&w->wait.rest, item, length);
+    }
+    if (error < 0) {
+        if (w)
+            channel_log_deinit(&w->wait.rest);
+        free(w);
+        return before > 0 ? answer_u64(r, before) : not_put(r, ch, error, 0);
+    }
+    w->bytes = bytes;
+    w->before = before;
+    return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
+}
+
+enum rpc_result rpc_put(struct rpc *r)
+{
+    struct supervisor *s = r->conn->supervisor;
+    struct queue_user *u = read_user(r);
+    if (!u)
+        return RPC_DONE;
+    const uint8_t *raw, *item;
+    size_t length;
+    uint64_t at_ns;
+    uint32_t count, in = 0;
+    bool waits;
+    if (wire_peek(&r->params) != WIRE_TYPE_ARRAY || wire_read_raw(&r->params, &raw, &length) < 0)
+        return rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "items: expected an array, got %s", wire_type_name(wire_peek(&r->params)));
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_DONE;
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    struct wire_reader items = wire_reader(raw, length), ahead;
+    wire_read_array(&items, &count);
+    if (check_items(r, ch, items, count, &length) < 0)
+        return not_put(r, ch, -EMSGSIZE, length);
+    int error = count > 0 || !ch->finished ? 0 : -EPIPE;
+    while (in < count) {
+        ahead = items;
+        wire_read_raw(&ahead, &item, &length);
+        error = channel_put(ch, item, length);
+        if (error == -EAGAIN && !TAILQ_EMPTY(&ch->gets) && channel_items(ch) > 0) {
+            channel_settle(ch); /* those who wait for items make room */
+            error = channel_put(ch, item, length);
+        }
+        if (error < 0)
+            break;
+        items = ahead;
+        in++;
+    }
+    channel_settle(ch);
+    if (error == -EAGAIN && waits &&
+        (s->args_bytes == 0 || s->args_bytes + (size_t)(items.end - items.at) <= s->args_max))
+        return wait_to_put(r, u, ch, items, count - in, in, at_ns);
+    if (error == -EAGAIN && waits && in == 0)
+        return rpc_fail(r, MPOOL_E_BUSY, "the daemon holds as many bytes as it may for those who wait");
+    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : answer_u64(r, in);
+}
+
+/* ---- taking
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+enum rpc_result rpc_get(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t most = 1, at_ns;
+    bool waits;
+    if (!u)
+        return RPC_DONE;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
+        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &most) < 0 || most < 1 || most > ASK_MOST))
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "max: expected a number of items from 1 to %u, got %s", ASK_MOST,
+            wire_type_name(wire_peek(&r->params)));
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_DONE;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch)
+        return wrong_way(r, "receive");
+    if (r->no_reply) /* nobody would get them */
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "a get must be a request");
+    if (channel_items(ch) > 0) { /* then nobody waits for any */
+        queue_give(u, r->msgid, (uint32_t)most);
+        channel_settle(ch);
+        return RPC_DONE;
+    }
+    if (channel_at_end(ch, &u->party)) {
+        msgpack_packer pk = rpc_begin(r);
+        msgpack_pack_array(&pk, 0);
+        return rpc_end(r);
+    }
+    if (!waits)
+        return rpc_fail(r, MPOOL_E_NOT_READY, "there is no item in the queue");
+    struct queue_wait *w = queue_wait_new(u, r->msgid, false);
+    if (!w)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    w->most = (uint32_t)most;
+    return wait_or_fail(r, w, ch, CHANNEL_GET, at_ns);
+}
+
+enum rpc_result rpc_confirm(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint32_t count;
+    uint64_t ticket, confirmed = 0;
+    if (!u)
+        return RPC_DONE;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || !ch->options.at_least_once)
+        return rpc_fail(r, MPOOL_E_DENIED, "its items need no confirmation: it was not made with at_least_once");
+    struct wire_reader tickets = r->params;
+    if (wire_read_array(&r->params, &count) < 0)
+        return rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "tickets: expected an array, got %s", wire_type_name(wire_peek(&tickets)));
+    for (uint32_t i = 0; i < count; i++) {
+        if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ticket) < 0) {
+            channel_settle(ch);
+            return rpc_fail(
+                r, MPOOL_E_BAD_PARAMS, "tickets: expected integers, got %s", wire_type_name(wire_peek(&r->params)));
+        }
+        confirmed += channel_confirm(ch, &u->party, ticket) == 0;
+    }
+    channel_settle(ch);
+    return answer_u64(r, confirmed);
+}
+
+enum rpc_result rpc_done(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t n = 1;
+    if (!u)
+        return RPC_DONE;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
+        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &n) < 0 || n > UINT32_MAX))
+        return rpc_fail(
+            r, MPOOL_E_BAD_PARAMS, "n: expected a number of items, got %s", wire_type_name(wire_peek(&r->params)));
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || (!ch->options.joinable && !ch->options.at_least_once))
+        return rpc_fail(r, MPOOL_E_DENIED, "done is for a joinable_queue, or one with at_least_once");
+    if (channel_done(ch, &u->party, (uint32_t)n) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "n: %llu items are more than you have taken and not done (%u)",
+            (unsigned long long)n, u->party.undone);
+    channel_settle(ch);
+    return answer_true(r);
+}
+
+/* ---- ends
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+enum rpc_result rpc_join(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t at_ns;
+    bool waits;
+    if (!u || !read_deadline(r, 1, &at_ns, &waits))
+        return RPC_DONE;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || !ch->options.joinable)
+        return rpc_fail(r, MPOOL_E_DENIED, "join is for a joinable_queue");
+    if (ch->unfinished == 0)
+        return answer_true(r);
+    if (!waits)
+        return rpc_fail(r, MPOOL_E_NOT_READY, "%llu items are not done", (unsigned long long)ch->unfinished);
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    if (!w)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    return wait_or_fail(r, w, ch, CHANNEL_JOIN, at_ns);
+}
+
+/* Of a pipe: this end sends no more. */
+enum rpc_result rpc_finish(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    if (!u)
+        return RPC_DONE;
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    bool first = !ch->finished;
+    channel_finish(ch);
+    msgpack_packer pk = rpc_begin(r);
+    if (first)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
+    return rpc_end(r);
+}

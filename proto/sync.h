@@ -1,0 +1,197 @@
+/* What lies in the first 4096 bytes of a shared object, and what may be done with it?
+ *
+ * Every page object (proto/kinds.h) is a memfd that begins with a sync area. All who have opened the object map it
+ * writable and operate in place; the daemon makes it, and takes the dead out of it. Whoever uses it is a *party*: a
+ * number that the daemon gave, 1 … SYNC_PARTY_MAX. No pointers, pids or lengths are believed here: capacities come from
+ * the daemon's own tables, or from its reply, and are checked against SYNC_SLOTS.
+ *
+ * Nobody's death may wedge the rest. Each word is therefore right after every single store: a lock word is free or has
+ * its owner's number in it, and the daemon can free what bears a number that is no more. What only speeds things up
+ * (the flag `waiters`, the privilege `fair`) may be left wrong by a death until the daemon has said sync_party_gone(),
+ * which wakes everybody who sleeps on the page. sync_lock.c, sync_condition.c, sync_event.c and sync_barrier.c say why
+ * no wake-up is lost; tests/model/ proves it.
+ *
+ * The layout is an interface between processes that may have been built at different times: it changes with
+ * SYNC_VERSION alone. Errors are -errno; nothing is logged. Any thread.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/kinds.h"
+
+#define SYNC_BYTES     4096u /* of the area; the data of an array begins behind it */
+#define SYNC_MAGIC     0x4c4f4f50u
+#define SYNC_VERSION   1u
+#define SYNC_SLOTS     256u              /* tokens of a semaphore, parties of a barrier */
+#define SYNC_PARTY_MAX ((1u << 30) - 1u) /* party numbers are 1 … this */
+
+/* A lock word: free, or the number of the party that has it. */
+#define SYNC_FREE      0u
+#define SYNC_ABANDONED (1u << 31) /* free; its owner died with it */
+#define SYNC_EMPTY     (1u << 30) /* of a semaphore: no token is here */
+
+struct sync_area {
+    /* Constant since the daemon made it. */
+    _Atomic uint32_t magic;
+    _Atomic uint32_t version;
+    _Atomic uint32_t kind; /* enum mpool_kind */
+    uint32_t reserved0;
+
+    /* What a take and a release touch, on one line with the first words. */
+    alignas(64) _Atomic uint32_t closed; /* 1: the daemon has gone. Writer: the daemon */
+    _Atomic uint32_t gate;               /* futex: sequence of the wake-ups; locks, semaphores, barriers */
+    _Atomic uint32_t waiters;            /* 1: somebody may sleep on the gate */
+    _Atomic uint32_t hint;               /* of a semaphore: where a token was seen last */
+    _Atomic uint64_t fair;               /* 0, or who alone may take next: party << 32 | mark of the thread */
+    _Atomic uint64_t fence;              /* grows by one with each take */
+    _Atomic uint32_t words[SYNC_SLOTS];
+
+    /* Of an rlock: written by its owner alone, and true only while words[0] is the owner's. */
+    alignas(64) _Atomic uint64_t thread; /* mark of the owning thread */
+    _Atomic uint32_t depth;
+
+    alignas(64) _Atomic uint32_t sequence; /* of a condition: futex */
+    _Atomic uint32_t sleepers;             /* of a condition: 1: somebody may sleep on it */
+
+    alignas(64) _Atomic uint32_t event; /* futex: generation << 2 | somebody sleeps << 1 | is set */
+
+    /* Of a barrier: see sync_barrier.c. */
+    alignas(64) _Atomic uint64_t state;
+    alignas(64) _Atomic uint64_t slots[SYNC_SLOTS]; /* generation << 32 | party that has arrived in it */
+
+    alignas(64) _Atomic uint64_t cell; /* the value of a value, at its first bytes */
+};
+
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "a hidden lock would outlive its owner");
+static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "words are shared between processes");
+static_assert(offsetof(struct sync_area, closed) == 64, "layout");
+static_assert(offsetof(struct sync_area, gate) == 68, "layout");
+static_assert(offsetof(struct sync_area, waiters) == 72, "layout");
+static_assert(offsetof(struct sync_area, hint) == 76, "layout");
+static_assert(offsetof(struct sync_area, fair) == 80, "layout");
+static_assert(offsetof(struct sync_area, fence) == 88, "layout");
+static_assert(offsetof(struct sync_area, words) == 96, "layout");
+static_assert(offsetof(struct sync_area, thread) == 1152, "layout");
+static_assert(offsetof(struct sync_area, depth) == 1160, "layout");
+static_assert(offsetof(struct sync_area, sequence) == 1216, "layout");
+static_assert(offsetof(struct sync_area, sleepers) == 1220, "layout");
+static_assert(offsetof(struct sync_area, event) == 1280, "layout");
+static_assert(offsetof(struct sync_area, state) == 1344, "layout");
+static_assert(offsetof(struct sync_area, slots) == 1408, "layout");
+static_assert(offsetof(struct sync_area, cell) == 3456, "layout");
+static_assert(sizeof(struct sync_area) <= SYNC_BYTES, "the data of an array begins at SYNC_BYTES");
+
+#define SYNC_CELL_OFFSET 3456u /* of the value's 8 bytes, for those who map without this header */
+static_assert(offsetof(struct sync_area, cell) == SYNC_CELL_OFFSET, "layout");
+
+/* ---- the daemon's side ------------------------------------------------------------------------------------------- */
+
+/* How a page begins. */
+struct sync_setup {
+    uint32_t capacity; /* semaphores: words, 1 … SYNC_SLOTS; barriers: parties, 1 … SYNC_SLOTS; others: 0 */
+    uint32_t tokens; /* semaphores: free at first, 0 … capacity; a bounded one is as good as full with its capacity */
+    bool set;        /* events */
+    uint64_t cell;   /* values: the bits at first, in the machine's order */
+};
+
+/* Writes the area. page: SYNC_BYTES, aligned to 64, zeroed, mapped by nobody else yet. → 0; -EINVAL: setup is out of
+ * bounds, or the kind has no page. */
+int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *setup);
+
+/* The party is no more: what it had is free again (and called abandoned), a barrier in which it waited is broken, and
+ * everybody who sleeps on the page looks again. capacity: the daemon's own, cut to SYNC_SLOTS. Believes nothing that it
+ * reads; ends after a bounded number of steps whatever others do to the page meanwhile. → how many words or slots bore
+ * its number. */
+unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party);
+
+/* The daemon goes: whoever sleeps on the page, and whoever would, gets -ECONNRESET. */
+void sync_close(void *page, enum mpool_kind kind);
+
+/* Who is inside: gossip for people to read, never to be acted on. */
+struct sync_census {
+    uint32_t owners[SYNC_SLOTS]; /* party numbers as found: words of locks, or arrived at a barrier */
+    uint32_t owner_count;
+    uint32_t free;      /* locks and semaphores: takes that would succeed */
+    uint32_t abandoned; /* … of which the owner died */
+    uint32_t waiting;   /* the party with the privilege; 0: none */
+    bool waiters;       /* somebody waits, or has waited lately */
+    uint64_t fence;
+    uint32_t depth; /* rlocks */
+    bool set;       /* events */
+    bool broken;    /* barriers */
+};
+
+/* capacity as above. Never fails. */
+void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_census *ret);
+
+/* ---- the parties' side ------------------------------------------------------------------------------------------- */
+
+/* One party's use of one page; several threads may share it. Filled by whoever mapped the page. */
+struct sync_user {
+    struct sync_area *area;
+    uint32_t party;    /* 1 … SYNC_PARTY_MAX */
+    uint32_t capacity; /* from the daemon's reply: 1 … SYNC_SLOTS; 1 for all that is neither semaphore nor barrier */
+    bool bounded;      /* semaphores */
+    /* Asked after each second of waiting: → 0: wait on; negative: end the wait with this. May run in several threads at
+     * once. NULL: nobody to ask. */
+    int (*alive)(void *userdata);
+    void *userdata;
+};
+
+/* Is this a page of that kind and of this version? → 0; -EBADMSG: it is not, or somebody has spoiled it. */
+int sync_page_check(const void *page, enum mpool_kind kind);
+
+/* All waits: timeout_ms -1: for ever; 0: only try. Common errors: -ETIMEDOUT; -ECONNRESET: the daemon has gone; what
+ * alive() said. Signals do not end a wait. */
+
+/* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
+int sync_take(struct sync_user *user, int64_t timeout_ms);
+/* → 0; -EPERM: this party has none of it (locks); -EOVERFLOW: more would be free than a bounded semaphore has, or than
+ * there is room for (SYNC_SLOTS). Semaphores are released by anybody, locks by any thread of the party that has it. */
+int sync_lock_release(struct sync_user *user);
+int sync_semaphore_release(struct sync_user *user);
+/* Takes that would succeed, at this moment. */
+uint32_t sync_semaphore_value(const struct sync_user *user);
+
+/* A recursive lock: its owner is a thread. → take: as sync_take(), and -EOVERFLOW after 2^32 - 1 takes; release: 0 or
+ * -EPERM. */
+int sync_rlock_take(struct sync_user *user, int64_t timeout_ms);
+int sync_rlock_release(struct sync_user *user);
+
+/* Whether this party (sync_rlock_mine: this thread) has it. */
+bool sync_lock_mine(const struct sync_user *user);
+bool sync_rlock_mine(const struct sync_user *user);
+/* The number of the last take. The owner's own while it has the lock: each take has a greater one than all before. */
+uint64_t sync_fence(const struct sync_user *user);
+
+/* Events. A wait ends for whoever waited when the event was set, even if it has been cleared since. */
+int sync_event_wait(struct sync_user *user, int64_t timeout_ms);
+void sync_event_set(struct sync_user *user);
+void sync_event_clear(struct sync_user *user);
+bool sync_event_is_set(const struct sync_user *user);
+
+/* A condition and the lock that guards it: `lock` may be another object's, a lock or (recursive) an rlock; both pages
+ * must be the same party's, or the caller's to keep together. The lock must be had: -EPERM.
+ * wait: gives the lock up in whole (an rlock at whatever depth), waits, and takes it again, however long that may last.
+ * → 0: woken, perhaps for nothing; 1: the same, and the lock's owner had died with it; -ETIMEDOUT; in these cases the
+ * lock is had again. -ECONNRESET, or what alive() said: it is not.
+ * notify: wakes up to `count` that wait. */
+int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms);
+int sync_condition_notify(struct sync_user *condition, struct sync_user *lock, bool recursive, uint32_t count);
+
+/* Waits until `capacity` are there. → 0 … capacity - 1: the place in which this one came; -EPIPE: the barrier is
+ * broken: by somebody's time-out, sync_barrier_abort(), the death of one who waited, or it was reset meanwhile. A
+ * time-out breaks it for all. */
+int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms);
+/* Breaks it until it is reset. */
+void sync_barrier_abort(struct sync_user *user);
+/* As new; whoever waits gets -EPIPE. */
+void sync_barrier_reset(struct sync_user *user);
+uint32_t sync_barrier_waiting(const struct sync_user *user);
+bool sync_barrier_broken(const struct sync_user *user);

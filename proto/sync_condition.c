@@ -1,0 +1,75 @@
+/* How does one wait for a condition that a lock guards?
+ *
+ * `sequence` is a futex that each notification moves; a waiter reads it while it still has the lock, so a notification
+ * after that, which needs the lock, finds it asleep or lets it not fall asleep. `sleepers` is set by waiters and
+ * cleared by notifiers, both with the lock had: without waiters a notification is no system call. It is cleared when
+ * the kernel had fewer sleepers than were to be woken: then none is left asleep, and whoever is only on its way there
+ * sees another sequence.
+ *
+ * A waiter may return for nothing; that is in the contract. The daemon makes use of it: when a party is gone, which may
+ * have taken a wake-up with it, it moves the sequence and wakes all (sync_party_gone).
+ */
+#include "proto/sync_inside.h"
+
+static bool mine(const struct sync_user *lock, bool recursive)
+{
+    return recursive ? sync_rlock_mine(lock) : sync_lock_mine(lock);
+}
+
+/* → 0, 1 as sync_take(); negative: it cannot be had any more. */
+static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
+{
+    int r = sync_take(lock, -1);
+
+    if (r >= 0 && recursive) {
+        atomic_store_explicit(&lock->area->thread, sync_thread(), memory_order_relaxed);
+        atomic_store_explicit(&lock->area->depth, depth, memory_order_relaxed);
+    }
+    return r;
+}
+
+int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms)
+{
+    struct sync_area *area = condition->area;
+
+    if (!mine(lock, recursive))
+        return -EPERM;
+    struct sync_nap nap = sync_nap(timeout_ms);
+    uint32_t seen = atomic_load(&area->sequence);
+    uint32_t depth = atomic_load_explicit(&lock->area->depth, memory_order_relaxed);
+    atomic_store(&area->sleepers, 1);
+    if (recursive) {
+        atomic_store_explicit(&lock->area->depth, 0, memory_order_relaxed);
+        atomic_store_explicit(&lock->area->thread, 0, memory_order_relaxed);
+    }
+    int r = sync_lock_release(lock);
+    if (r < 0)
+        return r; /* the daemon has taken this process for dead since we looked */
+
+    do
+        r = sync_sleep(condition, &nap, &area->sequence, seen, SYNC_ANYBODY);
+    while (r == 0 && atomic_load(&area->sequence) == seen);
+    /* Notified while the time ran out: notified. */
+    if (r == -ETIMEDOUT && atomic_load(&area->sequence) != seen)
+        r = 0;
+    if (sync_closed(area))
+        return -ECONNRESET;
+    if (r < 0 && r != -ETIMEDOUT)
+        return r;
+    int taken = take_back(lock, recursive, depth);
+    return taken != 0 ? taken : r;
+}
+
+int sync_condition_notify(struct sync_user *condition, struct sync_user *lock, bool recursive, uint32_t count)
+{
+    struct sync_area *area = condition->area;
+
+    if (!mine(lock, recursive))
+        return -EPERM;
+    if (count == 0 || atomic_load(&area->sleepers) == 0)
+        return 0;
+    atomic_fetch_add(&area->sequence, 1);
+    if (sync_wake(&area->sequence, count, SYNC_ANYBODY) < count)
+        atomic_store(&area->sleepers, 0);
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* How does one wait for an event, even for one that is cleared again at once?
+ *
+ * One futex word: generation << 2 | somebody sleeps << 1 | set. Each set of an unset event is a new generation, and who
+ * waits goes by that: a set and a clear while it was asleep, or on its way there, end its wait all the same. All moves
+ * are read-modify-writes of this word, so nothing can come between a look and a sleep: the kernel compares the whole
+ * word.
+ *
+ * A setter that dies before its wake leaves a set event with sleepers: sync_party_gone() wakes them. Nobody else's
+ * death matters. The daemon's end (sync_close) is a generation, too, and is told from a set by `closed`.
+ */
+#include "proto/sync_inside.h"
+
+#define EVENT_SET        1u
+#define EVENT_SLEEPERS   2u
+#define EVENT_GENERATION 4u
+
+int sync_event_wait(struct sync_user *user, int64_t timeout_ms)
+{
+    struct sync_area *area = user->area;
+    uint32_t word = atomic_load(&area->event);
+
+    if (sync_closed(area))
+        return -ECONNRESET;
+    if (word & EVENT_SET)
+        return 0;
+    if (timeout_ms == 0)
+        return -ETIMEDOUT;
+
+    uint32_t generation = word / EVENT_GENERATION;
+    struct sync_nap nap = sync_nap(timeout_ms);
+    int r = 0;
+    for (;;) {
+        if (word & EVENT_SET || word / EVENT_GENERATION != generation)
+            return sync_closed(area) ? -ECONNRESET : 0;
+        if (r < 0)
+            return r;
+        if (word & EVENT_SLEEPERS || atomic_compare_exchange_strong(&area->event, &word, word | EVENT_SLEEPERS)) {
+            r = sync_sleep(user, &nap, &area->event, word | EVENT_SLEEPERS, SYNC_ANYBODY);
+            word = atomic_load(&area->event);
+        }
+    }
+}
+
+void sync_event_set(struct sync_user *user)
+{
+    struct sync_area *area = user->area;
+    uint32_t word = atomic_load(&area->event), next;
+
+    do {
+        /* Stored anew where it is set already: what the caller wrote before is to be seen by who waits after. */
+        next = word & EVENT_SET ? word : ((word / EVENT_GENERATION + 1) * EVENT_GENERATION | EVENT_SET);
+    } while (!atomic_compare_exchange_weak(&area->event, &word, next));
+    if (!(word & EVENT_SET) && word & EVENT_SLEEPERS)
+        (void)sync_wake(&area->event, INT_MAX, SYNC_ANYBODY);
+}
+
+void sync_event_clear(struct sync_user *user)
+{
+    atomic_fetch_and(&user->area->event, ~EVENT_SET);
+}
+
+bool sync_event_is_set(const struct sync_user *user)
+{
+    return atomic_load(&user->area->event) & EVENT_SET;
+}

@@ -1,0 +1,149 @@
+/* How do the operations on a sync area sleep and wake? Theirs alone.
+ *
+ * Shared futexes (never FUTEX_PRIVATE_FLAG): the kernel finds sleepers by inode and offset. A sleep is cut into slices
+ * of a second, after each of which the user's alive() is asked. Every operation on the words that decide about sleeping
+ * is sequentially consistent, the kernel's comparison included (it has full barriers around it): so the files may
+ * argue, and tests/model/ search, in terms of one order of all steps.
+ */
+#pragma once
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/sync.h"
+
+#define SYNC_SLICE_NS INT64_C(1000000000)
+#define SYNC_ANYBODY  FUTEX_BITSET_MATCH_ANY
+
+/* SYS_futex takes the kernel's old timespec, two longs, whatever the width of the C library's time_t. */
+struct sync_time {
+    long s;
+    long ns;
+};
+
+static inline int64_t sync_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A wait from its beginning to its end. */
+struct sync_nap {
+    int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC; end: INT64_MAX for ever */
+    int64_t ask_ns;           /* when to ask whether to wait on */
+    unsigned slices;          /* that are over */
+};
+
+static inline struct sync_nap sync_nap(int64_t timeout_ms)
+{
+    int64_t now = sync_now_ns();
+    bool forever = timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000000;
+
+    return (struct sync_nap){
+        .begin_ns = now,
+        .end_ns = forever ? INT64_MAX : now + timeout_ms * 1000000,
+        .ask_ns = now + SYNC_SLICE_NS,
+    };
+}
+
+static inline bool sync_closed(const struct sync_area *area)
+{
+    return atomic_load(&area->closed) != 0;
+}
+
+/* Sleeps while *word is `expected`, until somebody wakes one of `bits` or the slice is over. → 0: look again; negative:
+ * the wait is over. What the caller decided by must have been read after `expected`. */
+static inline int sync_sleep(
+    const struct sync_user *user, struct sync_nap *nap, _Atomic uint32_t *word, uint32_t expected, uint32_t bits)
+{
+    int64_t now = sync_now_ns();
+
+    if (sync_closed(user->area))
+        return -ECONNRESET;
+    if (now >= nap->end_ns)
+        return -ETIMEDOUT;
+    if (now >= nap->ask_ns) {
+        int r = user->alive ? user->alive(user->userdata) : 0;
+        if (r < 0)
+            return r;
+        nap->ask_ns = now + SYNC_SLICE_NS;
+        nap->slices++;
+    }
+    int64_t until = nap->end_ns < nap->ask_ns ? nap->end_ns : nap->ask_ns;
+    struct sync_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};
+    int saved = errno;
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &at, NULL, bits);
+    errno = saved;
+    return 0;
+}
+
+/* → how many were woken. It cannot fail for a word in a live mapping. Keeps errno. */
+static inline uint32_t sync_wake(_Atomic uint32_t *word, uint32_t count, uint32_t bits)
+{
+    int saved = errno;
+    long n = syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count > INT_MAX ? INT_MAX : (int)count, NULL, NULL, bits);
+
+    errno = saved;
+    return n > 0 ? (uint32_t)n : 0;
+}
+
+/* Everybody who sleeps on the gate, or is about to, looks again. */
+static inline void sync_open_gate(struct sync_area *area)
+{
+    atomic_fetch_add(&area->gate, 1);
+    (void)sync_wake(&area->gate, INT_MAX, SYNC_ANYBODY);
+}
+
+/* Tells apart the threads of a process that live at the same time. */
+static inline uint64_t sync_thread(void)
+{
+    return (uint64_t)(uintptr_t)pthread_self();
+}
+
+static inline uint32_t sync_capacity(uint32_t capacity)
+{
+    return capacity < SYNC_SLOTS ? capacity : SYNC_SLOTS;
+}
+
+static inline bool sync_word_free(uint32_t word)
+{
+    return word == SYNC_FREE || word == SYNC_ABANDONED;
+}
+
+/* The barrier's state word. It is one word, so that a death cannot leave its parts at odds. */
+#define SYNC_BARRIER_NEVER 0xffffu
+
+struct sync_barrier {
+    uint32_t generation; /* which round: one more with each that ends, well or by a reset */
+    uint32_t
+        since_reset; /* rounds since a reset ended one: 1: the last; SYNC_BARRIER_NEVER: none that anybody recalls */
+    uint32_t count;  /* arrived in this round */
+    bool broken;
+};
+
+static inline struct sync_barrier sync_barrier_unpack(uint64_t state)
+{
+    return (struct sync_barrier){
+        .generation = (uint32_t)(state >> 32),
+        .since_reset = (uint32_t)(state >> 16) & 0xffffu,
+        .count = (uint32_t)state & 0x7fffu,
+        .broken = (state & 0x8000u) != 0,
+    };
+}
+
+static inline uint64_t sync_barrier_pack(struct sync_barrier barrier)
+{
+    return (uint64_t)barrier.generation << 32 | (uint64_t)barrier.since_reset << 16 | (barrier.broken ? 0x8000u : 0u) |
+           (barrier.count & 0x7fffu);
+}

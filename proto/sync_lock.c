@@ -1,0 +1,281 @@
+/* How is a lock or a semaphore taken and released, who is next, and why is no wake-up lost?
+ *
+ * A word is free or has its owner's party number in it; every move is one compare-and-swap. A semaphore is as many
+ * words as it may have tokens. Without others a take and a release are that one instruction each, the fencing number,
+ * and a look at `fair` and `waiters`.
+ *
+ * Sleeping. A waiter, in a loop: seen = gate; waiters = 1; try; sleep while gate is seen. A release: free the word; if
+ * waiters: waiters = 0, gate + 1, wake one. All of these are sequentially consistent, so there is one order of all
+ * steps, and in it: (1) a try that fails saw a word that was freed later, and that release looks at `waiters` after the
+ * waiter has set it. (2) whoever clears `waiters` opens the gate next: a waiter whose mark was cleared had read the
+ * gate before (it reads it before it marks), so it does not sleep, or is asleep and may be woken. (3) so while
+ * `waiters` is 0 and somebody sleeps, somebody else has been woken (or is about to be) who will mark again before it
+ * tries. It leaves the mark when it takes, and its own release wakes the next. One wake for several tokens freed at
+ * once: whoever was woken and took passes it on while there are more tokens.
+ *
+ * Fairness. A newcomer may overtake who has been woken but does not run yet; that is what makes a contended lock fast.
+ * Whoever has waited for SYNC_FAIR_NS and is overtaken again puts itself into `fair`: from then on it alone may take,
+ * and a release wakes it by its bit of the futex bitset. As others may have that bit, all who have it are woken. It
+ * clears the word with its take, and marks `waiters` after that: a release that has read `fair` had cleared the mark
+ * before and woke nobody else (4). When it gives up it wakes another in its stead. The privilege orders nothing and
+ * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever finds a free lock closed
+ * to it for a whole slice takes the privilege over, so that a stopped process or a spoiled word cannot keep a free lock
+ * from the living.
+ *
+ * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_party_gone() frees
+ * the first two, then opens the gate and wakes everybody, each of whom marks again.
+ */
+#include "proto/sync_inside.h"
+
+#define SYNC_FAIR_NS INT64_C(1000000)
+
+/* A scan of moving tokens can miss one. It is repeated before anybody is told that all are free. */
+#define SYNC_SCANS 3
+
+static uint64_t fair_self(const struct sync_user *user)
+{
+    /* Threads lie 16 bytes apart at least. Two with the same mark share the privilege, no more. */
+    return (uint64_t)user->party << 32 | (uint32_t)(sync_thread() >> 4);
+}
+
+static uint32_t fair_bit(uint64_t fair)
+{
+    uint32_t mixed = ((uint32_t)(fair >> 32) ^ (uint32_t)fair) * 2654435761u;
+
+    return 1u << (mixed >> 27);
+}
+
+/* ---- one try ----------------------------------------------------------------------------------------------------- */
+
+/* → 0; 1: it was abandoned; -EAGAIN: not free. */
+static int take_word(_Atomic uint32_t *word, uint32_t party)
+{
+    /* A look first: a failed compare-and-swap would take the line away from its owner. */
+    uint32_t found = atomic_load(word);
+
+    while (sync_word_free(found))
+        if (atomic_compare_exchange_strong(word, &found, party))
+            return found == SYNC_ABANDONED;
+    return -EAGAIN;
+}
+
+static int take_any(const struct sync_user *user)
+{
+    struct sync_area *area = user->area;
+    uint32_t capacity = sync_capacity(user->capacity);
+    int r = -EAGAIN;
+
+    if (capacity == 1) {
+        r = take_word(&area->words[0], user->party);
+    } else if (capacity > 1) {
+        uint32_t start = atomic_load_explicit(&area->hint, memory_order_relaxed) % capacity;
+        for (uint32_t i = 0; i < capacity && r < 0; i++) {
+            uint32_t at = start + i < capacity ? start + i : start + i - capacity;
+            r = take_word(&area->words[at], user->party);
+            if (r >= 0 && i > 0)
+                atomic_store_explicit(&area->hint, at, memory_order_relaxed);
+        }
+    }
+    if (r >= 0)
+        /* After the take: numbers of one lock are drawn by its owners alone, in their order. An atomic addition, for a
+         * process that lost its connection, and with it the lock, may be about to draw one, too. */
+        atomic_fetch_add_explicit(&area->fence, 1, memory_order_relaxed);
+    return r;
+}
+
+static bool any_free(const struct sync_user *user)
+{
+    uint32_t capacity = sync_capacity(user->capacity);
+
+    for (uint32_t i = 0; i < capacity; i++)
+        if (sync_word_free(atomic_load(&user->area->words[i])))
+            return true;
+    return false;
+}
+
+/* ---- waking ------------------------------------------------------------------------------------------------------ */
+
+/* Something is free, or free for others than before. `waiters` first, `fair` last: see (2) and (4). */
+static void wake_next(struct sync_area *area)
+{
+    if (atomic_load(&area->waiters) == 0)
+        return;
+    atomic_store(&area->waiters, 0);
+    atomic_fetch_add(&area->gate, 1);
+    uint64_t fair = atomic_load(&area->fair);
+    if (fair)
+        (void)sync_wake(&area->gate, INT_MAX, fair_bit(fair));
+    else
+        (void)sync_wake(&area->gate, 1, SYNC_ANYBODY);
+}
+
+static void give_privilege_back(struct sync_area *area, uint64_t self)
+{
+    /* Not a store: it may be another's by now. */
+    (void)atomic_compare_exchange_strong(&area->fair, &self, 0);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+/* Whoever waited has taken. */
+static void settle(const struct sync_user *user, uint64_t self)
+{
+    struct sync_area *area = user->area;
+
+    if (atomic_load(&area->fair) == self)
+        give_privilege_back(area, self);
+    atomic_store(&area->waiters, 1);
+    if (user->capacity > 1 && any_free(user))
+        wake_next(area);
+}
+
+/* Whoever waited leaves without it. What it kept from others by its privilege is theirs, and they may be asleep. */
+static void give_up(const struct sync_user *user, uint64_t self)
+{
+    struct sync_area *area = user->area;
+
+    if (atomic_load(&area->fair) != self)
+        return;
+    give_privilege_back(area, self);
+    atomic_store(&area->waiters, 1);
+    wake_next(area);
+}
+
+static int wait_and_take(struct sync_user *user, int64_t timeout_ms)
+{
+    struct sync_area *area = user->area;
+    uint64_t self = fair_self(user), blocked_by = 0;
+    struct sync_nap nap = sync_nap(timeout_ms);
+    unsigned blocked_slice = 0;
+    bool slept = false;
+
+    for (;;) {
+        uint32_t seen = atomic_load(&area->gate);
+        atomic_store(&area->waiters, 1);
+        uint64_t fair = atomic_load(&area->fair);
+        if (fair == 0 || fair == self) {
+            int r = take_any(user);
+            if (r >= 0) {
+                settle(user, self);
+                return r;
+            }
+            /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
+            if (slept && fair == 0 && sync_now_ns() - nap.begin_ns > SYNC_FAIR_NS &&
+                atomic_compare_exchange_strong(&area->fair, &fair, self))
+                continue;
+        } else if (any_free(user)) {
+            if (fair != blocked_by) {
+                blocked_by = fair;
+                blocked_slice = nap.slices;
+            } else if (nap.slices - blocked_slice >= 2 && atomic_compare_exchange_strong(&area->fair, &fair, self)) {
+                continue;
+            }
+        } else {
+            blocked_by = 0;
+        }
+        int r = sync_sleep(user, &nap, &area->gate, seen, fair_bit(self));
+        if (r < 0) {
+            give_up(user, self);
+            return r;
+        }
+        slept = true;
+    }
+}
+
+int sync_take(struct sync_user *user, int64_t timeout_ms)
+{
+    struct sync_area *area = user->area;
+
+    /* Relaxed, both: a newcomer that sees them late overtakes once more. */
+    if (atomic_load_explicit(&area->closed, memory_order_relaxed))
+        return -ECONNRESET;
+    if (atomic_load_explicit(&area->fair, memory_order_relaxed) == 0) {
+        int r = take_any(user);
+        if (r >= 0)
+            return r;
+    }
+    return timeout_ms == 0 ? -ETIMEDOUT : wait_and_take(user, timeout_ms);
+}
+
+/* ---- releasing --------------------------------------------------------------------------------------------------- */
+
+static bool free_word(_Atomic uint32_t *word, uint32_t owner)
+{
+    return atomic_compare_exchange_strong(word, &owner, SYNC_FREE);
+}
+
+int sync_lock_release(struct sync_user *user)
+{
+    /* Not a store: the daemon may have given the lock to another, if it takes this process for dead. */
+    if (!free_word(&user->area->words[0], user->party))
+        return -EPERM;
+    wake_next(user->area);
+    return 0;
+}
+
+static bool free_own(const struct sync_user *user, uint32_t capacity)
+{
+    struct sync_area *area = user->area;
+    uint32_t start = atomic_load_explicit(&area->hint, memory_order_relaxed) % capacity;
+
+    for (uint32_t i = 0; i < capacity; i++) {
+        uint32_t at = start + i < capacity ? start + i : start + i - capacity;
+        if (atomic_load(&area->words[at]) == user->party && free_word(&area->words[at], user->party)) {
+            if (i > 0)
+                atomic_store_explicit(&area->hint, at, memory_order_relaxed);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A token that another party took and this one gives back, as a consumer's by its producer. */
+static bool free_others(const struct sync_user *user, uint32_t capacity)
+{
+    for (uint32_t i = 0; i < capacity; i++) {
+        uint32_t owner = atomic_load(&user->area->words[i]);
+        if (!sync_word_free(owner) && owner != SYNC_EMPTY && free_word(&user->area->words[i], owner))
+            return true;
+    }
+    return false;
+}
+
+static bool fill_empty(const struct sync_user *user, uint32_t capacity)
+{
+    for (uint32_t i = 0; i < capacity; i++)
+        if (atomic_load(&user->area->words[i]) == SYNC_EMPTY && free_word(&user->area->words[i], SYNC_EMPTY))
+            return true;
+    return false;
+}
+
+int sync_semaphore_release(struct sync_user *user)
+{
+    uint32_t capacity = sync_capacity(user->capacity);
+    bool freed = capacity > 0 && free_own(user, capacity);
+
+    for (int scan = 0; !freed && scan < SYNC_SCANS; scan++)
+        freed = free_others(user, capacity) || (!user->bounded && fill_empty(user, capacity));
+    if (!freed)
+        return -EOVERFLOW;
+    wake_next(user->area);
+    return 0;
+}
+
+uint32_t sync_semaphore_value(const struct sync_user *user)
+{
+    uint32_t capacity = sync_capacity(user->capacity), value = 0;
+
+    for (uint32_t i = 0; i < capacity; i++)
+        value += sync_word_free(atomic_load(&user->area->words[i]));
+    return value;
+}
+
+bool sync_lock_mine(const struct sync_user *user)
+{
+    return atomic_load(&user->area->words[0]) == user->party;
+}
+
+uint64_t sync_fence(const struct sync_user *user)
+{
+    return atomic_load_explicit(&user->area->fence, memory_order_relaxed);
+}

@@ -1,0 +1,180 @@
+/* How does the daemon make a page, take the dead out of it, and close it? See sync.h.
+ *
+ * Others store into the page while it does, whatever they like. So each word is read once, compared and moved by
+ * compare-and-swap; a loop that others could prolong has a bound; no number read there is an index or a length.
+ */
+#include <string.h>
+
+#include "proto/sync_inside.h"
+
+#define PAGE_TRIES 64 /* to move a word that others move, too: each vain try is one move of theirs */
+
+static bool has_page(enum mpool_kind kind)
+{
+    return (unsigned)kind < MPOOL_KIND_COUNT && wire_kind_info(kind)->page;
+}
+
+static bool is_semaphore(enum mpool_kind kind)
+{
+    return kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
+}
+
+/* Of the words of a kind: the daemon's count, or the one word that all locks have. */
+static uint32_t words_of(enum mpool_kind kind, uint32_t capacity)
+{
+    return is_semaphore(kind) ? sync_capacity(capacity) : wire_kind_info(kind)->lock ? 1 : 0;
+}
+
+int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *setup)
+{
+    struct sync_area *area = page;
+    uint32_t capacity = setup->capacity;
+
+    if (!has_page(kind))
+        return -EINVAL;
+    if (is_semaphore(kind) || kind == MPOOL_KIND_BARRIER) {
+        if (capacity < 1 || capacity > SYNC_SLOTS)
+            return -EINVAL;
+    } else if (capacity != 0) {
+        return -EINVAL;
+    }
+    if (setup->tokens > (is_semaphore(kind) ? capacity : 0))
+        return -EINVAL;
+
+    memset(page, 0, SYNC_BYTES);
+    if (is_semaphore(kind))
+        for (uint32_t i = setup->tokens; i < capacity; i++)
+            atomic_store_explicit(&area->words[i], SYNC_EMPTY, memory_order_relaxed);
+    atomic_store_explicit(&area->event, kind == MPOOL_KIND_EVENT && setup->set, memory_order_relaxed);
+    atomic_store_explicit(&area->state, sync_barrier_pack((struct sync_barrier){.since_reset = SYNC_BARRIER_NEVER}),
+        memory_order_relaxed);
+    atomic_store_explicit(&area->cell, setup->cell, memory_order_relaxed);
+    atomic_store_explicit(&area->kind, (uint32_t)kind, memory_order_relaxed);
+    atomic_store_explicit(&area->version, SYNC_VERSION, memory_order_relaxed);
+    /* It reaches others through the kernel, by sendmsg() of its descriptor. */
+    atomic_store_explicit(&area->magic, SYNC_MAGIC, memory_order_release);
+    return 0;
+}
+
+int sync_page_check(const void *page, enum mpool_kind kind)
+{
+    const struct sync_area *area = page;
+
+    return atomic_load(&area->magic) == SYNC_MAGIC && atomic_load(&area->version) == SYNC_VERSION &&
+                   atomic_load(&area->kind) == (uint32_t)kind
+               ? 0
+               : -EBADMSG;
+}
+
+static unsigned free_words(struct sync_area *area, uint32_t count, uint32_t party)
+{
+    unsigned freed = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t owner = party;
+        freed += atomic_compare_exchange_strong(&area->words[i], &owner, SYNC_ABANDONED);
+    }
+    return freed;
+}
+
+static void take_privilege(struct sync_area *area, uint32_t party)
+{
+    uint64_t fair = atomic_load(&area->fair);
+
+    /* Fails if it is another's by now. */
+    if (fair >> 32 == party)
+        (void)atomic_compare_exchange_strong(&area->fair, &fair, 0);
+}
+
+static unsigned break_barrier(struct sync_area *area, uint32_t party)
+{
+    uint64_t state = atomic_load(&area->state);
+
+    for (int tries = 0; tries < PAGE_TRIES; tries++) {
+        struct sync_barrier now = sync_barrier_unpack(state);
+        unsigned arrived = 0;
+        for (uint32_t i = 0; i < SYNC_SLOTS; i++)
+            arrived += atomic_load(&area->slots[i]) == ((uint64_t)now.generation << 32 | party);
+        if (arrived == 0 || now.broken)
+            return arrived;
+        now.broken = true;
+        /* Fails when others arrive, and the round may be another now: look again. */
+        if (atomic_compare_exchange_strong(&area->state, &state, sync_barrier_pack(now)))
+            return arrived;
+    }
+    /* Somebody plays with it. */
+    atomic_fetch_or(&area->state, sync_barrier_pack((struct sync_barrier){.broken = true}));
+    return 1;
+}
+
+/* Everybody who sleeps on the page, or is about to, looks again. */
+static void wake_all(struct sync_area *area, enum mpool_kind kind)
+{
+    sync_open_gate(area);
+    if (kind == MPOOL_KIND_CONDITION) {
+        atomic_fetch_add(&area->sequence, 1);
+        (void)sync_wake(&area->sequence, INT_MAX, SYNC_ANYBODY);
+    }
+    if (kind == MPOOL_KIND_EVENT)
+        (void)sync_wake(&area->event, INT_MAX, SYNC_ANYBODY);
+}
+
+unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party)
+{
+    struct sync_area *area = page;
+    unsigned had = 0;
+
+    if (!has_page(kind) || party == 0 || party > SYNC_PARTY_MAX)
+        return 0;
+    had = free_words(area, words_of(kind, capacity), party);
+    take_privilege(area, party);
+    if (kind == MPOOL_KIND_BARRIER)
+        had += break_barrier(area, party);
+    /* Even if it had nothing: it may have died with a wake-up that was meant for all. */
+    wake_all(area, kind);
+    return had;
+}
+
+void sync_close(void *page, enum mpool_kind kind)
+{
+    struct sync_area *area = page;
+
+    if (!has_page(kind))
+        return;
+    atomic_store(&area->closed, 1);
+    /* A generation: who is about to sleep does not. See sync_event.c. */
+    if (kind == MPOOL_KIND_EVENT)
+        atomic_fetch_add(&area->event, 4);
+    wake_all(area, kind);
+}
+
+void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_census *ret)
+{
+    const struct sync_area *area = page;
+
+    *ret = (struct sync_census){.fence = 0};
+    if (!has_page(kind))
+        return;
+    uint32_t words = words_of(kind, capacity);
+    for (uint32_t i = 0; i < words; i++) {
+        uint32_t owner = atomic_load(&area->words[i]);
+        ret->free += sync_word_free(owner);
+        ret->abandoned += owner == SYNC_ABANDONED;
+        if (owner >= 1 && owner <= SYNC_PARTY_MAX)
+            ret->owners[ret->owner_count++] = owner;
+    }
+    ret->waiting = (uint32_t)(atomic_load(&area->fair) >> 32) & SYNC_PARTY_MAX;
+    ret->waiters = atomic_load(&area->waiters) != 0;
+    ret->fence = atomic_load(&area->fence);
+    ret->depth = words ? atomic_load(&area->depth) : 0;
+    ret->set = kind == MPOOL_KIND_EVENT && atomic_load(&area->event) & 1u;
+    if (kind == MPOOL_KIND_BARRIER) {
+        struct sync_barrier now = sync_barrier_unpack(atomic_load(&area->state));
+        ret->broken = now.broken;
+        for (uint32_t i = 0; i < SYNC_SLOTS; i++) {
+            uint64_t slot = atomic_load(&area->slots[i]);
+            if (slot >> 32 == now.generation && (uint32_t)slot >= 1 && (uint32_t)slot <= SYNC_PARTY_MAX && now.count)
+                ret->owners[ret->owner_count++] = (uint32_t)slot;
+        }
+    }
+}

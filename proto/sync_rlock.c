@@ -1,0 +1,48 @@
+/* How does a thread take a lock that it has already? See sync.h.
+ *
+ * The word says which party owns the lock, `thread` which of its threads. `thread` and `depth` are written by the owner
+ * alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead owner
+ * left there is overwritten by the next. A thread that finds its own mark under its own party's number must have put it
+ * there itself, for it takes the mark away before it frees the word; so relaxed will do.
+ */
+#include "proto/sync_inside.h"
+
+bool sync_rlock_mine(const struct sync_user *user)
+{
+    return sync_lock_mine(user) && atomic_load_explicit(&user->area->thread, memory_order_relaxed) == sync_thread();
+}
+
+int sync_rlock_take(struct sync_user *user, int64_t timeout_ms)
+{
+    struct sync_area *area = user->area;
+
+    if (sync_rlock_mine(user)) {
+        uint32_t depth = atomic_load_explicit(&area->depth, memory_order_relaxed);
+        if (depth == UINT32_MAX)
+            return -EOVERFLOW;
+        atomic_store_explicit(&area->depth, depth + 1, memory_order_relaxed);
+        return 0;
+    }
+    int r = sync_take(user, timeout_ms);
+    if (r >= 0) {
+        atomic_store_explicit(&area->thread, sync_thread(), memory_order_relaxed);
+        atomic_store_explicit(&area->depth, 1, memory_order_relaxed);
+    }
+    return r;
+}
+
+int sync_rlock_release(struct sync_user *user)
+{
+    struct sync_area *area = user->area;
+
+    if (!sync_rlock_mine(user))
+        return -EPERM;
+    uint32_t depth = atomic_load_explicit(&area->depth, memory_order_relaxed);
+    if (depth > 1) {
+        atomic_store_explicit(&area->depth, depth - 1, memory_order_relaxed);
+        return 0;
+    }
+    atomic_store_explicit(&area->depth, 0, memory_order_relaxed);
+    atomic_store_explicit(&area->thread, 0, memory_order_relaxed);
+    return sync_lock_release(user);
+}

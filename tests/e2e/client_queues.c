@@ -1,0 +1,197 @@
+/* The library's queues and pipes against a real daemon. */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mpool/queue.h>
+
+#include "client_tap.h"
+
+static mpool_object *opened(
+    mpool_client *client, const char *kind, const char *name, uint32_t capacity, bool at_least_once)
+{
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_object *queue = NULL;
+    options.capacity = capacity;
+    options.at_least_once = at_least_once;
+    return mpool_object_open(client, &queue, kind, name, &options) == 0 ? queue : NULL;
+}
+
+static bool is_fixint(const mpool_queue_item *item, int value)
+{
+    return item->length == 1 && *(const uint8_t *)item->data == value;
+}
+
+static bool items_go_in_by_format_and_come_out_in_order(mpool_client *client)
+{
+    static const uint8_t three[] = {0x93, 1, 2, 3};
+    mpool_object *q = opened(client, "queue", NULL, 0, false);
+    mpool_result *items;
+    mpool_queue_item item;
+    size_t at = 0;
+    EXPECT(q);
+    EXPECT(mpool_queue_put(q, -1, "[si]", "hello", (int64_t)7) == 1);
+    EXPECT(mpool_queue_put_all(q, three, sizeof three, -1) == 3);
+    EXPECT(mpool_queue_get(q, 100, -1, &items) == 4);
+    EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && item.length == 8 &&
+           memcmp(item.data, "\x92\xa5hello\x07", 8) == 0);
+    for (int i = 1; i <= 3; i++)
+        EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, i) && item.ticket == 0);
+    EXPECT(mpool_queue_next(q, items, &at, &item) == 0);
+    mpool_result_free(items);
+    mpool_object_close(q);
+    return true;
+}
+
+static bool mistakes_are_told_apart(mpool_client *client)
+{
+    mpool_object *q = opened(client, "queue", NULL, 1, false), *event = opened(client, "event", NULL, 0, false);
+    mpool_result *items;
+    uint64_t ticket = 1;
+    EXPECT(q && event);
+    EXPECT(mpool_queue_put(NULL, 0, "n") == -EINVAL && mpool_queue_put(event, 0, "n") == -EINVAL);
+    EXPECT(mpool_queue_put(q, 0, "nn") == -EINVAL && mpool_queue_put(q, 0, NULL) == -EINVAL);
+    EXPECT(mpool_queue_put_all(q, "\x01", 1, 0) == -EINVAL && mpool_queue_put_all(q, "\x92\x01", 2, 0) == -EINVAL);
+    EXPECT(mpool_queue_get(q, 1, 0, &items) == -ETIMEDOUT && mpool_queue_get(q, 1, 10, &items) == -ETIMEDOUT);
+    EXPECT(mpool_queue_get(q, 0, 0, &items) == MPOOL_EBAD_PARAMS);
+    EXPECT(mpool_queue_put(q, 0, "n") == 1 && mpool_queue_put(q, 0, "n") == -ETIMEDOUT);
+    EXPECT(mpool_queue_confirm(q, &ticket, 1) == MPOOL_EDENIED && mpool_queue_join(q, 0) == MPOOL_EDENIED);
+    EXPECT(mpool_queue_finish(q) == 1 && mpool_queue_finish(q) == 0);
+    EXPECT(mpool_queue_put(q, -1, "n") == MPOOL_EFINISHED);
+    EXPECT(mpool_queue_get(q, 9, -1, &items) == 1);
+    mpool_result_free(items);
+    EXPECT(mpool_queue_get(q, 9, -1, &items) == 0);
+    mpool_object_close(q);
+    mpool_object_close(event);
+    return true;
+}
+
+static bool tickets_confirm_and_joiners_hear_of_it(mpool_client *client)
+{
+    mpool_object *q = opened(client, "joinable_queue", NULL, 0, true);
+    mpool_result *items;
+    mpool_queue_item item;
+    size_t at = 0;
+    EXPECT(q);
+    for (int i = 0; i < 3; i++)
+        EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1);
+    EXPECT(mpool_queue_get(q, 3, -1, &items) == 3);
+    EXPECT(mpool_queue_join(q, 0) == -ETIMEDOUT);
+    EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, 0) && item.ticket > 0);
+    EXPECT(mpool_queue_confirm(q, &item.ticket, 1) == 1 && mpool_queue_confirm(q, &item.ticket, 1) == 0);
+    EXPECT(mpool_queue_done(q, 3) == MPOOL_EBAD_PARAMS && mpool_queue_done(q, 2) == 0);
+    EXPECT(mpool_queue_join(q, -1) == 0);
+    mpool_result_free(items);
+    mpool_object_close(q);
+    return true;
+}
+
+struct seen {
+    int calls, code;
+};
+
+static void on_done(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    struct seen *seen = userdata;
+    (void)result;
+    (void)text;
+    seen->calls++;
+    seen->code = code;
+}
+
+static bool callbacks_wait_while_others_put(mpool_client *client)
+{
+    mpool_object *q = opened(client, "queue", NULL, 1, false);
+    struct seen gets[3] = {0}, puts[2] = {0};
+    mpool_call_id id;
+    EXPECT(q);
+    for (int i = 0; i < 3; i++)
+        EXPECT(mpool_queue_get_start(q, &id, 1, -1, on_done, &gets[i]) == 0);
+    EXPECT(mpool_call_cancel(client, id) == 0);
+    for (int i = 0; i < 2; i++)
+        EXPECT(mpool_queue_put_start(q, NULL, "\x91\xc0", 2, -1, on_done, &puts[i]) == 0);
+    EXPECT(mpool_run(client, 10000) == 0);
+    for (int i = 0; i < 2; i++)
+        EXPECT(gets[i].calls == 1 && gets[i].code == 0 && puts[i].calls == 1 && puts[i].code == 0);
+    EXPECT(gets[2].calls == 1 && gets[2].code == MPOOL_ECANCELLED);
+    EXPECT(mpool_queue_get_start(q, &id, 1, 5, on_done, &gets[0]) == 0);
+    EXPECT(mpool_run(client, 10000) == 0 && gets[0].code == MPOOL_ENOT_READY);
+    mpool_object_close(q);
+    return true;
+}
+
+/* A child process with a connection of its own that uses a pipe, and says how it went. */
+static pid_t echo(const char *handle, int count)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    mpool_client *client;
+    mpool_object *pipe;
+    mpool_result *items;
+    mpool_queue_item item;
+    if (mpool_connect(&client, NULL) < 0 || mpool_object_open(client, &pipe, "pipe", handle, NULL) < 0)
+        _exit(1);
+    for (int i = 0; i < count; i++) {
+        size_t at = 0;
+        if (mpool_queue_get(pipe, 1, -1, &items) != 1 || mpool_queue_next(pipe, items, &at, &item) != 1 ||
+            mpool_queue_put(pipe, -1, "r", item.data, item.length) != 1)
+            _exit(2);
+        mpool_result_free(items);
+    }
+    raise(SIGKILL);
+    _exit(3);
+}
+
+static bool a_pipe_ends_with_the_other_process(mpool_client *client)
+{
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_object *pipe;
+    mpool_result *items;
+    options.duplex = true;
+    EXPECT(mpool_object_open(client, &pipe, "pipe", NULL, &options) == 0);
+    pid_t pid = echo(mpool_object_handle(pipe), 100);
+    for (int i = 0; i < 100; i++) {
+        mpool_queue_item item;
+        size_t at = 0;
+        EXPECT(mpool_queue_put(pipe, -1, "i", (int64_t)i) == 1);
+        EXPECT(mpool_queue_get(pipe, 1, -1, &items) == 1);
+        EXPECT(mpool_queue_next(pipe, items, &at, &item) == 1 && is_fixint(&item, i));
+        mpool_result_free(items);
+    }
+    EXPECT(mpool_queue_get(pipe, 1, -1, &items) == 0);
+    EXPECT(mpool_queue_put(pipe, -1, "n") == MPOOL_EFINISHED);
+    mpool_object_close(pipe);
+    waitpid(pid, NULL, 0);
+    return true;
+}
+
+static bool a_forked_child_must_open_anew(mpool_client *client)
+{
+    mpool_object *q = opened(client, "queue", NULL, 0, false);
+    int status = -1;
+    EXPECT(q);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(mpool_queue_put(q, -1, "n") == -ECHILD && mpool_queue_finish(q) == -ECHILD ? 0 : 1);
+    waitpid(pid, &status, 0);
+    EXPECT(status == 0);
+    EXPECT(mpool_queue_put(q, -1, "n") == 1);
+    mpool_object_close(q);
+    return true;
+}
+
+int main(void)
+{
+    static const struct tap_test tests[] = {
+        TAP_TEST(items_go_in_by_format_and_come_out_in_order),
+        TAP_TEST(mistakes_are_told_apart),
+        TAP_TEST(tickets_confirm_and_joiners_hear_of_it),
+        TAP_TEST(callbacks_wait_while_others_put),
+        TAP_TEST(a_pipe_ends_with_the_other_process),
+        TAP_TEST(a_forked_child_must_open_anew),
+    };
+    return tap_main(tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,597 @@
+#!/usr/bin/python3
+"""Queues, joinable queues and pipes in the daemon: order, caps, waiting, confirming, ends, and the death of those who use
+them.
+
+    QUEUE_ITEMS=1000000 python3 tests/e2e/test_queues.py storm       the storms of kills, with so many items
+"""
+import collections
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import traceback
+
+from harness import MPOOL, Closed, main, test, until
+from wire import Client, Ext, RpcError
+
+ITEMS = int(os.environ.get("QUEUE_ITEMS", "40000"))
+BATCH = 64
+
+
+def opened(client, kind, name=None, **options):
+    return client.request("open", kind, name, options)["id"]
+
+
+def error(client, method, *params):
+    try:
+        result = client.request(method, *params)
+    except RpcError as e:
+        return e.code
+    raise AssertionError(f"{method}{params} was answered with {result!r}")
+
+
+def facts(client, name):
+    return client.request("inspect", name)
+
+
+# ---- order, batches, values ----
+
+@test()
+def items_come_out_in_the_order_they_went_in(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
+    values = [0, -1, "text", b"bytes", None, [1, [2, {"k": 1.5}]], {}, 2**64 - 1, Ext(5, b"x"), "", "é" * 300, list(range(100))]
+    for value in values:
+        assert a.request("put", q, [value]) == 1
+    assert a.request("put", q, values) == len(values)
+    got = b.request("get", r, 5)
+    while len(got) < 2 * len(values):
+        got += b.request("get", r, 1000)
+    assert got == values + values, got
+    assert b.request("put", r, []) == 0
+    assert facts(a, "q")["items"] == 0 and facts(a, "q")["put"] == 2 * len(values)
+
+
+@test()
+def thousands_of_items_travel_in_one_call(d):
+    c = d.client()
+    q = opened(c, "queue", "q")
+    assert c.request("put", q, list(range(60000))) == 60000
+    assert c.request("get", q, 60000) == list(range(60000))
+    for n in (1, 15, 16, 17, 65535):
+        assert c.request("put", q, list(range(n))) == n
+        assert c.request("get", q, n) == list(range(n)), n
+
+
+@test()
+def items_as_large_as_a_message_pass_whole(d):
+    c = d.client()
+    q = opened(c, "queue", None, size=1 << 30)
+    for size in (1 << 16, 1 << 20, 5_000_000, (64 << 20) - 4096):
+        item = os.urandom(64) * (size // 64)
+        assert c.request("put", q, [item]) == 1
+        assert c.request("get", q) == [item]
+    many = [os.urandom(300_000) for _ in range(10)]
+    assert c.request("put", q, many) == 10
+    got = []
+    while len(got) < 10:
+        more = c.request("get", q, 100)
+        assert 0 < len(more) < 10, "an answer holds about a mebibyte"
+        got += more
+    assert got == many
+
+
+# ---- caps ----
+
+@test()
+def a_full_queue_says_so_and_lets_putters_wait(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", capacity=3), opened(b, "queue", "q")
+    assert a.request("put", q, [1, 2], 0) == 2
+    assert a.request("put", q, [3, 4, 5], 0) == 1
+    assert error(a, "put", q, [4], 0) == "E_NOT_READY"
+    assert error(a, "put", q, [4], 20) == "E_NOT_READY"
+    first, second = a.send("put", [q, [4, 5, 6, 7, 8]]), a.send("put", [q, [9]])
+    until(lambda: facts(b, "q")["putters"] == 2, "both wait")
+    assert error(b, "put", r, [100], 0) == "E_NOT_READY"
+    assert [b.request("get", r, 1)[0] for _ in range(9)] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert a.reply(first) == 5 and a.reply(second) == 1
+
+
+@test()
+def a_put_that_is_late_tells_how_many_went_in(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", capacity=2), opened(b, "queue", "q")
+    late = a.send("put", [q, [1, 2, 3, 4, 5], 300])
+    until(lambda: facts(b, "q")["putters"] == 1, "it waits")
+    assert b.request("get", r, 1) == [1]
+    assert a.reply(late) == 3
+    assert b.request("get", r, 9) == [2, 3]
+    assert error(b, "get", r, 9, 0) == "E_NOT_READY"
+
+
+@test()
+def bytes_have_a_cap_and_one_item_too(d):
+    c = d.client()
+    q = opened(c, "queue", None, size=1000)
+    assert error(c, "put", q, [b"x" * 1000]) == "E_TOO_BIG"
+    assert error(c, "put", q, [1, b"x" * 1000]) == "E_TOO_BIG"
+    assert error(c, "get", q, 1, 0) == "E_NOT_READY", "nothing of a request that can never go in goes in"
+    assert c.request("put", q, [b"x" * 600]) == 1
+    assert error(c, "put", q, [b"x" * 600], 0) == "E_NOT_READY"
+    assert c.request("put", q, [b"x" * 300], 0) == 1
+
+
+@test()
+def the_number_of_those_who_wait_has_a_cap(d):
+    c, other = d.client(), d.client()
+    q = opened(c, "queue", "q")
+    waiting = [c.send("get", [q]) for _ in range(1024)]
+    until(lambda: facts(other, "q")["getters"] == 1024, "all wait")
+    assert error(c, "get", q) == "E_BUSY"
+    r = opened(other, "queue", "q")
+    assert other.request("put", r, list(range(1024))) == 1024
+    assert [c.reply(m) for m in waiting] == [[i] for i in range(1024)]
+
+
+@test()
+def options_and_params_out_of_bounds_are_refused(d):
+    c = d.client()
+    for options in ({"capacity": (1 << 20) + 1}, {"size": 1 << 40}, {"capacity": -1}, {"duplex": True}, {"at_least_once": 1}):
+        assert error(c, "open", "queue", None, options) == "E_BAD_PARAMS", options
+    c.request("hello", {"memfd": True})
+    q, lock = opened(c, "queue"), opened(c, "lock")
+    for method, params in (("put", [q, 1]), ("put", [q, [1], -1]), ("put", [q, [1], "soon"]), ("put", ["q", [1]]),
+                           ("get", [q, 0]), ("get", [q, 1 << 21]), ("get", [q, 1, 2**64 - 1]), ("get", [q, 1.5]),
+                           ("put", [q]), ("done", [q, -1]), ("join", [q, []]), ("get", [lock]), ("confirm", [q])):
+        assert error(c, method, *params) == "E_BAD_PARAMS", (method, params)
+    assert error(c, "get", 999) == "E_NO_OBJECT"
+    assert error(d.client(), "get", q) == "E_NO_OBJECT", "an id is good on its own connection alone"
+    assert error(c, "confirm", q, [1]) == "E_DENIED" and error(c, "done", q) == "E_DENIED" and error(c, "join", q) == "E_DENIED"
+    opened(c, "queue", "q")
+    assert error(c, "open", "queue", "q", {"read_only": True}) == "E_BAD_PARAMS"
+    assert c.request("put", q, [1]) == 1
+
+
+# ---- waiting ----
+
+@test()
+def getters_are_served_in_the_order_they_came(d):
+    clients = [d.client() for _ in range(5)]
+    ids = [opened(c, "queue", "q") for c in clients]
+    waiting = []
+    for c, q in zip(clients, ids):
+        waiting.append(c.send("get", [q, 2]))
+        until(lambda: facts(clients[0] if c is not clients[0] else clients[1], "q")["getters"] == len(waiting), "it waits")
+    putter = d.client()
+    q = opened(putter, "queue", "q")
+    for i in range(5):
+        assert putter.request("put", q, [i]) == 1
+    assert [c.reply(m) for c, m in zip(clients, waiting)] == [[i] for i in range(5)]
+
+
+@test()
+def a_get_that_is_late_takes_nothing(d):
+    c = d.client()
+    q = opened(c, "queue")
+    assert error(c, "get", q, 1, 0) == "E_NOT_READY"
+    assert error(c, "get", q, 1, 30) == "E_NOT_READY"
+    assert c.request("put", q, [7]) == 1
+    assert c.request("get", q, 1, 0) == [7]
+
+
+@test()
+def a_waiting_request_can_be_cancelled(d):
+    c = d.client()
+    q = opened(c, "queue", "q", capacity=1)
+    get = c.send("get", [q])
+    assert c.request("cancel", {"msgid": get}) is True
+    try:
+        c.reply(get)
+        raise AssertionError("it was not cancelled")
+    except RpcError as e:
+        assert e.code == "E_CANCELLED", e
+    assert c.request("cancel", {"msgid": get}) is False
+    assert c.request("put", q, [1]) == 1
+    put = c.send("put", [q, [2, 3]])
+    assert c.request("cancel", {"msgid": put}) is True
+    try:
+        c.reply(put)
+        raise AssertionError("it was not cancelled")
+    except RpcError as e:
+        assert e.code == "E_CANCELLED", e
+    assert c.request("get", q, 9) == [1]
+    get = c.send("get", [q])
+    assert c.request("close", q) is True
+    try:
+        c.reply(get)
+        raise AssertionError("it outlived its use")
+    except RpcError as e:
+        assert e.code == "E_CANCELLED", e
+
+
+@test()
+def those_who_wait_and_die_stand_in_nobodys_way(d):
+    a, b, c = d.client(), d.client(), d.client()
+    for client in (a, b, c):
+        opened(client, "queue", "q", capacity=1)
+    q = {client: opened(client, "queue", "q") for client in (a, b, c)}
+    a.send("get", [q[a]])
+    until(lambda: facts(c, "q")["getters"] == 1, "it waits")
+    a.close()
+    until(lambda: facts(c, "q")["getters"] == 0, "it has gone")
+    assert c.request("put", q[c], [1]) == 1
+    b.send("put", [q[b], [2]])
+    until(lambda: facts(c, "q")["putters"] == 1, "it waits")
+    put = c.send("put", [q[c], [3]])
+    b.close()
+    assert c.request("get", q[c]) == [1]
+    assert c.reply(put) == 1
+    assert c.request("get", q[c]) == [3]
+
+
+# ---- at least once, joinable ----
+
+@test()
+def what_was_not_confirmed_returns_to_the_front(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", at_least_once=True), opened(b, "queue", "q")
+    a.request("put", q, list(range(10)))
+    taken = b.request("get", r, 6)
+    assert [item for _, item in taken] == [0, 1, 2, 3, 4, 5]
+    assert b.request("confirm", r, [taken[1][0], taken[4][0], 1, 2**53 - 1]) == 2
+    assert a.request("confirm", q, [taken[0][0]]) == 0, "another's ticket"
+    assert facts(a, "q")["held"] == 4
+    b.close()
+    until(lambda: facts(a, "q")["held"] == 0, "they are back")
+    assert [item for _, item in a.request("get", q, 99)] == [0, 2, 3, 5, 6, 7, 8, 9]
+
+
+@test()
+def held_items_leave_no_room_and_hold_back_the_end(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", at_least_once=True, capacity=2), opened(b, "queue", "q")
+    a.request("put", q, [1, 2])
+    taken = b.request("get", r, 2)
+    assert error(a, "put", q, [3], 0) == "E_NOT_READY"
+    assert b.request("confirm", r, [taken[0][0]]) == 1
+    assert a.request("finish", q) is True
+    assert a.request("finish", q) is False
+    assert b.request("get", r) == [], "what it holds itself cannot come back to it"
+    waiting = a.send("get", [q])
+    until(lambda: facts(b, "q")["getters"] == 1, "it waits: the item may return")
+    b.close()
+    assert [item for _, item in a.reply(waiting)] == [2]
+
+
+@test()
+def join_waits_until_every_item_is_done(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "joinable_queue", "q"), opened(b, "joinable_queue", "q")
+    assert a.request("join", q) is True
+    a.request("put", q, [1, 2, 3])
+    assert error(a, "join", q, 0) == "E_NOT_READY" and error(a, "join", q, 20) == "E_NOT_READY"
+    join = a.send("join", [q])
+    assert error(b, "done", r) == "E_BAD_PARAMS", "more than was taken"
+    assert b.request("get", r, 3) == [1, 2, 3]
+    assert b.request("done", r, 2) is True and facts(b, "q")["unfinished"] == 1
+    assert b.request("done", r) is True
+    assert a.reply(join) is True
+
+
+@test()
+def nobody_joins_on_the_dead(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "joinable_queue", "q"), opened(b, "joinable_queue", "q")
+    a.request("put", q, [1, 2])
+    b.request("get", r, 1)
+    join = a.send("join", [q])
+    b.close()
+    until(lambda: facts(d.client(), "q")["lost"] == 1, "its item is lost")
+    assert a.request("get", q) == [2]
+    a.request("done", q)
+    assert a.reply(join) is True
+
+
+# ---- ends ----
+
+@test()
+def after_the_finish_the_rest_comes_and_then_the_end(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", capacity=2), opened(b, "queue", "q")
+    a.request("put", q, [1, 2])
+    late = a.send("put", [q, [3]])
+    until(lambda: facts(b, "q")["putters"] == 1, "it waits")
+    assert b.request("finish", r) is True
+    try:
+        a.reply(late)
+        raise AssertionError("it went in")
+    except RpcError as e:
+        assert e.code == "E_FINISHED", e
+    assert error(a, "put", q, [4]) == "E_FINISHED"
+    assert b.request("get", r, 9) == [1, 2] and b.request("get", r, 9) == [] and a.request("get", q) == []
+
+
+@test()
+def those_who_wait_hear_of_the_end(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
+    waiting = [a.send("get", [q]) for _ in range(3)]
+    until(lambda: facts(b, "q")["getters"] == 3, "they wait")
+    b.request("finish", r)
+    assert [a.reply(m) for m in waiting] == [[], [], []]
+
+
+# ---- pipes ----
+
+@test()
+def a_pipe_goes_one_way_or_both(d):
+    a, b = d.client(), d.client()
+    p, q = opened(a, "pipe", "one"), opened(b, "pipe", "one")
+    assert b.request("put", q, ["hello", 2]) == 2
+    assert a.request("get", p, 9) == ["hello", 2]
+    assert error(a, "put", p, [1]) == "E_DENIED" and error(b, "get", q) == "E_DENIED"
+    assert error(d.client(), "open", "pipe", "one") == "E_BUSY"
+    p, q = opened(a, "pipe", "two", duplex=True, end=1), opened(b, "pipe", "two")
+    assert a.request("put", p, [1]) == 1 and b.request("put", q, [2]) == 1
+    assert a.request("get", p) == [2] and b.request("get", q) == [1]
+
+
+@test()
+def when_one_end_goes_the_other_reads_the_rest_and_then_the_end(d):
+    a = d.client()
+    p = opened(a, "pipe", "p", duplex=True)
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        c = Client(d.path)
+        q = opened(c, "pipe", "p")
+        c.request("put", q, ["last words", "and more"])
+        theirs.sendall(b"!")
+        signal.pause()
+    ours.recv(1)
+    a.request("put", p, ["never read"])
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until(lambda: facts(a, "p")["lost"] == 1, "the other end has gone")
+    assert a.request("get", p, 9) == ["last words", "and more"] and a.request("get", p) == []
+    assert error(a, "put", p, [1]) == "E_FINISHED"
+    assert error(d.client(), "open", "pipe", "p") == "E_FINISHED"
+    a.request("close", p)
+    b = d.client()
+    p, q = opened(a, "pipe", "p"), opened(b, "pipe", "p")
+    assert b.request("put", q, [5]) == 1 and a.request("get", p, 9) == [5], "once both have gone it is as new"
+
+
+@test()
+def one_who_waits_at_a_pipe_hears_of_the_other_ends_death(d):
+    a, b = d.client(), d.client()
+    p = opened(a, "pipe", "p", duplex=True, capacity=1)
+    opened(b, "pipe", "p")
+    get = a.send("get", [p])
+    a.send("put", [p, [1]])
+    full = a.send("put", [p, [2]])
+    until(lambda: facts(b, "p")["putters"] == 1 and facts(b, "p")["getters"] == 1, "they wait")
+    b.close()
+    assert a.reply(get) == []
+    try:
+        a.reply(full)
+        raise AssertionError("it went in")
+    except RpcError as e:
+        assert e.code == "E_FINISHED", e
+
+
+# ---- the death of many ----
+
+def child(action):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            action()
+            status = 0
+        except (Closed, ConnectionError):
+            traceback.print_exc()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return pid
+
+
+def produce(path, number, count):
+    c = Client(path)
+    q = opened(c, "queue", "storm")
+    for first in range(0, count, BATCH):
+        items = [[number, i] for i in range(first, min(first + BATCH, count))]
+        assert c.request("put", q, items) == len(items)
+
+
+def consume(path, record, confirms):
+    """Writes what it takes to its record before it confirms."""
+    c = Client(path)
+    q = opened(c, "queue", "storm")
+    out = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    while True:
+        taken = c.request("get", q, BATCH)
+        if not taken:
+            return
+        items = [item for _, item in taken] if confirms else taken
+        os.write(out, b"".join(b"%d %d\n" % tuple(item) for item in items))
+        if confirms:
+            c.request("confirm", q, [ticket for ticket, _ in taken])
+
+
+def storm(d, at_least_once):
+    producers, consumers, kills = 8, 8, 24
+    each = ITEMS // producers
+    control = d.client()
+    q = opened(control, "queue", "storm", capacity=2048, at_least_once=at_least_once)
+    records, eaters = [], {}
+
+    def eat():
+        records.append(f"{d.home}/record.{len(records)}")
+        eaters[child(lambda: consume(d.path, records[-1], at_least_once))] = len(records) - 1
+
+    for _ in range(consumers):
+        eat()
+    feeders = {child(lambda n=n: produce(d.path, n, each)) for n in range(producers)}
+    choice = random.Random(4)
+    killed = set()
+    for k in range(1, kills + 1):
+        until(lambda: facts(control, "storm")["taken"] >= k * (ITEMS // (kills + 2)), "the storm goes on")
+        victim = choice.choice(sorted(eaters))
+        os.kill(victim, signal.SIGKILL)
+        os.waitpid(victim, 0)
+        killed.add(eaters.pop(victim))
+        eat()
+    for pid in feeders:
+        assert os.waitpid(pid, 0)[1] == 0, "a producer failed"
+    control.request("finish", q)
+    for pid in list(eaters):
+        assert os.waitpid(pid, 0)[1] == 0, "a consumer failed"
+    counted, lines = collections.Counter(), 0
+    for number, record in enumerate(records):
+        last = {}
+        with open(record, "rb") if os.path.exists(record) else open(os.devnull, "rb") as f:
+            for line in f:
+                producer, i = map(int, line.split())
+                if not at_least_once:
+                    assert i > last.get(producer, -1), f"out of order: {producer} {i} after {last[producer]}"
+                last[producer] = i
+                counted[producer, i] += 1
+                lines += 1
+    assert all(n < producers and i < each for n, i in counted), "an item that nobody put"
+    told = facts(control, "storm")
+    again = sum(n - 1 for n in counted.values())
+    missing = producers * each - len(counted)
+    print(f"{lines} taken and recorded, {len(killed)} consumers killed: {missing} missing, {again} twice; {told}")
+    assert told["put"] == producers * each and told["items"] == told["held"] == 0
+    if at_least_once:
+        assert missing == 0
+        assert again <= told["returned"] <= BATCH * kills
+        assert told["taken"] == told["put"] + told["returned"]
+    else:
+        assert again == 0
+        assert missing <= BATCH * kills and told["taken"] == told["put"]
+
+
+@test(timeout=300)
+def in_a_storm_of_kills_every_item_is_delivered_at_least_once(d):
+    storm(d, True)
+
+
+@test(timeout=300)
+def in_a_storm_of_kills_no_item_is_delivered_twice(d):
+    storm(d, False)
+
+
+@test()
+def a_producer_that_is_killed_leaves_whole_items_in_order(d):
+    c = d.client()
+    q = opened(c, "queue", "storm", capacity=100)
+    seen = 0
+    for _ in range(10):
+        pid = child(lambda: produce(d.path, 0, 1_000_000))
+        got = []
+        while len(got) < 500:
+            got += c.request("get", q, 64)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        until(lambda: facts(c, "storm")["putters"] == 0, "it has gone")
+        while facts(c, "storm")["items"]:
+            got += c.request("get", q, 64)
+        assert got == [[0, i] for i in range(len(got))], "each item in its order, and none torn"
+        seen += len(got)
+    assert facts(c, "storm")["put"] == seen
+
+
+# ---- the command line ----
+
+def mpool(d, *words, stdin=""):
+    ran = subprocess.run([MPOOL, "--socket", d.path, "queue", *words], input=stdin, capture_output=True, text=True, timeout=30)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+@test()
+def scripts_put_and_get(d):
+    assert mpool(d, "put", "jobs", "7", "text", '{"a": [1, null]}', "-5") == (0, "", "")
+    assert mpool(d, "get", "jobs") == (0, "7\n", "")
+    assert mpool(d, "get", "jobs", "--count", "3") == (0, '"text"\n{"a": [1, null]}\n-5\n', "")
+    assert mpool(d, "get", "jobs", "--timeout", "0")[0] == 124
+    assert mpool(d, "put", "jobs", "--strings", "8", "x") [0] == 0
+    assert mpool(d, "put", "jobs", stdin="".join(f"{i}\n" for i in range(3000)))[0] == 0
+    assert mpool(d, "finish", "jobs") == (0, "", "")
+    code, out, _ = mpool(d, "get", "jobs", "--follow")
+    assert code == 0 and out.split() == ['"8"', '"x"', *map(str, range(3000))]
+    assert mpool(d, "get", "jobs")[:2] == (1, "")
+    code, _, err = mpool(d, "put", "jobs", "9")
+    assert code == 1 and "E_FINISHED" in err, err
+    code, out, _ = mpool(d, "stat", "jobs")
+    assert code == 0 and json.loads(out)["taken"] == 3006
+
+
+@test()
+def scripts_join_and_wait_for_room(d):
+    assert mpool(d, "put", "work", "--joinable", "--capacity", "2", "1", "2")[0] == 0
+    assert mpool(d, "put", "work", "--timeout", "50ms", "3")[0] == 124
+    assert mpool(d, "join", "work", "--timeout", "0")[0] == 124
+    assert mpool(d, "get", "work", "-n", "2") == (0, "1\n2\n", "")
+    assert mpool(d, "join", "work") == (0, "", "")
+    assert facts(d.client(), "work")["lost"] == 0, "what get has printed is done"
+    assert mpool(d, "put", "sure", "--at-least-once", "1", "2")[0] == 0
+    assert mpool(d, "get", "sure") == (0, "1\n", "")
+    assert facts(d.client(), "sure")["held"] == 0 and facts(d.client(), "sure")["returned"] == 0
+    assert mpool(d, "join", "sure")[0] == 125
+    assert mpool(d, "finish", "nosuch")[0] == 125
+    assert mpool(d, "take", "work")[0] == 125 and mpool(d, "put")[0] == 125 and mpool(d, "get", "a", "b")[0] == 125
+
+
+# ---- what it costs ----
+
+@test()
+def queues_use_their_memory_again(d):
+    c = d.client()
+    q = opened(c, "queue", "q", size=1 << 30)
+    before = d.rss_kib()
+    for _ in range(4):
+        for _ in range(32):
+            assert c.request("put", q, [b"x" * 1000] * 1000) == 1000
+        left = 32000
+        while left:
+            left -= len(c.request("get", q, 1000))
+    assert d.rss_kib() - before < 64 << 10, f"{d.rss_kib() - before} KiB more than before"
+
+
+@test()
+def waiting_at_a_queue_costs_no_processor_time(d):
+    clients = [d.client() for _ in range(50)]
+    for c in clients:
+        c.send("get", [opened(c, "queue", "q"), 1, 100000])
+    control = d.client()
+    until(lambda: facts(control, "q")["getters"] == 50, "all wait")
+    before, passes = d.cpu_seconds(), control.request("stats")["loop_passes"]
+    with Client(d.path) as other:
+        other.sock.settimeout(1)
+        try:
+            other.sock.recv(1)  # nothing comes: a second in which nobody does anything
+        except socket.timeout:
+            pass
+    assert d.cpu_seconds() - before < 0.3
+    assert control.request("stats")["loop_passes"] - passes < 50
+
+
+@test()
+def queues_without_a_name_go_with_their_last_use(d):
+    c = d.client()
+    for _ in range(2000):
+        q = opened(c, "queue")
+        c.request("put", q, [1, 2, 3])
+        assert c.request("close", q) is True
+    assert c.request("objects") == []
+
+
+if __name__ == "__main__":
+    main()

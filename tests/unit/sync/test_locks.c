@@ -1,0 +1,441 @@
+/* Do locks, recursive locks and semaphores do what sync.h says, one step at a time? */
+#include "tests/unit/sync/support.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { ANN = 1, BOB = 2, EVE = SYNC_PARTY_MAX };
+
+static int take_for_ever(struct sync_user *user)
+{
+    return sync_take(user, -1);
+}
+
+static int rlock_release(struct sync_user *user)
+{
+    return sync_rlock_release(user);
+}
+
+static int rlock_try(struct sync_user *user)
+{
+    return sync_rlock_take(user, 0);
+}
+
+static void a_page_begins_only_within_bounds(void **state)
+{
+    alignas(64) static uint8_t page[SYNC_BYTES];
+    (void)state;
+
+    static const struct {
+        enum mpool_kind kind;
+        struct sync_setup setup;
+        int r;
+    } cases[] = {
+        {MPOOL_KIND_LOCK, {.capacity = 0}, 0},
+        {MPOOL_KIND_LOCK, {.capacity = 1}, -EINVAL},
+        {MPOOL_KIND_LOCK, {.tokens = 1}, -EINVAL},
+        {MPOOL_KIND_SEMAPHORE, {.capacity = 0}, -EINVAL},
+        {MPOOL_KIND_SEMAPHORE, {.capacity = SYNC_SLOTS, .tokens = SYNC_SLOTS}, 0},
+        {MPOOL_KIND_SEMAPHORE, {.capacity = SYNC_SLOTS + 1}, -EINVAL},
+        {MPOOL_KIND_SEMAPHORE, {.capacity = 3, .tokens = 4}, -EINVAL},
+        {MPOOL_KIND_BARRIER, {.capacity = SYNC_SLOTS}, 0},
+        {MPOOL_KIND_BARRIER, {.capacity = 0}, -EINVAL},
+        {MPOOL_KIND_BARRIER, {.capacity = SYNC_SLOTS + 1}, -EINVAL},
+        {MPOOL_KIND_QUEUE, {.capacity = 0}, -EINVAL},
+        {MPOOL_KIND_COUNT, {.capacity = 0}, -EINVAL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(sync_page_init(page, cases[i].kind, &cases[i].setup), cases[i].r);
+}
+
+static void a_page_of_another_kind_or_version_is_refused(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    (void)state;
+
+    assert_int_equal(sync_page_check(page.area, MPOOL_KIND_RLOCK), -EBADMSG);
+    page.area->version = SYNC_VERSION + 1;
+    assert_int_equal(sync_page_check(page.area, MPOOL_KIND_LOCK), -EBADMSG);
+    page_free(&page);
+}
+
+static void a_lock_has_one_owner(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_true(sync_lock_mine(&ann));
+    assert_int_equal(sync_take(&bob, 0), -ETIMEDOUT);
+    assert_int_equal(sync_take(&bob, 1), -ETIMEDOUT);
+    assert_int_equal(sync_take(&ann, 1), -ETIMEDOUT); /* not recursive */
+    assert_int_equal(sync_lock_release(&ann), 0);
+    assert_int_equal(sync_take(&bob, -1), 0);
+    assert_int_equal(sync_lock_release(&bob), 0);
+    page_free(&page);
+}
+
+static void only_the_owner_releases_a_lock(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_lock_release(&ann), -EPERM);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_lock_release(&bob), -EPERM);
+    assert_int_equal(sync_lock_release(&ann), 0);
+    assert_int_equal(sync_lock_release(&ann), -EPERM);
+    page_free(&page);
+}
+
+static void each_take_has_a_greater_number(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    uint64_t last = 0;
+    (void)state;
+
+    for (uint32_t i = 1; i < 100; i++) {
+        struct sync_user user = page_user(&page, i);
+        assert_true(sync_take(&user, 0) >= 0);
+        assert_true(sync_fence(&user) > last);
+        last = sync_fence(&user);
+        if (i % 3)
+            assert_int_equal(sync_lock_release(&user), 0);
+        else
+            assert_int_equal(page_gone(&page, i), 1);
+    }
+    page_free(&page);
+}
+
+static void the_next_owner_hears_of_a_death_once(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(page_gone(&page, EVE), 0); /* another's death */
+    assert_int_equal(sync_take(&bob, 0), -ETIMEDOUT);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    assert_int_equal(sync_take(&bob, 0), 1);
+    /* Who was taken for dead and is not can do no harm. */
+    assert_int_equal(sync_lock_release(&ann), -EPERM);
+    assert_int_equal(sync_lock_release(&bob), 0);
+    assert_int_equal(sync_take(&bob, 0), 0);
+    page_free(&page);
+}
+
+static void a_release_wakes_who_waits(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    struct waiter bob;
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    waiter_start(&bob, &page, BOB, take_for_ever);
+    until_not(&page.area->waiters, 0);
+    assert_int_equal(sync_lock_release(&ann), 0);
+    assert_int_equal(waiter_join(&bob), 0);
+    assert_int_equal(page.area->words[0], BOB);
+    page_free(&page);
+}
+
+static void a_death_wakes_who_waits(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    struct waiter bob;
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    waiter_start(&bob, &page, BOB, take_for_ever);
+    until_not(&page.area->waiters, 0);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    assert_int_equal(waiter_join(&bob), 1);
+    page_free(&page);
+}
+
+static void the_daemons_end_ends_all_waits(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    struct waiter bob;
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    waiter_start(&bob, &page, BOB, take_for_ever);
+    until_not(&page.area->waiters, 0);
+    sync_close(page.area, page.kind);
+    assert_int_equal(waiter_join(&bob), -ECONNRESET);
+    assert_int_equal(sync_lock_release(&ann), 0);
+    assert_int_equal(sync_take(&ann, -1), -ECONNRESET);
+    page_free(&page);
+}
+
+static int asked;
+static int nobody_is_alive(void *userdata)
+{
+    (void)userdata;
+    asked++;
+    return -ECONNRESET;
+}
+
+static void a_long_wait_asks_whether_the_daemon_lives(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    bob.alive = nobody_is_alive;
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&bob, 5), -ETIMEDOUT); /* not a long one */
+    assert_int_equal(asked, 0);
+    assert_int_equal(sync_take(&bob, -1), -ECONNRESET);
+    assert_int_equal(asked, 1);
+    page_free(&page);
+}
+
+static void a_privilege_keeps_newcomers_out_and_goes_with_its_owner(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    page.area->fair = (uint64_t)BOB << 32 | 7;
+    assert_int_equal(sync_take(&ann, 0), -ETIMEDOUT);
+    assert_int_equal(sync_take(&ann, 1), -ETIMEDOUT);
+    assert_int_equal(page_gone(&page, BOB), 0);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    page_free(&page);
+}
+
+static void a_privilege_that_nobody_uses_is_taken_over(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    page.area->fair = UINT64_MAX; /* nobody's: somebody has spoiled it */
+    assert_int_equal(sync_take(&ann, -1), 0);
+    assert_int_equal(page.area->fair, 0);
+    page_free(&page);
+}
+
+/* ---- rlocks ------------------------------------------------------------------------------------------------------ */
+
+static void an_rlock_is_released_as_often_as_it_was_taken(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_RLOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    assert_int_equal(sync_fence(&ann), 1); /* one take of the lock */
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(sync_rlock_take(&bob, 0), -ETIMEDOUT);
+        assert_int_equal(sync_rlock_release(&ann), 0);
+    }
+    assert_int_equal(sync_rlock_release(&ann), -EPERM);
+    assert_int_equal(sync_rlock_take(&bob, 0), 0);
+    page_free(&page);
+}
+
+static void an_rlock_belongs_to_one_thread(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_RLOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    struct waiter thread;
+    (void)state;
+
+    assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    waiter_start(&thread, &page, ANN, rlock_release);
+    assert_int_equal(waiter_join(&thread), -EPERM);
+    waiter_start(&thread, &page, ANN, rlock_try);
+    assert_int_equal(waiter_join(&thread), -ETIMEDOUT);
+    assert_int_equal(sync_rlock_release(&ann), 0);
+    page_free(&page);
+}
+
+static void an_rlock_counts_no_further_than_it_can(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_RLOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    page.area->depth = UINT32_MAX;
+    assert_int_equal(sync_rlock_take(&ann, -1), -EOVERFLOW);
+    page.area->depth = 1;
+    assert_int_equal(sync_rlock_release(&ann), 0);
+    page_free(&page);
+}
+
+static void a_dead_threads_depth_is_not_inherited(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_RLOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    assert_int_equal(sync_rlock_release(&ann), -EPERM);
+    assert_int_equal(sync_rlock_take(&bob, -1), 1);
+    assert_int_equal(sync_rlock_release(&bob), 0);
+    assert_int_equal(page.area->words[0], SYNC_FREE);
+    page_free(&page);
+}
+
+/* ---- semaphores -------------------------------------------------------------------------------------------------- */
+
+static void a_semaphore_lets_in_as_many_as_it_has_tokens(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, 5, 3);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_semaphore_value(&ann), 3);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&bob, 0), 0);
+    assert_int_equal(sync_take(&bob, 0), -ETIMEDOUT);
+    assert_int_equal(sync_semaphore_value(&ann), 0);
+    assert_int_equal(sync_semaphore_release(&ann), 0);
+    assert_int_equal(sync_take(&bob, 0), 0);
+    page_free(&page);
+}
+
+static void anybody_may_release_a_semaphore(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, SYNC_SLOTS, 0);
+    struct sync_user producer = page_user(&page, ANN), consumer = page_user(&page, BOB);
+    (void)state;
+
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(sync_take(&consumer, 0), -ETIMEDOUT);
+        assert_int_equal(sync_semaphore_release(&producer), 0);
+        assert_int_equal(sync_take(&consumer, 0), 0);
+    }
+    page_free(&page);
+}
+
+static void a_release_gives_back_ones_own_token_first(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, 2, 2);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&bob, 0), 0);
+    assert_int_equal(sync_semaphore_release(&bob), 0);
+    assert_int_equal(page_gone(&page, BOB), 0);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    page_free(&page);
+}
+
+static void a_bounded_semaphore_has_never_more_than_it_had(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_BOUNDED_SEMAPHORE, 2, 2);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    assert_int_equal(sync_semaphore_release(&ann), -EOVERFLOW);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_semaphore_release(&ann), 0);
+    assert_int_equal(sync_semaphore_release(&ann), -EOVERFLOW);
+    assert_int_equal(sync_semaphore_value(&ann), 2);
+    page_free(&page);
+}
+
+static void an_unbounded_semaphore_grows_up_to_its_room(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, SYNC_SLOTS, 1);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    for (uint32_t i = 1; i < SYNC_SLOTS; i++)
+        assert_int_equal(sync_semaphore_release(&ann), 0);
+    assert_int_equal(sync_semaphore_release(&ann), -EOVERFLOW);
+    assert_int_equal(sync_semaphore_value(&ann), SYNC_SLOTS);
+    for (uint32_t i = 0; i < SYNC_SLOTS; i++)
+        assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&ann, 0), -ETIMEDOUT);
+    page_free(&page);
+}
+
+static void tokens_of_the_dead_are_free_again(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, 4, 3);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    struct sync_census census;
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(sync_take(&bob, 0), 0);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    sync_inspect(page.area, page.kind, page.capacity, &census);
+    assert_int_equal(census.owner_count, 3);
+    assert_int_equal(census.free, 0);
+    assert_int_equal(page_gone(&page, ANN), 2);
+    sync_inspect(page.area, page.kind, page.capacity, &census);
+    assert_int_equal(census.owner_count, 1);
+    assert_int_equal(census.owners[0], BOB);
+    assert_int_equal(census.free, 2);
+    assert_int_equal(census.abandoned, 2);
+    assert_int_equal(census.fence, 3);
+    assert_int_equal(sync_take(&bob, 0), 1);
+    assert_int_equal(sync_take(&bob, 0), 1);
+    assert_int_equal(sync_take(&bob, 0), -ETIMEDOUT);
+    page_free(&page);
+}
+
+static void tokens_that_come_at_once_wake_all_who_can_have_one(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_SEMAPHORE, 8, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    struct waiter waiters[8];
+    (void)state;
+
+    for (uint32_t i = 0; i < 8; i++)
+        waiter_start(&waiters[i], &page, 10 + i, take_for_ever);
+    until_not(&page.area->waiters, 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(sync_semaphore_release(&ann), 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(waiter_join(&waiters[i]), 0);
+    page_free(&page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_page_begins_only_within_bounds),
+        cmocka_unit_test(a_page_of_another_kind_or_version_is_refused),
+        cmocka_unit_test(a_lock_has_one_owner),
+        cmocka_unit_test(only_the_owner_releases_a_lock),
+        cmocka_unit_test(each_take_has_a_greater_number),
+        cmocka_unit_test(the_next_owner_hears_of_a_death_once),
+        cmocka_unit_test(a_release_wakes_who_waits),
+        cmocka_unit_test(a_death_wakes_who_waits),
+        cmocka_unit_test(the_daemons_end_ends_all_waits),
+        cmocka_unit_test(a_long_wait_asks_whether_the_daemon_lives),
+        cmocka_unit_test(a_privilege_keeps_newcomers_out_and_goes_with_its_owner),
+        cmocka_unit_test(a_privilege_that_nobody_uses_is_taken_over),
+        cmocka_unit_test(an_rlock_is_released_as_often_as_it_was_taken),
+        cmocka_unit_test(an_rlock_belongs_to_one_thread),
+        cmocka_unit_test(an_rlock_counts_no_further_than_it_can),
+        cmocka_unit_test(a_dead_threads_depth_is_not_inherited),
+        cmocka_unit_test(a_semaphore_lets_in_as_many_as_it_has_tokens),
+        cmocka_unit_test(anybody_may_release_a_semaphore),
+        cmocka_unit_test(a_release_gives_back_ones_own_token_first),
+        cmocka_unit_test(a_bounded_semaphore_has_never_more_than_it_had),
+        cmocka_unit_test(an_unbounded_semaphore_grows_up_to_its_room),
+        cmocka_unit_test(tokens_of_the_dead_are_free_again),
+        cmocka_unit_test(tokens_that_come_at_once_wake_all_who_can_have_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
