@@ -1,8 +1,8 @@
 #!/bin/sh
-# Do the protocols of the lane hold, and would it be noticed if they did not? TAP.
+# Do the protocols of the lane and of shared objects hold, and would it be noticed if they did not? TAP.
 #
 # Each model is searched completely, in several sizes; then each of its broken variants, which must fail for the reason
-# given here. Uses $SPIN and $CC. Without spin: skipped. Fails on any search that is not complete.
+# given here. Uses $SPIN and $CC. With MODEL_LONG=1 also what takes more than a minute. Without spin: skipped. Fails on any search that is not complete.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
@@ -107,9 +107,65 @@ for variant in NO_FENCE_IN_FINISH NO_FENCE_IN_SLEEP NO_SECOND_LOOK RING_BEFORE_P
     expect "$broken" "caught: a missed doorbell, $variant" bell "-DBROKEN_$variant"
 done
 
+# users USERS TAKES TAKES_OF_THE_FIRST DEATHS TIMEOUTS
+users() {
+    echo "-DUSERS=$1 -DROUNDS=$2 -DFIRST=$3 -DDEATHS=$4 -DTIMEOUTS=$5"
+}
+
+# parties PARTIES ROUNDS DEATHS TIMEOUTS RESETS
+parties() {
+    echo "-DPARTIES=$1 -DROUNDS=$2 -DDEATHS=$3 -DTIMEOUTS=$4 -DRESETS=$5"
+}
+
+# shellcheck disable=SC2046,SC2086
+{
+    handover="$(users 4 1 1 0 0) -DTOKENS=2 -DHANDOVER"
+    expect holds 'a lock holds with three users and a death' lock $(users 3 1 1 1 0)
+    expect holds 'a lock holds with three users, one that overtakes, and a time-out' lock $(users 3 1 2 0 1)
+    expect holds 'a lock holds with two users, two deaths, a time-out and a wake-up for nothing' lock $(users 2 2 2 2 1) -DSPURIOUS=1
+    expect holds 'a semaphore of two holds with three users and a death' lock $(users 3 1 1 1 0) -DTOKENS=2
+    expect holds 'two tokens that come at once reach both who wait' lock $handover
+    if [ -n "${MODEL_LONG:-}" ]; then
+        expect holds 'a lock holds with three users, one that overtakes, and a death' lock $(users 3 1 2 1 0)
+        expect holds 'a lock holds with three users of two takes each' lock $(users 3 2 2 0 0)
+    fi
+
+    broken='assertion violated'
+    expect "$broken" 'caught: a lock taken by look and store' lock $(users 2 1 1 0 0) -DBROKEN_TAKE_BY_STORE
+    expect "$broken" 'caught: a death that nobody is told of' lock $(users 2 1 1 1 0) -DBROKEN_DEATH_IS_NOT_TOLD
+    broken='invalid end state'
+    for variant in MARK_BEFORE_SEEN NO_MARK NO_SECOND_TRY NO_GATE CLEAR_AFTER_WAKE RELEASE_WITHOUT_LOOK; do
+        expect "$broken" "caught: a lost wake-up of a lock, $variant" lock $(users 3 1 1 0 0) "-DBROKEN_$variant"
+    done
+    for variant in FAIR_READ_FIRST NO_MARK_AFTER_TAKE WAKE_ONE_OF_THE_BIT; do
+        expect "$broken" "caught: a lost wake-up by privilege, $variant" lock $(users 3 1 3 0 0) "-DBROKEN_$variant"
+    done
+    for variant in KEEPS_THE_PRIVILEGE GIVES_UP_SILENTLY; do
+        expect "$broken" "caught: a lost wake-up by giving up, $variant" lock $(users 3 1 2 0 1) "-DBROKEN_$variant"
+    done
+    for variant in DEATH_WAKES_NOBODY DEATH_OPENS_NO_GATE; do
+        expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 1 1 0) "-DBROKEN_$variant"
+    done
+    for variant in PRIVILEGE_OF_THE_DEAD DEATH_WAKES_ONE; do
+        expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 2 1 0) "-DBROKEN_$variant"
+    done
+    expect "$broken" 'caught: a wake-up for two tokens that is not passed on' lock $handover -DBROKEN_NOT_PASSED_ON
+
+    expect holds 'a barrier holds with three parties and a death' barrier $(parties 3 1 1 0 0)
+    expect holds 'a barrier holds with three parties, a time-out and a reset' barrier $(parties 3 2 0 1 1)
+    expect holds 'a barrier holds with two parties, two deaths and three rounds' barrier $(parties 2 3 2 0 0)
+    expect holds 'a barrier holds with two parties, a death, a time-out and a reset' barrier $(parties 2 2 1 1 1)
+    for variant in NO_SLOT STATE_BEFORE_GATE DEATH_IS_IGNORED; do
+        expect "$broken" "caught: one left in a barrier, $variant" barrier $(parties 2 2 1 0 0) "-DBROKEN_$variant"
+    done
+    expect "$broken" 'caught: one left in a barrier, LAST_OPENS_NO_GATE' barrier $(parties 2 2 0 0 0) -DBROKEN_LAST_OPENS_NO_GATE
+    expect "$broken" 'caught: one left in a barrier, DEATH_OPENS_NO_GATE' barrier $(parties 3 1 1 0 0) -DBROKEN_DEATH_OPENS_NO_GATE
+    expect 'assertion violated' 'caught: a reset that passes for a full round' barrier $(parties 3 2 0 0 1) -DBROKEN_RESET_LIKE_A_ROUND
+}
+
 # A variant that a model knows and nobody tries would prove nothing.
 count=$((count + 1))
-for model in claim wake bell; do
+for model in claim wake bell lock barrier; do
     grep -o 'BROKEN_[A-Z_]*[A-Z]' "$here/$model.pml" | sed "s/^/$model /"
 done | sort -u >known
 if grep BROKEN tried | sort -u | cmp -s - known; then
