@@ -17,6 +17,8 @@
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
+#include "daemon/supervisor/nested.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 
@@ -602,6 +604,7 @@ static void tear(struct conn *c)
         shutdown(c->fd, SHUT_RDWR);
         struct map *m;
         struct waiter *w;
+        processes_orphaned(c);
         while ((w = LIST_FIRST(&c->waiters)))
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
@@ -628,6 +631,8 @@ void conn_free(struct conn *c)
         TAILQ_REMOVE(&s->dirty_conns, c, dirty);
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
+    processes_orphaned(c);
+    nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);
     if (!c->closed)
         s->conn_count--;

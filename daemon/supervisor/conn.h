@@ -16,6 +16,7 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
+struct process;
 struct task;
 struct map;
 struct pool;
@@ -73,6 +74,10 @@ struct conn {
     uint32_t call_buckets, call_count;
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
+    LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
+    struct worker *inside;          /* the worker in which the peer runs, or NULL: see nested.h */
+    TAILQ_ENTRY(conn) nested;       /* in the supervisor's list, while inside is set */
+    bool inside_known, inside_waits;
     uint32_t in_flight;  /* requests not yet answered */
     uint64_t args_bytes; /* of its tasks */
 };

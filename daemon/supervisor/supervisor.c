@@ -20,6 +20,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/pool.h"
@@ -35,7 +36,7 @@ static void pool_emptied(void *context, struct core_pool *core_pool)
 {
     struct pool *pool = core_pool_userdata(core_pool);
     (void)context;
-    pool->empty = true;
+    pool->empty = --pool->hearts == 0;
     pool->supervisor->again = true;
 }
 
@@ -191,6 +192,8 @@ static bool pass(struct supervisor *s)
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
     maps_run(s);
+    if (!TAILQ_EMPTY(&s->nested_conns))
+        nested_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);
     worker_spawn_wanted(s);
@@ -387,6 +390,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->maps);
     TAILQ_INIT(&s->dirty_maps);
     TAILQ_INIT(&s->kept);
+    TAILQ_INIT(&s->nested_conns);
+    TAILQ_INIT(&s->processes);
     supervisor_tick(s);
     s->start_ns = s->now_ns;
     s->start_wall_ms = s->wall_ms;
