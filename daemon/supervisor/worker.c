@@ -243,9 +243,14 @@ unsigned worker_collect(struct worker *w)
                 break;
             }
         }
-        if (t->output)
+        if (t->output) { /* what it said and printed comes before its answer */
+            for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
+                ;
             for (int i = 0; i < 2; i++)
-                output_drain(&w->out[i]); /* what it printed comes before its answer */
+                output_drain(&w->out[i]);
+            if (w->broke)
+                break;
+        }
         t->function->calls++;
         w->last_task = task_public_id(t);
         w->last_function = t->function;
