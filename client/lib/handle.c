@@ -1,5 +1,6 @@
 /* Birth, rules and end of a handle: see handle.h. */
 #include "client/lib/handle.h"
+#include "client/lib/process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,6 +59,7 @@ void handle_release(mpool_client *client)
         client->sources = source->next;
         source->gone(source, -ECANCELED);
     }
+    process_forget_all(client);
     pending_deinit(&client->pending);
     io_deinit(&client->io);
     if (client->alive)

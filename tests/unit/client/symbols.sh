@@ -1,16 +1,17 @@
 #!/bin/sh
-# The shared library exports what <mpool/client.h> declares, no more and no less, and needs msgpack-c alone.
+# The shared library exports what its public headers declare, no more and no less, and needs msgpack-c alone.
 set -eu
-library=$1 header=$2
+library=$1
+shift
 echo 1..2
 
 exported=$(nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort)
-declared=$(tr '\n' ' ' <"$header" | grep -oE 'MPOOL_PUBLIC [^;(]*\(' | grep -oE 'mpool_[a-z0-9_]+\($|mpool_[a-z0-9_]+\(' |
+declared=$(cat "$@" | tr '\n' ' ' | grep -oE 'MPOOL_PUBLIC [^;(]*\(' | grep -oE 'mpool_[a-z0-9_]+\($|mpool_[a-z0-9_]+\(' |
     tr -d '(' | sort)
 if [ "$exported" = "$declared" ]; then
-    echo "ok 1 - the_library_exports_what_its_header_declares"
+    echo "ok 1 - the_library_exports_what_its_headers_declare"
 else
-    echo "not ok 1 - the_library_exports_what_its_header_declares"
+    echo "not ok 1 - the_library_exports_what_its_headers_declare"
     echo "# exported: $(echo $exported)"
     echo "# declared: $(echo $declared)"
 fi
