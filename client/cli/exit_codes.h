@@ -7,13 +7,13 @@
 #define EXIT_CODES(X)                                                                                                  \
     X(OK, 0, "0", "All went well.")                                                                                    \
     X(TASK_FAILED, 1, "1", "A task failed, was lost or was cancelled; map: one item failed.")                          \
-    X(MAP_FAILURES, 100, "2-100", "map: so many items failed. run: the command's own status (any value).")             \
+    X(MAP_FAILURES, 100, "2-100", "map: so many items failed. run, spawn --join: its own status (any value).")         \
     X(MAP_MANY, 101, "101", "map: more than 100 items failed.")                                                        \
     X(TIMED_OUT, 124, "124", "A task ran longer than it may, or a wait was over before its task.")                     \
     X(OWN, 125, "125", "mpool itself failed: usage, no daemon, request refused, cannot write.")                        \
     X(NOT_EXECUTABLE, 126, "126", "run: the command was found but could not be executed.")                             \
     X(NOT_FOUND, 127, "127", "run: there is no such command.")                                                         \
-    X(SIGNALLED, 128, "128+N", "run: signal N killed the command. Any verb: mpool was ended by signal N.")
+    X(SIGNALLED, 128, "128+N", "run, spawn --join: signal N ended it. Any verb: mpool was ended by signal N.")
 
 enum exit_code {
 #define X(id, value, ...) EXIT_##id = (value),

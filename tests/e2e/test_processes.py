@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Processes of their own for one function each: start, end, exit codes, signals, who they live and die with, caps."""
-import os
+import json
 import signal
 import subprocess
 import sys
 
-from harness import HERE, RpcError, alive, main, test, until
+from harness import HERE, MPOOL, alive, main, test, until
 
 FEW = "[daemon]\nmax_user_processes = 3\n[pool default]\nworkers = 1\nmax_processes = 2\n[pool other]\nworkers = 1\nmax_processes = 2\n"
 
@@ -230,6 +230,41 @@ def one_that_runs_is_left_alone_by_a_reload(d):
     assert ended(c, q) == (0, "done")
     c.request("signal", p["id"], "TERM")
     assert ended(c, p)[0] == -15
+
+
+def mpool(d, *words):
+    return subprocess.run([MPOOL, "--socket", d.path, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+@test()
+def the_command_line_starts_lists_and_kills_them(d):
+    started = mpool(d, "spawn", "sys.sleep", "600", "--name", "watcher")
+    assert started.returncode == 0, started
+    id_ = started.stdout.strip()
+    listed = mpool(d, "ps")
+    assert "watcher" in listed.stdout and "sys.sleep" in listed.stdout and id_ in listed.stdout, listed
+    (process,) = json.loads(mpool(d, "ps", "--json").stdout)
+    assert process["alive"] and str(process["id"]) == id_ and str(process["pid"]) in listed.stdout, process
+    assert mpool(d, "ps", "--ids").stdout.split() == [id_]
+    killed = mpool(d, "kill", "-s", "INT", id_)
+    assert (killed.returncode, killed.stdout, killed.stderr) == (0, "", ""), killed
+    assert mpool(d, "wait", id_).returncode == 1
+    assert mpool(d, "ps").stdout == "" and json.loads(mpool(d, "ps", "--json").stdout) == []
+    assert "SIGINT" in mpool(d, "ps", "--ended").stdout
+    assert "had ended already" in mpool(d, "kill", "-s", "9", id_).stderr
+    bad = mpool(d, "kill", "-s", "NOSUCH", id_)
+    assert bad.returncode == 125 and "signal" in bad.stderr, bad
+    assert mpool(d, "kill", "x").returncode == 125
+
+
+@test(modules=["nest"])
+def a_joined_one_prints_and_ends_as_if_it_ran_here(d):
+    done = mpool(d, "spawn", "--join", "nest.leave", "3")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "leaving with 3", ""), done
+    done = mpool(d, "spawn", "-j", "math.square", "seven")
+    assert done.returncode == 1 and "E_BAD_ARGS" in done.stderr, done
+    done = mpool(d, "spawn", "-j", "sys.crash", "15")
+    assert done.returncode == 128 + 15, done
 
 
 if __name__ == "__main__":
