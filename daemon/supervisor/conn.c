@@ -632,6 +632,7 @@ void conn_free(struct conn *c)
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
     processes_orphaned(c);
+    processes_forget_peer(c);
     nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);
     if (!c->closed)

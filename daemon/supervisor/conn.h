@@ -75,6 +75,8 @@ struct conn {
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
+    struct event *on_peer_death;    /* of the process that started daemonic ones, or NULL */
+    int peer_pidfd;                 /* of that event */
     struct worker *inside;          /* the worker in which the peer runs, or NULL: see nested.h */
     TAILQ_ENTRY(conn) nested;       /* in the supervisor's list, while inside is set */
     bool inside_known, inside_waits;

@@ -48,7 +48,10 @@ void process_judge(struct process *p, struct outcome *o, char *text, size_t size
 void process_ended(struct process *p);
 /* To its reader. */
 void process_output(struct process *p, int stream, const void *bytes, size_t length);
-/* The connection has closed: its daemonic ones are cancelled, the others go on without it. */
+/* The connection has closed, or the process that made it has died: its daemonic ones are cancelled, the others go on
+ * without it. */
 void processes_orphaned(struct conn *c);
+/* The connection is freed: its peer is watched no more. */
+void processes_forget_peer(struct conn *c);
 /* The three keys of its status that other tasks do not have. */
 void process_pack(msgpack_packer *pk, const struct process *p);

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from harness import HERE, MPOOL, alive, main, test, until
+from harness import HERE, MPOOL, RpcError, alive, descendants, main, test, until
 
 FEW = "[daemon]\nmax_user_processes = 3\n[pool default]\nworkers = 1\nmax_processes = 2\n[pool other]\nworkers = 1\nmax_processes = 2\n"
 
@@ -155,6 +155,68 @@ def a_daemonic_one_dies_with_its_starter_and_another_lives_on(d):
     assert [p["pid"] for p in left] == [other] and alive(other), left
     assert c.request("signal", left[0]["id"], "TERM") is True
     assert c.wait(left[0]["id"])["exitcode"] == -15
+
+
+FORKED = STARTER.replace("sys.stdin.read()", """
+import os
+if os.fork() == 0:
+    os.close(1)
+sys.stdin.read()
+""")
+
+
+@test()
+def a_daemonic_one_dies_with_its_starter_whose_child_holds_the_connection_open(d):
+    starter = subprocess.Popen([sys.executable, "-c", FORKED, HERE, d.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    daemonic, other = int(starter.stdout.readline()), int(starter.stdout.readline())
+    child = until(lambda: descendants(starter.pid), "it has forked")[0][0]
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    until(lambda: not alive(daemonic), "the daemonic one has died")
+    assert alive(child) and alive(other)
+    starter.stdin.close()
+    starter.stdout.close()
+    until(lambda: not alive(child), "the child has gone, too")
+    c = d.client()
+    (left,) = [p for p in c.request("list", {"process": True}) if p["alive"]]
+    assert c.request("signal", left["id"], "KILL") is True
+    c.wait(left["id"])
+
+
+@test()
+def hundreds_started_and_killed_at_once_leave_nothing(d):
+    clients = [d.client() for _ in range(6)]
+    ids = [[] for _ in clients]
+    for i in range(300):
+        c, mine = clients[i % 6], ids[i % 6]
+        try:
+            mine.append(start(c, ("sys.sleep", "math.square", "sys.crash")[i // 6 % 3], 9, daemonic=bool(i % 2))["id"])
+        except RpcError as e:
+            assert e.code == "E_BUSY", e
+        if i % 4 == 3:
+            for id_ in mine[-3:]:
+                c.request("signal", id_, ("KILL", "TERM")[i % 8 // 4])
+    for c, mine in zip(clients[:3], ids):
+        for id_ in mine:
+            c.request("signal", id_, "KILL")
+            status = c.wait(id_)
+            assert status["alive"] is False and status["exitcode"] in (0, -9, -15), status
+    for c in clients[3:]:
+        c.close()  # the daemonic ones of these end with them
+    c = clients[0]
+    for p in c.request("list", {"process": True}):
+        if p["alive"] and not p["daemonic"]:
+            c.request("signal", p["id"], "KILL")
+    until(lambda: d.request("pools")[0]["processes"] == 0, "all have gone")
+
+
+@test()
+def one_that_prints_faster_than_its_starter_reads_ends_with_it(d):
+    c = d.client()
+    p = start(c, "exec.run", ["yes"], {"output": True}, output=True)
+    c.receive()  # it prints
+    c.close()
+    until(lambda: not alive(p["pid"]), "it has ended")
 
 
 @test(config=FEW, workers=None)
