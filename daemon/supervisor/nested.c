@@ -41,11 +41,10 @@ static struct worker *worker_of_pid(const struct supervisor *s, pid_t pid)
     return NULL;
 }
 
-/* Only a worker that has something to do can have somebody inside it. */
 static struct worker *find(const struct supervisor *s, pid_t pid)
 {
     const pid_t own = getpid();
-    for (int i = 0; i < GENERATIONS_MAX && pid > 1 && pid != own && s->busy_count > 0; i++, pid = parent_of(pid)) {
+    for (int i = 0; i < GENERATIONS_MAX && pid > 1 && pid != own; i++, pid = parent_of(pid)) {
         struct worker *w = worker_of_pid(s, pid);
         if (w)
             return w;
@@ -55,7 +54,8 @@ static struct worker *find(const struct supervisor *s, pid_t pid)
 
 bool nested_inside(struct conn *c)
 {
-    if (!c->inside_known) {
+    /* While no worker has anything to do it does not matter, and is not worth looking up. */
+    if (!c->inside_known && c->supervisor->busy_count > 0) {
         c->inside_known = true;
         c->inside = find(c->supervisor, c->pid);
         if (c->inside)

@@ -24,6 +24,17 @@ def a_function_submits_and_waits_in_a_pool_of_one(d):
 
 
 @test(config=ONE, workers=None, modules=["nest"])
+def a_worker_may_keep_its_connection_from_task_to_task(d):
+    c = d.client()
+    for depth in (0, 3, 1, 5):
+        assert c.call("nest.down_kept", depth) == depth
+    before = d.worker_pids()
+    for pid in before:  # with them go the connections, which the harness would miss
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not d.worker_pids() & before, "they have been replaced")
+
+
+@test(config=ONE, workers=None, modules=["nest"])
 def a_function_maps_over_items_in_a_pool_of_one(d):
     c = d.client()
     assert c.call("nest.squares", list(range(1000))) == [i * i for i in range(1000)]

@@ -67,6 +67,24 @@ static int down_detached(mpool_task *task)
     return mpool_reply_u64(task, below + 1);
 }
 
+/* The same over a connection that its worker keeps from task to task. */
+static int down_kept(mpool_task *task)
+{
+    static mpool_client *client;
+    uint64_t n, below = 0;
+    if (mpool_arg_u64(task, 0, &n) < 0)
+        return -1;
+    mpool_result *result;
+    int r = client ? 0 : mpool_connect(&client, NULL);
+    if (r == 0 && n > 0)
+        r = mpool_call(client, &result, "nest.down_kept", "u", n - 1);
+    if (r == 0 && n > 0)
+        r = number(client, result, &below);
+    if (r < 0)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "%s", client ? mpool_error_text(client) : mpool_strerror(r));
+    return mpool_reply_u64(task, n > 0 ? below + 1 : 0);
+}
+
 /* squares(items): what a map of math.square over them gives, as it comes. */
 static int squares(mpool_task *task)
 {
@@ -126,4 +144,4 @@ static int leave(mpool_task *task)
 }
 
 MPOOL_MODULE("nest", "1.0.0", MPOOL_FN("down", down), MPOOL_FN("down_detached", down_detached),
-    MPOOL_FN("squares", squares), MPOOL_FN("relay", relay), MPOOL_FN("leave", leave))
+    MPOOL_FN("down_kept", down_kept), MPOOL_FN("squares", squares), MPOOL_FN("relay", relay), MPOOL_FN("leave", leave))
