@@ -12,6 +12,8 @@
     X(CALL, "call", 1, 3, ANY, "function, args?, options?", "the function's result", "Run a task and wait for it.")    \
     X(MAP, "map", 2, 3, ANY, "function, items, options?", "list of results", "Run a function over many items.")        \
     X(SUBMIT, "submit", 1, 3, ANY, "function, args?, options?", "task id", "Run a task that outlives its client.")     \
+    X(SPAWN, "spawn", 1, 3, ANY, "function, args?, options?", "map", "Run a function in a process of its own.")        \
+    X(SIGNAL, "signal", 2, 2, OWNER, "id, signal", "bool", "Send a process a signal; true if it had not ended yet.")   \
     X(WAIT, "wait", 1, 2, OWNER, "id, timeout_ms?", "status map", "Wait until a submitted task has ended.")            \
     X(RESULT, "result", 1, 2, OWNER, "id, timeout_ms?", "the function's result", "The result of a submitted task.")    \
     X(STATUS, "status", 1, 1, OWNER, "id", "status map", "All that is known about a task.")                            \

@@ -34,6 +34,7 @@ PUBLIC = {
     "mpool/module.h": ("daemon/worker", "daemon/modules"),
     "mpool/client.h": ("client",),
     "mpool/event.h": ("client/examples",),
+    "mpool/process.h": ("client",),
     "mpool/sd-event.h": ("client/examples",),
     "mpool/shared.h": ("client",),
     "mpool/queue.h": ("client",),

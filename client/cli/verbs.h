@@ -8,6 +8,9 @@
     X(call)                                                                                                            \
     X(map)                                                                                                             \
     X(submit)                                                                                                          \
+    X(spawn)                                                                                                           \
+    X(ps)                                                                                                              \
+    X(kill)                                                                                                            \
     X(wait)                                                                                                            \
     X(result)                                                                                                          \
     X(cancel)                                                                                                          \

@@ -1,5 +1,6 @@
 /* Birth, rules and end of a handle: see handle.h. */
 #include "client/lib/handle.h"
+#include "client/lib/process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -61,6 +62,7 @@ void handle_release(mpool_client *client)
         source->gone(source, -ECANCELED);
     }
     object_orphan_all(client->objects, -ECANCELED);
+    process_forget_all(client);
     pending_deinit(&client->pending);
     io_deinit(&client->io);
     if (client->alive)

@@ -42,11 +42,12 @@ struct mpool_client {
     struct pending pending;
     struct peer peer;
     struct source *sources;
-    struct mpool_object *objects; /* opened through it: see object.h */
-    bool running;                 /* user code may be on the stack above us: nothing may be released */
-    bool processing;              /* inside mpool_process() */
-    bool closing;                 /* mpool_disconnect() was called inside a callback */
-    int loss;                     /* 0, or why the connection is no more */
+    struct mpool_object *objects;    /* opened through it: see object.h */
+    struct mpool_process *processes; /* see process.h */
+    bool running;                    /* user code may be on the stack above us: nothing may be released */
+    bool processing;                 /* inside mpool_process() */
+    bool closing;                    /* mpool_disconnect() was called inside a callback */
+    int loss;                        /* 0, or why the connection is no more */
     bool loss_told;
     bool pump_wanted;     /* a source has become able to start something outside a turn */
     unsigned char *alive; /* a page that fork() wipes; NULL where the kernel cannot */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/lib/process.h"
 #include "client/lib/result.h"
 #include "client/lib/text.h"
 #include "proto/message.h"
@@ -138,6 +139,20 @@ static int take_output(mpool_client *client, struct wire_reader params, int *ran
     return 0;
 }
 
+/* [id, stream, bytes] */
+static int take_process_output(mpool_client *client, struct wire_reader params, int *ran)
+{
+    uint64_t id;
+    int64_t stream;
+    const char *bytes;
+    size_t length;
+    if (wire_read_u64(&params, &id) < 0 || wire_read_i64(&params, &stream) < 0 || stream < 1 || stream > 2 ||
+        wire_read_text(&params, &bytes, &length) < 0)
+        return MPOOL_EPROTOCOL;
+    *ran += process_deliver_output(client, id, (int)stream, bytes, length);
+    return 0;
+}
+
 /* [msgid, first_index, pairs] */
 static int take_items(mpool_client *client, struct wire_reader params, int *ran)
 {
@@ -159,7 +174,7 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
     static const struct {
         const char *name;
         uint32_t count;
-    } known[] = {{"memfd", 2}, {"output", 3}, {"items", 3}, {"object", 2}};
+    } known[] = {{"memfd", 2}, {"output", 3}, {"process_output", 3}, {"items", 3}, {"object", 2}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i].name) != message->method_length ||
             memcmp(known[i].name, message->method, message->method_length) != 0)
@@ -169,7 +184,8 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
         switch (i) {
         case 0: return take_memfd(client, params);
         case 1: return take_output(client, params, ran);
-        case 2: return take_items(client, params, ran);
+        case 2: return take_process_output(client, params, ran);
+        case 3: return take_items(client, params, ran);
         default: return take_object(client, params);
         }
     }

@@ -30,19 +30,24 @@ static int check(mpool_client *client, const struct task *task)
 
 static const mpool_options no_options = MPOOL_OPTIONS_INIT;
 
+static bool keeps_result(const struct task *task)
+{
+    return task->method == MPOOL_METHOD_SUBMIT || task->method == MPOOL_METHOD_SPAWN;
+}
+
 /* How many options are to be said. */
 static size_t count_options(const struct task *task, uint64_t memfd_bytes)
 {
     const mpool_options *o = task->options ? task->options : &no_options;
-    return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts +
-           (task->method == MPOOL_METHOD_SUBMIT && o->ttl_s) + !!o->on_output + task->star +
-           (task->answer == TASK_ANSWER_EACH) + (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
+    return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + (keeps_result(task) && o->ttl_s) +
+           !!o->on_output + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
+           (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
 }
 
 static void pack_options(struct wire_buf *out, const struct task *task, size_t count, uint64_t memfd_bytes)
 {
     const mpool_options *o = task->options ? task->options : &no_options;
-    uint32_t ttl_s = task->method == MPOOL_METHOD_SUBMIT ? o->ttl_s : 0;
+    uint32_t ttl_s = keeps_result(task) ? o->ttl_s : 0;
     bool each = task->answer == TASK_ANSWER_EACH, stream = task->answer == TASK_ANSWER_STREAM;
     msgpack_packer pk = wire_packer(out);
 
@@ -59,6 +64,8 @@ static void pack_options(struct wire_buf *out, const struct task *task, size_t c
         wire_pack_key_u64(&pk, "ttl_s", ttl_s);
     if (o->on_output)
         wire_pack_key_bool(&pk, "output", true);
+    if (task->lives_on)
+        wire_pack_key_bool(&pk, "daemonic", false);
     if (task->star)
         wire_pack_key_bool(&pk, "star", true);
     if (each)

@@ -14,6 +14,7 @@ struct task {
     size_t args_length;
     const mpool_options *options; /* or NULL; borrowed */
     bool star;
+    bool lives_on; /* processes: not daemonic */
     enum task_answer answer;
     uint32_t chunk; /* 0: the daemon chooses */
 };

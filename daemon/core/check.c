@@ -18,7 +18,7 @@
     } while (0)
 
 struct tally {
-    uint32_t starting, idle, standby, busy, stuck, retiring, dying, expiring, placed, filed, watched;
+    uint32_t starting, idle, standby, busy, stuck, retiring, dying, expiring, placed, filed, watched, waiting;
 };
 
 static void check_timer(const struct core_timer *timer, bool wanted, enum core_timer_kind kind)
@@ -78,13 +78,15 @@ static void check_worker(const struct core_worker *w, struct tally *tally)
     if (w->state == CORE_WORKER_IDLE && !w->standby)
         CHECK(open == !w->blocked);
     if (open)
-        CHECK(!w->blocked && core_worker_runs_left(w) > 0);
+        CHECK(!w->blocked && core_worker_runs_left(w) > 0 && !w->waiting);
+    CHECK(!w->waiting || (has_lane && !p->config.once));
+    tally->waiting += w->waiting;
     tally->filed += w->bucket >= 0;
     tally->expiring += w->expiring;
     tally->watched += w->watched;
     CHECK(!w->expiring || w->state == CORE_WORKER_IDLE || has_lane || w->state == CORE_WORKER_STUCK);
     CHECK(!w->outdated || w->expiring || w->state == CORE_WORKER_STARTING || w->state == CORE_WORKER_RETIRING ||
-          w->state == CORE_WORKER_DYING);
+          w->state == CORE_WORKER_DYING || (p->config.once && w->state != CORE_WORKER_IDLE));
     CHECK(w->watched == (has_lane && !w->claimed));
     CHECK(!p->winding || w->state == CORE_WORKER_STARTING || has_lane || w->state == CORE_WORKER_DYING);
     check_worker_timer(w);
@@ -153,14 +155,16 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
     CHECK(!p->touched);
     CHECK(!waits || !core_pool_has_idle(p)); /* an idle worker may be given anything */
     CHECK(!core->stopping || (!waits && TAILQ_EMPTY(&p->backoff)));
-    CHECK(p->standby == 0 || core_pool_active(p) >= p->config.max);
+    uint32_t limit = core_pool_limit(p);
+    CHECK(p->standby == 0 || core_pool_active(p) >= limit);
     if (p->opened && !p->winding && p->young_deaths == 0) {
         CHECK(p->closing || fresh >= p->config.min);
-        CHECK(!waits || fresh >= p->config.max || pending > 0);
-        CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= p->config.max);
+        CHECK(!waits || fresh >= limit || pending > 0);
+        CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= limit);
+        CHECK(!p->config.once || p->expiring_count == 0);
     } else if (p->opened && !p->winding && p->asked + p->starting == 0) {
         bool wants = (waits && p->standby == 0) || (!p->closing && fresh < p->config.min);
-        CHECK(!wants || fresh >= p->config.max || p->spawn_timer.armed);
+        CHECK(!wants || fresh >= limit || p->spawn_timer.armed);
     }
     bool watches = !TAILQ_EMPTY(&p->unclaimed) || (core_pool_has_idle(p) && core_pool_ahead_mask(p)) ||
                    (!TAILQ_EMPTY(&p->closed[0]) && waits);
@@ -168,9 +172,9 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
     if (core_pool_has_idle(p) && core_pool_ahead_mask(p))
         CHECK(p->watch_timer.at_ns <= now_ns + CORE_WATCH_FAST_NS);
     if (p->idle_timer.armed)
-        CHECK(core_pool_has_idle(p) && fresh > p->config.min);
+        CHECK(core_sizing_idlest(p) && fresh > p->config.min);
     else
-        CHECK(!core_pool_has_idle(p) || fresh <= p->config.min || p->config.idle_timeout_ms == 0);
+        CHECK(!core_sizing_idlest(p) || fresh <= p->config.min || p->config.idle_timeout_ms == 0);
 }
 
 static uint32_t check_timers(const struct core_timer *t)
@@ -202,6 +206,7 @@ void core_check(const struct core *core, uint64_t now_ns)
         CHECK(tally.starting == p->starting && tally.idle == p->idle && tally.standby == p->standby);
         CHECK(tally.busy == p->busy && tally.stuck == p->stuck && tally.retiring == p->retiring);
         CHECK(tally.dying == p->dying && tally.expiring == p->expiring_count && tally.placed == p->placed);
+        CHECK(tally.waiting == p->waiting);
         check_lists(p, &tally);
         check_rest(p, now_ns);
     }

@@ -53,12 +53,19 @@ void core_free(struct core *core)
     free(core);
 }
 
+static bool is_sound(const struct core_pool_config *config)
+{
+    if (config->once)
+        return config->min == 0 && config->max >= 1 && config->max_tasks == 1;
+    return 1 <= config->min && config->min <= config->max;
+}
+
 struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata)
 {
     struct core_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
-    assert(1 <= config->min && config->min <= config->max);
+    assert(is_sound(config));
     pool->core = core;
     pool->config = *config;
     pool->userdata = userdata;
@@ -119,6 +126,7 @@ void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret
         .idle = pool->idle + pool->standby,
         .busy = pool->busy + pool->retiring,
         .starting = pool->starting + pool->asked,
+        .waiting = pool->waiting,
         .throttled_until_ns = pool->young_deaths > 1 ? pool->throttled_until_ns : 0,
     };
 }
@@ -143,7 +151,7 @@ void core_pool_reconfigure(
     struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns)
 {
     struct core_worker *w, *next;
-    assert(1 <= config->min && config->min <= config->max);
+    assert(is_sound(config) && config->once == pool->config.once);
     pool->config = *config;
     for (w = TAILQ_FIRST(&pool->every); w; w = next) {
         next = TAILQ_NEXT(w, every);

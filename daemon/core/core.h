@@ -96,6 +96,7 @@ struct core_worker {
     bool watched;            /* in the list of unclaimed heads */
     bool blocked;            /* place() refused: not tried until something of it is collected, or the next watch */
     bool killed;             /* DYING by kill, not by retire */
+    bool waiting;            /* what it runs waits for other tasks: see core_worker_waiting() */
     int16_t bucket;          /* where `link` is; see lanes.c */
     struct core_timer timer; /* by state: start, time-out of the head, rest, retirement */
     TAILQ_ENTRY(core_worker) link;   /* in the pool's bucket of its lane length, or its stand-bys */
@@ -107,8 +108,12 @@ TAILQ_HEAD(core_worker_list, core_worker);
 
 struct core_pool_config {
     uint32_t min, max;        /* workers; 1 ≤ min ≤ max */
+    uint32_t max_nested;      /* workers beyond max, one for each that waits for other tasks; at most so many */
     uint64_t idle_timeout_ms; /* a worker above min idles that long at most; 0: for ever */
     uint32_t max_tasks;       /* runs of one worker before it is replaced; 0: no end */
+    /* Each worker is made for one task and ends with it; none is made ahead and none replaced. Then min is 0, max_tasks
+     * 1, max the number of tasks at a time, and idle_timeout_ms the life of a worker whose task was cancelled first. */
+    bool once;
 };
 
 struct core_ops {
@@ -168,6 +173,7 @@ struct core_pool_counts {
     uint32_t placed;               /* in lanes */
     uint32_t workers;              /* alive or starting, dying ones not counted */
     uint32_t idle, busy, starting; /* stand-bys are idle, retiring ones busy, stuck ones neither */
+    uint32_t waiting;              /* of the busy ones: those that wait for other tasks */
     uint64_t throttled_until_ns;   /* spawns wait until then because workers died young; 0: not throttled */
 };
 void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret);
@@ -201,6 +207,14 @@ void core_worker_add(
 void core_spawn_failed(
     struct core *core, struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
 void core_worker_ready(struct core *core, struct core_worker *worker, uint64_t now_ns);
+/* What it runs waits for other tasks (waiting), or does so no more. As long as it does it is given nothing, what it has
+ * not claimed is taken back, and the pool may have one worker more in its place, max_nested in all: so tasks may wait
+ * for tasks of their own pool. Ends by itself with what the worker runs; says nothing of one that runs nothing, or of a
+ * pool in which each task has a worker of its own. Idempotent. */
+void core_worker_waiting(struct core *core, struct core_worker *worker, bool waiting, uint64_t now_ns);
+/* May it begin to wait? Asked before core_worker_waiting(true). No when max_nested others do: there would be nobody to
+ * run what it waits for. */
+bool core_worker_may_wait(const struct core_worker *worker);
 /* Replace it soon, without delaying a task. */
 void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t now_ns);
 /* It is dead, and all that it had completed has been collected (core_task_done). head_started: it had claimed the head

@@ -86,6 +86,7 @@ struct core_pool {
     uint32_t idle, busy, stuck, retiring; /* these four are active: they may hold tasks */
     uint32_t expiring_count;
     uint32_t dying;
+    uint32_t waiting; /* of busy and retiring: those that wait for other tasks */
 
     uint32_t young_deaths;       /* in a row */
     uint64_t throttled_until_ns; /* 0: not throttled */
@@ -109,6 +110,13 @@ static inline uint32_t core_pool_active(const struct core_pool *p)
 static inline uint32_t core_pool_pending(const struct core_pool *p)
 {
     return p->asked + p->starting + p->standby;
+}
+
+/* How many may be at work: one that waits for other tasks leaves its place to another one. max_nested holds for those
+ * who begin to wait; a smaller one that comes later must not take away what they wait for. */
+static inline uint32_t core_pool_limit(const struct core_pool *p)
+{
+    return p->config.max + p->waiting;
 }
 
 /* Workers that stay or come: what `min` and `max` speak of. */
@@ -173,6 +181,8 @@ void core_watch_rested(struct core_worker *worker, uint64_t now_ns);
 /* ---- worker.c */
 
 void core_worker_set_state(struct core_worker *worker, enum core_worker_state state, uint64_t now_ns);
+/* Ready, but one too many for now: it waits until there is room. */
+void core_worker_stand_by(struct core_worker *worker, uint64_t now_ns);
 /* After its lane changed: busy, idle, or home. */
 void core_worker_settle(struct core_worker *worker, uint64_t now_ns);
 void core_worker_expire(struct core_worker *worker);
@@ -189,6 +199,8 @@ void core_worker_gone_timer(struct core_worker *worker, uint64_t now_ns);
 void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns); /* before dispatch */
 void core_sizing_grow(struct core_pool *pool, uint64_t now_ns);   /* after it */
 void core_sizing_idle(struct core_pool *pool, uint64_t now_ns);
+/* The worker that idles longest and replaces nobody; NULL: there is none. */
+struct core_worker *core_sizing_idlest(const struct core_pool *pool);
 /* One expiring worker goes: an idle one if there is one. */
 void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns);
 void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns);

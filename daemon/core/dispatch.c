@@ -17,7 +17,7 @@ static bool runs_come_to_an_end(const struct core_worker *w)
     uint32_t ahead = all / 10 > 4 ? all / 10 : 4;
     if (ahead > all / 4)
         ahead = all / 4;
-    return all > 0 && core_worker_runs_left(w) <= ahead;
+    return all > 0 && !w->pool->config.once && core_worker_runs_left(w) <= ahead;
 }
 
 /* The length of the lanes of which the task is to join one, or LANE_NONE: it waits. An idle worker is not woken for

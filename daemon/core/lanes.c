@@ -39,7 +39,7 @@ bool core_worker_accepts(const struct core_worker *w)
 {
     if ((w->state != CORE_WORKER_IDLE && w->state != CORE_WORKER_BUSY) || w->standby)
         return false;
-    if (w->blocked || core_worker_runs_left(w) == 0)
+    if (w->blocked || core_worker_runs_left(w) == 0 || w->waiting)
         return false;
     return w->placed == 0 || w->placed < core_task_depth(TAILQ_FIRST(&w->lane));
 }

@@ -2,8 +2,10 @@
  *
  * Workers that stay or come (core_pool_fresh) are kept within min..max. One that leaves is replaced ahead, so the total
  * may exceed max by those that are being replaced; but no more than max are at work at once: a newcomer stands by until
- * there is room. Workers that die before they have done anything throttle their pool's spawns: the first is free, then
- * 100 ms · 2^n, one at a time, until one has proven itself. Knows no tasks, only how many wait.
+ * there is room. A worker that waits for other tasks leaves its place at work to another one; when it goes on there is
+ * one too many, which stands by, or goes if it is busy. Workers that die before they have done anything throttle their
+ * pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven itself. Knows no tasks, only
+ * how many wait.
  */
 #include "daemon/core/core_private.h"
 
@@ -69,8 +71,8 @@ static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
 static bool wants_one_more(const struct core_pool *pool)
 {
     uint32_t fresh = core_pool_fresh(pool), pending = core_pool_pending(pool);
-    uint32_t leaving = pool->closing ? 0 : pool->retiring + pool->expiring_count;
-    if (!pool->opened || pool->winding || fresh >= pool->config.max)
+    uint32_t leaving = pool->closing || pool->config.once ? 0 : pool->retiring + pool->expiring_count;
+    if (!pool->opened || pool->winding || fresh >= core_pool_limit(pool))
         return false;
     if (!pool->closing && (fresh < pool->config.min || pending < leaving))
         return true;
@@ -104,13 +106,50 @@ void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns)
         core_worker_send_home(w, now_ns);
 }
 
+static bool has_one_too_many(const struct core_pool *pool)
+{
+    return core_pool_active(pool) - pool->retiring > core_pool_limit(pool);
+}
+
+/* One of those that are at work too many, as a worker that waited goes on: an idle one, which can stand by for the next
+ * time, else the youngest that may go. NULL: nobody can. */
+static struct core_worker *dispensable(const struct core_pool *pool)
+{
+    struct core_worker *w, *busy = NULL;
+    TAILQ_FOREACH_REVERSE(w, &pool->every, core_worker_list, every)
+    {
+        if (w->state == CORE_WORKER_IDLE && !w->standby)
+            return w;
+        if (!busy && w->state == CORE_WORKER_BUSY && !w->waiting)
+            busy = w;
+    }
+    return busy;
+}
+
 void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_worker *w;
-    while (core_pool_active(pool) - pool->retiring > pool->config.max && !TAILQ_EMPTY(&pool->expiring))
+    while (has_one_too_many(pool) && !TAILQ_EMPTY(&pool->expiring))
         core_sizing_relieve(pool, now_ns); /* a smaller max: there will be no replacement to wait for */
-    while ((w = TAILQ_FIRST(&pool->standbys)) && core_pool_active(pool) < pool->config.max)
+    while (has_one_too_many(pool) && (w = dispensable(pool))) {
+        if (w->state == CORE_WORKER_IDLE)
+            core_worker_stand_by(w, now_ns);
+        else
+            core_worker_send_home(w, now_ns);
+    }
+    while ((w = TAILQ_FIRST(&pool->standbys)) && core_pool_active(pool) < core_pool_limit(pool))
         core_worker_release_standby(w, now_ns);
+}
+
+struct core_worker *core_sizing_idlest(const struct core_pool *pool)
+{
+    struct core_worker *coldest = TAILQ_LAST(&pool->open[0], core_worker_list);
+    /* Of the stand-bys, as many as somebody leaves have a place to take. */
+    struct core_worker *parked =
+        pool->standby > pool->retiring + pool->expiring_count ? TAILQ_FIRST(&pool->standbys) : NULL;
+    if (!coldest || !parked)
+        return coldest ? coldest : parked;
+    return parked->state_ns < coldest->state_ns ? parked : coldest;
 }
 
 void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
@@ -118,7 +157,7 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
     struct core_timers *timers = &pool->core->timers;
     struct core_worker *coldest;
     while (pool->config.idle_timeout_ms > 0 && core_pool_fresh(pool) > pool->config.min &&
-           (coldest = TAILQ_LAST(&pool->open[0], core_worker_list))) {
+           (coldest = core_sizing_idlest(pool))) {
         uint64_t at_ns = core_later_ns(coldest->state_ns, pool->config.idle_timeout_ms);
         if (at_ns > now_ns) {
             core_timer_arm(timers, &pool->idle_timer, CORE_TIMER_POOL_IDLE, at_ns);
@@ -126,6 +165,7 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
         }
         core_worker_send_home(coldest, now_ns);
         core_sizing_shrink(pool, now_ns); /* that may have made room for a stand-by */
+        core_pool_touch(pool);            /* or for one who replaces another: looked at once more */
     }
     core_timer_disarm(timers, &pool->idle_timer);
 }

@@ -41,6 +41,17 @@ static void leave_standby(struct core_worker *w)
     w->standby = false;
 }
 
+static bool may_run(const struct core_worker *w)
+{
+    return w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_RETIRING;
+}
+
+static void set_waiting(struct core_worker *w, bool waiting)
+{
+    w->pool->waiting += (uint32_t)waiting - (uint32_t)w->waiting;
+    w->waiting = waiting;
+}
+
 void core_worker_set_state(struct core_worker *w, enum core_worker_state state, uint64_t now_ns)
 {
     --*count_of(w);
@@ -50,12 +61,38 @@ void core_worker_set_state(struct core_worker *w, enum core_worker_state state, 
     w->state = state;
     w->state_ns = now_ns;
     ++*count_of(w);
+    if (!may_run(w))
+        set_waiting(w, false);
 }
 
 void core_worker_expire(struct core_worker *w)
 {
     assert(w->state == CORE_WORKER_IDLE || w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_STUCK);
     set_expiring(w, true);
+}
+
+/* ---- waiting for other tasks ----------------------------------------------------------------------------------------
+ */
+
+bool core_worker_may_wait(const struct core_worker *w)
+{
+    const struct core_pool *pool = w->pool;
+    return pool->config.once || w->waiting || pool->waiting < pool->config.max_nested;
+}
+
+void core_worker_waiting(struct core *core, struct core_worker *w, bool waiting, uint64_t now_ns)
+{
+    (void)core;
+    /* Where each task has a worker of its own there is no place to leave to others. */
+    if (w->waiting == waiting || !may_run(w) || w->pool->config.once)
+        return;
+    set_waiting(w, waiting);
+    core_pool_touch(w->pool);
+    /* What it waits for may lie behind it. Its head has been claimed, or it would not be running anything; if that is
+     * not so, the head is as well off elsewhere. */
+    if (waiting)
+        core_lane_take_back(w, 0, now_ns);
+    core_worker_settle(w, now_ns);
 }
 
 /* ---- the way out ----------------------------------------------------------------------------------------------------
@@ -124,6 +161,7 @@ void core_worker_settle(struct core_worker *w, uint64_t now_ns)
     if (w->state != CORE_WORKER_IDLE && w->state != CORE_WORKER_BUSY && w->state != CORE_WORKER_RETIRING)
         return;
     bool used_up = w->pool->config.max_tasks > 0 && w->tasks_done >= w->pool->config.max_tasks;
+    used_up |= w->pool->config.once && w->outdated;
     if (empty && (w->state == CORE_WORKER_RETIRING || w->pool->winding || used_up)) {
         core_worker_send_home(w, now_ns);
         return;
@@ -156,6 +194,16 @@ static void join(struct core_worker *w, uint64_t now_ns)
     core_lane_file(w, false);
 }
 
+void core_worker_stand_by(struct core_worker *w, uint64_t now_ns)
+{
+    core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
+    w->pool->idle--;
+    w->pool->standby++;
+    w->standby = true;
+    core_lane_file(w, false);
+    TAILQ_INSERT_TAIL(&w->pool->standbys, w, link);
+}
+
 void core_worker_release_standby(struct core_worker *w, uint64_t now_ns)
 {
     assert(w->standby);
@@ -178,8 +226,8 @@ void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns
         pool->trial = w;
     if (!w->outdated && !pool->winding)
         core_sizing_relieve(pool, now_ns);
-    bool room = core_pool_active(pool) < pool->config.max;
-    if (pool->winding || (w->outdated && !room)) {
+    bool room = core_pool_active(pool) < core_pool_limit(pool);
+    if (pool->winding || (w->outdated && (!room || pool->config.once))) {
         core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
         core_worker_send_home(w, now_ns);
     } else if (room) {
@@ -188,11 +236,7 @@ void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns
             core_worker_expire(w);
     } else {
         /* The one that it replaces is still at work: two at once would be one too many. */
-        core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
-        pool->idle--;
-        pool->standby++;
-        w->standby = true;
-        TAILQ_INSERT_TAIL(&pool->standbys, w, link);
+        core_worker_stand_by(w, now_ns);
     }
 }
 
@@ -200,8 +244,10 @@ void core_worker_outdate(struct core *core, struct core_worker *w, uint64_t now_
 {
     (void)core;
     w->outdated = true;
-    if (w->standby)
+    if (w->standby || (w->pool->config.once && w->state == CORE_WORKER_IDLE))
         core_worker_send_home(w, now_ns);
+    else if (w->pool->config.once)
+        ; /* it ends with its task anyway, and nobody replaces it */
     else if (w->state == CORE_WORKER_IDLE || w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_STUCK)
         core_worker_expire(w);
     core_pool_touch(w->pool);

@@ -30,6 +30,8 @@ struct config_pool {
     uint64_t timeout_ms;               /* of one run; 0: none; fits 32 bits */
     uint32_t attempts;                 /* runs of idempotent functions in all */
     uint32_t max_queue;                /* tasks waiting */
+    uint32_t max_nested;               /* workers that may wait for other tasks; 0: none */
+    uint32_t max_processes;            /* processes at a time, beside the workers; 0: none */
     struct config_strings environment; /* "NAME=value", the worker's whole environment but for PATH, LANG, HOME, USER */
     int nice;
     char *user, *group; /* NULL: the daemon's own */
@@ -57,6 +59,7 @@ struct config {
     uint64_t max_output_bytes; /* unread reply bytes of one connection before it is paused */
     uint32_t max_kept;         /* detached tasks and results kept */
     uint64_t max_kept_bytes;
+    uint32_t max_user_processes; /* of one user at a time */
     uint64_t result_ttl_ms;
     uint64_t cancel_grace_ms;  /* between telling a cancellable function and killing it */
     uint64_t stop_grace_ms;    /* SIGTERM: how long running tasks may go on */

@@ -61,6 +61,8 @@ enum config_type {
     X(max_kept, CONFIG_COUNT, max_kept, "100000", 1, 100000000, NULL, "Detached tasks and results kept")               \
     X(max_kept_bytes, CONFIG_SIZE, max_kept_bytes, "256M", CONFIG_MIB, CONFIG_TIB, NULL,                               \
         "Memory for the arguments and results of detached tasks")                                                      \
+    X(max_user_processes, CONFIG_COUNT, max_user_processes, "64", 1, 100000, NULL,                                     \
+        "Processes of one user at a time, over all pools")                                                             \
     X(result_ttl, CONFIG_DURATION, result_ttl_ms, "1h", CONFIG_MS_PER_S, 365 * CONFIG_MS_PER_DAY, NULL,                \
         "How long the result of a detached task is kept")                                                              \
     X(cancel_grace, CONFIG_DURATION, cancel_grace_ms, "2s", 0, CONFIG_MS_PER_DAY, NULL,                                \
@@ -100,6 +102,10 @@ enum config_type {
     X(attempts, CONFIG_COUNT, attempts, "3", 1, 100, NULL,                                                             \
         "Runs in all of a task whose worker dies, if its function is idempotent")                                      \
     X(max_queue, CONFIG_COUNT, max_queue, "1000000", 1, 100000000, NULL, "Tasks that may wait for a worker")           \
+    X(max_nested, CONFIG_COUNT, max_nested, "16", 1, 4096, "none",                                                     \
+        "Workers whose task may wait for other tasks; for each of them there is one more worker as long as it does")   \
+    X(max_processes, CONFIG_COUNT, max_processes, "64", 1, 4096, "none",                                               \
+        "Processes that run one function each, beside the workers")                                                    \
     X(environment, CONFIG_ENVIRONMENT, environment, "", 0, 0, NULL,                                                    \
         "The workers' environment, beside PATH, LANG, HOME and USER")                                                  \
     X(nice, CONFIG_NICE, nice, "0", -20, 19, NULL, "Priority of the workers; below 0 needs root")                      \

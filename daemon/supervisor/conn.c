@@ -19,6 +19,8 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/parties.h"
+#include "daemon/supervisor/nested.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 
@@ -625,6 +627,7 @@ static void tear(struct conn *c)
         struct map *m;
         struct waiter *w;
         party_free(c->party);
+        processes_orphaned(c);
         while ((w = LIST_FIRST(&c->waiters)))
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
@@ -652,6 +655,9 @@ void conn_free(struct conn *c)
         TAILQ_REMOVE(&s->dirty_conns, c, dirty);
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
+    processes_orphaned(c);
+    processes_forget_peer(c);
+    nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);
     if (!c->closed)
         s->conn_count--;

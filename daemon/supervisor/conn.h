@@ -16,6 +16,7 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
+struct process;
 struct task;
 struct map;
 struct party;
@@ -79,8 +80,14 @@ struct conn {
     uint32_t queue_wait_count;
     struct party *party;       /* as a user of objects; NULL: has none open */
     uint64_t accepted_boot_ns; /* by CLOCK_BOOTTIME */
-    uint32_t in_flight;        /* requests not yet answered */
-    uint64_t args_bytes;       /* of its tasks */
+    LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
+    struct event *on_peer_death;    /* of the process that started daemonic ones, or NULL */
+    int peer_pidfd;                 /* of that event */
+    struct worker *inside;          /* the worker in which the peer runs, or NULL: see nested.h */
+    TAILQ_ENTRY(conn) nested;       /* in the supervisor's list, while inside is set */
+    bool inside_known, inside_waits;
+    uint32_t in_flight;  /* requests not yet answered */
+    uint64_t args_bytes; /* of its tasks */
 };
 
 /* fd: taken. → NULL (closed). */

@@ -10,6 +10,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/status.h"
 #include "proto/scan.h"
 
@@ -89,6 +90,7 @@ void kept_free(struct supervisor *s, struct kept *k)
     s->kept_bytes -= k->counted;
     event_free(k->expiry);
     fd_close(&k->result_fd);
+    process_free(k->process);
     free(k->result);
     free(k->function);
     free(k->name);
@@ -101,6 +103,10 @@ void kept_free(struct supervisor *s, struct kept *k)
 /* The record has ended: gives the waiter what it came for. */
 static void tell(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind)
 {
+    if (kind == WAITER_START && k->process->pid > 0) {
+        process_started(k->process, c, msgid, no_reply);
+        return;
+    }
     if (kind == WAITER_STATUS) {
         if (!no_reply) {
             wire_put_result(&c->out, msgid);
@@ -183,6 +189,18 @@ void kept_wait(
         set_timer(w->timer, timeout_ms);
 }
 
+void kept_started(struct kept *k)
+{
+    struct waiter *w, *next;
+    for (w = LIST_FIRST(&k->waiters); w; w = next) {
+        next = LIST_NEXT(w, of_kept);
+        if (w->kind != WAITER_START)
+            continue;
+        tell(k, w->conn, w->msgid, w->no_reply, w->kind);
+        waiter_free(w);
+    }
+}
+
 /* ---- the end of its task
  * ---------------------------------------------------------------------------------------------------------- */
 
@@ -247,6 +265,8 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
     s->kept_bytes -= t->args_length;
     k->counted -= t->args_length;
     k->task = NULL;
+    if (k->process)
+        process_ended(k->process);
     enum mpool_error error = o->error == MPOOL_ERROR_NONE ? keep_result(s, k, o) : MPOOL_ERROR_NONE;
     if (error != MPOOL_ERROR_NONE) {
         struct outcome mine = {.error = error,

@@ -15,8 +15,9 @@
 #include "daemon/supervisor/task.h"
 
 struct conn;
+struct process;
 
-enum waiter_kind { WAITER_STATUS, WAITER_RESULT };
+enum waiter_kind { WAITER_STATUS, WAITER_RESULT, WAITER_START };
 
 struct waiter { /* a `wait` or `result` that is answered later */
     LIST_ENTRY(waiter) of_kept;
@@ -34,9 +35,10 @@ struct kept {
     TAILQ_ENTRY(kept) link;
     uint64_t id;
     uid_t uid;
-    struct task *task; /* while it has not ended */
-    char *name;        /* owned, or NULL */
-    char *function;    /* owned */
+    struct task *task;       /* while it has not ended */
+    struct process *process; /* owned; NULL: a plain task */
+    char *name;              /* owned, or NULL */
+    char *function;          /* owned */
     char pool[64];
     enum mpool_state state; /* final, once task is NULL */
     uint64_t submitted_ms, started_ms, ended_ms;
@@ -65,4 +67,6 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
 void kept_wait(
     struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
 void waiter_free(struct waiter *w);
+/* Answers those who wait for its start. */
+void kept_started(struct kept *k);
 void kept_free(struct supervisor *s, struct kept *k);

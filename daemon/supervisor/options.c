@@ -89,7 +89,7 @@ static int unknown(const char *key, size_t length, unsigned method, char *why, s
 int options_read(struct wire_reader *in, unsigned method, struct task_options *ret, char *why, size_t why_size)
 {
     uint32_t pairs;
-    *ret = (struct task_options){0};
+    *ret = (struct task_options){.daemonic = true};
     if (wire_read_nil(in) == 0)
         return 0;
     if (wire_read_map(in, &pairs) < 0) {

@@ -1,4 +1,4 @@
-/* The options of call, map and submit: one table, checked key by key.
+/* The options of call, map, submit and spawn: one table, checked key by key.
  *
  * X(name, KIND, field, least, most, methods): KIND is UINT, BOOL or TEXT (least and most are its length in bytes);
  * methods says where the option is allowed.
@@ -14,16 +14,19 @@
 #define OPTION_CALL   1u
 #define OPTION_MAP    2u
 #define OPTION_SUBMIT 4u
-#define OPTION_ALL    (OPTION_CALL | OPTION_MAP | OPTION_SUBMIT)
+#define OPTION_SPAWN  8u
+#define OPTION_TASKS  (OPTION_CALL | OPTION_MAP | OPTION_SUBMIT)
+#define OPTION_ALL    (OPTION_TASKS | OPTION_SPAWN)
 
 #define TASK_OPTIONS(X)                                                                                                \
     X(pool, TEXT, pool, 1, 63, OPTION_ALL)                                                                             \
     X(name, TEXT, name, 1, 128, OPTION_ALL)                                                                            \
     X(timeout_ms, UINT, timeout_ms, 1, 0x7fffffff, OPTION_ALL)                                                         \
-    X(attempts, UINT, attempts, 1, 100, OPTION_ALL)                                                                    \
-    X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP)                                                            \
+    X(attempts, UINT, attempts, 1, 100, OPTION_TASKS)                                                                  \
+    X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP | OPTION_SPAWN)                                             \
     X(args_memfd, UINT, args_memfd, 1, UINT64_MAX, OPTION_ALL)                                                         \
-    X(ttl_s, UINT, ttl_s, 1, 0x7fffffff, OPTION_SUBMIT)                                                                \
+    X(ttl_s, UINT, ttl_s, 1, 0x7fffffff, OPTION_SUBMIT | OPTION_SPAWN)                                                 \
+    X(daemonic, BOOL, daemonic, 0, 0, OPTION_SPAWN)                                                                    \
     X(star, BOOL, star, 0, 0, OPTION_MAP)                                                                              \
     X(each, BOOL, each, 0, 0, OPTION_MAP)                                                                              \
     X(stream, BOOL, stream, 0, 0, OPTION_MAP)                                                                          \

@@ -18,8 +18,22 @@
 
 static struct core_pool_config sizing(const struct config_pool *c)
 {
-    return (struct core_pool_config){
-        .min = c->min, .max = c->max, .idle_timeout_ms = c->idle_timeout_ms, .max_tasks = c->max_tasks};
+    return (struct core_pool_config){.min = c->min,
+        .max = c->max,
+        .idle_timeout_ms = c->idle_timeout_ms,
+        .max_tasks = c->max_tasks,
+        .max_nested = c->max_nested};
+}
+
+/* A process that was made in vain, as its task was cancelled meanwhile, may still serve the next one. */
+#define PROCESS_IDLE_MS 5000u
+
+static struct core_pool_config process_sizing(const struct config_pool *c)
+{
+    return (struct core_pool_config){.max = c->max_processes > 0 ? c->max_processes : 1,
+        .max_tasks = 1,
+        .idle_timeout_ms = PROCESS_IDLE_MS,
+        .once = true};
 }
 
 static void load(struct pool *pool);
@@ -63,10 +77,12 @@ struct pool *pool_new(struct supervisor *s, const struct config_pool *config)
     pool->supervisor = s;
     pool->config = config;
     strncpy(pool->name, config->name, sizeof pool->name - 1);
-    struct core_pool_config size = sizing(config);
+    struct core_pool_config size = sizing(config), process_size = process_sizing(config);
     pool->core = core_pool_new(s->core, &size, pool);
+    pool->processes = core_pool_new(s->core, &process_size, pool);
+    pool->hearts = 2;
     pool->retry = evtimer_new(s->base, retry, pool);
-    if (!pool->core || !pool->retry) {
+    if (!pool->core || !pool->processes || !pool->retry) {
         pool_free(pool);
         return NULL;
     }
@@ -95,8 +111,8 @@ void pool_free(struct pool *pool)
         free(pool->functions[i]);
     }
     free(pool->functions);
-    if (pool->core)
-        core_pool_free(pool->supervisor->core, pool->core);
+    core_pool_free(pool->supervisor->core, pool->core);
+    core_pool_free(pool->supervisor->core, pool->processes);
     if (pool->retry)
         event_free(pool->retry);
     free(pool->error);
@@ -133,6 +149,7 @@ void pool_close(struct pool *pool)
     for (uint32_t i = 0; i < pool->function_count; i++)
         pool->functions[i]->present = false;
     core_pool_close(pool->supervisor->core, pool->core, pool->supervisor->now_ns);
+    core_pool_close(pool->supervisor->core, pool->processes, pool->supervisor->now_ns);
 }
 
 /* ---- functions
@@ -252,14 +269,14 @@ void pool_template_ready(struct template *t)
         give_up_births(old, "its template has been replaced");
         template_retire(old);
     }
-    struct core_pool_config size = sizing(pool->config);
-    if (first) {
-        core_pool_open(s->core, pool->core, s->now_ns);
-    } else {
+    struct core_pool_config size = sizing(pool->config), process_size = process_sizing(pool->config);
+    if (!first) {
         task_drop_absent(s, pool);
         core_pool_reconfigure(s->core, pool->core, &size, s->now_ns);
-        core_pool_open(s->core, pool->core, s->now_ns);
+        core_pool_reconfigure(s->core, pool->processes, &process_size, s->now_ns);
     }
+    core_pool_open(s->core, pool->core, s->now_ns);
+    core_pool_open(s->core, pool->processes, s->now_ns);
 }
 
 void pool_trouble(struct pool *pool, const char *why)
@@ -282,6 +299,7 @@ void pool_template_failed(struct template *t, const char *why)
     if (was_current) {
         pool->current = NULL;
         core_pool_suspend(s->core, pool->core);
+        core_pool_suspend(s->core, pool->processes);
     } else {
         pool->coming = NULL;
     }

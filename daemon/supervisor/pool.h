@@ -67,6 +67,8 @@ struct pool {
     char name[64];
     struct config_pool last_config; /* what `config` points at once the pool is closing */
     struct core_pool *core;
+    struct core_pool *processes; /* its processes: a worker of its own for each task */
+    uint32_t hearts;             /* of these two, those that still have something */
     struct template *current;    /* serves forks; NULL before the first is ready */
     struct template *coming;     /* loads; becomes current when ready */
     struct event *retry;         /* a template that failed is tried again */
@@ -76,10 +78,11 @@ struct pool {
     uint32_t function_count;
     TAILQ_HEAD(, worker) workers;
     uint32_t worker_count;
-    bool closing;           /* no longer configured */
-    uint32_t spawns_wanted; /* asked for by the heart, not made yet */
-    bool drop_wanted;       /* a queued task's function is gone: see task_drop_absent() */
-    bool empty;             /* closed, and the heart has let go of it */
+    bool closing;              /* no longer configured */
+    uint32_t spawns_wanted;    /* asked for by the heart, not made yet */
+    uint32_t processes_wanted; /* the same, for processes */
+    bool drop_wanted;          /* a queued task's function is gone: see task_drop_absent() */
+    bool empty;                /* closed, and the heart has let go of it */
 };
 
 /* Makes the pool and starts its template. config: borrowed. → NULL when there is no memory. */

@@ -8,6 +8,7 @@
 #include "proto/reader.h"
 
 struct conn;
+struct kept;
 
 struct rpc {
     struct conn *conn;
@@ -31,7 +32,9 @@ enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m);
 typedef enum rpc_result rpc_method(struct rpc *r);
 
 /* rpc_tasks.c */
-rpc_method rpc_call, rpc_map, rpc_submit, rpc_wait, rpc_result, rpc_status, rpc_cancel;
+rpc_method rpc_call, rpc_map, rpc_submit, rpc_spawn, rpc_wait, rpc_result, rpc_status, rpc_cancel;
+/* rpc_process.c */
+rpc_method rpc_signal;
 /* rpc_info.c */
 rpc_method rpc_hello, rpc_ping, rpc_list, rpc_functions, rpc_pools, rpc_workers, rpc_stats;
 /* rpc_objects.c */
@@ -39,6 +42,11 @@ rpc_method rpc_open, rpc_close, rpc_remove, rpc_objects, rpc_inspect;
 
 /* rpc_queue.c */
 rpc_method rpc_put, rpc_get, rpc_confirm, rpc_done, rpc_join, rpc_finish;
+
+/* A task's id from params. → false: answered. */
+bool rpc_read_id(struct rpc *r, uint64_t *ret);
+/* A detached task of this peer's. → NULL: answered. */
+struct kept *rpc_find_kept(struct rpc *r, uint64_t id);
 
 /* Is what the connection stands in line for still missing? */
 bool rpc_must_wait(const struct conn *c);

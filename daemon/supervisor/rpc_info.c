@@ -120,12 +120,13 @@ struct filter {
     size_t function_length, pool_length, name_length;
     uint64_t limit;
     bool all;
+    bool process; /* only these */
 };
 
 static bool read_filter(struct rpc *r, struct filter *f)
 {
     struct wire_reader *in = &r->params;
-    static const char *const names[] = {"state", "function", "pool", "name", "limit", "all"};
+    static const char *const names[] = {"state", "function", "pool", "name", "limit", "all", "process"};
     uint32_t pairs = 0;
     *f = (struct filter){.state = -1, .limit = LIST_LIMIT};
     if (r->count > 0 && wire_read_nil(in) < 0 && wire_read_map(in, &pairs) < 0) {
@@ -158,8 +159,10 @@ static bool read_filter(struct rpc *r, struct filter *f)
             bad = wire_read_u64(in, &f->limit) < 0 || f->limit < 1 || f->limit > LIST_LIMIT_MAX ? -1 : 0;
         } else if (key_is(key, length, "all")) {
             bad = wire_read_bool(in, &f->all);
+        } else if (key_is(key, length, "process")) {
+            bad = wire_read_bool(in, &f->process);
         } else {
-            const char *near = wire_nearest(key, length, names, 6);
+            const char *near = wire_nearest(key, length, names, 7);
             rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no filter '%.*s'%s%s%s", length > 64 ? 64 : (int)length, key,
                 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
             return false;
@@ -198,14 +201,14 @@ enum rpc_result rpc_list(struct rpc *r)
     struct wire_buf rows = {0};
     msgpack_packer row = wire_packer(&rows);
     struct kept *k = TAILQ_FIRST(&s->kept);
-    struct task *t = TAILQ_FIRST(&s->calls);
-    struct map *m = TAILQ_FIRST(&s->maps);
+    struct task *t = f.process ? NULL : TAILQ_FIRST(&s->calls);
+    struct map *m = f.process ? NULL : TAILQ_FIRST(&s->maps);
     uint32_t n = 0;
     while (n < f.limit && (k || t || m)) {
         uint64_t kt = k ? k->submitted_ms + 1 : 0, tt = t ? t->submitted_ms + 1 : 0, mt = m ? m->submitted_ms + 1 : 0;
         if (kt && kt >= tt && kt >= mt) {
             enum mpool_state state = k->task ? status_of(k->task) : k->state;
-            if (matches(&f, c, k->uid, state, k->function, k->pool, k->name)) {
+            if ((k->process || !f.process) && matches(&f, c, k->uid, state, k->function, k->pool, k->name)) {
                 status_pack_kept(&row, k);
                 n++;
             }
@@ -315,10 +318,11 @@ enum rpc_result rpc_functions(struct rpc *r)
 
 static void pack_pool(msgpack_packer *pk, struct supervisor *s, const struct pool *pool)
 {
-    struct core_pool_counts counts;
+    struct core_pool_counts counts, processes;
     const struct template *t = pool->current;
     core_pool_counts(pool->core, &counts);
-    msgpack_pack_map(pk, 16);
+    core_pool_counts(pool->processes, &processes);
+    msgpack_pack_map(pk, 20);
     wire_pack_key_text(pk, "name", pool->name);
     wire_pack_key_text(pk, "state", pool_state(pool, s->now_ns));
     wire_pack_key_text(pk, "error", pool->error);
@@ -334,6 +338,10 @@ static void pack_pool(msgpack_packer *pk, struct supervisor *s, const struct poo
     wire_pack_key_u64(pk, "max_memory", pool->config->max_memory);
     wire_pack_key_u64(pk, "timeout_ms", pool->config->timeout_ms);
     wire_pack_key_u64(pk, "max_queue", pool->config->max_queue);
+    wire_pack_key_u64(pk, "waiting", counts.waiting);
+    wire_pack_key_u64(pk, "max_nested", pool->config->max_nested);
+    wire_pack_key_u64(pk, "processes", processes.workers);
+    wire_pack_key_u64(pk, "max_processes", pool->config->max_processes);
     wire_pack_text(pk, "modules");
     msgpack_pack_array(pk, t ? t->module_count : 0);
     for (size_t i = 0; t && i < t->module_count; i++) {
@@ -370,7 +378,7 @@ static void pack_worker(msgpack_packer *pk, const struct supervisor *s, const st
 {
     const struct task *t = worker_running(w);
     uint64_t rss = worker_rss(w);
-    msgpack_pack_map(pk, 13);
+    msgpack_pack_map(pk, 15);
     wire_pack_key_u64(pk, "id", w->number);
     wire_pack_key_text(pk, "pool", w->pool->name);
     wire_pack_key_i64(pk, "pid", w->pid);
@@ -394,6 +402,8 @@ static void pack_worker(msgpack_packer *pk, const struct supervisor *s, const st
     wire_pack_key_u64(pk, "cpu_ms", worker_cpu_ms(w));
     wire_pack_key_u64(pk, "age_ms", (s->now_ns - w->born_ns) / NS_PER_MS);
     wire_pack_key_u64(pk, "generation", w->generation);
+    wire_pack_key_bool(pk, "waiting", w->core.waiting);
+    wire_pack_key_bool(pk, "process", w->process);
 }
 
 enum rpc_result rpc_workers(struct rpc *r)

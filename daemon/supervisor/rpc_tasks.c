@@ -1,4 +1,4 @@
-/* The methods that make tasks and follow them: call, map, submit, wait, result, status, cancel. */
+/* The methods that make tasks and follow them: call, map, submit, spawn, wait, result, status, cancel. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,10 @@
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/options.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/status.h"
@@ -200,7 +202,7 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
                 method == OPTION_MAP ? "items" : "args", wire_type_name(wire_peek(&r->params)));
         wire_read_raw(&r->params, &q->args, &q->args_length);
     }
-    q->options = (struct task_options){0};
+    q->options = (struct task_options){.daemonic = true};
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
     if (method == OPTION_MAP && no_items && !q->options.args_memfd)
@@ -212,7 +214,11 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (!found)
         return result;
     struct pool *pool = q->function->pool;
-    if (queue_is_full(pool)) {
+    /* Who runs in a worker is not made to stand in line behind those who wait for that worker. */
+    bool inside = method != OPTION_SUBMIT && nested_inside(r->conn);
+    if (method == OPTION_SPAWN && !process_has_room(r, pool))
+        return RPC_DONE;
+    if (method != OPTION_SPAWN && queue_is_full(pool) && !inside) {
         if (method == OPTION_SUBMIT)
             return rpc_fail(
                 r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)", pool->name, pool->config->max_queue);
@@ -221,9 +227,13 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (q->options.args_memfd && !check_memfd(r, q))
         return RPC_DONE;
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
-    if (method != OPTION_SUBMIT && bytes_are_full(s, bytes))
+    if (method == OPTION_SPAWN || method == OPTION_SUBMIT) {
+        *ret_good = true;
+        return RPC_DONE;
+    }
+    if (bytes_are_full(s, bytes) && !inside)
         return wait_for_bytes(r->conn, bytes);
-    *ret_good = true;
+    *ret_good = nested_may_wait(r);
     return RPC_DONE;
 }
 
@@ -321,6 +331,36 @@ enum rpc_result rpc_submit(struct rpc *r)
     return rpc_end(r);
 }
 
+enum rpc_result rpc_spawn(struct rpc *r)
+{
+    struct request q;
+    bool good;
+    struct conn *c = r->conn;
+    struct supervisor *s = c->supervisor;
+    enum rpc_result result = read_request(r, OPTION_SPAWN, &q, &good);
+    if (!good)
+        return result;
+    if (!kept_has_room(s, q.options.args_memfd ? q.options.args_memfd : q.args_length)) {
+        fd_close(&q.args_fd);
+        return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
+            s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
+    }
+    struct task *t = make_task(r, &q, TASK_DETACHED);
+    if (!t)
+        return RPC_DONE;
+    t->id = s->next_task_id++;
+    t->kept = kept_new(s, t, c->uid, &q.options);
+    if (!t->kept || process_new(t->kept, c, &q.options) < 0) {
+        if (t->kept)
+            kept_free(s, t->kept);
+        task_free(s, t);
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    }
+    kept_wait(t->kept, c, r->msgid, r->no_reply, WAITER_START, UINT64_MAX);
+    task_submit(s, t, false);
+    return RPC_DONE;
+}
+
 /* The items of a map: the elements of an array, in the message or in a memfd. */
 enum rpc_result rpc_map(struct rpc *r)
 {
@@ -357,8 +397,7 @@ enum rpc_result rpc_map(struct rpc *r)
 /* ---- following
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* A task's id from params. → false: answered. */
-static bool read_id(struct rpc *r, uint64_t *ret)
+bool rpc_read_id(struct rpc *r, uint64_t *ret)
 {
     if (wire_peek(&r->params) == WIRE_TYPE_INT && wire_read_u64(&r->params, ret) == 0)
         return true;
@@ -389,8 +428,7 @@ static void another_users(struct rpc *r, uint64_t id)
     rpc_fail(r, MPOOL_E_DENIED, "task %llu is another user's", (unsigned long long)id);
 }
 
-/* A detached task of this peer's. → NULL: answered. */
-static struct kept *find_kept(struct rpc *r, uint64_t id)
+struct kept *rpc_find_kept(struct rpc *r, uint64_t id)
 {
     struct kept *k = kept_find(r->conn->supervisor, id);
     if (!k) {
@@ -428,15 +466,15 @@ static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, st
 static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t timeout_ms)
 {
     uint64_t id;
-    if (!read_id(r, &id))
+    if (!rpc_read_id(r, &id))
         return RPC_DONE;
     if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
         (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &timeout_ms) < 0 ||
             timeout_ms > (UINT64_MAX >> 20)))
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
             wire_type_name(wire_peek(&r->params)));
-    struct kept *k = find_kept(r, id);
-    if (k)
+    struct kept *k = rpc_find_kept(r, id);
+    if (k && (!k->task || timeout_ms == 0 || nested_may_wait(r)))
         kept_wait(k, r->conn, r->msgid, r->no_reply, kind, timeout_ms);
     return RPC_DONE;
 }
@@ -454,10 +492,10 @@ enum rpc_result rpc_result(struct rpc *r)
 enum rpc_result rpc_status(struct rpc *r)
 {
     uint64_t id;
-    if (!read_id(r, &id))
+    if (!rpc_read_id(r, &id))
         return RPC_DONE;
     if (id < SUPERVISOR_ATTACHED_ID) {
-        struct kept *k = find_kept(r, id);
+        struct kept *k = rpc_find_kept(r, id);
         if (!k)
             return RPC_DONE;
         msgpack_packer pk = rpc_begin(r);
@@ -512,10 +550,10 @@ enum rpc_result rpc_cancel(struct rpc *r)
     uint64_t id;
     if (wire_peek(&r->params) == WIRE_TYPE_MAP)
         return cancel_own(r);
-    if (!read_id(r, &id))
+    if (!rpc_read_id(r, &id))
         return RPC_DONE;
     if (id < SUPERVISOR_ATTACHED_ID) {
-        struct kept *k = find_kept(r, id);
+        struct kept *k = rpc_find_kept(r, id);
         if (!k)
             return RPC_DONE;
         bool live = k->task != NULL;

@@ -7,6 +7,7 @@
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/buf.h"
@@ -26,6 +27,7 @@ struct facts {
     uint64_t error_length;
     const struct verdict *verdict;
     const struct map *map;
+    const struct process *process;
 };
 
 static void pack_u64_or_nil(msgpack_packer *pk, const char *key, uint64_t value)
@@ -61,7 +63,7 @@ static void pack_verdict(msgpack_packer *pk, const struct verdict *v, uint32_t a
 
 static void pack(msgpack_packer *pk, const struct facts *f)
 {
-    msgpack_pack_map(pk, f->map ? 20 : 18);
+    msgpack_pack_map(pk, 18u + (f->map ? 2u : 0u) + (f->process ? 3u : 0u));
     wire_pack_key_u64(pk, "id", f->id);
     wire_pack_key_text(pk, "name", f->name);
     wire_pack_key_text(pk, "function", f->function);
@@ -104,6 +106,8 @@ static void pack(msgpack_packer *pk, const struct facts *f)
         wire_pack_key_u64(pk, "items", f->map->count);
         wire_pack_key_u64(pk, "items_done", f->map->answered);
     }
+    if (f->process)
+        process_pack(pk, f->process);
 }
 
 enum mpool_state status_of(const struct task *t)
@@ -152,10 +156,13 @@ void status_pack_kept(msgpack_packer *pk, const struct kept *k)
         .worker = k->worker,
         .done = k->done,
         .total = k->total,
-        .verdict = k->has_verdict ? &k->verdict : NULL};
+        .verdict = k->has_verdict ? &k->verdict : NULL,
+        .process = k->process};
     if (k->task)
         live_facts(k->task, &f);
-    else if (k->state != MPOOL_STATE_DONE) {
+    if (k->process)
+        f.pid = k->process->pid;
+    if (!k->task && k->state != MPOOL_STATE_DONE) {
         f.error = k->result;
         f.error_length = k->size;
     }

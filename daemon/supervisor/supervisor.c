@@ -20,6 +20,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/orphans.h"
@@ -38,7 +39,7 @@ static void pool_emptied(void *context, struct core_pool *core_pool)
 {
     struct pool *pool = core_pool_userdata(core_pool);
     (void)context;
-    pool->empty = true;
+    pool->empty = --pool->hearts == 0;
     pool->supervisor->again = true;
 }
 
@@ -415,6 +416,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->maps);
     TAILQ_INIT(&s->dirty_maps);
     TAILQ_INIT(&s->kept);
+    TAILQ_INIT(&s->nested_conns);
+    TAILQ_INIT(&s->processes);
     supervisor_tick(s);
     s->start_ns = s->now_ns;
     s->start_wall_ms = s->wall_ms;

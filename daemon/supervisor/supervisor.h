@@ -36,6 +36,7 @@ TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
 TAILQ_HEAD(map_list, map);
 TAILQ_HEAD(pool_list, pool);
+TAILQ_HEAD(process_list, process);
 TAILQ_HEAD(task_list, task);
 TAILQ_HEAD(worker_list, worker);
 
@@ -91,6 +92,8 @@ struct supervisor {
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;           /* attached calls, newest first */
     struct map_list maps;             /* newest first */
+    struct conn_list nested_conns;    /* of peers inside workers: see nested.h */
+    struct process_list processes;    /* that have not ended: see process.h */
     struct kept *kept_by_id;          /* hash */
     struct kept_list kept;            /* newest first */
     uint64_t kept_bytes;

@@ -16,6 +16,7 @@
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/supervisor.h"
 #include "proto/scan.h"
 #include "proto/tables.h"
@@ -174,10 +175,22 @@ uint64_t task_public_id(const struct task *t)
     return t->kind == TASK_CHUNK ? t->chunk.map->id : t->id;
 }
 
+static struct conn *caller_of(const struct task *t)
+{
+    switch (t->kind) {
+    case TASK_CALL: return t->call.conn;
+    case TASK_CHUNK: return t->chunk.map->conn;
+    case TASK_DETACHED: break;
+    }
+    return t->kept->process ? t->kept->process->reader : NULL;
+}
+
 void task_submit(struct supervisor *s, struct task *t, bool front)
 {
     s->stats.tasks.submitted++;
-    if (front)
+    /* What a running task waits for goes before those who only wait: a pool full of parents could not end else. */
+    const struct conn *c = caller_of(t);
+    if (front || (c && c->inside))
         core_submit_front(s->core, &t->core, s->now_ns);
     else
         core_submit(s->core, &t->core, s->now_ns);
@@ -235,11 +248,6 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
     return count;
 }
 
-static struct conn *caller_of(const struct task *t)
-{
-    return t->kind == TASK_CALL ? t->call.conn : t->kind == TASK_CHUNK ? t->chunk.map->conn : NULL;
-}
-
 bool task_caller_is_full(const struct task *t)
 {
     const struct conn *c = caller_of(t);
@@ -249,6 +257,10 @@ bool task_caller_is_full(const struct task *t)
 void task_output(struct task *t, int stream, const void *bytes, size_t length)
 {
     struct conn *c = caller_of(t);
+    if (t->kind == TASK_DETACHED) {
+        process_output(t->kept->process, stream, bytes, length);
+        return;
+    }
     bool answered = t->kind == TASK_CALL ? !t->no_reply : t->kind == TASK_CHUNK && !t->chunk.map->no_reply;
     if (!c || c->closed || length == 0 || !answered)
         return;
@@ -493,6 +505,8 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
         o.attempts = t->chunk.map->attempts;
     }
     describe(t, why, &o, text, sizeof text);
+    if (t->kind == TASK_DETACHED && t->kept->process)
+        process_judge(t->kept->process, &o, text, sizeof text);
     count(s, o.state);
     s->stats.tasks.retried += t->core.attempt > 1 ? t->core.attempt - 1 : 0;
     switch (t->kind) {

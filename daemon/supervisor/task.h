@@ -31,6 +31,7 @@ struct task_options {
     size_t pool_length, name_length;
     uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
     bool output, star, each, stream;
+    bool daemonic; /* true unless said otherwise */
 };
 
 struct task {

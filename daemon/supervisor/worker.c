@@ -1,5 +1,6 @@
 #include "daemon/supervisor/worker.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,7 +9,9 @@
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/lane/contract.h"
+#include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/process.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/template.h"
@@ -34,6 +37,17 @@ void worker_kill_process(struct worker *w)
     w->doomed = true;
     w->supervisor->stats.workers_killed++;
     syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+}
+
+int worker_signal(struct worker *w, int number)
+{
+    if (w->pidfd < 0)
+        return -ESRCH;
+    if (number == SIGKILL)
+        worker_kill_process(w);
+    else if (syscall(SYS_pidfd_send_signal, w->pidfd, number, NULL, 0) < 0)
+        return -errno;
+    return 0;
 }
 
 void worker_break(struct worker *w, const char *what)
@@ -100,6 +114,8 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
         return false;
     task_began(t, s->wall_ms);
     set_dirty(w);
+    if (w->process)
+        process_placed(t->kept->process, w->pid);
     return true;
 }
 
@@ -226,9 +242,14 @@ unsigned worker_collect(struct worker *w)
                 break;
             }
         }
-        if (t->output)
+        if (t->output) { /* what it said and printed comes before its answer */
+            for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
+                ;
             for (int i = 0; i < 2; i++)
-                output_drain(&w->out[i]); /* what it printed comes before its answer */
+                output_drain(&w->out[i]);
+            if (w->broke)
+                break;
+        }
         t->function->calls++;
         w->last_task = task_public_id(t);
         w->last_function = t->function;

@@ -59,6 +59,8 @@ struct worker {
     bool ready, doomed;             /* doomed: SIGKILL is sent */
     bool retiring;                  /* the retire job is placed */
     bool broke;
+    bool process;   /* made for one task: see process.h */
+    uint32_t waits; /* connections from inside it that wait for tasks: see nested.h */
     uint64_t born_ns, retired_ns, last_rss_check_ns;
 };
 
@@ -103,6 +105,8 @@ int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size);
 struct task *worker_running(const struct worker *w);
 /* Bytes of resident memory, 0 when unknown. */
 uint64_t worker_rss(const struct worker *w);
+/* To its process; SIGKILL as any other. → 0 or -errno. */
+int worker_signal(struct worker *w, int number);
 uint64_t worker_cpu_ms(const struct worker *w);
 /* Checks max_memory; now and then. */
 void worker_check_memory(struct worker *w);

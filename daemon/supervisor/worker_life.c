@@ -18,6 +18,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/supervisor.h"
@@ -73,6 +74,7 @@ static int take_lane(struct supervisor *s, uint64_t generation, struct lane **re
 static void worker_free(struct worker *w)
 {
     w->supervisor->births -= !w->ready;
+    nested_forget(w);
     worker_set_busy(w, false);
     if (w->in_muted)
         TAILQ_REMOVE(&w->supervisor->muted_workers, w, muted);
@@ -191,12 +193,15 @@ void worker_spawn(void *context, struct core_pool *core_pool)
 {
     struct supervisor *s = context;
     struct pool *pool = core_pool_userdata(core_pool);
-    pool->spawns_wanted++;
+    if (core_pool == pool->processes)
+        pool->processes_wanted++;
+    else
+        pool->spawns_wanted++;
     s->spawns_wanted = true;
 }
 
 /* Asks the template for one worker. → false: it could not even be asked. */
-static bool spawn_one(struct pool *pool)
+static bool spawn_one(struct pool *pool, bool process)
 {
     struct supervisor *s = pool->supervisor;
     struct worker *w = calloc(1, sizeof *w);
@@ -204,6 +209,7 @@ static bool spawn_one(struct pool *pool)
         return false;
     w->supervisor = s;
     w->pool = pool;
+    w->process = process;
     w->pidfd = w->control = -1;
     w->results[0].fd = w->results[1].fd = -1;
     w->number = ++s->next_worker;
@@ -240,7 +246,7 @@ static bool spawn_one(struct pool *pool)
         return false;
     }
     lane_close_fds(w->lane);
-    core_worker_add(s->core, pool->core, &w->core, s->now_ns);
+    core_worker_add(s->core, process ? pool->processes : pool->core, &w->core, s->now_ns);
     return true;
 }
 
@@ -250,10 +256,14 @@ void worker_spawn_wanted(struct supervisor *s)
     if (!s->spawns_wanted)
         return;
     s->spawns_wanted = false;
-    TAILQ_FOREACH (pool, &s->pools, link)
+    TAILQ_FOREACH (pool, &s->pools, link) {
         for (; pool->spawns_wanted > 0; pool->spawns_wanted--)
-            if (!spawn_one(pool))
+            if (!spawn_one(pool, false))
                 core_spawn_failed(s->core, pool->core, s->now_ns);
+        for (; pool->processes_wanted > 0; pool->processes_wanted--)
+            if (!spawn_one(pool, true))
+                core_spawn_failed(s->core, pool->processes, s->now_ns);
+    }
 }
 
 static struct worker *find(struct pool *pool, uint32_t number, uint64_t generation)

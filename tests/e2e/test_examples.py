@@ -34,6 +34,12 @@ def five_processes_print_name_and_pid_and_are_joined(d):
     assert set(pids) <= workers or len(set(pids)) == 5, (pids, workers)
 
 
+@test(workers="1")
+def a_process_prints_and_is_joined_and_another_is_told_to_stop(d):
+    done = run(d, "process")
+    assert (done.returncode, done.stdout) == (0, "hello\ngreeter ended with 0\nsleeper is alive\nsleeper ended with -15\n"), done
+
+
 @test()
 def an_error_reaches_the_caller_and_the_pool_lives_on(d):
     before = d.worker_pids()

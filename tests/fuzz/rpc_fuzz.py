@@ -39,6 +39,7 @@ max_open_objects = 8
 [pool default]
 workers = 2
 max_queue = 30
+max_processes = 12
 timeout = 1s
 [pool bad]
 modules = @TESTS@/hostile.so @TESTS@/trial.so sys
@@ -46,8 +47,8 @@ workers = 2
 max_queue = 10
 timeout = 1s
 """
-METHODS = ["hello", "ping", "call", "map", "submit", "wait", "result", "status", "cancel", "list", "functions", "pools", "workers", "stats",
-           "open", "close", "remove", "objects", "inspect"]
+METHODS = ["hello", "ping", "call", "map", "submit", "spawn", "signal", "wait", "result", "status", "cancel", "list", "functions", "pools",
+           "workers", "stats", "open", "close", "remove", "objects", "inspect", "put", "get", "confirm", "done", "join", "finish"]
 KINDS = ["value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition", "event", "barrier", None, "odd"]
 NAMES = ["a", "b", "c", "lock:1:0123456789abcdef", "", "x" * 129, "\x00", None]
 OBJECT_OPTIONS = {"create": ["yes", "no", "new", "odd"], "mode": [0o600, 0o666, 0o777], "ttl_s": [0, 1, -1], "read_only": [True, False],
@@ -57,7 +58,7 @@ FUNCTIONS = ["math.square", "sys.noop", "sys.echo", "sys.sleep", "sys.blob", "sy
              "text.wordcount", "hostile.scribble", "hostile.leave", "trial.deaf", "no.such", "math.sqare", "", "\x00", "x" * 300]
 OPTIONS = {"pool": ["default", "bad", "none", ""], "name": ["n", "x" * 128, "x" * 129, "\udcff"], "timeout_ms": [1, 20, 500, 0, -1],
            "attempts": [1, 3, 101], "output": [True, False], "args_memfd": [1, 2, 5, 1 << 40], "ttl_s": [1, 0], "star": [True, False],
-           "each": [True, False], "stream": [True, False], "chunk": [1, 7, 1000, 0], "nonsense": [1]}
+           "each": [True, False], "stream": [True, False], "chunk": [1, 7, 1000, 0], "daemonic": [True], "nonsense": [1]}
 
 
 class Attacker:
@@ -117,7 +118,7 @@ class Attacker:
 
     def params(self, method):
         d = self.dice
-        if method in ("call", "submit", "map"):
+        if method in ("call", "submit", "map", "spawn"):
             function = d.choice(FUNCTIONS)
             if method == "map":
                 args = [item for _ in range(d.choice([0, 1, 5, 40])) for item in self.arguments(function)[:1]]
@@ -131,6 +132,8 @@ class Attacker:
             return params
         if method in ("wait", "result"):
             return [self.task_id(), *([d.choice([0, 1, 50, None, -1, 1 << 60])] if d.random() < 0.7 else [])]
+        if method == "signal":
+            return [self.task_id(), d.choice(["TERM", "KILL", "SIGSTOP", "CONT", "USR1", 9, 0, 99, self.value()])]
         if method in ("status", "cancel"):
             return [self.task_id()]
         if method == "open":
@@ -150,7 +153,7 @@ class Attacker:
 
     def message(self):
         d = self.dice
-        method = d.choice(METHODS) if d.random() < 0.5 else d.choice(["call", "map", "submit", "result", "cancel"])
+        method = d.choice(METHODS) if d.random() < 0.5 else d.choice(["call", "map", "submit", "spawn", "result", "cancel"])
         params = self.params(method)
         if d.random() < 0.03:
             params = params[: d.randrange(len(params) + 1)] + [self.value()] * d.randrange(3)
@@ -160,8 +163,9 @@ class Attacker:
         if d.random() < 0.01:
             whole[d.randrange(len(whole))] = self.value()
         data = bytearray(pack(whole))
-        # A time to live that is made longer by chance would keep its task beyond the end, and rightly.
-        if d.random() < 0.03 and b"ttl_s" not in data:
+        # A time to live that is made longer by chance would keep its task beyond the end, and rightly; so would a process
+        # that is made to live on.
+        if d.random() < 0.03 and b"ttl_s" not in data and b"daemonic" not in data:
             for _ in range(d.randrange(1, 4)):
                 at, what = d.randrange(len(data)), d.randrange(3)
                 if what == 0:
@@ -221,6 +225,8 @@ class Attacker:
             assert isinstance(message, list) and (len(message) == 4 and message[0] == 1 or len(message) == 3 and message[0] == 2), message
             if message[0] == 1 and message[2] is None and isinstance(message[3], int) and message[3] > 1000:
                 self.ids.append(message[3])
+            elif message[0] == 1 and isinstance(message[3], dict) and "daemonic" not in message[3] and "pid" in message[3] and "id" in message[3]:
+                self.ids.append(message[3]["id"])  # a process that has been started
             if message[0] == 1 and isinstance(message[3], dict) and isinstance(message[3].get("handle"), str):
                 self.handles.append(message[3]["handle"])
         del self.got[:at]

@@ -135,14 +135,17 @@ void judge_retire(struct sim *sim, struct proc *p)
 void judge_spawn(struct sim *sim, struct sim_pool *pool)
 {
     const struct core_worker *w;
-    uint32_t fresh = pool->asked, all = pool->asked;
+    uint32_t fresh = pool->asked, all = pool->asked, waiting = 0;
     TAILQ_FOREACH (w, core_pool_workers(pool->core), every) {
         all += w->state != CORE_WORKER_DYING;
         fresh += w->state != CORE_WORKER_DYING && w->state != CORE_WORKER_RETIRING && !w->expiring;
+        waiting += w->waiting && w->placed > 0;
     }
     if (!pool->open || sim->stopping)
         sim_fail(sim, "a spawn in a pool that cannot");
-    if (fresh > pool->config.max || all > 2 * pool->max_ever)
+    if (waiting > pool->nested_ever)
+        sim_fail(sim, "%u workers wait for tasks", waiting);
+    if (fresh > pool->config.max + waiting || all > 2 * (pool->max_ever + pool->nested_ever))
         sim_fail(sim, "more workers than allowed: %u that stay, %u in all", fresh, all);
 }
 
@@ -238,7 +241,7 @@ static void judge_pool(struct sim *sim, struct sim_pool *pool)
         unsettled += w->state != CORE_WORKER_IDLE || w->expiring;
         judge_lane(sim, p, idle_ns);
     }
-    if (active > pool->max_ever || all + pool->asked > 2 * pool->max_ever)
+    if (active > pool->max_ever + pool->nested_ever || all + pool->asked > 2 * (pool->max_ever + pool->nested_ever))
         sim_fail(sim, "%u workers at work, %u in all, where at most %u may be", active, all, pool->max_ever);
     struct core_pool_counts counts;
     core_pool_counts(pool->core, &counts);

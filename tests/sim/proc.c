@@ -124,6 +124,7 @@ void proc_step(struct sim *sim, struct proc *p)
     sim_say(sim, "proc %u claims task %u, run %u", p->id, t->index, t->runs_begun + 1);
     slot->word = WORD_STARTED;
     p->running = true;
+    p->told = false;
     p->run++;
     p->claims++;
     p->run_began_ns = sim->now_ns;
@@ -137,6 +138,37 @@ void proc_step(struct sim *sim, struct proc *p)
         run_ns = rng_between(&sim->rng, 100 * MS, 4 * S);
     sim->busiest_ns += run_ns;
     sim_at(sim, run_ns, EVENT_PROC_RUN_ENDS, p->id, p->run);
+    if (rng_percent(&sim->rng, sim->mischief.nested))
+        sim_at(sim, rng_below(&sim->rng, run_ns), EVENT_PROC_WAITS, p->id, p->run);
+}
+
+/* The function submits a task to its own pool and waits for it, unless the daemon says that too many do so. */
+void proc_waits(struct sim *sim, struct proc *p, uint32_t run)
+{
+    if (!p->alive || !p->running || p->run != run || p->core.waiting || sim->ended || sim->pools[p->pool].config.once)
+        return;
+    if (!core_worker_may_wait(&p->core)) {
+        sim_say(sim, "proc %u may not wait", p->id);
+        return;
+    }
+    struct sim_task *child = scenario_task(sim);
+    if (!child)
+        return;
+    child->pool = p->pool;
+    child->front = child->follower = true;
+    sim_say(sim, "proc %u waits for task %u", p->id, child->index);
+    p->child = child;
+    supervisor_submit(sim, child);
+    core_worker_waiting(sim->core, &p->core, true, sim->now_ns);
+}
+
+void proc_goes_on(struct sim *sim, struct proc *p)
+{
+    if (!p->core.waiting)
+        return;
+    sim_say(sim, "proc %u waits no more", p->id);
+    p->child = NULL;
+    core_worker_waiting(sim->core, &p->core, false, sim->now_ns);
 }
 
 void proc_run_ends(struct sim *sim, struct proc *p, uint32_t run)
@@ -144,6 +176,10 @@ void proc_run_ends(struct sim *sim, struct proc *p, uint32_t run)
     if (!p->alive || !p->running || p->run != run || frozen(sim, p, EVENT_PROC_RUN_ENDS, run))
         return;
     struct slot *slot = proc_slot(p, p->next);
+    if (p->child && !p->child->finished && !p->told) {
+        sim_at(sim, rng_between(&sim->rng, 10 * US, MS), EVENT_PROC_RUN_ENDS, p->id, run);
+        return;
+    }
     if (p->run_outcome == OUTCOME_CRASH) {
         proc_die(sim, p);
         return;
@@ -156,6 +192,10 @@ void proc_run_ends(struct sim *sim, struct proc *p, uint32_t run)
     slot->task->running = false;
     if (slot->outcome == OUTCOME_OK)
         slot->task->succeeded = true;
+    if (p->child) { /* it gave up; the rest of the world learns that later */
+        p->child = NULL;
+        sim_at(sim, rng_below(&sim->rng, MS), EVENT_PROC_GOES_ON, p->id, 0);
+    }
     p->next++;
     p->stepping = true;
     sim_at(sim, rng_below(&sim->rng, US), EVENT_PROC_STEP, p->id, 0);
@@ -172,5 +212,6 @@ void proc_told(struct sim *sim, struct proc *p)
         return; /* does not listen */
     p->run_outcome = OUTCOME_FAILED;
     p->run++;
+    p->told = true; /* and waits for nothing any more */
     sim_at(sim, rng_below(&sim->rng, 20 * MS), EVENT_PROC_RUN_ENDS, p->id, p->run);
 }

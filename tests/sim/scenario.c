@@ -6,11 +6,14 @@ static uint32_t chance32(struct sim *sim, uint32_t from, uint32_t to)
     return (uint32_t)rng_between(&sim->rng, from, to);
 }
 
-static struct core_pool_config random_config(struct sim *sim)
+static struct core_pool_config random_config(struct sim *sim, bool once)
 {
     struct rng *rng = &sim->rng;
-    struct core_pool_config config = {.min = chance32(sim, 1, 3)};
+    struct core_pool_config config = {.min = chance32(sim, 1, 3), .max_nested = chance32(sim, 0, 4)};
     config.max = config.min + chance32(sim, 0, 3);
+    if (once) /* a process of its own for each task */
+        return (struct core_pool_config){
+            .max = config.max, .max_tasks = 1, .once = true, .idle_timeout_ms = rng_between(rng, 1, 300)};
     if (rng_percent(rng, 50))
         config.idle_timeout_ms = rng_between(rng, 1, 300);
     if (rng_percent(rng, 30))
@@ -51,6 +54,7 @@ static void choose_mischief(struct sim *sim)
     m->races = rng_percent(rng, 50);
     m->hang = (unsigned)rng_below(rng, 20);
     m->cancel = (unsigned)rng_below(rng, 30);
+    m->nested = rng_percent(rng, 40) ? (unsigned)rng_below(rng, 60) : 0;
 }
 
 struct sim_task *scenario_task(struct sim *sim)
@@ -86,11 +90,13 @@ void scenario_begin(struct sim *sim)
     sim->pool_count = rng_percent(rng, 70) ? 1 : 2;
     for (uint32_t i = 0; i < sim->pool_count; i++) {
         struct sim_pool *pool = &sim->pools[i];
-        pool->config = random_config(sim);
+        pool->config = random_config(sim, rng_percent(rng, 20));
+        pool->nested_ever = pool->config.max_nested;
         pool->max_ever = pool->config.max;
         pool->core = core_pool_new(sim->core, &pool->config, pool);
-        sim_say(sim, "pool %u: %u..%u workers, idle %llu ms, max_tasks %u", i, pool->config.min, pool->config.max,
-            (unsigned long long)pool->config.idle_timeout_ms, pool->config.max_tasks);
+        sim_say(sim, "pool %u: %u..%u workers, %u nested, idle %llu ms, max_tasks %u%s", i, pool->config.min,
+            pool->config.max, pool->config.max_nested, (unsigned long long)pool->config.idle_timeout_ms,
+            pool->config.max_tasks, pool->config.once ? ", once" : "");
         sim_at(sim, rng_below(rng, 5 * MS), EVENT_OPEN, i, 0);
     }
     uint64_t span_ns = rng_percent(rng, 50) ? 20 * MS : 2 * S;
@@ -219,7 +225,9 @@ void scenario_reconfigure(struct sim *sim, const struct event *event)
     struct sim_pool *pool = &sim->pools[event->subject];
     if (sim->ended)
         return;
-    pool->config = random_config(sim);
+    pool->config = random_config(sim, pool->config.once);
+    if (pool->config.max_nested > pool->nested_ever)
+        pool->nested_ever = pool->config.max_nested;
     sim_say(sim, "pool %u: %u..%u workers, idle %llu ms, max_tasks %u", event->subject, pool->config.min,
         pool->config.max, (unsigned long long)pool->config.idle_timeout_ms, pool->config.max_tasks);
     pool->reconfigured = true;

@@ -53,6 +53,8 @@ enum event_kind {
     EVENT_PROC_READY,
     EVENT_PROC_STEP,
     EVENT_PROC_RUN_ENDS,
+    EVENT_PROC_WAITS,   /* its function submits a task and waits for it */
+    EVENT_PROC_GOES_ON, /* that task has ended */
     EVENT_PROC_EXITS,
     EVENT_NOTICE_RESULTS,
     EVENT_NOTICE_DEATH,
@@ -63,7 +65,7 @@ struct event {
     uint64_t at_ns, order;
     enum event_kind kind;
     uint32_t subject; /* index of a task, pool or proc, by kind */
-    uint32_t run;     /* EVENT_PROC_RUN_ENDS: of which run */
+    uint32_t run;     /* EVENT_PROC_RUN_ENDS, EVENT_PROC_WAITS: of which run */
 };
 
 /* ---- tasks as the judge knows them
@@ -109,11 +111,13 @@ struct proc {
     struct core_worker core;
     uint32_t id, pool;
     bool alive, ready, stepping, running, retiring, doomed, noticing;
+    bool told; /* to stop, and it listened */
     uint64_t frozen_until_ns;
     uint32_t run; /* number of the run that is on, or was last */
     uint64_t run_began_ns;
     enum outcome run_outcome;
     uint32_t claims;
+    struct sim_task *child;    /* what its run waits for; or NULL */
     uint32_t head, tail, next; /* collected up to; placed up to; where the worker looks next */
     uint64_t refused_pass;     /* number of the pass in which place() last said no; 0: never */
     struct slot slots[SIM_RING];
@@ -125,7 +129,7 @@ struct proc {
 struct sim_pool {
     struct core_pool *core;
     struct core_pool_config config;
-    uint32_t max_ever;
+    uint32_t max_ever, nested_ever;
     bool open, reconfigured, closed, empty_told;
     uint32_t asked;
     uint64_t last_order;
@@ -135,7 +139,7 @@ struct sim_pool {
 /* What may go wrong in this seed, in percent of the occasions. */
 struct mischief {
     unsigned crash, retryable, failure, hang, young, spawn_fails, place_refuses, slow_wake, admin, murder, freeze,
-        cancel;
+        cancel, nested;
     bool strict_slots; /* a slot is free only after the worker has passed it, too */
     bool races;        /* workers go on while the supervisor looks */
     bool quiet;        /* nothing goes wrong: times are judged tightly */
@@ -189,6 +193,8 @@ void proc_die(struct sim *sim, struct proc *p);
 void proc_ready(struct sim *sim, struct proc *p);
 void proc_step(struct sim *sim, struct proc *p);
 void proc_run_ends(struct sim *sim, struct proc *p, uint32_t run);
+void proc_waits(struct sim *sim, struct proc *p, uint32_t run);
+void proc_goes_on(struct sim *sim, struct proc *p);
 void proc_told(struct sim *sim, struct proc *p);
 void proc_freeze(struct sim *sim, struct proc *p, uint64_t for_ns);
 static inline struct slot *proc_slot(struct proc *p, uint32_t position)

@@ -172,6 +172,9 @@ static void op_finish(void *context, struct core_task *task, enum core_why why)
     sim->unfinished--;
     free(t->live);
     t->live = NULL;
+    for (uint32_t i = 0; i < sim->proc_count; i++)
+        if (sim->procs[i] && sim->procs[i]->child == t)
+            sim_at(sim, rng_below(&sim->rng, 100 * US), EVENT_PROC_GOES_ON, i, 0);
     /* What a map does: the next chunk is submitted, or the others are cancelled, from inside. */
     struct sim_task *other = rng_percent(&sim->rng, 10) ? scenario_task(sim) : NULL;
     if (other) {

@@ -27,6 +27,18 @@ static void on_run_ends(struct sim *sim, const struct event *event)
         proc_run_ends(sim, proc_of(sim, event), event->run);
 }
 
+static void on_waits(struct sim *sim, const struct event *event)
+{
+    if (proc_of(sim, event))
+        proc_waits(sim, proc_of(sim, event), event->run);
+}
+
+static void on_goes_on(struct sim *sim, const struct event *event)
+{
+    if (proc_of(sim, event))
+        proc_goes_on(sim, proc_of(sim, event));
+}
+
 static void on_exit_wish(struct sim *sim, const struct event *event)
 {
     struct proc *p = proc_of(sim, event);
@@ -71,6 +83,8 @@ static event_handler *const handlers[EVENT_COUNT] = {
     [EVENT_PROC_READY] = on_ready,
     [EVENT_PROC_STEP] = on_step,
     [EVENT_PROC_RUN_ENDS] = on_run_ends,
+    [EVENT_PROC_WAITS] = on_waits,
+    [EVENT_PROC_GOES_ON] = on_goes_on,
     [EVENT_PROC_EXITS] = on_exit_wish,
     [EVENT_NOTICE_RESULTS] = on_results,
     [EVENT_NOTICE_DEATH] = on_death,

@@ -37,6 +37,7 @@ static void no_file_at_all_gives_the_defaults(void **state)
     assert_true(config->max_output_bytes == 8 * MIB);
     assert_int_equal(config->max_kept, 100000);
     assert_true(config->max_kept_bytes == 256 * MIB);
+    assert_int_equal(config->max_user_processes, 64);
     assert_true(config->result_ttl_ms == 3600000);
     assert_true(config->cancel_grace_ms == 2000);
     assert_true(config->stop_grace_ms == 10000);
@@ -60,6 +61,8 @@ static void no_file_at_all_gives_the_defaults(void **state)
     assert_true(pool->timeout_ms == 0);
     assert_int_equal(pool->attempts, 3);
     assert_int_equal(pool->max_queue, 1000000);
+    assert_int_equal(pool->max_nested, 16);
+    assert_int_equal(pool->max_processes, 64);
     assert_int_equal(pool->environment.count, 0);
     assert_int_equal(pool->nice, 0);
     assert_null(pool->user);
@@ -78,12 +81,13 @@ static void every_key_reaches_its_field(void **state)
         "[daemon]\n"
         "socket = /tmp/some.sock\nsocket_mode = 0600\nsocket_group = 4242\nmodule_path = /a, /b/c\n"
         "max_message = 1M\nmax_depth = 64\nmax_payload = 2G\nmax_connections = 11\nmax_in_flight = 12\n"
-        "max_output_bytes = 1M\nmax_kept = 13\nmax_kept_bytes = 2M\nresult_ttl = 5m\ncancel_grace = 500ms\n"
-        "stop_grace = 0\nstall_timeout = 90\nmax_objects = 14\nmax_user_objects = 15\nmax_user_object_bytes = 3M\n"
-        "max_open_objects = 16\nlog_level = debug\n"
+        "max_output_bytes = 1M\nmax_kept = 13\nmax_kept_bytes = 2M\nmax_user_processes = 14\nresult_ttl = 5m\n"
+        "cancel_grace = 500ms\nstop_grace = 0\nstall_timeout = 90\nmax_objects = 14\nmax_user_objects = 15\n"
+        "max_user_object_bytes = 3M\nmax_open_objects = 16\nlog_level = debug\n"
         "[pool images]\n"
         "modules = img, /opt/x.so\nfunctions = img.* text.wordcount\nworkers = 2..16\nidle_timeout = 10s\n"
         "max_tasks = 100\nmax_memory = 1G\ntimeout = 30s\nattempts = 1\nmax_queue = 5\n"
+        "max_nested = 6\nmax_processes = 0\n"
         "environment = A=1,2 \"B=two words\" C=#x\nnice = 5\nallow_users = root 4242\nallow_groups = root, 17\n");
     assert_string_equal(config->socket_path, "/tmp/some.sock");
     assert_int_equal(config->socket_mode, 0600);
@@ -100,6 +104,7 @@ static void every_key_reaches_its_field(void **state)
     assert_true(config->max_output_bytes == MIB);
     assert_int_equal(config->max_kept, 13);
     assert_true(config->max_kept_bytes == 2 * MIB);
+    assert_int_equal(config->max_user_processes, 14);
     assert_true(config->result_ttl_ms == 300000);
     assert_true(config->cancel_grace_ms == 500);
     assert_true(config->stop_grace_ms == 0);
@@ -125,6 +130,8 @@ static void every_key_reaches_its_field(void **state)
     assert_true(pool->timeout_ms == 30000);
     assert_int_equal(pool->attempts, 1);
     assert_int_equal(pool->max_queue, 5);
+    assert_int_equal(pool->max_nested, 6);
+    assert_int_equal(pool->max_processes, 0);
     assert_int_equal(pool->environment.count, 3);
     assert_string_equal(pool->environment.items[0], "A=1,2");
     assert_string_equal(pool->environment.items[1], "B=two words");

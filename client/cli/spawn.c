@@ -1,0 +1,107 @@
+/* mpool spawn: starts a process of its own for one function; with --join as if it ran here. */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <mpool/process.h>
+
+#include "client/cli/args.h"
+#include "client/cli/daemon.h"
+#include "client/cli/out.h"
+#include "client/cli/own.h"
+#include "client/cli/say.h"
+#include "client/cli/settings.h"
+#include "client/cli/verbs.h"
+
+static bool join;
+static struct option_count ttl_s;
+
+static const struct option_row options[] = {
+    OPTION_ROWS_ARGS,
+    {.name = "join",
+        .letter = 'j',
+        .flag = &join,
+        .help = "show what it prints, wait for its end, and end with its exit status; it ends with this program"},
+    {.name = "ttl",
+        .value = "SECONDS",
+        .count = &ttl_s,
+        .least = 1,
+        .most = UINT32_MAX,
+        .help = "how long the result is kept after the end (default: the daemon's)"},
+    OPTION_ROW_POOL,
+    OPTION_ROW_TIMEOUT("end it after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),
+    {.name = "name", .value = "LABEL", .text = &settings.label, .help = "a label for `mpool ps` (128 bytes)"},
+    {0},
+};
+
+static void on_output(void *userdata, int stream, const void *bytes, size_t length)
+{
+    (void)userdata;
+    out_direct(stream == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO, bytes, length);
+}
+
+/* → the exit status. */
+static int join_it(mpool_client *client, struct mpool_process *process)
+{
+    int code;
+    int r = mpool_process_join(process, -1);
+    if (r == 0)
+        r = mpool_process_exitcode(process, &code);
+    if (r < 0)
+        return daemon_say(client, r);
+    if (code == 1) {
+        r = mpool_process_result(process, 0, NULL);
+        if (r < 0)
+            daemon_say(client, r); /* what the function says of its failure */
+    }
+    return (code < 0 ? EXIT_SIGNALLED - code : code) & 0xff;
+}
+
+static int run(size_t count, char **operands)
+{
+    if (count == 0) {
+        say_error("spawn needs a function; `mpool functions` lists them");
+        return EXIT_OWN;
+    }
+    _cleanup_(wire_buf_reset) struct wire_buf args = {0};
+    if (daemon_check_task_options() != EXIT_OK || args_pack(&args, operands + 1, count - 1) < 0)
+        return EXIT_OWN;
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    if (daemon_connect(&client) != EXIT_OK)
+        return EXIT_OWN;
+    mpool_process_options how = MPOOL_PROCESS_OPTIONS_INIT;
+    how.task = daemon_task_options();
+    how.task.ttl_s = (uint32_t)ttl_s.value;
+    how.lives_on = !join;
+    if (join)
+        how.task.on_output = on_output;
+    struct mpool_process *process;
+    int r = mpool_process_start_raw(client, &process, &how, operands[0], wire_buf_at(&args), wire_buf_length(&args));
+    if (r < 0)
+        return daemon_say(client, r);
+    if (join)
+        r = join_it(client, process);
+    else if (settings.json)
+        out_format("{\"id\": %" PRIu64 ", \"pid\": %d}\n", mpool_process_id(process), (int)mpool_process_pid(process));
+    else
+        out_format("%" PRIu64 "\n", mpool_process_id(process));
+    mpool_process_free(process);
+    return r;
+}
+
+const struct verb verb_spawn = {
+    .name = "spawn",
+    .group = "Processes",
+    .usage = "[OPTIONS] FUNCTION [ARGUMENT…]",
+    .line = "run a function in a process of its own, print its id",
+    .about = "The process is forked from the pool's warm template, beside its workers, and runs nothing else. wait,\n"
+             "result, status and cancel take its id, and so does kill.\n"
+             "\n"
+             "Examples:\n"
+             "  id=$(mpool spawn sys.sleep 60 --name watcher)\n"
+             "  mpool kill $id\n"
+             "  mpool spawn --join sys.output hello\n",
+    .operands = "@function",
+    .flags = VERB_NUMBERS,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,270 @@
+/* Processes: see <mpool/process.h>. A handle is the id of a submitted task, with what has been learned of it: all it
+ * asks goes through the public calls about tasks. It is registered the moment the answer to its start is delivered, as
+ * its output may lie right behind that. */
+#include "client/lib/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/args.h"
+#include "client/lib/clock.h"
+#include "client/lib/request.h"
+#include "client/lib/task.h"
+
+#define NAME_BYTES 129u /* what the daemon takes, with the end mark */
+
+struct mpool_process {
+    struct mpool_process *next; /* of its connection */
+    mpool_client *client;       /* NULL: disconnected */
+    uint64_t id;
+    pid_t pid;
+    bool ended, has_exitcode;
+    int exitcode;
+    void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
+    void *userdata;
+    char name[NAME_BYTES];
+};
+
+/* ---- the connection's list ---- */
+
+static void leave(struct mpool_process *p)
+{
+    struct mpool_process **at = p->client ? &p->client->processes : NULL;
+    while (at && *at && *at != p)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = p->next;
+    p->client = NULL;
+}
+
+void process_forget_all(mpool_client *client)
+{
+    while (client->processes)
+        leave(client->processes);
+}
+
+int process_deliver_output(mpool_client *client, uint64_t id, int stream, const void *bytes, size_t length)
+{
+    for (struct mpool_process *p = client->processes; p; p = p->next)
+        if (p->id == id && p->on_output) {
+            p->on_output(p->userdata, stream, bytes, length);
+            return 1;
+        }
+    return 0;
+}
+
+/* ---- start ---- */
+
+struct start {
+    struct waiter waiter;
+    struct call inner; /* the waiter's */
+    struct mpool_process *process;
+};
+
+static int read_started(struct mpool_process *p, const mpool_result *started)
+{
+    const mpool_result *value;
+    uint64_t id;
+    int64_t pid;
+    if (mpool_result_get(started, "id", &value) < 0 || mpool_result_u64(value, &id) < 0 ||
+        mpool_result_get(started, "pid", &value) < 0 || mpool_result_i64(value, &pid) < 0 || pid <= 0 ||
+        pid > INT32_MAX)
+        return MPOOL_EPROTOCOL;
+    p->id = id;
+    p->pid = (pid_t)pid;
+    if (!p->name[0])
+        snprintf(p->name, sizeof(p->name), "Process-%llu", (unsigned long long)id);
+    return 0;
+}
+
+static void started(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    struct start *start = userdata;
+    mpool_client *client = start->waiter.client;
+    if (code == 0)
+        code = read_started(start->process, result);
+    if (code == 0) {
+        start->process->client = client;
+        start->process->next = client->processes;
+        client->processes = start->process;
+    }
+    start->inner.done(start->inner.userdata, code, code == 0 ? result : NULL, text);
+}
+
+static int run(struct start *start, mpool_client *client, const struct task *task)
+{
+    int r = handle_check_waiting(client);
+    if (r == 0)
+        r = request_wait_room(client);
+    if (r < 0)
+        return r;
+    start->inner = waiter_call(&start->waiter, client);
+    struct call call = start->inner;
+    call.done = started;
+    call.userdata = start;
+    uint32_t msgid;
+    r = task_start(client, task, &call, &msgid);
+    return r < 0 ? r : waiter_wait(&start->waiter, msgid, CLOCK_NEVER, NULL);
+}
+
+int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_process,
+    const mpool_process_options *options, const char *function, const void *args, size_t args_length)
+{
+    static const mpool_process_options none = MPOOL_PROCESS_OPTIONS_INIT;
+    const mpool_process_options *o = options ? options : &none;
+    if (!ret_process)
+        return handle_fail(client, -EINVAL, "A process needs somebody to hold its handle.");
+    if (o->size < sizeof(mpool_process_options))
+        return handle_fail(client, -EINVAL, "The options are not initialised.");
+    if (o->task.attempts)
+        return handle_fail(client, -EINVAL, "A process runs once: it has no attempts.");
+    if (o->task.name && strlen(o->task.name) >= NAME_BYTES)
+        return handle_fail(client, -EINVAL, "The name is longer than 128 bytes.");
+    struct mpool_process *p = calloc(1, sizeof(*p));
+    if (!p)
+        return handle_fail(client, -ENOMEM, NULL);
+    p->on_output = o->task.on_output;
+    p->userdata = o->task.userdata;
+    snprintf(p->name, sizeof(p->name), "%s", o->task.name ? o->task.name : "");
+    struct task task = {.method = MPOOL_METHOD_SPAWN,
+        .function = function,
+        .args = args,
+        .args_length = args_length,
+        .options = &o->task,
+        .lives_on = o->lives_on};
+    struct start start = {.process = p};
+    int r = run(&start, client, &task);
+    if (r < 0)
+        mpool_process_free(p);
+    else
+        *ret_process = p;
+    return r;
+}
+
+int mpool_process_start(mpool_client *client, struct mpool_process **ret_process, const mpool_process_options *options,
+    const char *function, const char *format, ...)
+{
+    struct wire_buf args = {0};
+    struct args_list list;
+    va_start(list.ap, format);
+    int r = args_pack(&args, format, &list);
+    va_end(list.ap);
+    if (r < 0)
+        handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
+    else
+        r = mpool_process_start_raw(client, ret_process, options, function, wire_buf_at(&args), wire_buf_length(&args));
+    wire_buf_reset(&args);
+    return r;
+}
+
+void mpool_process_free(struct mpool_process *process)
+{
+    if (!process)
+        return;
+    leave(process);
+    free(process);
+}
+
+/* ---- what becomes of it ---- */
+
+/* A status map of one that has ended. */
+static int read_end(struct mpool_process *p, const mpool_result *status)
+{
+    const mpool_result *value;
+    int64_t code;
+    p->ended = true;
+    /* nil: it never ran */
+    p->has_exitcode = mpool_result_get(status, "exitcode", &value) == 0 && mpool_result_i64(value, &code) == 0 &&
+                      code >= INT32_MIN && code <= INT32_MAX;
+    if (p->has_exitcode)
+        p->exitcode = (int)code;
+    return 0;
+}
+
+int mpool_process_join(struct mpool_process *process, int64_t timeout_ms)
+{
+    mpool_result *status;
+    if (process->ended)
+        return 0;
+    if (!process->client)
+        return -ECANCELED;
+    int r = mpool_wait(process->client, process->id, timeout_ms, &status);
+    if (r == MPOOL_ENOT_READY)
+        return -ETIMEDOUT;
+    if (r < 0)
+        return r;
+    r = read_end(process, status);
+    mpool_result_free(status);
+    return r;
+}
+
+int mpool_process_alive(struct mpool_process *process)
+{
+    int r = mpool_process_join(process, 0);
+    return r == -ETIMEDOUT ? 1 : r;
+}
+
+int mpool_process_exitcode(struct mpool_process *process, int *ret)
+{
+    int r = mpool_process_join(process, 0);
+    if (r == -ETIMEDOUT)
+        return MPOOL_ENOT_READY;
+    if (r < 0)
+        return r;
+    /* One that was cancelled before it began has none of its own: what ended it was as good as a SIGKILL. */
+    *ret = process->has_exitcode ? process->exitcode : -SIGKILL;
+    return 0;
+}
+
+int mpool_process_result(struct mpool_process *process, int64_t timeout_ms, mpool_result **ret_result)
+{
+    return process->client ? mpool_fetch(process->client, process->id, timeout_ms, ret_result) : -ECANCELED;
+}
+
+int mpool_process_signal(struct mpool_process *process, int number)
+{
+    mpool_result *result;
+    if (process->ended)
+        return 0;
+    if (!process->client)
+        return -ECANCELED;
+    int r = mpool_request(process->client, &result, "signal", "ui", process->id, (int64_t)number);
+    if (r < 0)
+        return r;
+    bool sent;
+    if (mpool_result_bool(result, &sent) < 0)
+        r = handle_fail(process->client, MPOOL_EPROTOCOL, "The daemon answered a signal with neither yes nor no.");
+    else
+        r = sent ? 1 : 0;
+    mpool_result_free(result);
+    return r;
+}
+
+int mpool_process_terminate(struct mpool_process *process)
+{
+    return mpool_process_signal(process, SIGTERM);
+}
+
+int mpool_process_kill(struct mpool_process *process)
+{
+    return mpool_process_signal(process, SIGKILL);
+}
+
+uint64_t mpool_process_id(const struct mpool_process *process)
+{
+    return process->id;
+}
+
+pid_t mpool_process_pid(const struct mpool_process *process)
+{
+    return process->pid;
+}
+
+const char *mpool_process_name(const struct mpool_process *process)
+{
+    return process->name;
+}

@@ -1,0 +1,25 @@
+/* Tasks that wait for tasks: which connections come from inside a worker, and does that worker wait for an answer?
+ *
+ * A peer runs inside a worker when it is that process, or came of it (a command that a function runs). The kernel says
+ * which process it is, and the worker is our own child, so the number cannot be another's; nothing but the number of
+ * workers is decided by it. While such a connection waits for tasks its worker counts as waiting in the heart, see
+ * core_worker_waiting(); beyond max_nested the request is refused, as it could not be answered by anybody.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct conn;
+struct rpc;
+struct supervisor;
+struct worker;
+
+/* Does the peer run inside a worker? Looked up once. */
+bool nested_inside(struct conn *c);
+/* The request will wait for a task. → false: answered, as nobody could run it. */
+bool nested_may_wait(struct rpc *r);
+/* Once a pass: those whose requests have all been answered wait no more. */
+void nested_run(struct supervisor *s);
+/* The connection, or the worker, ends. */
+void nested_leave(struct conn *c);
+void nested_forget(struct worker *w);

@@ -1,0 +1,216 @@
+#include "daemon/supervisor/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/task.h"
+#include "proto/buf.h"
+
+/* ---- birth ---- */
+
+static void on_peer_death(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)fd;
+    (void)what;
+    supervisor_tick(c->supervisor);
+    event_del(c->on_peer_death);
+    processes_orphaned(c);
+    c->supervisor->again = true;
+}
+
+/* A child that the peer forked may hold the connection open for longer than the peer lives: so its death is watched,
+ * too. Where it cannot be (another namespace of pids, no descriptor left) the connection alone tells. */
+static void watch_peer(struct conn *c)
+{
+    if (c->on_peer_death || c->pid <= 0)
+        return;
+    int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+    if (pidfd < 0)
+        return;
+    c->on_peer_death = event_new(c->supervisor->base, pidfd, EV_READ | EV_PERSIST, on_peer_death, c);
+    if (!c->on_peer_death || event_add(c->on_peer_death, NULL) < 0) {
+        if (c->on_peer_death)
+            event_free(c->on_peer_death);
+        c->on_peer_death = NULL;
+        close(pidfd);
+        return;
+    }
+    c->peer_pidfd = pidfd;
+}
+
+void processes_forget_peer(struct conn *c)
+{
+    if (!c->on_peer_death)
+        return;
+    event_free(c->on_peer_death);
+    c->on_peer_death = NULL;
+    close(c->peer_pidfd);
+}
+
+bool process_has_room(struct rpc *r, const struct pool *pool)
+{
+    const struct conn *c = r->conn;
+    const struct supervisor *s = c->supervisor;
+    const struct process *p;
+    uint32_t of_pool = 0, of_user = 0;
+    TAILQ_FOREACH (p, &s->processes, link) {
+        of_pool += p->kept->task->function->pool == pool;
+        of_user += p->kept->uid == c->uid;
+    }
+    if (pool->config->max_processes == 0)
+        rpc_fail(r, MPOOL_E_DENIED, "pool %s runs no processes (max_processes = 0)", pool->name);
+    else if (of_pool >= pool->config->max_processes)
+        rpc_fail(r, MPOOL_E_BUSY, "pool %s runs all the processes it may (max_processes = %u)", pool->name,
+            pool->config->max_processes);
+    else if (of_user >= s->config->max_user_processes)
+        rpc_fail(r, MPOOL_E_BUSY, "you have all the processes you may (max_user_processes = %u)",
+            s->config->max_user_processes);
+    else
+        return true;
+    return false;
+}
+
+int process_new(struct kept *k, struct conn *c, const struct task_options *options)
+{
+    struct process *p = calloc(1, sizeof *p);
+    struct task *t = k->task;
+    if (!p)
+        return -ENOMEM;
+    p->kept = k;
+    p->daemonic = options->daemonic;
+    if (options->daemonic || options->output) {
+        p->starter = c;
+        LIST_INSERT_HEAD(&c->processes, p, of_conn);
+    }
+    if (options->output)
+        p->reader = c;
+    if (options->daemonic)
+        watch_peer(c);
+    TAILQ_INSERT_TAIL(&k->supervisor->processes, p, link);
+    k->process = p;
+    /* A process may be meant to run for ever, and what it did before it died is not done a second time. */
+    t->core.pool = t->function->pool->processes;
+    t->core.attempts = k->attempts = 1;
+    t->core.timeout_ms = (uint32_t)options->timeout_ms;
+    return 0;
+}
+
+static void leave_starter(struct process *p)
+{
+    if (p->starter)
+        LIST_REMOVE(p, of_conn);
+    p->starter = p->reader = NULL;
+}
+
+void process_free(struct process *p)
+{
+    if (!p)
+        return;
+    process_ended(p);
+    free(p);
+}
+
+void process_placed(struct process *p, pid_t pid)
+{
+    p->pid = pid;
+    kept_started(p->kept);
+}
+
+void process_started(const struct process *p, struct conn *c, uint32_t msgid, bool no_reply)
+{
+    if (!no_reply && !c->closed) {
+        wire_put_result(&c->out, msgid);
+        msgpack_packer pk = wire_packer(&c->out);
+        msgpack_pack_map(&pk, 3);
+        wire_pack_key_u64(&pk, "id", p->kept->id);
+        wire_pack_key_i64(&pk, "pid", p->pid);
+        wire_pack_key_text(&pk, "name", p->kept->name);
+    }
+    conn_replied(c);
+}
+
+/* ---- life ---- */
+
+void process_output(struct process *p, int stream, const void *bytes, size_t length)
+{
+    struct conn *c = p->reader;
+    if (!c || c->closed || length == 0)
+        return;
+    wire_put_notification(&c->out, "process_output");
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 3);
+    msgpack_pack_uint64(&pk, p->kept->id);
+    msgpack_pack_int(&pk, stream);
+    msgpack_pack_bin(&pk, length);
+    msgpack_pack_bin_body(&pk, bytes, length);
+    conn_touch(c);
+}
+
+void processes_orphaned(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    struct process *p;
+    while ((p = LIST_FIRST(&c->processes))) {
+        leave_starter(p);
+        struct task *t = p->kept->task;
+        t->output = false; /* what it prints from now on goes to the log */
+        if (p->daemonic)
+            core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+    }
+}
+
+/* ---- end ---- */
+
+void process_judge(struct process *p, struct outcome *o, char *text, size_t size)
+{
+    static const uint8_t nil[] = {0xc0};
+    const struct verdict *v = o->verdict;
+    if (v && o->state == MPOOL_STATE_LOST && !v->signal && !v->broke) {
+        /* It has said itself that it is over, and how. */
+        o->state = v->exit_status == 0 ? MPOOL_STATE_DONE : MPOOL_STATE_FAILED;
+        o->error = v->exit_status == 0 ? MPOOL_ERROR_NONE : MPOOL_E_FAILED;
+        o->data = nil;
+        o->size = v->exit_status == 0 ? sizeof nil : 0;
+        o->text = text;
+        snprintf(text, size, "the process exited with status %d", v->exit_status);
+    }
+    if (o->state != MPOOL_STATE_CANCELLED)
+        p->early_signal = 0; /* it was at its end already */
+    p->has_exitcode = p->pid > 0 || p->early_signal > 0;
+    if (p->early_signal > 0)
+        p->exitcode = -p->early_signal;
+    else if (v)
+        p->exitcode = v->signal ? -v->signal : v->exit_status;
+    else
+        p->exitcode = o->state == MPOOL_STATE_DONE ? 0 : 1;
+}
+
+void process_ended(struct process *p)
+{
+    if (p->ended)
+        return;
+    p->ended = true;
+    leave_starter(p);
+    TAILQ_REMOVE(&p->kept->supervisor->processes, p, link);
+}
+
+void process_pack(msgpack_packer *pk, const struct process *p)
+{
+    wire_pack_key_bool(pk, "alive", !p->ended && p->pid > 0);
+    wire_pack_text(pk, "exitcode");
+    if (p->has_exitcode)
+        msgpack_pack_int(pk, p->exitcode);
+    else
+        msgpack_pack_nil(pk);
+    wire_pack_key_bool(pk, "daemonic", p->daemonic);
+}

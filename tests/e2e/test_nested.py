@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""Tasks that wait for tasks of their own pool: more of them than there are workers, and never a deadlock."""
+import os
+import signal
+
+from harness import MPOOL, RpcError, main, test, until
+
+# The workers beyond the size go soon, so that the harness finds the daemon as it was.
+POOL = "[daemon]\n[pool default]\nidle_timeout = 100ms\n"
+ONE = POOL + "workers = 1\n"
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_function_calls_a_function_that_calls_a_function_in_a_pool_of_one(d):
+    c = d.client()
+    assert c.call("nest.down", 2) == 2
+    assert c.call("nest.down", 10) == 10
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_function_submits_and_waits_in_a_pool_of_one(d):
+    c = d.client()
+    assert c.call("nest.down_detached", 5) == 5
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_worker_may_keep_its_connection_from_task_to_task(d):
+    c = d.client()
+    for depth in (0, 3, 1, 5):
+        assert c.call("nest.down_kept", depth) == depth
+    before = d.worker_pids()
+    for pid in before:  # with them go the connections, which the harness would miss
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not d.worker_pids() & before, "they have been replaced")
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_function_maps_over_items_in_a_pool_of_one(d):
+    c = d.client()
+    assert c.call("nest.squares", list(range(1000))) == [i * i for i in range(1000)]
+
+
+@test(config=POOL + "workers = 2\n", workers=None, modules=["nest"])
+def many_parents_at_once_all_get_their_children(d):
+    c = d.client()
+    ids = [c.start("nest.down", 3) for _ in range(100)]
+    assert [c.reply(i) for i in ids] == [3] * 100
+    assert c.call("math.square", 3) == 9
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_command_that_a_function_runs_counts_as_inside_it_too(d):
+    c = d.client()
+    done = c.call("exec.run", [MPOOL, "--socket", d.path, "call", "math.square", "12"])
+    assert done["stdout"].strip() in (b"144", "144"), done
+
+
+@test(config=ONE + "max_nested = 2\n", workers=None, modules=["nest"])
+def nesting_deeper_than_max_nested_is_an_error_and_no_hang(d):
+    c = d.client()
+    assert c.call("nest.down", 2) == 2
+    e = c.call_error("nest.down", 3)
+    assert e.code == "E_FAILED" and "E_BUSY" in e.text and "max_nested" in e.text, e
+    assert c.call("nest.down", 2) == 2
+
+
+@test(config=ONE + "max_nested = 0\n", workers=None, modules=["nest"])
+def a_pool_may_refuse_nesting_altogether(d):
+    e = d.client().call_error("nest.down", 1)
+    assert "E_BUSY" in e.text, e
+
+
+@test(config=ONE + "max_queue = 1\n", workers=None, modules=["nest"])
+def a_full_queue_does_not_keep_the_children_from_their_parents(d):
+    c = d.client()
+    ids = [c.start("nest.down", 2) for _ in range(10)]
+    assert [c.reply(i) for i in ids] == [2] * 10
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def the_workers_beyond_the_pools_size_go_again(d):
+    c = d.client()
+    assert c.call("nest.down", 4) == 4
+    until(lambda: d.request("pools")[0]["workers"] == 1, "the others have gone")
+    assert d.request("pools")[0]["waiting"] == 0
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_parent_that_is_killed_takes_the_child_that_it_waits_for_along(d):
+    c = d.client()
+    msgid = c.start("nest.relay", "sys.sleep", [600])
+    until(lambda: d.workers(function="sys.sleep"), "the child runs")
+    parent = d.workers(function="nest.relay")[0]
+    assert parent["waiting"] and not d.workers(function="sys.sleep")[0]["waiting"]
+    os.kill(parent["pid"], signal.SIGKILL)
+    try:
+        raise AssertionError(c.reply(msgid))
+    except RpcError as e:
+        assert e.code == "E_LOST", e
+    until(lambda: not d.workers(function="sys.sleep"), "the child has ended")
+    assert c.call("nest.down", 3) == 3
+
+
+@test(config=ONE, workers=None, modules=["nest"])
+def a_cancelled_parent_gives_its_place_back(d):
+    c, other = d.client(), d.client()
+    msgid = c.start("nest.relay", "sys.sleep", [600])
+    until(lambda: d.workers(function="sys.sleep"), "the child runs")
+    parent = other.start("nest.down", 2)  # waits: the pool of one is at work
+    assert c.request("cancel", {"msgid": msgid}) is True
+    assert other.reply(parent) == 2
+    try:
+        raise AssertionError(c.reply(msgid))
+    except RpcError as e:
+        assert e.code == "E_CANCELLED", e
+
+
+if __name__ == "__main__":
+    main()
