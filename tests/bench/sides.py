@@ -20,6 +20,7 @@ PROGRAMS = os.path.join(BUILD, "tests", "bench")
 NEEDS = {
     "Pool": (sys.executable, ()),
     "Executor": (sys.executable, ()),
+    "multiprocessing": (sys.executable, ()),
     "gearmand": ("gearmand", ("gearman-job-server", "libgearman-dev")),
     "beanstalkd": ("beanstalkd", ("beanstalkd",)),
     "Redis": ("redis-server", ("redis-server",)),
@@ -93,12 +94,13 @@ def pinned(cpu):
 class Ours(Side):
     """A daemon with a client of its own."""
 
-    def __init__(self, workers=None, cpu=None, config=None):
+    def __init__(self, workers=None, cpu=None, config=None, program="bench", modules=()):
         self.home = new_home()
         self.daemon = None
         try:
-            self.daemon = Daemon(self.home, workers=workers or len(os.sched_getaffinity(0)), config=config, prefix=pinned(cpu))
-            super().__init__([*pinned(cpu), f"{PROGRAMS}/bench", self.daemon.path])
+            self.daemon = Daemon(self.home, workers=workers or len(os.sched_getaffinity(0)), config=config, modules=modules,
+                                 prefix=pinned(cpu))
+            super().__init__([*pinned(cpu), f"{PROGRAMS}/{program}", self.daemon.path])
         except BaseException:
             self._end()
             raise
@@ -165,6 +167,7 @@ _STARTS = {
     "mpool": Ours,
     "Pool": lambda: _python("multiprocessing"),
     "Executor": lambda: _python("futures"),
+    "multiprocessing": lambda: Side([sys.executable, f"{HERE}/peers/shared.py"]),
     "gearmand": _gearmand,
     "beanstalkd": lambda: _by_path("beanstalkd", "peer-beanstalk", ["-l", "unix:{path}"]),
     "Redis": lambda: _by_path("Redis", "peer-redis", ["--port", "0", "--unixsocket", "{path}", "--save", "", "--appendonly", "no",

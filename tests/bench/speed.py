@@ -101,7 +101,7 @@ def map_items(b):
     answers = b.turns([("mpool", "map_all", 1000000, 0), ("Pool", "map", 500000, 0), ("Executor", "map", 200000, 0)])
     b.rates("int64 → int64, a whole list", answers)
     b.report.goal("mpool / Pool.map with default chunks", b.ratio(answers, "mpool", "rate", "Pool").median, report.plain, least=5)
-    b.rates("the same, pulled and given one by one", b.turns([("mpool", "map", 1000000, 0), ("Pool", "imap", 300000, 0)]))
+    b.rates("the same, one by one", b.turns([("mpool", "map", 1000000, 0), ("Pool", "imap", 300000, 0)]))
 
 
 def large(b):

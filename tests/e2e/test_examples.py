@@ -34,12 +34,6 @@ def five_processes_print_name_and_pid_and_are_joined(d):
     assert set(pids) <= workers or len(set(pids)) == 5, (pids, workers)
 
 
-@test(workers="1")
-def a_process_prints_and_is_joined_and_another_is_told_to_stop(d):
-    done = run(d, "process")
-    assert (done.returncode, done.stdout) == (0, "hello\ngreeter ended with 0\nsleeper is alive\nsleeper ended with -15\n"), done
-
-
 @test()
 def an_error_reaches_the_caller_and_the_pool_lives_on(d):
     before = d.worker_pids()
@@ -53,6 +47,42 @@ def an_error_reaches_the_caller_and_the_pool_lives_on(d):
 def more_tasks_than_workers_wait_for_an_idle_one(d):
     done = run(d, "more_tasks_than_workers")
     assert done.returncode == 0 and done.stdout.strip(), done
+
+
+@test(workers="1")
+def a_process_prints_and_is_joined_and_another_is_told_to_stop(d):
+    done = run(d, "process")
+    assert (done.returncode, done.stdout) == (0, "hello\ngreeter ended with 0\nsleeper is alive\nsleeper ended with -15\n"), done
+
+
+@test()
+def five_processes_count_up_under_a_lock(d):
+    done = run(d, "lock_counter")
+    assert (done.returncode, done.stdout) == (0, "Final counter value: 5 (expected value: 5)\n"), done
+
+
+@test()
+def four_processes_add_to_a_value_under_its_lock(d):
+    done = run(d, "value_lock")
+    assert (done.returncode, done.stdout) == (0, "400\n"), done
+
+
+@test()
+def a_semaphore_lets_so_many_in_and_no_more(d):
+    done = run(d, "semaphore")
+    assert done.returncode == 0 and done.stdout.endswith("yes\n"), done
+
+
+@test()
+def a_producer_feeds_a_consumer_until_none(d):
+    done = run(d, "queue")
+    assert (done.returncode, done.stdout) == (0, "".join(f"got item {i}\n" for i in range(5)) + "None: the end\n"), done
+
+
+@test()
+def a_sender_and_a_receiver_share_a_pipe(d):
+    done = run(d, "pipe")
+    assert (done.returncode, done.stdout) == (0, "received 10 bytes\nreceived 10 bytes\nreceived 10 bytes\nthe other end is closed\n"), done
 
 
 @test()
