@@ -154,6 +154,8 @@ class Replay:
                     reasons.append(f"line {line.number}: {e}")
                     continue
                 self.captured, self.names = captured, names
+                for name in names.keys() - captured.keys():  # in a map its bytes have no place of their own
+                    captured[name] = md.encode_id(names[name])
                 self.awaited.remove(line)
                 break
             else:

@@ -327,6 +327,15 @@ def match_bytes(span, data, captured):
     assert at == len(data), "the message is longer than the example"
 
 
+def encode_id(number):
+    """The bytes of an id that stood somewhere inside a map."""
+    assert isinstance(number, int) and 0 <= number < 1 << 53, f"{number!r} is no id"
+    for head, width in ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8)):
+        if number < 1 << 8 * width:
+            return bytes([number]) if number < 0x80 else bytes([head]) + number.to_bytes(width, "big")
+    return None
+
+
 def fill(span, captured):
     """The bytes to send."""
     out = b""
