@@ -49,11 +49,14 @@ timeout = 1s
 """
 METHODS = ["hello", "ping", "call", "map", "submit", "spawn", "signal", "wait", "result", "status", "cancel", "list", "functions", "pools",
            "workers", "stats", "open", "close", "remove", "objects", "inspect", "put", "get", "confirm", "done", "join", "finish"]
-KINDS = ["value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition", "event", "barrier", None, "odd"]
+KINDS = ["value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition", "event", "barrier", "queue", "joinable_queue", "pipe",
+         None, "odd"]
 NAMES = ["a", "b", "c", "lock:1:0123456789abcdef", "", "x" * 129, "\x00", None]
 OBJECT_OPTIONS = {"create": ["yes", "no", "new", "odd"], "mode": [0o600, 0o666, 0o777], "ttl_s": [0, 1, -1], "read_only": [True, False],
                   "type": ["i8", "u64", "f32", "bytes", "odd"], "value": [0, 1, 3, 256, -1, 1.5, 1 << 63], "count": [0, 1, 512, 1 << 17, 1 << 48],
-                  "set": [True], "parties": [0, 1, 256, 257], "group": [0, 1, 1 << 32], "nonsense": [1]}
+                  "set": [True], "parties": [0, 1, 256, 257], "group": [0, 1, 1 << 32], "nonsense": [1],
+                  "capacity": [0, 1, 3, 1 << 20, 1 << 32], "size": [0, 1, 100, 1 << 40], "at_least_once": [True, False],
+                  "duplex": [True, False], "end": [0, 1, 2]}
 FUNCTIONS = ["math.square", "sys.noop", "sys.echo", "sys.sleep", "sys.blob", "sys.output", "sys.fail", "sys.crash", "sys.pid", "sys.progress",
              "text.wordcount", "hostile.scribble", "hostile.leave", "trial.deaf", "no.such", "math.sqare", "", "\x00", "x" * 300]
 OPTIONS = {"pool": ["default", "bad", "none", ""], "name": ["n", "x" * 128, "x" * 129, "\udcff"], "timeout_ms": [1, 20, 500, 0, -1],
@@ -142,6 +145,12 @@ class Attacker:
             return [d.choice(KINDS), d.choice([*NAMES, *self.handles[-4:]]), options][: d.choice([1, 2, 3, 3])]
         if method == "close":
             return [d.choice([d.randrange(2000), self.value()])]
+        if method in ("put", "get", "confirm", "done", "join", "finish"):
+            soon = d.choice([0, 1, 20, -1, "soon"])  # never for ever: every request is to be answered
+            rest = {"put": [[self.value() for _ in range(d.randrange(6))], soon], "get": [d.choice([1, 3, 100, 0]), soon],
+                    "confirm": [[d.choice([(1 << 20) + d.randrange(4), 0, self.value()]) for _ in range(d.randrange(4))]],
+                    "done": [d.choice([0, 1, 2, 1 << 31])], "join": [soon], "finish": []}[method]
+            return [d.choice([d.randrange(1, 60), d.randrange(2000), self.value()]), *rest]
         if method in ("remove", "inspect"):
             return [d.choice([*NAMES, *self.handles[-4:]])]
         if method == "hello":
