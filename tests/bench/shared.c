@@ -5,13 +5,15 @@
  * Verbs: `lock` takes and releases a lock that nobody else wants; `contended` the same in DEPTH processes at once,
  * COUNT times in all, around a plain counter, whose end is checked; `value` adds to a shared integer; `array` one
  * process fills COUNT 64-bit numbers and another sums them up, opening and closing included. `ranges` squares COUNT
- * numbers where they lie, by a map over ranges of DEPTH of them; `queue` and `pipe` hand COUNT
- * numbers from one process to another one by one, `batch` DEPTH of them in a call. Processes are forked and open
+ * numbers where they lie, by a map over ranges of DEPTH of them; `queue` hands COUNT
+ * numbers from one process to another, one in a call, with calls on the way at both sides; `steps` and `pipe` wait for
+ * each call, `batch` has DEPTH numbers in a call. Processes are forked and open
  * everything anew, as strangers would.
  */
 #include "ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,7 +313,93 @@ static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t 
     return (struct ask_answer){.total_ns = took};
 }
 
+/* ---- with calls on the way ---- */
+
+#define ON_THE_WAY 256u
+
+struct ahead {
+    mpool_client *client;
+    mpool_object *queue;
+    uint64_t started, ended;
+};
+
+static void put_ended(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    struct ahead *a = userdata;
+    (void)result;
+    if (code < 0)
+        ask_fail(text, 0);
+    a->ended++;
+}
+
+static void got_one(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    struct ahead *a = userdata;
+    mpool_queue_item item;
+    size_t at = 0;
+    if (code < 0)
+        ask_fail(text, 0);
+    if (mpool_queue_next(a->queue, result, &at, &item) != 1 || item.length != 5 ||
+        get_u32(item.data) != (uint32_t)a->ended)
+        ask_fail("a wrong item", 0);
+    a->ended++;
+}
+
+/* Starts one call for each of count numbers; when many are on the way, half of them are waited for. */
+static void keep_going(struct ahead *a, uint64_t count, int (*start)(struct ahead *a))
+{
+    while (a->ended < count) {
+        while (a->started < count && a->started - a->ended < ON_THE_WAY) {
+            sound(start(a), "start");
+            a->started++;
+        }
+        while (a->started - a->ended > (a->started == count ? 0 : ON_THE_WAY / 2)) {
+            struct pollfd p = {.fd = mpool_fd(a->client), .events = (short)mpool_events(a->client)};
+            poll(&p, 1, mpool_timeout_ms(a->client));
+            sound(mpool_process(a->client), "process");
+        }
+    }
+}
+
+static int start_put(struct ahead *a)
+{
+    unsigned char item[6] = {0x91}; /* a list of one */
+    put_u32(item + 1, 0xce, (uint32_t)a->started);
+    return mpool_queue_put_start(a->queue, NULL, item, sizeof item, -1, put_ended, a);
+}
+
+static int start_get(struct ahead *a)
+{
+    return mpool_queue_get_start(a->queue, NULL, 1, -1, got_one, a);
+}
+
+/* As multiprocessing.Queue does it: its puts go through a thread, and its pipe holds what has not been taken yet. */
 static struct ask_answer run_queue(void *self, uint64_t count, uint64_t depth)
+{
+    struct shared *s = self;
+    struct ahead getter = {.client = s->client, .queue = opened(s->client, "queue", NULL, 0)};
+    (void)depth;
+    uint64_t start = ask_now_ns();
+    pid_t pid = ask_fork();
+    if (pid == 0) {
+        struct ahead putter = {0};
+        sound(mpool_connect(&putter.client, s->path), "connect");
+        putter.queue = opened(putter.client, NULL, mpool_object_handle(getter.queue), 0);
+        keep_going(&putter, count, start_put);
+        mpool_disconnect(putter.client);
+        _exit(0);
+    }
+    keep_going(&getter, count, start_get);
+    int status;
+    if (waitpid(pid, &status, 0) < 0 || status != 0)
+        ask_fail("the producer has failed", 0);
+    uint64_t took = ask_now_ns() - start;
+    mpool_object_close(getter.queue);
+    return (struct ask_answer){.total_ns = took};
+}
+
+/* Each side waits for the answer of each call. */
+static struct ask_answer run_steps(void *self, uint64_t count, uint64_t depth)
 {
     (void)depth;
     return hand_over(self, "queue", count, 1);
@@ -363,8 +451,8 @@ static struct ask_answer run_ranges(void *self, uint64_t count, uint64_t depth)
 int main(int argc, char **argv)
 {
     static const struct ask_verb verbs[] = {{"lock", run_lock}, {"contended", run_contended}, {"value", run_value},
-        {"array", run_array}, {"ranges", run_ranges}, {"queue", run_queue}, {"batch", run_batch}, {"pipe", run_pipe},
-        {NULL, NULL}};
+        {"array", run_array}, {"ranges", run_ranges}, {"queue", run_queue}, {"steps", run_steps}, {"batch", run_batch},
+        {"pipe", run_pipe}, {NULL, NULL}};
     struct shared s = {.path = argc == 2 ? argv[1] : NULL};
     if (!s.path) {
         fprintf(stderr, "usage: shared SOCKET\n");

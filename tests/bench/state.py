@@ -6,9 +6,9 @@ PEER = "multiprocessing"
 ARRAY = (1 << 30) // 8  # numbers in a gibibyte
 
 
-def compare(b, what, verb, count, peer_count, depth=0, least=None):
+def compare(b, what, verb, count, peer_count, depth=0, least=None, peer_verb=None):
     """Rows of operations a second; least: how many times as many mpool should do."""
-    answers = b.turns([("mpool", verb, count, depth), (PEER, verb, peer_count, depth)])
+    answers = b.turns([("mpool", verb, count, depth), (PEER, peer_verb or verb, peer_count, depth)])
     b.rates(what, answers)
     if least:
         b.report.goal(f"{what}: mpool / {PEER}", b.ratio(answers, "mpool", "rate", PEER).median, report.plain, least=least)
@@ -26,7 +26,8 @@ def shared(b):
     compare(b, "a lock, taken and released", "lock", 2000000, 300000, least=5)
     compare(b, "one lock, four processes", "contended", 400000, 100000, depth=4, least=5)
     compare(b, "add to a value", "value", 5000000, 200000, least=5)
-    compare(b, "a queue, one by one", "queue", 20000, 20000, least=1)
+    compare(b, "a queue, one by one", "queue", 500000, 50000, least=1)
+    compare(b, "the same, each call waits", "steps", 20000, 20000, peer_verb="queue")
     compare(b, "a queue, 512 in a call", "batch", 1000000, 500000, depth=512, least=5)
     compare(b, "a pipe, one by one", "pipe", 20000, 20000)
     ranges(b)

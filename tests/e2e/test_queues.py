@@ -227,6 +227,7 @@ def those_who_wait_and_die_stand_in_nobodys_way(d):
     until(lambda: facts(c, "q")["putters"] == 1, "it waits")
     put = c.send("put", [q[c], [3]])
     b.close()
+    until(lambda: facts(c, "q")["putters"] == 1, "it has gone, and what it wanted to put")
     assert c.request("get", q[c]) == [1]
     assert c.reply(put) == 1
     assert c.request("get", q[c]) == [3]
