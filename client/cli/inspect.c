@@ -24,6 +24,11 @@ static const struct {
     {"capacity", "capacity", false},
     {"parties", "parties", false},
     {"items", "items", false},
+    {"item_bytes", "bytes", false},
+    {"unfinished", "unfinished", false},
+    {"putters", "putters", false},
+    {"getters", "getters", false},
+    {"joiners", "joiners", false},
     {"free", "free", false},
     {"held", "held", false},
     {"abandoned", "abandoned", false},
@@ -32,6 +37,8 @@ static const struct {
     {"waiters", "waiters", true},
     {"set", "set", true},
     {"broken", "broken", true},
+    {"at_least_once", "confirmed", true},
+    {"finished", "finished", true},
 };
 
 static void print_facts(struct view object)

@@ -78,8 +78,8 @@ struct conn {
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, queue_wait) queue_waits; /* requests that wait at queues */
     uint32_t queue_wait_count;
-    struct party *party;       /* as a user of objects; NULL: has none open */
-    uint64_t accepted_boot_ns; /* by CLOCK_BOOTTIME */
+    struct party *party;            /* as a user of objects; NULL: has none open */
+    uint64_t accepted_boot_ns;      /* by CLOCK_BOOTTIME */
     LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
     struct event *on_peer_death;    /* of the process that started daemonic ones, or NULL */
     int peer_pidfd;                 /* of that event */

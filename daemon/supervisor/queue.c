@@ -168,7 +168,7 @@ static uint32_t line_length(const struct channel_line *line)
 /* name, expression over `ch`, summed over the channels */
 #define FACTS(X)                                                                                                       \
     X(items, channel_items(ch))                                                                                        \
-    X(bytes, channel_bytes(ch))                                                                                        \
+    X(item_bytes, channel_bytes(ch))                                                                                   \
     X(held, ch->held_count)                                                                                            \
     X(unfinished, ch->unfinished)                                                                                      \
     X(putters, line_length(&ch->puts))                                                                                 \
@@ -207,7 +207,7 @@ void queue_pack_facts(const struct queue *q, msgpack_packer *pk)
     FACTS(X)
 #undef X
     wire_pack_key_u64(pk, "capacity", q->options.capacity);
-    wire_pack_key_u64(pk, "max_bytes", q->options.bytes);
+    wire_pack_key_u64(pk, "max_item_bytes", q->options.bytes);
     wire_pack_key_bool(pk, "at_least_once", q->options.at_least_once);
     wire_pack_key_bool(pk, "finished", q->channels[0].finished);
     if (q->options.kind == QUEUE_PIPE)
