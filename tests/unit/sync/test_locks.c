@@ -1,8 +1,11 @@
 /* Do locks, recursive locks and semaphores do what sync.h says, one step at a time? */
 #include "tests/unit/sync/support.h"
 
-#include <pthread.h>
-#include <string.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { ANN = 1, BOB = 2, EVE = SYNC_PARTY_MAX };
 
@@ -410,6 +413,57 @@ static void tokens_that_come_at_once_wake_all_who_can_have_one(void **state)
     page_free(&page);
 }
 
+/* ---- what it costs ----------------------------------------------------------------------------------------------- */
+
+/* ThreadSanitizer has a thread of its own, which would outlive the end of the first. */
+#if defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(thread_sanitizer)
+#else
+#define SANITIZED 0
+#endif
+
+static void what_nobody_disputes_costs_no_system_call(void **state)
+{
+    if (SANITIZED)
+        skip();
+    struct page lock_page = page_new(MPOOL_KIND_LOCK, 0, 0), semaphore_page = page_new(MPOOL_KIND_SEMAPHORE, 3, 3);
+    struct page event_page = page_new(MPOOL_KIND_EVENT, 0, 0), rlock_page = page_new(MPOOL_KIND_CONDITION, 0, 0);
+    struct sync_user lock = page_user(&lock_page, ANN), semaphore = page_user(&semaphore_page, ANN);
+    struct sync_user event = page_user(&event_page, ANN), condition = page_user(&rlock_page, ANN);
+    int status;
+    (void)state;
+
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        /* From here on any call but read, write and exit is a SIGKILL. */
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+            _exit(77);
+        bool ok = true;
+        for (int i = 0; i < 100; i++) {
+            ok = ok && sync_take(&lock, -1) == 0 && sync_take(&lock, 0) == -ETIMEDOUT && sync_lock_release(&lock) == 0;
+            ok = ok && sync_rlock_take(&condition, -1) == 0 &&
+                 sync_condition_notify(&condition, &condition, true, 1) == 0 && sync_rlock_release(&condition) == 0;
+            ok = ok && sync_take(&semaphore, -1) == 0 && sync_semaphore_release(&semaphore) == 0;
+            sync_event_set(&event);
+            ok = ok && sync_event_wait(&event, -1) == 0;
+            sync_event_clear(&event);
+        }
+        syscall(SYS_exit, ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+    page_free(&lock_page);
+    page_free(&semaphore_page);
+    page_free(&event_page);
+    page_free(&rlock_page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +490,7 @@ int main(void)
         cmocka_unit_test(an_unbounded_semaphore_grows_up_to_its_room),
         cmocka_unit_test(tokens_of_the_dead_are_free_again),
         cmocka_unit_test(tokens_that_come_at_once_wake_all_who_can_have_one),
+        cmocka_unit_test(what_nobody_disputes_costs_no_system_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

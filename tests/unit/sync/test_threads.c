@@ -64,6 +64,34 @@ static void a_lock_guards_plain_memory(void **state)
     page_free(&team.page);
 }
 
+/* The first takes and releases until all others have had it as often as they want. */
+static void *hog_or_guest(void *argument)
+{
+    struct member *me = argument;
+    struct team *team = me->team;
+    struct sync_user user = page_user(&team->page, 1 + me->number);
+
+    while (me->result == 0 &&
+           (me->number == 0 ? atomic_load(&team->inside) < THREADS - 1 : team->shares[me->number] < team->rounds)) {
+        me->result = sync_take(&user, -1);
+        team->shares[me->number]++;
+        if (me->result == 0)
+            me->result = sync_lock_release(&user);
+    }
+    if (me->number)
+        atomic_fetch_add(&team->inside, 1);
+    return NULL;
+}
+
+static void one_that_takes_without_a_pause_lets_others_in(void **state)
+{
+    struct team team = {.page = page_new(MPOOL_KIND_LOCK, 0, 0), .rounds = 50};
+    (void)state;
+
+    run(&team, hog_or_guest);
+    page_free(&team.page);
+}
+
 static void *count_under_rlock(void *argument)
 {
     struct member *me = argument;
@@ -260,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lock_guards_plain_memory),
+        cmocka_unit_test(one_that_takes_without_a_pause_lets_others_in),
         cmocka_unit_test(an_rlock_guards_plain_memory),
         cmocka_unit_test(a_semaphore_lets_in_no_more_than_it_may),
         cmocka_unit_test(what_producers_release_consumers_take),
