@@ -158,6 +158,8 @@ def unpack_from(data, at):
         for _ in range(n):
             key, at = unpack_from(data, at)
             value, at = unpack_from(data, at)
+            if _key(key) in result:
+                raise Malformed(f"the map has two keys {key!r}")
             result[_key(key)] = value
         return result
 
