@@ -19,6 +19,7 @@
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/parties.h"
+#include "daemon/supervisor/peer.h"
 #include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/process.h"
 #include "daemon/supervisor/rpc.h"
@@ -656,7 +657,7 @@ void conn_free(struct conn *c)
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
     processes_orphaned(c);
-    processes_forget_peer(c);
+    peer_forget(c);
     nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);
     if (!c->closed)

@@ -81,10 +81,11 @@ struct conn {
     struct party *party;            /* as a user of objects; NULL: has none open */
     uint64_t accepted_boot_ns;      /* by CLOCK_BOOTTIME */
     LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
-    struct event *on_peer_death;    /* of the process that started daemonic ones, or NULL */
+    struct event *on_peer_death;    /* see peer.h; or NULL */
     int peer_pidfd;                 /* of that event */
-    struct worker *inside;          /* the worker in which the peer runs, or NULL: see nested.h */
-    TAILQ_ENTRY(conn) nested;       /* in the supervisor's list, while inside is set */
+    bool peer_is_watched, peer_is_dead;
+    struct worker *inside;    /* the worker in which the peer runs, or NULL: see nested.h */
+    TAILQ_ENTRY(conn) nested; /* in the supervisor's list, while inside is set */
     bool inside_known, inside_waits;
     uint32_t in_flight;  /* requests not yet answered */
     uint64_t args_bytes; /* of its tasks */

@@ -2,7 +2,7 @@
  *
  * A party is a connection as a user of objects. It has a number, which stands in the lock words of what it holds. It is
  * gone when its connection closes or the process that connected has died, whichever is first: a child that inherited
- * the socket keeps nothing alive. Whether the process lives is told by a pidfd, taken when the first object is opened.
+ * the socket keeps nothing alive (peer.h).
  */
 #pragma once
 
@@ -13,7 +13,6 @@
 #include <uthash.h>
 
 struct conn;
-struct event;
 struct object_member;
 struct object_refusal;
 struct object_use;
@@ -24,8 +23,6 @@ struct party {
     struct supervisor *supervisor;
     struct conn *conn;
     uint32_t number; /* 1 … SYNC_PARTY_MAX */
-    int pidfd;       /* -1: the process is in a pid namespace that we do not see */
-    struct event *on_death;
     LIST_HEAD(, object_use) uses;
     uint32_t use_count;
     struct object_member *members; /* hash by object */

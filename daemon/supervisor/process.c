@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/conn.h"
@@ -16,46 +15,6 @@
 #include "proto/buf.h"
 
 /* ---- birth ---- */
-
-static void on_peer_death(evutil_socket_t fd, short what, void *arg)
-{
-    struct conn *c = arg;
-    (void)fd;
-    (void)what;
-    supervisor_tick(c->supervisor);
-    event_del(c->on_peer_death);
-    processes_orphaned(c);
-    c->supervisor->again = true;
-}
-
-/* A child that the peer forked may hold the connection open for longer than the peer lives: so its death is watched,
- * too. Where it cannot be (another namespace of pids, no descriptor left) the connection alone tells. */
-static void watch_peer(struct conn *c)
-{
-    if (c->on_peer_death || c->pid <= 0)
-        return;
-    int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-    if (pidfd < 0)
-        return;
-    c->on_peer_death = event_new(c->supervisor->base, pidfd, EV_READ | EV_PERSIST, on_peer_death, c);
-    if (!c->on_peer_death || event_add(c->on_peer_death, NULL) < 0) {
-        if (c->on_peer_death)
-            event_free(c->on_peer_death);
-        c->on_peer_death = NULL;
-        close(pidfd);
-        return;
-    }
-    c->peer_pidfd = pidfd;
-}
-
-void processes_forget_peer(struct conn *c)
-{
-    if (!c->on_peer_death)
-        return;
-    event_free(c->on_peer_death);
-    c->on_peer_death = NULL;
-    close(c->peer_pidfd);
-}
 
 bool process_has_room(struct rpc *r, const struct pool *pool)
 {
@@ -94,8 +53,6 @@ int process_new(struct kept *k, struct conn *c, const struct task_options *optio
     }
     if (options->output)
         p->reader = c;
-    if (options->daemonic)
-        watch_peer(c);
     TAILQ_INSERT_TAIL(&k->supervisor->processes, p, link);
     k->process = p;
     /* A process may be meant to run for ever, and what it did before it died is not done a second time. */

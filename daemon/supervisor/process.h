@@ -51,7 +51,5 @@ void process_output(struct process *p, int stream, const void *bytes, size_t len
 /* The connection has closed, or the process that made it has died: its daemonic ones are cancelled, the others go on
  * without it. */
 void processes_orphaned(struct conn *c);
-/* The connection is freed: its peer is watched no more. */
-void processes_forget_peer(struct conn *c);
 /* The three keys of its status that other tasks do not have. */
 void process_pack(msgpack_packer *pk, const struct process *p);

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/names.h"
 #include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/peer.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/process.h"
 #include "daemon/supervisor/queue_wait.h"
@@ -345,6 +346,11 @@ enum rpc_result rpc_spawn(struct rpc *r)
         return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
             s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
     }
+    int error = q.options.daemonic ? peer_watch(c) : 0;
+    if (error < 0)
+        return rpc_fail(r, error == -ESRCH ? MPOOL_E_DENIED : MPOOL_E_BUSY,
+            "the process is to end with the one that connected (pid %d), which cannot be watched: %s", (int)c->pid,
+            strerror(-error));
     struct task *t = make_task(r, &q, TASK_DETACHED);
     if (!t)
         return RPC_DONE;

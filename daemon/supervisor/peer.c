@@ -1,0 +1,139 @@
+#include "daemon/supervisor/peer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/parties.h"
+#include "daemon/supervisor/process.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* since Linux 6.5 */
+#endif
+
+static bool is_dead(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* Did the process of this number begin after the connection? In ticks of the clock, which are 10 ms: nobody uses up all
+ * numbers in that time. */
+static bool is_younger(const struct conn *c)
+{
+    char path[64], text[1024];
+    unsigned long long start = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)c->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *at = strrchr(text, ')'); /* the name before it may hold anything; the start is the 22nd field */
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    long ticks = sysconf(_SC_CLK_TCK);
+    if (!at || ticks <= 0 || sscanf(at, " %llu", &start) != 1)
+        return true;
+    return start / (unsigned long long)ticks * NS_PER_S +
+               start % (unsigned long long)ticks * (NS_PER_S / (unsigned long long)ticks) >
+           c->accepted_boot_ns;
+}
+
+/* The process that connected. From Linux 6.5 on the kernel hands out the very one. Before that there is its number,
+ * which may be another process's by now: a directory of /proc that is younger than the connection tells.
+ * → a descriptor; -ESRCH: it has died; -ENOENT: it cannot be watched from here; -errno. */
+static int open_peer(const struct conn *c)
+{
+    int fd = -1;
+    socklen_t size = sizeof fd;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0) {
+        if (errno == ESRCH || errno == EINVAL)
+            return -ESRCH; /* reaped */
+        if (errno == ENODATA)
+            return -ENOENT;
+        if (errno != ENOPROTOOPT)
+            return -errno;
+        if (c->pid <= 0)
+            return -ENOENT;
+        fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+        if (fd < 0)
+            return errno == ENOSYS ? -ENOENT : -errno;
+        if (is_younger(c)) {
+            close(fd);
+            return -ESRCH;
+        }
+    }
+    if (is_dead(fd)) {
+        close(fd);
+        return -ESRCH;
+    }
+    return fd;
+}
+
+static void on_death(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)fd;
+    (void)what;
+    supervisor_tick(c->supervisor);
+    log_debug("conn=%llu pid=%d has died", (unsigned long long)c->number, (int)c->pid);
+    c->peer_is_dead = true;
+    peer_forget(c);
+    party_free(c->party);
+    processes_orphaned(c);
+    c->supervisor->again = true;
+}
+
+int peer_watch(struct conn *c)
+{
+    const struct supervisor *s = c->supervisor;
+    if (c->peer_is_dead)
+        return -ESRCH;
+    if (c->peer_is_watched)
+        return 0;
+    int fd = open_peer(c);
+    if (fd >= 0 && s->hard_nofile != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= s->hard_nofile) {
+        close(fd);
+        return -EMFILE;
+    }
+    if (fd == -ESRCH)
+        c->peer_is_dead = true;
+    if (fd < 0 && fd != -ENOENT)
+        return fd;
+    if (fd >= 0) {
+        struct event *event = event_new(s->base, fd, EV_READ, on_death, c);
+        if (!event || event_add(event, NULL) < 0) {
+            if (event)
+                event_free(event);
+            close(fd);
+            return -ENOMEM;
+        }
+        c->on_peer_death = event;
+        c->peer_pidfd = fd;
+    }
+    c->peer_is_watched = true;
+    return 0;
+}
+
+void peer_forget(struct conn *c)
+{
+    if (!c->on_peer_death)
+        return;
+    event_free(c->on_peer_death);
+    c->on_peer_death = NULL;
+    close(c->peer_pidfd);
+}
