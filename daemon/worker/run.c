@@ -150,11 +150,43 @@ static int run_pair(struct host *h, const struct module_function *function, stru
     return r < 0 ? r : put_bytes(h, nil, sizeof nil);
 }
 
-static bool chunk_goes_on(struct host *h, uint64_t end_ns)
+/* How long a chunk may run. Reading the clock may take longer than an item does: so it is read after as many items as
+ * take LOOK_NS, by their mean, and whenever the kernel's tick has moved on, which costs a quarter and shows that an
+ * item was slow. */
+#define LOOK_NS   (50 * NS_PER_MS / 1000)
+#define LOOK_MOST 64u
+
+struct budget {
+    uint64_t start_ns, end_ns; /* end: 0: no end */
+    uint64_t tick_ns;
+    uint64_t left; /* items until the next look */
+};
+
+static struct budget budget_begin(uint32_t budget_us)
+{
+    uint64_t now_ns = budget_us ? clock_now_ns() : 0;
+    return (struct budget){
+        .start_ns = now_ns, .end_ns = budget_us ? now_ns + budget_us * UINT64_C(1000) : 0, .left = 1};
+}
+
+static bool budget_is_left(struct budget *b, uint32_t done)
+{
+    if (b->end_ns == 0)
+        return true;
+    uint64_t tick_ns = clock_coarse_ns();
+    if (--b->left > 0 && tick_ns == b->tick_ns)
+        return true;
+    uint64_t now_ns = clock_now_ns(), each_ns = (now_ns - b->start_ns) / done + 1;
+    b->tick_ns = tick_ns;
+    b->left = LOOK_NS / each_ns < LOOK_MOST ? LOOK_NS / each_ns + 1 : LOOK_MOST;
+    return now_ns < b->end_ns;
+}
+
+static bool chunk_goes_on(struct host *h, struct budget *budget, uint32_t done)
 {
     if (h->result.memfd >= 0 || h->result.limit - h->result.used < CHUNK_MARGIN)
         return false;
-    if (clock_coarse_ns() >= end_ns) /* asked after each item, which may take less than reading the true clock */
+    if (!budget_is_left(budget, done))
         return false;
     return !h->ops.cancelled(h->user);
 }
@@ -164,15 +196,14 @@ static int run_chunk(struct host *h, const struct module_function *function, str
     uint32_t *ret_done)
 {
     static const uint8_t head[ARRAY32_HEAD] = {0xdd};
-    uint32_t budget_us = h->job->job.budget_us;
-    uint64_t end_ns = budget_us ? clock_coarse_ns() + budget_us * UINT64_C(1000) : UINT64_MAX;
+    struct budget budget = budget_begin(h->job->job.budget_us);
     if (count != h->job->job.items)
         return host_fail(h, MPOOL_E_BAD_ARGS, false, "a chunk of %u items came with %u", h->job->job.items, count);
     int r = host_reply_result(h, put_bytes(h, head, sizeof head));
     if (r < 0)
         return r;
     uint32_t done = 0;
-    while (done < count && (done == 0 || chunk_goes_on(h, end_ns))) {
+    while (done < count && (done == 0 || chunk_goes_on(h, &budget, done))) {
         struct wire_reader item = items;
         if (wire_skip(&items) < 0)
             return host_fail(h, MPOOL_E_BAD_ARGS, false, "item %u is not valid MessagePack", done);
