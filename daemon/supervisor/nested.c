@@ -64,23 +64,34 @@ bool nested_inside(struct conn *c)
     return c->inside != NULL;
 }
 
+static void begin_to_wait(struct conn *c)
+{
+    struct worker *w = c->inside;
+    w->waits += !c->inside_waits;
+    c->inside_waits = true;
+    core_worker_waiting(c->supervisor->core, &w->core, true, c->supervisor->now_ns);
+}
+
 bool nested_may_wait(struct rpc *r)
 {
     struct conn *c = r->conn;
     if (r->no_reply || !nested_inside(c))
         return true;
-    struct worker *w = c->inside;
-    struct supervisor *s = c->supervisor;
+    const struct worker *w = c->inside;
     if (!core_worker_may_wait(&w->core)) {
         rpc_fail(r, MPOOL_E_BUSY,
             "%u workers of pool %s wait for tasks already, and one more would leave nobody to run them (max_nested)",
             w->pool->config->max_nested, w->pool->name);
         return false;
     }
-    w->waits += !c->inside_waits;
-    c->inside_waits = true;
-    core_worker_waiting(s->core, &w->core, true, s->now_ns);
+    begin_to_wait(c);
     return true;
+}
+
+void nested_waits(struct conn *c)
+{
+    if (nested_inside(c) && core_worker_may_wait(&c->inside->core))
+        begin_to_wait(c);
 }
 
 static void wait_no_more(struct conn *c)

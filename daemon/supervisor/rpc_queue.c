@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/queue.h"
 #include "daemon/supervisor/queue_objects.h"
 #include "daemon/supervisor/queue_wait.h"
@@ -70,8 +71,11 @@ static enum rpc_result wait_or_fail(
     struct rpc *r, struct queue_wait *w, struct channel *ch, enum channel_want want, uint64_t at_ns)
 {
     uint32_t before = w->before;
-    if (queue_wait_start(w, ch, want, at_ns) == 0)
+    if (queue_wait_start(w, ch, want, at_ns) == 0) {
+        if (!r->no_reply)
+            nested_waits(r->conn);
         return RPC_DONE;
+    }
     if (before > 0)
         return answer_u64(r, before);
     return rpc_fail(r, MPOOL_E_BUSY, "too many wait at this queue, or on this connection (%u and %u)", QUEUE_WAITS_MAX,

@@ -55,6 +55,16 @@ def a_command_that_a_function_runs_counts_as_inside_it_too(d):
     assert done["stdout"].strip() in (b"144", "144"), done
 
 
+@test(config=ONE, workers=None)
+def a_function_takes_from_a_queue_what_another_of_its_pool_puts(d):
+    c = d.client()
+    taken = c.start("exec.run", [MPOOL, "--socket", d.path, "queue", "get", "jobs"])
+    put = c.start("exec.run", [MPOOL, "--socket", d.path, "queue", "put", "jobs", '"an item"'])
+    assert c.reply(put)["status"] == 0
+    assert c.reply(taken)["stdout"].strip() in (b'"an item"', '"an item"')
+    c.request("remove", "jobs")
+
+
 @test(config=ONE + "max_nested = 2\n", workers=None, modules=["nest"])
 def nesting_deeper_than_max_nested_is_an_error_and_no_hang(d):
     c = d.client()
