@@ -29,6 +29,7 @@
 #define SYNC_MAGIC     0x4c4f4f50u
 #define SYNC_VERSION   1u
 #define SYNC_SLOTS     256u              /* tokens of a semaphore, parties of a barrier */
+#define SYNC_WAITERS   64u               /* of those who wait so many are told of */
 #define SYNC_PARTY_MAX ((1u << 30) - 1u) /* party numbers are 1 … this */
 
 /* A lock word: free, or the number of the party that has it. */
@@ -66,6 +67,11 @@ struct sync_area {
     alignas(64) _Atomic uint64_t slots[SYNC_SLOTS]; /* generation << 32 | party that has arrived in it */
 
     alignas(64) _Atomic uint64_t cell; /* the value of a value, at its first bytes */
+
+    /* For people who look into a lock, and written by those alone who have to wait for it. */
+    alignas(64) _Atomic uint64_t held_ns;   /* CLOCK_MONOTONIC, by when it had been taken … */
+    _Atomic uint64_t held_fence;            /* … with this number */
+    _Atomic uint32_t waiting[SYNC_WAITERS]; /* parties; 0: nobody. There may be more */
 };
 
 static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "a hidden lock would outlive its owner");
@@ -85,6 +91,8 @@ static_assert(offsetof(struct sync_area, event) == 1280, "layout");
 static_assert(offsetof(struct sync_area, state) == 1344, "layout");
 static_assert(offsetof(struct sync_area, slots) == 1408, "layout");
 static_assert(offsetof(struct sync_area, cell) == 3456, "layout");
+static_assert(offsetof(struct sync_area, held_ns) == 3520, "layout");
+static_assert(offsetof(struct sync_area, waiting) == 3536, "layout");
 static_assert(sizeof(struct sync_area) <= SYNC_BYTES, "the data of an array begins at SYNC_BYTES");
 
 #define SYNC_CELL_OFFSET 3456u /* of the value's 8 bytes, for those who map without this header */
@@ -117,10 +125,13 @@ void sync_close(void *page, enum mpool_kind kind);
 struct sync_census {
     uint32_t owners[SYNC_SLOTS]; /* party numbers as found: words of locks, or arrived at a barrier */
     uint32_t owner_count;
-    uint32_t free;      /* locks and semaphores: takes that would succeed */
-    uint32_t abandoned; /* … of which the owner died */
-    uint32_t waiting;   /* the party with the privilege; 0: none */
-    bool waiters;       /* somebody waits, or has waited lately */
+    uint32_t free;                  /* locks and semaphores: takes that would succeed */
+    uint32_t abandoned;             /* … of which the owner died */
+    uint32_t waiting[SYNC_WAITERS]; /* who waits for a lock or semaphore, as far as there was room to say so */
+    uint32_t waiting_count;
+    uint32_t next;    /* the one of them with the privilege; 0: none */
+    uint64_t held_ns; /* CLOCK_MONOTONIC: it was held by then, of a lock for which somebody waited; 0: not known */
+    bool waiters;     /* somebody waits, or has waited lately */
     uint64_t fence;
     uint32_t depth; /* rlocks */
     bool set;       /* events */

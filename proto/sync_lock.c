@@ -141,11 +141,42 @@ static void give_up(const struct sync_user *user, uint64_t self)
     wake_next(area);
 }
 
-static int wait_and_take(struct sync_user *user, int64_t timeout_ms)
+/* Says for people that this party waits. → where, or SYNC_WAITERS: there was no room. */
+static uint32_t show_up(const struct sync_user *user)
+{
+    for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
+        uint32_t nobody = 0;
+        if (atomic_load_explicit(&user->area->waiting[i], memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_strong(&user->area->waiting[i], &nobody, user->party))
+            return i;
+    }
+    return SYNC_WAITERS;
+}
+
+static void show_no_more(const struct sync_user *user, uint32_t place)
+{
+    uint32_t own = user->party;
+
+    if (place < SYNC_WAITERS)
+        (void)atomic_compare_exchange_strong(&user->area->waiting[place], &own, 0);
+}
+
+/* Says for people by when the take of that number had happened: the first who knows a time. */
+static void note_time(const struct sync_user *user, int64_t now_ns)
+{
+    struct sync_area *area = user->area;
+    uint64_t fence = sync_fence(user);
+
+    if (user->capacity != 1 || atomic_load_explicit(&area->held_fence, memory_order_relaxed) == fence)
+        return;
+    atomic_store_explicit(&area->held_ns, (uint64_t)now_ns, memory_order_relaxed);
+    atomic_store_explicit(&area->held_fence, fence, memory_order_release);
+}
+
+static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
 {
     struct sync_area *area = user->area;
     uint64_t self = fair_self(user), blocked_by = 0;
-    struct sync_nap nap = sync_nap(timeout_ms);
     unsigned blocked_slice = 0;
     bool slept = false;
 
@@ -160,26 +191,39 @@ static int wait_and_take(struct sync_user *user, int64_t timeout_ms)
                 return r;
             }
             /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
-            if (slept && fair == 0 && sync_now_ns() - nap.begin_ns > SYNC_FAIR_NS &&
+            if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS &&
                 atomic_compare_exchange_strong(&area->fair, &fair, self))
                 continue;
         } else if (any_free(user)) {
             if (fair != blocked_by) {
                 blocked_by = fair;
-                blocked_slice = nap.slices;
-            } else if (nap.slices - blocked_slice >= 2 && atomic_compare_exchange_strong(&area->fair, &fair, self)) {
+                blocked_slice = nap->slices;
+            } else if (nap->slices - blocked_slice >= 2 && atomic_compare_exchange_strong(&area->fair, &fair, self)) {
                 continue;
             }
         } else {
             blocked_by = 0;
         }
-        int r = sync_sleep(user, &nap, &area->gate, seen, fair_bit(self));
+        int r = sync_sleep(user, nap, &area->gate, seen, fair_bit(self));
         if (r < 0) {
             give_up(user, self);
             return r;
         }
         slept = true;
     }
+}
+
+static int wait_and_take(struct sync_user *user, int64_t timeout_ms)
+{
+    struct sync_nap nap = sync_nap(timeout_ms);
+    uint32_t place = show_up(user);
+
+    note_time(user, nap.begin_ns);
+    int r = wait_for_turn(user, &nap);
+    if (r >= 0)
+        note_time(user, sync_now_ns());
+    show_no_more(user, place);
+    return r;
 }
 
 int sync_take(struct sync_user *user, int64_t timeout_ms)

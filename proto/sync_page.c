@@ -86,6 +86,14 @@ static void take_privilege(struct sync_area *area, uint32_t party)
         (void)atomic_compare_exchange_strong(&area->fair, &fair, 0);
 }
 
+static void hide(struct sync_area *area, uint32_t party)
+{
+    for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
+        uint32_t found = party;
+        (void)atomic_compare_exchange_strong(&area->waiting[i], &found, 0);
+    }
+}
+
 static unsigned break_barrier(struct sync_area *area, uint32_t party)
 {
     uint64_t state = atomic_load(&area->state);
@@ -128,6 +136,7 @@ unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, ui
         return 0;
     had = free_words(area, words_of(kind, capacity), party);
     take_privilege(area, party);
+    hide(area, party);
     if (kind == MPOOL_KIND_BARRIER)
         had += break_barrier(area, party);
     /* Even if it had nothing: it may have died with a wake-up that was meant for all. */
@@ -163,9 +172,16 @@ void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, str
         if (owner >= 1 && owner <= SYNC_PARTY_MAX)
             ret->owners[ret->owner_count++] = owner;
     }
-    ret->waiting = (uint32_t)(atomic_load(&area->fair) >> 32) & SYNC_PARTY_MAX;
+    for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
+        uint32_t party = atomic_load(&area->waiting[i]);
+        if (party >= 1 && party <= SYNC_PARTY_MAX)
+            ret->waiting[ret->waiting_count++] = party;
+    }
+    ret->next = (uint32_t)(atomic_load(&area->fair) >> 32) & SYNC_PARTY_MAX;
     ret->waiters = atomic_load(&area->waiters) != 0;
     ret->fence = atomic_load(&area->fence);
+    if (ret->owner_count > 0 && atomic_load(&area->held_fence) == ret->fence)
+        ret->held_ns = atomic_load(&area->held_ns);
     ret->depth = words ? atomic_load(&area->depth) : 0;
     ret->set = kind == MPOOL_KIND_EVENT && atomic_load(&area->event) & 1u;
     if (kind == MPOOL_KIND_BARRIER) {

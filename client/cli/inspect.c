@@ -50,6 +50,9 @@ static void print_facts(struct view object)
     out_format("%-10s %s, mode %04" PRIo64 "\n", "owner", users_name(view_u64(object, "uid", 0), text, sizeof text),
         view_u64(object, "mode", 0));
     out_format("%-10s %s\n", "made", human_time(text, sizeof text, view_u64(object, "created_ms", 0)));
+    uint64_t held_ms = view_u64(object, "held_since_ms", 0);
+    if (held_ms > 0)
+        out_format("%-10s %s, at least\n", "held since", human_time(text, sizeof text, held_ms));
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
         struct view value;
         if (!view_get(object, facts[i].key, &value))
@@ -80,9 +83,10 @@ static void print_parties(struct view object)
         table_cell(table, human_time(text, sizeof text, view_u64(party, "opened_ms", 0)));
         bool holds = view_is_true(party, "holds");
         table_cell_styled(table, holds ? SAY_BOLD : SAY_PLAIN,
-            holds                         ? "yes"
-            : view_is_true(party, "next") ? "next"
-                                          : "no");
+            holds                          ? "yes"
+            : view_is_true(party, "next")  ? "next"
+            : view_is_true(party, "waits") ? "waits"
+                                           : "no");
     }
     if (table_rows(table) == 0) {
         say_note("nobody has it open");
@@ -118,7 +122,7 @@ const struct verb verb_inspect = {
     .group = "Share",
     .usage = "NAME",
     .line = "who has a shared object open, and who holds it",
-    .about = "HOLDS: yes, or next where it waits and will be the next to have it. That is read from the memory that\n"
+    .about = "HOLDS: yes; waits; or next, where it waits and will be the next to have it. That is read from the memory that\n"
              "all its users may write, at this moment: one of them that lies can make it say anything.\n"
              "\n"
              "Examples:\n"

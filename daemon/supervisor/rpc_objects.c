@@ -253,10 +253,10 @@ enum rpc_result rpc_objects(struct rpc *r)
     return rpc_end(r);
 }
 
-static bool owns(const struct sync_census *census, uint32_t number)
+static bool is_among(const uint32_t *parties, uint32_t count, uint32_t number)
 {
-    for (uint32_t i = 0; i < census->owner_count; i++)
-        if (census->owners[i] == number)
+    for (uint32_t i = 0; i < count; i++)
+        if (parties[i] == number)
             return true;
     return false;
 }
@@ -273,20 +273,26 @@ static void pack_parties(msgpack_packer *pk, const struct object *o, const struc
     LIST_FOREACH(m, &o->members, of_object)
     {
         const struct party *p = m->party;
-        msgpack_pack_map(pk, 8);
+        msgpack_pack_map(pk, 9);
         wire_pack_key_u64(pk, "party", p->number);
         wire_pack_key_u64(pk, "pid", (uint64_t)(p->conn->pid > 0 ? p->conn->pid : 0));
         wire_pack_key_u64(pk, "uid", p->conn->uid);
         wire_pack_key_text(pk, "client", p->conn->name[0] ? p->conn->name : NULL);
         wire_pack_key_u64(pk, "opened_ms", m->since_ms);
         wire_pack_key_u64(pk, "uses", m->uses);
-        wire_pack_key_bool(pk, "holds", owns(census, p->number));
-        wire_pack_key_bool(pk, "next", census->waiting == p->number);
+        wire_pack_key_bool(pk, "holds", is_among(census->owners, census->owner_count, p->number));
+        wire_pack_key_bool(pk, "waits", is_among(census->waiting, census->waiting_count, p->number));
+        wire_pack_key_bool(pk, "next", census->next == p->number);
     }
 }
 
-static void pack_census(msgpack_packer *pk, const struct sync_census *census)
+static void pack_census(msgpack_packer *pk, const struct supervisor *s, const struct sync_census *census)
 {
+    wire_pack_text(pk, "held_since_ms");
+    if (census->held_ns > 0 && census->held_ns <= s->now_ns)
+        msgpack_pack_uint64(pk, s->wall_ms - (s->now_ns - census->held_ns) / NS_PER_MS);
+    else
+        msgpack_pack_nil(pk);
     wire_pack_key_u64(pk, "free", census->free);
     wire_pack_key_u64(pk, "held", census->owner_count);
     wire_pack_key_u64(pk, "abandoned", census->abandoned);
@@ -307,9 +313,9 @@ enum rpc_result rpc_inspect(struct rpc *r)
     if (o->page)
         sync_inspect(o->page, o->handle.kind, o->capacity, &census);
     msgpack_packer pk = rpc_begin(r);
-    pack_row(&pk, o, r->conn, o->page ? 9 : 1);
+    pack_row(&pk, o, r->conn, o->page ? 10 : 1);
     pack_parties(&pk, o, &census);
     if (o->page)
-        pack_census(&pk, &census);
+        pack_census(&pk, r->conn->supervisor, &census);
     return rpc_end(r);
 }

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from cli_tools import end, environment, mpool, start
 from harness import MPOOL, alive, main, test, until
@@ -58,6 +59,30 @@ def lock_keeps_others_out_and_says_so_by_its_status(d):
     assert end(first, b"").code == 0
     ran = end(second)
     assert (ran.code, ran.out, ran.err) == (0, "yes\n", ""), ran
+
+
+@test()
+def who_waits_for_a_lock_and_since_when_it_is_held_is_shown(d):
+    def waiting():
+        return [p["pid"] for p in d.request("inspect", "l")["parties_open"] if p["waits"]]
+
+    first = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE)
+    wait_held(d, "l")
+    assert d.request("inspect", "l")["held_since_ms"] is None and waiting() == []
+    before = int(time.time() * 1000)
+    second, third = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE), start(d, "lock", "l", "--", "true")
+    until(lambda: set(waiting()) == {second.pid, third.pid}, "both are shown")
+    since = d.request("inspect", "l")["held_since_ms"]
+    assert before - 1000 <= since <= int(time.time() * 1000), since
+    shown = mpool(d, "inspect", "l")
+    assert shown.code == 0 and "held since" in shown.out and shown.out.count(" waits\n") == 2, shown
+    third.kill()
+    third.communicate()
+    until(lambda: waiting() == [second.pid], "the dead waits no more")
+    assert end(first, b"").code == 0
+    until(lambda: holders(d, "l") == [second.pid], "it has gone on")
+    assert waiting() == [] and d.request("inspect", "l")["held_since_ms"] >= since
+    assert end(second, b"").code == 0
 
 
 @test()

@@ -44,7 +44,8 @@ static void daemon_does_it_all(struct sync_area *area, enum mpool_kind kind, uin
     assert_true(census.owner_count <= SYNC_SLOTS);
     for (uint32_t i = 0; i < census.owner_count; i++)
         assert_in_range(census.owners[i], 1, SYNC_PARTY_MAX);
-    assert_true(census.waiting <= SYNC_PARTY_MAX);
+    assert_true(census.next <= SYNC_PARTY_MAX);
+    assert_true(census.waiting_count <= SYNC_WAITERS);
     sync_close(area, kind);
     (void)sync_page_check(area, kind);
 }
