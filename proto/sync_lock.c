@@ -48,7 +48,7 @@ static uint32_t fair_bit(uint64_t fair)
 /* ---- one try ----------------------------------------------------------------------------------------------------- */
 
 /* → 0; 1: it was abandoned; -EAGAIN: not free. */
-static int take_word(_Atomic uint32_t *word, uint32_t party)
+static inline int take_word(_Atomic uint32_t *word, uint32_t party)
 {
     /* A look first: a failed compare-and-swap would take the line away from its owner. */
     uint32_t found = atomic_load(word);
@@ -59,7 +59,7 @@ static int take_word(_Atomic uint32_t *word, uint32_t party)
     return -EAGAIN;
 }
 
-static int take_any(const struct sync_user *user)
+static inline int take_any(const struct sync_user *user)
 {
     struct sync_area *area = user->area;
     uint32_t capacity = sync_capacity(user->capacity);
@@ -96,7 +96,7 @@ static bool any_free(const struct sync_user *user)
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
 
 /* Something is free, or free for others than before. `waiters` first, `fair` last: see (2) and (4). */
-static void wake_next(struct sync_area *area)
+static inline void wake_next(struct sync_area *area)
 {
     if (atomic_load(&area->waiters) == 0)
         return;
@@ -243,7 +243,7 @@ int sync_take(struct sync_user *user, int64_t timeout_ms)
 
 /* ---- releasing --------------------------------------------------------------------------------------------------- */
 
-static bool free_word(_Atomic uint32_t *word, uint32_t owner)
+static inline bool free_word(_Atomic uint32_t *word, uint32_t owner)
 {
     return atomic_compare_exchange_strong(word, &owner, SYNC_FREE);
 }
