@@ -5,11 +5,9 @@
 #include "client/lib/object.h"
 
 /* A lock of this kind that may be taken. */
-static int check(const mpool_object *object, enum mpool_kind kind)
+static inline int check(const mpool_object *object, enum mpool_kind kind)
 {
-    int r = object_check_kind(object, kind);
-
-    return r < 0 ? r : object_check_writable(object);
+    return object && object->kind != kind ? -EINVAL : object_check_writable(object);
 }
 
 /* What has a lock besides what it is. */
