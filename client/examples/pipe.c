@@ -55,6 +55,7 @@ int main(void)
     wait(&status);
     if (r == 0)
         puts("the other end is closed");
+    mpool_object_close(receiver);
     mpool_disconnect(client);
     return r < 0 || status || received != MESSAGES;
 }

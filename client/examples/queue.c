@@ -39,8 +39,10 @@ static int producer(const char *handle)
     }
     if (r > 0)
         r = mpool_queue_put(queue, -1, "n"); /* None */
-    if (queue)
+    if (queue) {
+        mpool_object_close(queue);
         mpool_disconnect(client);
+    }
     return r < 1;
 }
 
@@ -84,6 +86,7 @@ int main(void)
         _exit(producer(mpool_object_handle(queue)));
     bad = consumer(queue);
     wait(&status);
+    mpool_object_close(queue);
     mpool_disconnect(client);
     if (!bad && status == 0)
         puts("None: the end");
