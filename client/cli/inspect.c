@@ -122,7 +122,8 @@ const struct verb verb_inspect = {
     .group = "Share",
     .usage = "NAME",
     .line = "who has a shared object open, and who holds it",
-    .about = "HOLDS: yes; waits; or next, where it waits and will be the next to have it. That is read from the memory that\n"
+    .about = "HOLDS: yes; waits; or next, where it waits and will be the next to have it. That is read from the memory "
+             "that\n"
              "all its users may write, at this moment: one of them that lies can make it say anything.\n"
              "\n"
              "Examples:\n"

@@ -169,7 +169,7 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
     size_t count = 0, at = 0;
     uint32_t printed = 0;
     mpool_queue_item item;
-    int status = EXIT_OK, r;
+    int status = EXIT_OK, r = 0;
     while (status == EXIT_OK && (r = mpool_queue_next(queue, items, &at, &item)) > 0) {
         status = json_out_print(item.data, item.length);
         printed++;
@@ -177,6 +177,8 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
             tickets[count++] = item.ticket;
     }
     out_flush();
+    if (r < 0)
+        return daemon_say(client, r);
     r = 0;
     if (status == EXIT_OK && count > 0)
         r = mpool_queue_confirm(queue, tickets, count);

@@ -64,8 +64,8 @@ static int print_item(const mpool_queue_item *item)
 static int consumer(mpool_object *queue)
 {
     mpool_result *items;
-    int r, more = 1;
-    while (more && (r = mpool_queue_get(queue, 1, -1, &items)) > 0) {
+    int more = 1;
+    while (more && mpool_queue_get(queue, 1, -1, &items) > 0) {
         mpool_queue_item item;
         for (size_t at = 0; mpool_queue_next(queue, items, &at, &item) > 0;)
             more = print_item(&item);

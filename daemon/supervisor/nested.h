@@ -18,8 +18,8 @@ struct worker;
 bool nested_inside(struct conn *c);
 /* The request will wait for a task. → false: answered, as nobody could run it. */
 bool nested_may_wait(struct rpc *r);
-/* The request waits for something that others than tasks may bring: the worker's place is given to another one as far as
- * max_nested goes. */
+/* The request waits for something that others than tasks may bring: the worker's place is given to another one as far
+ * as max_nested goes. */
 void nested_waits(struct conn *c);
 /* Once a pass: those whose requests have all been answered wait no more. */
 void nested_run(struct supervisor *s);

@@ -16,6 +16,8 @@
 #define IMMINENT_NS 2000u
 /* So often in a row are results waited for without a look at the events. */
 #define PASSED_OVER_MOST 4u
+/* Of about a microsecond each: what a look at the events takes, twice. */
+#define SINGLE_PAUSES 2u
 /* Looked at in the time of a pause. */
 #define LANES_A_PAUSE 8u
 
@@ -143,5 +145,8 @@ bool spinners_pause(struct supervisor *s, bool (*done)(const struct supervisor *
         return false;
     }
     own->passed_over++;
-    return pause_for(s, done) || pause_for(s, done);
+    for (unsigned i = 0; i < SINGLE_PAUSES; i++)
+        if (pause_for(s, done))
+            return true;
+    return false;
 }
