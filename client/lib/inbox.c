@@ -80,18 +80,26 @@ static int read_msgid(struct wire_reader *params, uint32_t *ret_msgid)
     return 0;
 }
 
-/* [msgid, size], with a descriptor: the result of a call that will be answered by nil. */
-static int take_memfd(mpool_client *client, struct wire_reader params)
+/* [msgid, size], with a descriptor. → 0 with all three, *ret_fd perhaps -EMFILE; MPOOL_EPROTOCOL. */
+static int take_fd(
+    mpool_client *client, struct wire_reader params, struct call **ret_call, uint64_t *ret_size, int *ret_fd)
 {
     uint32_t msgid;
+    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, ret_size) < 0)
+        return MPOOL_EPROTOCOL;
+    *ret_fd = io_claim_fd(&client->io);
+    *ret_call = pending_find(&client->pending, msgid);
+    return *ret_fd == -ENODATA ? MPOOL_EPROTOCOL : 0;
+}
+
+/* The result of a call that will be answered by nil. */
+static int take_memfd(mpool_client *client, struct wire_reader params)
+{
+    struct call *call;
     uint64_t size;
-    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, &size) < 0)
-        return MPOOL_EPROTOCOL;
-    int fd = io_claim_fd(&client->io);
-    if (fd == -ENODATA)
-        return MPOOL_EPROTOCOL;
-    int r = 0;
-    struct call *call = pending_find(&client->pending, msgid);
+    int fd, r = take_fd(client, params, &call, &size, &fd);
+    if (r < 0)
+        return r;
     if (call && (call->payload || call->payload_error))
         r = MPOOL_EPROTOCOL;
     else if (call && !call->abandoned)
@@ -101,17 +109,14 @@ static int take_memfd(mpool_client *client, struct wire_reader params)
     return r;
 }
 
-/* [msgid, size], with a descriptor: the page of an object that the answer will tell about. */
+/* The page of an object that the answer will tell about. */
 static int take_object(mpool_client *client, struct wire_reader params)
 {
-    uint32_t msgid;
+    struct call *call;
     uint64_t size;
-    if (read_msgid(&params, &msgid) < 0 || wire_read_u64(&params, &size) < 0)
-        return MPOOL_EPROTOCOL;
-    int fd = io_claim_fd(&client->io);
-    if (fd == -ENODATA)
-        return MPOOL_EPROTOCOL;
-    struct call *call = pending_find(&client->pending, msgid);
+    int fd, r = take_fd(client, params, &call, &size, &fd);
+    if (r < 0)
+        return r;
     if (call && !call->abandoned && call->object && call->object->fd == -ENODATA) {
         *call->object = (struct call_object){.fd = fd, .size = size};
         return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/supervisor/option_value.h"
 #include "proto/tables.h"
 
 enum type { TEXT, UINT, BOOL, NUMBER };
@@ -21,12 +22,6 @@ static const struct row {
 #undef X
 };
 
-static int wrong(const struct row *row, const char *expected, const struct wire_reader *in, char *why, size_t size)
-{
-    snprintf(why, size, "option %s: expected %s, got %s", row->name, expected, wire_type_name(wire_peek(in)));
-    return -EINVAL;
-}
-
 static int read_number(struct wire_reader *in, struct object_number *n)
 {
     if (wire_peek(in) == WIRE_TYPE_FLOAT) {
@@ -41,37 +36,18 @@ static int read_number(struct wire_reader *in, struct object_number *n)
     return wire_read_i64(in, &n->i);
 }
 
-static int read_row(struct wire_reader *in, const struct row *row, struct object_options *ret, char *why, size_t size)
+static int read_row(struct wire_reader *in, const struct row *row, struct object_options *ret, struct option_why why)
 {
-    void *at = (char *)ret + row->at;
-    char expected[80];
+    char *at = (char *)ret + row->at;
     switch (row->type) {
-    case BOOL: return wire_read_bool(in, at) < 0 ? wrong(row, "a bool", in, why, size) : 0;
-    case NUMBER: return read_number(in, at) < 0 ? wrong(row, "a number", in, why, size) : 0;
-    case UINT: {
-        uint64_t value;
-        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)row->least,
-            (unsigned long long)row->most);
-        if (wire_peek(in) != WIRE_TYPE_INT)
-            return wrong(row, expected, in, why, size);
-        if (wire_read_u64(in, &value) < 0 || value < row->least || value > row->most) {
-            snprintf(why, size, "option %s: expected %s", row->name, expected);
-            return -EINVAL;
-        }
-        memcpy(at, &value, sizeof value);
-        return 0;
-    }
+    case BOOL: return option_read_bool(in, row->name, (bool *)at, why);
+    case NUMBER:
+        return read_number(in, (struct object_number *)(void *)at) < 0 ? option_wrong(row->name, "a number", in, why)
+                                                                       : 0;
+    case UINT: return option_read_uint(in, row->name, row->least, row->most, (uint64_t *)(void *)at, why);
     case TEXT: {
-        struct object_text text;
-        if (wire_read_text(in, &text.at, &text.length) < 0)
-            return wrong(row, "a string", in, why, size);
-        if (text.length < row->least || text.length > row->most) {
-            snprintf(why, size, "option %s: expected %llu to %llu bytes, got %zu", row->name,
-                (unsigned long long)row->least, (unsigned long long)row->most, text.length);
-            return -EINVAL;
-        }
-        memcpy(at, &text, sizeof text);
-        return 0;
+        struct object_text *text = (struct object_text *)(void *)at;
+        return option_read_text(in, row->name, row->least, row->most, &text->at, &text->length, why);
     }
     }
     return -EINVAL;
@@ -151,7 +127,7 @@ int object_options_read(struct wire_reader *in, int kind, struct object_options 
                 why, why_size, "option %s is not for a %s", rows[at].name, wire_kind_info((enum mpool_kind)kind)->name);
             return -EINVAL;
         }
-        int r = read_row(in, &rows[at], ret, why, why_size);
+        int r = read_row(in, &rows[at], ret, (struct option_why){why, why_size});
         if (r < 0)
             return r;
         ret->given |= 1u << at;

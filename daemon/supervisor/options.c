@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/supervisor/option_value.h"
 #include "proto/tables.h"
 
 enum kind { UINT, BOOL, TEXT };
@@ -25,50 +26,17 @@ static const struct option {
 #undef X
 };
 
-static int wrong(char *why, size_t size, const struct option *o, const char *expected, const struct wire_reader *in)
+static int read_one(struct wire_reader *in, const struct option *o, struct task_options *ret, struct option_why why)
 {
-    snprintf(why, size, "option %s: expected %s, got %s", o->name, expected, wire_type_name(wire_peek(in)));
-    return -EINVAL;
-}
-
-static int read_one(struct wire_reader *in, const struct option *o, struct task_options *ret, char *why, size_t size)
-{
-    void *at = (char *)ret + o->at;
-    char expected[96];
+    char *at = (char *)ret + o->at;
     if (wire_read_nil(in) == 0)
         return 0;
     switch (o->kind) {
-    case BOOL:
-        if (wire_read_bool(in, at) < 0)
-            return wrong(why, size, o, "a bool", in);
-        return 0;
-    case UINT: {
-        uint64_t value;
-        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)o->least,
-            (unsigned long long)o->most);
-        if (wire_peek(in) != WIRE_TYPE_INT)
-            return wrong(why, size, o, expected, in);
-        if (wire_read_u64(in, &value) < 0 || value < o->least || value > o->most) {
-            snprintf(why, size, "option %s: expected %s", o->name, expected);
-            return -EINVAL;
-        }
-        memcpy(at, &value, sizeof value);
-        return 0;
-    }
-    case TEXT: {
-        const char *text;
-        size_t length;
-        if (wire_read_text(in, &text, &length) < 0)
-            return wrong(why, size, o, "a string", in);
-        if (length < o->least || length > o->most) {
-            snprintf(why, size, "option %s: expected %llu to %llu bytes, got %zu", o->name,
-                (unsigned long long)o->least, (unsigned long long)o->most, length);
-            return -EINVAL;
-        }
-        memcpy(at, &text, sizeof text);
-        memcpy((char *)ret + o->length_at, &length, sizeof length);
-        return 0;
-    }
+    case BOOL: return option_read_bool(in, o->name, (bool *)at, why);
+    case UINT: return option_read_uint(in, o->name, o->least, o->most, (uint64_t *)(void *)at, why);
+    case TEXT:
+        return option_read_text(in, o->name, o->least, o->most, (const char **)(void *)at,
+            (size_t *)(void *)((char *)ret + o->length_at), why);
     }
     return -EINVAL;
 }
@@ -110,7 +78,7 @@ int options_read(struct wire_reader *in, unsigned method, struct task_options *r
                 found = &options[j];
         if (!found)
             return unknown(key, length, method, why, why_size);
-        int r = read_one(in, found, ret, why, why_size);
+        int r = read_one(in, found, ret, (struct option_why){why, why_size});
         if (r < 0)
             return r;
     }

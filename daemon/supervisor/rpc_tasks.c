@@ -302,20 +302,28 @@ enum rpc_result rpc_call(struct rpc *r)
     return RPC_DONE;
 }
 
+/* A request for a task whose result is kept, if there is room for one more. */
+static enum rpc_result read_kept_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
+{
+    const struct supervisor *s = r->conn->supervisor;
+    enum rpc_result result = read_request(r, method, q, ret_good);
+    if (!*ret_good || kept_has_room(s, q->options.args_memfd ? q->options.args_memfd : q->args_length))
+        return result;
+    fd_close(&q->args_fd);
+    *ret_good = false;
+    return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
+        s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
+}
+
 enum rpc_result rpc_submit(struct rpc *r)
 {
     struct request q;
     bool good;
     struct conn *c = r->conn;
     struct supervisor *s = c->supervisor;
-    enum rpc_result result = read_request(r, OPTION_SUBMIT, &q, &good);
+    enum rpc_result result = read_kept_request(r, OPTION_SUBMIT, &q, &good);
     if (!good)
         return result;
-    if (!kept_has_room(s, q.options.args_memfd ? q.options.args_memfd : q.args_length)) {
-        fd_close(&q.args_fd);
-        return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
-            s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
-    }
     struct task *t = make_task(r, &q, TASK_DETACHED);
     if (!t)
         return RPC_DONE;
@@ -338,19 +346,16 @@ enum rpc_result rpc_spawn(struct rpc *r)
     bool good;
     struct conn *c = r->conn;
     struct supervisor *s = c->supervisor;
-    enum rpc_result result = read_request(r, OPTION_SPAWN, &q, &good);
+    enum rpc_result result = read_kept_request(r, OPTION_SPAWN, &q, &good);
     if (!good)
         return result;
-    if (!kept_has_room(s, q.options.args_memfd ? q.options.args_memfd : q.args_length)) {
-        fd_close(&q.args_fd);
-        return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
-            s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
-    }
     int error = q.options.daemonic ? peer_watch(c) : 0;
-    if (error < 0)
+    if (error < 0) {
+        fd_close(&q.args_fd);
         return rpc_fail(r, error == -ESRCH ? MPOOL_E_DENIED : MPOOL_E_BUSY,
             "the process is to end with the one that connected (pid %d), which cannot be watched: %s", (int)c->pid,
             strerror(-error));
+    }
     struct task *t = make_task(r, &q, TASK_DETACHED);
     if (!t)
         return RPC_DONE;
