@@ -30,15 +30,15 @@ static bool is_dead(int pidfd)
 }
 
 /* Did the process of this number begin after the connection? In ticks of the clock, which are 10 ms: nobody uses up all
- * numbers in that time. */
-static bool is_younger(const struct conn *c)
+ * numbers in that time. → 1 or 0; -ENOENT: its directory cannot be seen. */
+static int is_younger(const struct conn *c)
 {
     char path[64], text[1024];
     unsigned long long start = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)c->pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return true;
+        return -ENOENT; /* hidden from us, as hidepid= does, or dead */
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     text[n > 0 ? n : 0] = 0;
@@ -47,18 +47,18 @@ static bool is_younger(const struct conn *c)
         at = strchr(at + 1, ' ');
     long ticks = sysconf(_SC_CLK_TCK);
     if (!at || ticks <= 0 || sscanf(at, " %llu", &start) != 1)
-        return true;
+        return -ENOENT;
     return start / (unsigned long long)ticks * NS_PER_S +
                start % (unsigned long long)ticks * (NS_PER_S / (unsigned long long)ticks) >
            c->accepted_boot_ns;
 }
 
 /* The process that connected. From Linux 6.5 on the kernel hands out the very one. Before that there is its number,
- * which may be another process's by now: a directory of /proc that is younger than the connection tells.
- * → a descriptor; -ESRCH: it has died; -ENOENT: it cannot be watched from here; -errno. */
+ * which may be another process's by now: a directory of /proc that is younger than the connection tells, if it can be
+ * seen. → a descriptor; -ESRCH: it has died; -ENOENT: it cannot be watched from here; -errno. */
 static int open_peer(const struct conn *c)
 {
-    int fd = -1;
+    int fd = -1, younger = 0;
     socklen_t size = sizeof fd;
     if (getsockopt(c->fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0) {
         if (errno == ESRCH || errno == EINVAL)
@@ -72,16 +72,12 @@ static int open_peer(const struct conn *c)
         fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
         if (fd < 0)
             return errno == ENOSYS ? -ENOENT : -errno;
-        if (is_younger(c)) {
-            close(fd);
-            return -ESRCH;
-        }
+        younger = is_younger(c);
     }
-    if (is_dead(fd)) {
+    int r = younger > 0 || is_dead(fd) ? -ESRCH : younger;
+    if (r < 0)
         close(fd);
-        return -ESRCH;
-    }
-    return fd;
+    return r < 0 ? r : fd;
 }
 
 static void on_death(evutil_socket_t fd, short what, void *arg)
