@@ -113,7 +113,11 @@ class Attacker:
 
     def options(self):
         d = self.dice
-        return {name: d.choice(OPTIONS[name]) if d.random() < 0.95 else self.value() for name in d.sample(sorted(OPTIONS), d.randrange(4))}
+        options = {name: d.choice(OPTIONS[name]) if d.random() < 0.95 else self.value() for name in d.sample(sorted(OPTIONS), d.randrange(4))}
+        # A time to live of some other number would keep its task beyond the end, and rightly.
+        if type(options.get("ttl_s")) is int and options["ttl_s"] > 1:
+            options["ttl_s"] = 1
+        return options
 
     def task_id(self):
         d = self.dice
@@ -172,8 +176,7 @@ class Attacker:
         if d.random() < 0.01:
             whole[d.randrange(len(whole))] = self.value()
         data = bytearray(pack(whole))
-        # A time to live that is made longer by chance would keep its task beyond the end, and rightly; so would a process
-        # that is made to live on.
+        # Nor may chance make a time to live longer, or a process live on.
         if d.random() < 0.03 and b"ttl_s" not in data and b"daemonic" not in data:
             for _ in range(d.randrange(1, 4)):
                 at, what = d.randrange(len(data)), d.randrange(3)
