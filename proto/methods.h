@@ -28,7 +28,7 @@
     X(REMOVE, "remove", 1, 1, OWNER, "name or handle", "bool", "Take an object's name away; it goes with its users.")  \
     X(OBJECTS, "objects", 0, 1, ANY, "filter?", "list of maps", "The shared objects that you may open.")               \
     X(INSPECT, "inspect", 1, 1, ANY, "name or handle", "map", "Who has an object open, and who holds it.")             \
-    X(PUT, "put", 2, 3, ANY, "id, items, timeout_ms?", "int", "Put items into a queue or pipe.")                       \
+    X(PUT, "put", 2, 4, ANY, "id, items, timeout_ms?, memfd_size?", "int", "Put items into a queue or pipe.")          \
     X(GET, "get", 1, 3, ANY, "id, max?, timeout_ms?", "list of items", "Take items from a queue or pipe.")             \
     X(CONFIRM, "confirm", 2, 2, ANY, "id, tickets", "int", "Confirm items that were taken.")                           \
     X(DONE, "done", 1, 2, ANY, "id, n?", "true", "The oldest n items taken are done.")                                 \

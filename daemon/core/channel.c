@@ -22,7 +22,7 @@ int channel_init(struct channel *ch, const struct channel_options *options, stru
 void channel_deinit(struct channel *ch)
 {
     assert(ch->waits == 0 && ch->held_count == 0);
-    channel_log_deinit(&ch->log);
+    channel_log_deinit(&ch->log, ch->options.dispose);
     channel_held_deinit(ch);
 }
 
@@ -47,12 +47,17 @@ static uint64_t room_bytes(const struct channel *ch)
     return ch->options.max_bytes - channel_bytes(ch) - ch->held_bytes;
 }
 
+static uint32_t room_tokens(const struct channel *ch)
+{
+    return ch->options.max_tokens - ch->log.tokens - ch->out_tokens;
+}
+
 /* ---- putting
  * ---------------------------------------------------------------------------------------------------------------- */
 
-bool channel_may_hold(const struct channel *ch, size_t length)
+bool channel_may_hold(const struct channel *ch, uint64_t weight)
 {
-    return length <= CHANNEL_ITEM_MAX && length <= ch->options.max_bytes;
+    return weight <= ch->options.max_bytes;
 }
 
 static void counted_in(struct channel *ch, uint32_t n)
@@ -62,15 +67,16 @@ static void counted_in(struct channel *ch, uint32_t n)
         ch->unfinished += n;
 }
 
-int channel_put(struct channel *ch, const void *bytes, size_t length)
+int channel_put(struct channel *ch, const struct channel_item *item)
 {
     if (ch->finished)
         return -EPIPE;
-    if (!channel_may_hold(ch, length))
+    if (item->length > CHANNEL_ITEM_MAX || !channel_may_hold(ch, item->weight))
         return -EMSGSIZE;
-    if (!TAILQ_EMPTY(&ch->puts) || room_items(ch) == 0 || room_bytes(ch) < length)
+    if (!TAILQ_EMPTY(&ch->puts) || room_items(ch) == 0 || room_bytes(ch) < item->weight ||
+        (item->token && room_tokens(ch) == 0))
         return -EAGAIN;
-    int r = channel_log_add(&ch->log, bytes, length);
+    int r = channel_log_add(&ch->log, item);
     if (r == 0)
         counted_in(ch, 1);
     return r;
@@ -111,7 +117,7 @@ void channel_leave(struct channel_wait *w)
     ch->waits--;
     w->channel = NULL;
     if (w->want == CHANNEL_PUT)
-        channel_log_deinit(&w->rest);
+        channel_log_deinit(&w->rest, ch->options.dispose);
 }
 
 static void end(struct channel *ch, struct channel_wait *w, enum channel_end why)
@@ -138,6 +144,8 @@ void channel_late(struct channel_wait *w)
 static bool admit(struct channel *ch, struct channel_wait *w)
 {
     uint32_t moved;
+    if (w->rest.tokens > room_tokens(ch)) /* a token is alone in its request */
+        return false;
     /* Without memory it waits on: the next one that leaves makes some. */
     (void)channel_log_move(&ch->log, &w->rest, room_items(ch), room_bytes(ch), &moved);
     counted_in(ch, moved);
@@ -196,7 +204,7 @@ void channel_break(struct channel *ch)
     ch->stats.lost += channel_items(ch);
     if (ch->options.joinable)
         ch->unfinished -= channel_items(ch);
-    channel_log_deinit(&ch->log);
+    channel_log_deinit(&ch->log, ch->options.dispose);
     channel_held_clear(ch);
     channel_finish(ch);
     channel_settle(ch);
@@ -205,12 +213,11 @@ void channel_break(struct channel *ch)
 /* ---- taking
  * ----------------------------------------------------------------------------------------------------------------- */
 
-bool channel_first(const struct channel *ch, const uint8_t **ret_bytes, size_t *ret_length)
+bool channel_first(const struct channel *ch, struct channel_item *ret_item)
 {
     if (ch->returned_count == 0)
-        return channel_log_first(&ch->log, ret_bytes, ret_length);
-    *ret_bytes = ch->returned[0]->bytes;
-    *ret_length = ch->returned[0]->length;
+        return channel_log_first(&ch->log, ret_item);
+    *ret_item = channel_held_item(ch->returned[0]);
     return true;
 }
 

@@ -55,9 +55,11 @@ TAILQ_HEAD(channel_line, channel_wait);
 typedef void channel_ended_fn(struct channel_wait *w, enum channel_end end);
 
 struct channel_options {
-    uint32_t max_items; /* 1 … CHANNEL_ITEMS_MAX, held ones included */
+    uint32_t max_items;  /* 1 … CHANNEL_ITEMS_MAX, held ones included */
+    uint32_t max_tokens; /* among them */
     uint64_t max_bytes;
-    uint32_t max_waits; /* of all three kinds together */
+    channel_dispose_fn *dispose; /* may be NULL when there are no tokens */
+    uint32_t max_waits;          /* of all three kinds together */
     bool at_least_once, joinable;
 };
 
@@ -75,6 +77,7 @@ struct channel {
     struct channel_slot *slots; /* of tickets */
     uint32_t slot_count, slot_free;
     uint32_t held_count; /* with their takers */
+    uint32_t out_tokens; /* held or returned */
     uint64_t held_bytes;
     uint64_t next_place; /* of what leaves the log: the order that returned items go back to */
     uint64_t unfinished; /* joinable: put and not done */
@@ -99,11 +102,11 @@ uint64_t channel_bytes(const struct channel *ch);
 
 /* ---- putting */
 
-/* One item. → 0; -EAGAIN: no room, or others wait for it; -EMSGSIZE: larger than the channel; -EPIPE: finished;
- * -ENOMEM. After the last one of a request: channel_settle(). */
-int channel_put(struct channel *ch, const void *bytes, size_t length);
-/* Would an item of this size ever go in? */
-bool channel_may_hold(const struct channel *ch, size_t length);
+/* One item, copied; a token becomes the channel's. → 0; -EAGAIN: no room, or others wait for it; -EMSGSIZE: larger than
+ * the channel; -EPIPE: finished; -ENOMEM. After the last one of a request: channel_settle(). */
+int channel_put(struct channel *ch, const struct channel_item *item);
+/* Would an item of this weight ever go in? */
+bool channel_may_hold(const struct channel *ch, uint64_t weight);
 /* No more puts. Putters that wait end as FINISHED; what is in can be taken. */
 void channel_finish(struct channel *ch);
 /* Nobody will take any more: finish, and throw away what is in. */
@@ -112,8 +115,9 @@ void channel_break(struct channel *ch);
 /* ---- taking */
 
 /* The next item, borrowed until the channel is changed. → false: none, or others wait for it. */
-bool channel_first(const struct channel *ch, const uint8_t **ret_bytes, size_t *ret_length);
-/* Takes it. *ret_ticket: with at_least_once what confirms it, 1 … 2^53; else 0. → 0; -ENOMEM: it is still there. */
+bool channel_first(const struct channel *ch, struct channel_item *ret_item);
+/* Takes it. *ret_ticket: with at_least_once what confirms it, 1 … 2^53, and a token stays the channel's until then;
+ * else 0, and a token is the caller's. → 0; -ENOMEM: it is still there. */
 int channel_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket);
 /* Can nothing come for this party any more? What others hold may still return. */
 bool channel_at_end(const struct channel *ch, const struct channel_party *party);

@@ -30,7 +30,7 @@ static void heap_push(struct channel *ch, struct channel_held *h)
     for (; at > 0 && ch->returned[(at - 1) / 2]->place > h->place; at = (at - 1) / 2)
         ch->returned[at] = ch->returned[(at - 1) / 2];
     ch->returned[at] = h;
-    ch->returned_bytes += h->length;
+    ch->returned_bytes += h->weight;
 }
 
 static struct channel_held *heap_pop(struct channel *ch)
@@ -46,7 +46,7 @@ static struct channel_held *heap_pop(struct channel *ch)
     }
     if (count > 0)
         ch->returned[at] = last;
-    ch->returned_bytes -= first->length;
+    ch->returned_bytes -= first->weight;
     return first;
 }
 
@@ -100,24 +100,30 @@ static void leave_slot(struct channel *ch, struct channel_held *h)
 /* ---- the life of a held item
  * ------------------------------------------------------------------------------------------------ */
 
+struct channel_item channel_held_item(const struct channel_held *h)
+{
+    return (struct channel_item){.bytes = h->bytes, .length = h->length, .token = h->token, .weight = h->weight};
+}
+
 int channel_held_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket)
 {
     struct channel_held *h;
-    const uint8_t *bytes;
-    size_t length;
+    struct channel_item item;
     if (!make_room(ch))
         return -ENOMEM;
     if (ch->returned_count > 0) {
         h = heap_pop(ch);
     } else {
-        bool there = channel_log_first(&ch->log, &bytes, &length);
+        bool there = channel_log_first(&ch->log, &item);
         assert(there);
         (void)there;
-        h = malloc(sizeof *h + length);
+        h = malloc(sizeof *h + item.length);
         if (!h)
             return -ENOMEM;
-        *h = (struct channel_held){.place = ch->next_place++, .length = (uint32_t)length};
-        memcpy(h->bytes, bytes, length);
+        *h = (struct channel_held){
+            .place = ch->next_place++, .weight = item.weight, .length = item.length, .token = item.token};
+        memcpy(h->bytes, item.bytes, item.length);
+        ch->out_tokens += item.token;
         channel_log_drop(&ch->log);
     }
     h->party = party;
@@ -125,7 +131,7 @@ int channel_held_take(struct channel *ch, struct channel_party *party, uint64_t 
     TAILQ_INSERT_TAIL(&party->held, h, link);
     party->undone++;
     ch->held_count++;
-    ch->held_bytes += h->length;
+    ch->held_bytes += h->weight;
     return 0;
 }
 
@@ -145,13 +151,22 @@ static void leave_party(struct channel *ch, struct channel_held *h)
     h->party->undone--;
     h->party = NULL;
     ch->held_count--;
-    ch->held_bytes -= h->length;
+    ch->held_bytes -= h->weight;
+}
+
+static void throw_away(struct channel *ch, struct channel_held *h)
+{
+    if (h->token) {
+        ch->options.dispose(h->bytes, h->length);
+        ch->out_tokens--;
+    }
+    free(h);
 }
 
 void channel_held_drop(struct channel *ch, struct channel_held *h)
 {
     leave_party(ch, h);
-    free(h);
+    throw_away(ch, h);
 }
 
 void channel_held_return(struct channel *ch, struct channel_held *h)
@@ -163,7 +178,7 @@ void channel_held_return(struct channel *ch, struct channel_held *h)
 void channel_held_clear(struct channel *ch)
 {
     while (ch->returned_count > 0)
-        free(heap_pop(ch));
+        throw_away(ch, heap_pop(ch));
 }
 
 void channel_held_deinit(struct channel *ch)

@@ -10,6 +10,8 @@
 #define CHUNK_MOST  (64u << 10)
 #define SPLICE_FROM (16u << 10)      /* bytes from which a row is worth a chunk of its own */
 #define HEAD        sizeof(uint32_t) /* an item's length */
+#define TOKEN       (1u << 31)       /* in it: a weight follows */
+#define WEIGHT      sizeof(uint64_t)
 
 struct channel_chunk {
     struct channel_chunk *next;
@@ -17,8 +19,14 @@ struct channel_chunk {
     uint8_t bytes[];
 };
 
-void channel_log_deinit(struct channel_log *log)
+void channel_log_deinit(struct channel_log *log, channel_dispose_fn *dispose)
 {
+    struct channel_item item;
+    while (log->tokens > 0 && channel_log_first(log, &item)) {
+        if (item.token)
+            dispose(item.bytes, item.length);
+        channel_log_drop(log);
+    }
     for (struct channel_chunk *chunk = log->head, *next; chunk; chunk = next) {
         next = chunk->next;
         free(chunk);
@@ -45,18 +53,19 @@ int channel_log_reserve(struct channel_log *log, uint32_t items, uint64_t bytes)
     assert(log->items == 0);
     if (bytes > SIZE_MAX - items * (uint64_t)HEAD)
         return -ENOMEM;
-    channel_log_deinit(log);
+    channel_log_deinit(log, NULL);
     return add_chunk(log, (size_t)bytes + items * HEAD);
 }
 
-int channel_log_add(struct channel_log *log, const void *bytes, size_t length)
+int channel_log_add(struct channel_log *log, const struct channel_item *item)
 {
-    uint32_t head = (uint32_t)length;
+    uint32_t head = item->length | (item->token ? TOKEN : 0);
+    size_t length = item->length, before = item->token ? HEAD + WEIGHT : HEAD;
     struct channel_chunk *chunk = log->tail;
     assert(length <= CHANNEL_ITEM_MAX);
-    if (!chunk || chunk->size - chunk->write < HEAD + length) {
+    if (!chunk || chunk->size - chunk->write < before + length) {
         uint32_t size = log->grow ? log->grow : CHUNK_LEAST;
-        if (add_chunk(log, HEAD + length > size ? HEAD + length : size) < 0)
+        if (add_chunk(log, before + length > size ? before + length : size) < 0)
             return -ENOMEM;
         log->grow = size < CHUNK_MOST ? size * 2 : size;
         if (chunk && log->items == 0) { /* the one that was kept is too small */
@@ -66,23 +75,35 @@ int channel_log_add(struct channel_log *log, const void *bytes, size_t length)
         chunk = log->tail;
     }
     memcpy(chunk->bytes + chunk->write, &head, HEAD);
+    if (item->token)
+        memcpy(chunk->bytes + chunk->write + HEAD, &item->weight, WEIGHT);
     if (length > 0)
-        memcpy(chunk->bytes + chunk->write + HEAD, bytes, length);
-    chunk->write += HEAD + length;
+        memcpy(chunk->bytes + chunk->write + before, item->bytes, length);
+    chunk->write += before + length;
     log->items++;
-    log->bytes += length;
+    log->tokens += item->token;
+    log->bytes += item->weight;
     return 0;
 }
 
-bool channel_log_first(const struct channel_log *log, const uint8_t **ret_bytes, size_t *ret_length)
+bool channel_log_first(const struct channel_log *log, struct channel_item *ret_item)
 {
     const struct channel_chunk *chunk = log->head;
     uint32_t head;
     if (log->items == 0)
         return false;
-    memcpy(&head, chunk->bytes + chunk->read, HEAD);
-    *ret_bytes = chunk->bytes + chunk->read + HEAD;
-    *ret_length = head;
+    const uint8_t *at = chunk->bytes + chunk->read;
+    memcpy(&head, at, HEAD);
+    /* Field by field: a whole struct is built beside and copied in wider pieces than it was written in, which stalls.
+     */
+    ret_item->bytes = at + HEAD;
+    ret_item->length = head & ~TOKEN;
+    ret_item->token = head & TOKEN;
+    ret_item->weight = head;
+    if (head & TOKEN) {
+        memcpy(&ret_item->weight, at + HEAD, WEIGHT);
+        ret_item->bytes += WEIGHT;
+    }
     return true;
 }
 
@@ -92,16 +113,25 @@ void channel_log_drop(struct channel_log *log)
     uint32_t head;
     assert(log->items > 0);
     memcpy(&head, chunk->bytes + chunk->read, HEAD);
-    chunk->read += HEAD + head;
     log->items--;
-    log->bytes -= head;
+    if (head & TOKEN) {
+        uint64_t weight;
+        memcpy(&weight, chunk->bytes + chunk->read + HEAD, WEIGHT);
+        head &= ~TOKEN;
+        chunk->read += HEAD + WEIGHT + head;
+        log->tokens--;
+        log->bytes -= weight;
+    } else {
+        chunk->read += HEAD + head;
+        log->bytes -= head;
+    }
     if (chunk->read < chunk->write)
         return;
     if (chunk->next) {
         log->head = chunk->next;
         free(chunk);
     } else if (chunk->size > CHUNK_MOST) {
-        channel_log_deinit(log); /* one large item has gone */
+        channel_log_deinit(log, NULL); /* one large item has gone */
     } else {
         /* The last one is written anew from its start: a queue that is emptied again and again allocates nothing. */
         chunk->read = chunk->write = 0;
@@ -111,13 +141,14 @@ void channel_log_drop(struct channel_log *log)
 static void splice(struct channel_log *to, struct channel_log *from)
 {
     if (to->items == 0) { /* what it keeps is empty */
-        channel_log_deinit(to);
+        channel_log_deinit(to, NULL);
         to->head = from->head;
     } else {
         to->tail->next = from->head;
     }
     to->tail = from->tail;
     to->items += from->items;
+    to->tokens += from->tokens;
     to->bytes += from->bytes;
     to->grow = 0; /* small again, so that rows in turn with single items do not strew large empty ends */
     *from = (struct channel_log){0};
@@ -126,19 +157,18 @@ static void splice(struct channel_log *to, struct channel_log *from)
 int channel_log_move(
     struct channel_log *to, struct channel_log *from, uint32_t max_items, uint64_t max_bytes, uint32_t *ret_moved)
 {
-    const uint8_t *bytes;
-    size_t length;
+    struct channel_item item;
     *ret_moved = 0;
     if (from->bytes >= SPLICE_FROM && from->items <= max_items && from->bytes <= max_bytes) {
         *ret_moved = from->items;
         splice(to, from);
         return 0;
     }
-    while (*ret_moved < max_items && channel_log_first(from, &bytes, &length) && length <= max_bytes) {
-        if (channel_log_add(to, bytes, length) < 0)
+    while (*ret_moved < max_items && channel_log_first(from, &item) && item.weight <= max_bytes) {
+        if (channel_log_add(to, &item) < 0)
             return -ENOMEM;
         channel_log_drop(from);
-        max_bytes -= length;
+        max_bytes -= item.weight;
         ++*ret_moved;
     }
     return 0;

@@ -331,17 +331,24 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
     conn_replied(c);
 }
 
+bool conn_may_pass_fd(struct conn *c)
+{
+    if (c->passing_count < c->passing_size)
+        return true;
+    size_t size = c->passing_size ? c->passing_size * 2 : 4;
+    struct conn_passing *grown = realloc(c->passing, size * sizeof *grown);
+    if (!grown)
+        return false;
+    c->passing = grown;
+    c->passing_size = size;
+    return true;
+}
+
 bool conn_pass_fd(struct conn *c, int fd)
 {
-    if (c->passing_count == c->passing_size) {
-        size_t size = c->passing_size ? c->passing_size * 2 : 4;
-        struct conn_passing *grown = realloc(c->passing, size * sizeof *grown);
-        if (!grown) {
-            close(fd);
-            return false;
-        }
-        c->passing = grown;
-        c->passing_size = size;
+    if (!conn_may_pass_fd(c)) {
+        close(fd);
+        return false;
     }
     c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out), .fd = fd};
     return true;

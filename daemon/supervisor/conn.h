@@ -114,6 +114,8 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
     __attribute__((format(printf, 4, 5)));
 /* After the response has been packed into c->out, or none is wanted. */
 void conn_replied(struct conn *c);
+/* Room for one more, so that the next conn_pass_fd() cannot fail. → false: no memory. */
+bool conn_may_pass_fd(struct conn *c);
 /* A descriptor (taken) that travels with the next byte appended to c->out. → false: no memory; it is closed. */
 bool conn_pass_fd(struct conn *c, int fd);
 /* The oldest descriptor that came with the requests, now the caller's; -ENOENT: none came; -EMFILE: it came, but there

@@ -23,6 +23,7 @@ struct object_account { /* of one user */
     UT_hash_handle hh;
     uid_t uid;
     uint32_t objects;
+    uint32_t memfds; /* items of their queues that lie in one */
     uint64_t bytes;
 };
 
@@ -108,6 +109,11 @@ static void account_let_go(struct objects *all, struct object_account *a)
         return;
     HASH_DELETE(hh, all->accounts, a);
     free(a);
+}
+
+uint32_t *objects_memfds_of_owner(struct object *o)
+{
+    return &o->account->memfds;
 }
 
 static int check_caps(

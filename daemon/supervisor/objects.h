@@ -136,6 +136,9 @@ void objects_close_use(struct object_use *use);
 /* Ends a use that nobody has heard of; and its object, if that was made for it. */
 void objects_undo(struct object_use *use, bool created);
 
+/* How many memfds its owner has in queues: for their kind to count. As long as the object lives. */
+uint32_t *objects_memfds_of_owner(struct object *o);
+
 /* By name or handle, if the peer may see it. → NULL with *why (E_NO_OBJECT, E_DENIED). */
 struct object *objects_find(
     const struct conn *c, const char *text, size_t length, unsigned *ret_rights, struct object_refusal *why);

@@ -6,6 +6,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/queue_memfd.h"
 #include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/supervisor.h"
 
@@ -20,7 +21,9 @@ static int make_channels(struct queue *q)
 {
     struct channel_options options = {
         .max_items = (uint32_t)q->options.capacity,
+        .max_tokens = QUEUE_MEMFDS_MAX,
         .max_bytes = q->options.bytes,
+        .dispose = queue_memfd_dispose,
         .max_waits = QUEUE_WAITS_MAX,
         .at_least_once = q->options.at_least_once,
         .joinable = q->options.kind == QUEUE_JOINABLE,
@@ -31,7 +34,7 @@ static int make_channels(struct queue *q)
     return r;
 }
 
-int queue_new(struct supervisor *s, const struct queue_options *options, struct queue **ret)
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct queue **ret)
 {
     struct queue_options o = *options;
     o.capacity = o.capacity ? o.capacity : QUEUE_ITEMS_DEFAULT;
@@ -43,6 +46,7 @@ int queue_new(struct supervisor *s, const struct queue_options *options, struct 
         return -ENOMEM;
     q->supervisor = s;
     q->options = o;
+    q->owners_memfds = owners_memfds;
     int r = make_channels(q);
     if (r < 0) {
         free(q);
@@ -169,6 +173,7 @@ static uint32_t line_length(const struct channel_line *line)
 #define FACTS(X)                                                                                                       \
     X(items, channel_items(ch))                                                                                        \
     X(item_bytes, channel_bytes(ch))                                                                                   \
+    X(memfds, ch->log.tokens + ch->out_tokens)                                                                         \
     X(held, ch->held_count)                                                                                            \
     X(unfinished, ch->unfinished)                                                                                      \
     X(putters, line_length(&ch->puts))                                                                                 \

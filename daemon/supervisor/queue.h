@@ -3,7 +3,8 @@
  * A queue is one channel that every user puts to and takes from. A pipe is one channel a direction between two ends,
  * each of which belongs to one user at a time: the first takes an end, the second the other. When an end's user goes,
  * the other side gets what is still there and then the end of file, and what it sends is refused. Once both have gone,
- * the pipe is as new. Items are MessagePack values that have passed the scan; nothing here looks into them.
+ * the pipe is as new. Items are MessagePack values that have passed the scan, or lie in a memfd (queue_memfd.h);
+ * nothing here looks into them.
  *
  * Knows no names and no access rights: objects.h does. Who waits is in queue_wait.h.
  */
@@ -24,6 +25,7 @@ struct supervisor;
 #define QUEUE_BYTES_DEFAULT (16ull << 20)
 #define QUEUE_BYTES_MOST    (64ull << 30)
 #define QUEUE_WAITS_MAX     4096u /* who may wait at one queue, or at one pipe in one direction */
+#define QUEUE_MEMFDS_MAX    64u   /* items that are memfds, in one queue or one direction of a pipe */
 #define QUEUE_ANY_END       (-1)
 
 enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_PIPE };
@@ -47,14 +49,15 @@ struct queue_user {
 struct queue {
     struct supervisor *supervisor;
     struct queue_options options;
+    uint32_t *owners_memfds;    /* in all queues of the owner: see queue_memfd.h */
     struct channel channels[2]; /* a pipe's: from end 0, from end 1; else the first alone */
     struct queue_user *ends[2]; /* of a pipe */
     bool taken[2];              /* had a user since the pipe was as new */
     uint32_t users;
 };
 
-/* → 0; -ERANGE: capacity or bytes are out of bounds; -ENOMEM. */
-int queue_new(struct supervisor *s, const struct queue_options *options, struct queue **ret);
+/* owners_memfds: borrowed as long as the queue lives. → 0; -ERANGE: capacity or bytes are out of bounds; -ENOMEM. */
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct queue **ret);
 /* Nobody may use it. NULL is allowed. */
 void queue_free(struct queue *q);
 

@@ -8,6 +8,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/queue.h"
+#include "daemon/supervisor/queue_memfd.h"
 
 #define GIVE_BYTES (1u << 20) /* of items in one answer, beyond which no further one is added */
 #define ITEM_HEAD  10u        /* [ticket, … */
@@ -32,7 +33,7 @@ int queue_wait_start(struct queue_wait *w, struct channel *ch, enum channel_want
     int r = w->conn->queue_wait_count >= QUEUE_WAITS_OF_CONN ? -EBUSY
                                                              : channel_wait(ch, &w->wait, want, &w->user->party, at_ns);
     if (r < 0) {
-        channel_log_deinit(&w->wait.rest);
+        channel_log_deinit(&w->wait.rest, ch->options.dispose);
         free(w);
         return r;
     }
@@ -105,10 +106,9 @@ static void put_head(uint8_t *at, size_t size, uint32_t count)
 }
 
 /* One item, written behind the others and then taken: in this order, as nothing may be lost for want of memory. */
-static bool give_one(
-    struct queue_user *u, struct channel *ch, struct wire_buf *out, const uint8_t *bytes, size_t length)
+static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *out, const struct channel_item *item)
 {
-    size_t mark = wire_buf_length(out);
+    size_t mark = wire_buf_length(out), length = item->length;
     bool tickets = ch->options.at_least_once;
     uint8_t *to = wire_buf_reserve(out, length + ITEM_HEAD);
     uint64_t ticket;
@@ -116,7 +116,7 @@ static bool give_one(
         wire_buf_rewind(out, mark);
         return false;
     }
-    memcpy(to + (tickets ? ITEM_HEAD : 0), bytes, length);
+    memcpy(to + (tickets ? ITEM_HEAD : 0), item->bytes, length);
     if (channel_take(ch, &u->party, &ticket) < 0)
         return false;
     if (tickets) {
@@ -135,19 +135,23 @@ void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most)
     struct channel *ch = queue_takes_from(u);
     struct conn *c = u->conn;
     struct wire_buf *out = &c->out;
-    size_t mark = wire_buf_length(out), given_bytes = 0, length;
-    const uint8_t *bytes;
+    size_t mark = wire_buf_length(out), given_bytes = 0;
+    struct channel_item item;
     uint32_t count = 0;
+    if (channel_first(ch, &item) && item.token) {
+        queue_memfd_give(u, msgid, &item);
+        return;
+    }
     if (most > channel_items(ch))
         most = channel_items(ch);
     wire_put_result(out, msgid);
     size_t head = wire_buf_length(out), size = head_size(most);
     if (wire_buf_reserve(out, size))
         wire_buf_commit(out, size);
-    while (!out->failed && count < most && channel_first(ch, &bytes, &length)) {
-        if ((count > 0 && given_bytes + length > GIVE_BYTES) || !give_one(u, ch, out, bytes, length))
+    while (!out->failed && count < most && channel_first(ch, &item)) {
+        if (item.token || (count > 0 && given_bytes + item.length > GIVE_BYTES) || !give_one(u, ch, out, &item))
             break;
-        given_bytes += length;
+        given_bytes += item.length;
         count++;
     }
     if (count == 0) {

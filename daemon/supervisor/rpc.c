@@ -1,8 +1,11 @@
 #include "daemon/supervisor/rpc.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
 #include "proto/tables.h"
 
@@ -58,6 +61,28 @@ enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *form
     else
         conn_reply_error(r->conn, r->msgid, error, "%s", text);
     return RPC_DONE;
+}
+
+bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size)
+{
+    const struct config *config = r->conn->supervisor->config;
+    int error = 0;
+    if (fd == -EMFILE)
+        rpc_fail(r, MPOOL_E_BUSY, "%s: the daemon has no room for more descriptors", name);
+    else if (fd < 0)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: no descriptor came with the request", name);
+    else if (size > config->max_payload)
+        rpc_fail(r, MPOOL_E_TOO_BIG, "%s: %llu bytes are more than %llu (max_payload)", name, (unsigned long long)size,
+            (unsigned long long)config->max_payload);
+    else if ((error = memfd_check(fd, size)) < 0)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: %s", name,
+            error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
+            : error == -EMSGSIZE ? "its size is another"
+            : error == -EINVAL   ? "it is no memfd"
+                                 : strerror(-error));
+    else
+        return true;
+    return false;
 }
 
 msgpack_packer rpc_begin(struct rpc *r)

@@ -54,6 +54,9 @@ bool rpc_must_wait(const struct conn *c);
 /* Answers with an error unless it was a notification. → RPC_DONE */
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Is the descriptor that conn_take_fd() gave a sealed memfd of this size? name: the parameter, for the sentence.
+ * → false: answered. */
+bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size);
 /* Begins a result: pack one value, then rpc_end(). */
 msgpack_packer rpc_begin(struct rpc *r);
 enum rpc_result rpc_end(struct rpc *r);

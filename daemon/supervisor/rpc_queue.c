@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/queue.h"
+#include "daemon/supervisor/queue_memfd.h"
 #include "daemon/supervisor/queue_objects.h"
 #include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/rpc.h"
@@ -86,15 +88,16 @@ static enum rpc_result wait_or_fail(
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* What the sender is told when not one item went in. */
-static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why, size_t length)
+static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why, uint64_t length)
 {
     switch (why) {
     case -EPIPE: return rpc_fail(r, MPOOL_E_FINISHED, "it takes no more items");
     case -EAGAIN: return rpc_fail(r, MPOOL_E_NOT_READY, "there is no room in the queue");
     case -EMSGSIZE:
         return rpc_fail(r, MPOOL_E_TOO_BIG,
-            "an item of %zu bytes is larger than the queue takes (size %llu, max_message %llu)", length,
-            (unsigned long long)ch->options.max_bytes, (unsigned long long)r->conn->supervisor->config->max_message);
+            "an item of %llu bytes is larger than the queue takes (size %llu, max_message %llu)",
+            (unsigned long long)length, (unsigned long long)ch->options.max_bytes,
+            (unsigned long long)r->conn->supervisor->config->max_message);
     default: return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the item");
     }
 }
@@ -113,22 +116,35 @@ static int check_items(
     return 0;
 }
 
+/* May the daemon hold so many bytes more for one who waits? */
+static bool may_hold(const struct rpc *r, uint64_t bytes)
+{
+    const struct supervisor *s = r->conn->supervisor;
+    return s->args_bytes == 0 || s->args_bytes + bytes <= s->args_max;
+}
+
+static enum rpc_result held_too_much(struct rpc *r)
+{
+    return rpc_fail(r, MPOOL_E_BUSY, "the daemon holds as many bytes as it may for those who wait");
+}
+
 /* What did not go in at once waits with its own copy. */
 static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items,
     uint32_t left, uint32_t before, uint64_t at_ns)
 {
     struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
     uint64_t bytes = (uint64_t)(items.end - items.at);
-    const uint8_t *item;
+    const uint8_t *raw;
     size_t length;
     int error = w ? channel_log_reserve(&w->wait.rest, left, bytes) : -ENOMEM;
     for (uint32_t i = 0; error == 0 && i < left; i++) {
-        wire_read_raw(&items, &item, &length); /* passed over before */
-        error = channel_log_add(&w->wait.rest, item, length);
+        wire_read_raw(&items, &raw, &length); /* passed over before */
+        struct channel_item item = channel_item_of(raw, length);
+        error = channel_log_add(&w->wait.rest, &item);
     }
     if (error < 0) {
         if (w)
-            channel_log_deinit(&w->wait.rest);
+            channel_log_deinit(&w->wait.rest, NULL);
         free(w);
         return before > 0 ? answer_u64(r, before) : not_put(r, ch, error, 0);
     }
@@ -137,13 +153,81 @@ static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct c
     return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
 }
 
+/* The memfd waits with its request. */
+static enum rpc_result wait_to_put_memfd(
+    struct rpc *r, struct queue_user *u, struct channel *ch, const struct channel_item *item, uint64_t at_ns)
+{
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    if (!w || channel_log_add(&w->wait.rest, item) < 0) {
+        free(w);
+        queue_memfd_dispose(item->bytes, item->length);
+        return not_put(r, ch, -ENOMEM, 0);
+    }
+    w->bytes = item->weight;
+    return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
+}
+
+/* One item, in a memfd. items: what stands in its place. fd: taken. */
+static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
+{
+    _cleanup_(fd_close) int fd = given;
+    struct queue_memfd token;
+    struct channel_item item;
+    uint64_t at_ns, size;
+    bool waits;
+    if (wire_read_nil(&r->params) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: must be nil, as the item comes in a memfd");
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_DONE;
+    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &size) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "memfd_size: expected a number of bytes, got %s",
+            wire_type_name(wire_peek(&r->params)));
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    if (!rpc_check_memfd(r, "memfd_size", fd, size))
+        return RPC_DONE;
+    if (!channel_may_hold(ch, size))
+        return not_put(r, ch, -EMSGSIZE, size);
+    switch (queue_memfd_keep(u->queue, fd, size, &token, &item)) {
+    case -EBUSY:
+        return rpc_fail(
+            r, MPOOL_E_BUSY, "the queues of their owner hold as many memfds as they may (%u)", QUEUE_MEMFDS_OF_OWNER);
+    case -EINVAL: return rpc_fail(r, MPOOL_E_BAD_PARAMS, "memfd_size: the memfd does not hold a list of one item");
+    }
+    TAKE_FD(fd);
+    int error = channel_put(ch, &item);
+    if (error == -EAGAIN && !TAILQ_EMPTY(&ch->gets) && channel_items(ch) > 0) {
+        channel_settle(ch); /* those who wait for items make room */
+        error = channel_put(ch, &item);
+    }
+    channel_settle(ch);
+    if (error == -EAGAIN && waits && may_hold(r, size))
+        return wait_to_put_memfd(r, u, ch, &item, at_ns);
+    if (error == 0)
+        return answer_u64(r, 1);
+    queue_memfd_dispose(item.bytes, item.length);
+    return error == -EAGAIN && waits ? held_too_much(r) : not_put(r, ch, error, size);
+}
+
+static bool names_memfd(const struct rpc *r)
+{
+    struct wire_reader in = r->params;
+    return r->count > 3 && wire_skip_many(&in, 3) == 3 && wire_read_nil(&in) < 0;
+}
+
 enum rpc_result rpc_put(struct rpc *r)
 {
-    struct supervisor *s = r->conn->supervisor;
+    /* One descriptor belongs to a request that names it, whatever else is wrong with that. */
+    bool memfd = names_memfd(r);
+    int fd = memfd ? conn_take_fd(r->conn) : -1;
     struct queue_user *u = read_user(r);
+    if (memfd && u)
+        return put_memfd(r, u, fd);
+    fd_close(&fd);
     if (!u)
         return RPC_DONE;
-    const uint8_t *raw, *item;
+    const uint8_t *raw, *at;
     size_t length;
     uint64_t at_ns;
     uint32_t count, in = 0;
@@ -163,11 +247,12 @@ enum rpc_result rpc_put(struct rpc *r)
     int error = count > 0 || !ch->finished ? 0 : -EPIPE;
     while (in < count) {
         ahead = items;
-        wire_read_raw(&ahead, &item, &length);
-        error = channel_put(ch, item, length);
+        wire_read_raw(&ahead, &at, &length);
+        struct channel_item item = channel_item_of(at, length);
+        error = channel_put(ch, &item);
         if (error == -EAGAIN && !TAILQ_EMPTY(&ch->gets) && channel_items(ch) > 0) {
             channel_settle(ch); /* those who wait for items make room */
-            error = channel_put(ch, item, length);
+            error = channel_put(ch, &item);
         }
         if (error < 0)
             break;
@@ -175,11 +260,10 @@ enum rpc_result rpc_put(struct rpc *r)
         in++;
     }
     channel_settle(ch);
-    if (error == -EAGAIN && waits &&
-        (s->args_bytes == 0 || s->args_bytes + (size_t)(items.end - items.at) <= s->args_max))
+    if (error == -EAGAIN && waits && may_hold(r, (size_t)(items.end - items.at)))
         return wait_to_put(r, u, ch, items, count - in, in, at_ns);
     if (error == -EAGAIN && waits && in == 0)
-        return rpc_fail(r, MPOOL_E_BUSY, "the daemon holds as many bytes as it may for those who wait");
+        return held_too_much(r);
     return error < 0 && in == 0 ? not_put(r, ch, error, 0) : answer_u64(r, in);
 }
 

@@ -162,26 +162,9 @@ static bool names_memfd(const struct rpc *r)
 /* → false: answered. */
 static bool check_memfd(struct rpc *r, const struct request *q)
 {
-    const struct config *config = r->conn->supervisor->config;
-    uint64_t size = q->options.args_memfd;
-    int error = 0;
-    if (q->args)
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
-    else if (q->args_fd == -EMFILE)
-        rpc_fail(r, MPOOL_E_BUSY, "args_memfd: the daemon has no room for more descriptors");
-    else if (q->args_fd < 0)
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: no descriptor came with the request");
-    else if (size > config->max_payload)
-        rpc_fail(r, MPOOL_E_TOO_BIG, "args_memfd: %llu bytes are more than %llu (max_payload)",
-            (unsigned long long)size, (unsigned long long)config->max_payload);
-    else if ((error = memfd_check(q->args_fd, size)) < 0)
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: %s",
-            error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
-            : error == -EMSGSIZE ? "its size is another"
-            : error == -EINVAL   ? "it is no memfd"
-                                 : strerror(-error));
-    else
-        return true;
+    if (!q->args)
+        return rpc_check_memfd(r, "args_memfd", q->args_fd, q->options.args_memfd);
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
     return false;
 }
 

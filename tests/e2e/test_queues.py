@@ -13,8 +13,8 @@ import socket
 import subprocess
 import traceback
 
-from harness import MPOOL, SLOW, Closed, Skip, main, test, until
-from wire import Client, Ext, RpcError
+from harness import MPOOL, SLOW, Closed, Skip, main, memfd, test, until
+from wire import Client, Ext, RpcError, pack, unpack
 
 ITEMS = int(os.environ.get("QUEUE_ITEMS", "40000"))
 BATCH = 64
@@ -81,6 +81,157 @@ def items_as_large_as_a_message_pass_whole(d):
         assert 0 < len(more) < 10, "an answer holds about a mebibyte"
         got += more
     assert got == many
+
+
+# ---- memfds ----
+
+def taking_memfds(d):
+    c = d.client()
+    c.request("hello", {"memfd": True})
+    return c
+
+
+def put_memfd(c, q, data, timeout=None, size=None, seal=True, fds=1):
+    fd = memfd(data, seal=seal)
+    try:
+        return c.send("put", [q, None, timeout, len(data) if size is None else size], fds=[fd] * fds)
+    finally:
+        os.close(fd)
+
+
+def got_memfd(c):
+    """What the last memfd that came holds, as its taker maps it."""
+    assert [n[0] for n in c.notes] == ["memfd"], c.notes
+    size = c.notes.pop()[1][1]
+    fd = c.fds.pop()
+    try:
+        data = os.pread(fd, size + 1, 0)
+    finally:
+        os.close(fd)
+    assert len(data) == size
+    return unpack(data)
+
+
+@test()
+def an_item_in_a_memfd_is_handed_on_as_it_is(d):
+    a, b = d.client(), taking_memfds(d)
+    q, r = opened(a, "queue", "q", size=1 << 30), opened(b, "queue", "q")
+    item = os.urandom(1000) * 20000
+    for waits in (False, True):
+        get = b.send("get", [r, 10]) if waits else None
+        assert a.reply(put_memfd(a, q, pack([item]))) == 1
+        assert a.request("put", q, ["small"]) == 1
+        assert facts(a, "q")["memfds"] == (0 if waits else 1)
+        assert b.reply(b.send("get", [r, 10]) if get is None else get) is None
+        assert got_memfd(b) == [item]
+        assert b.request("get", r, 10) == ["small"], "in its order"
+    assert facts(a, "q")["item_bytes"] == 0 and facts(a, "q")["memfds"] == 0
+
+
+@test()
+def an_item_in_a_memfd_returns_when_its_taker_dies(d):
+    a, b, c = d.client(), taking_memfds(d), taking_memfds(d)
+    q, r, s = opened(a, "queue", "q", at_least_once=True), opened(b, "queue", "q"), opened(c, "queue", "q")
+    assert a.reply(put_memfd(a, q, pack(["one"]))) == 1
+    assert b.request("get", r) > 0 and got_memfd(b) == ["one"]
+    b.close()
+    ticket = c.request("get", s)
+    assert ticket > 0 and got_memfd(c) == ["one"]
+    assert facts(a, "q")["memfds"] == 1
+    assert c.request("confirm", s, [ticket]) == 1
+    assert facts(a, "q")["memfds"] == 0
+
+
+@test()
+def who_takes_no_memfds_is_told_and_leaves_the_item(d):
+    a, b = d.client(), taking_memfds(d)
+    q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
+    waits = a.send("get", [q, 1])
+    assert b.reply(put_memfd(b, r, pack([1]))) == 1
+    for _ in range(2):
+        try:
+            a.reply(waits)
+            raise AssertionError("a memfd went to one who takes none")
+        except RpcError as e:
+            assert e.code == "E_RESULT_TOO_BIG" and "memfd" in e.text, e
+        waits = a.send("get", [q, 1])
+    assert b.request("get", r) is None and got_memfd(b) == [1]
+    a.request("cancel", {"msgid": waits})
+
+
+@test()
+def a_memfd_that_is_not_as_it_should_be_is_refused(d):
+    c = taking_memfds(d)
+    q = opened(c, "queue", "q", size=4096)
+    one, two = pack([1]), pack([1, 2])
+    for data, wanted, how in ((one, "sealed", {"seal": False}), (one, "size", {"size": 3}), (one, "size", {"size": 0}), (two, "list of one", {}),
+                              (b"\x01", "list of one", {}), (pack(["x" * 5000]), "larger", {}), (one, "memfd_size", {"size": "2"}),
+                              (one, "no descriptor", {"fds": 0}), (one, "timeout", {"timeout": -3})):
+        try:
+            c.reply(put_memfd(c, q, data, **how))
+            raise AssertionError(f"{how} was taken")
+        except RpcError as e:
+            assert e.code in ("E_BAD_PARAMS", "E_TOO_BIG") and wanted in e.text, (how, e)
+    for params in ((q + 77, None, 0, 2), (q, [1], 0, 2), (q, None, 0, {})):
+        fd = memfd(one)
+        try:
+            c.reply(c.send("put", params, fds=[fd]))
+            raise AssertionError(f"{params} was taken")
+        except RpcError as e:
+            assert e.code in ("E_NO_OBJECT", "E_BAD_PARAMS"), e
+        os.close(fd)
+    assert c.reply(put_memfd(c, q, one)) == 1, "each refused request took its descriptor with it"
+    assert c.request("get", q) is None and got_memfd(c) == [1]
+
+
+@test()
+def memfds_wait_for_room_and_are_counted(d):
+    c, other = taking_memfds(d), taking_memfds(d)
+    q = opened(c, "queue", "q")
+    for _ in range(64):
+        assert c.reply(put_memfd(c, q, pack([1]))) == 1
+    assert c.request("put", q, [7]) == 1, "other items have room"
+    late = put_memfd(c, q, pack([2]), timeout=20)
+    try:
+        c.reply(late)
+        raise AssertionError("there was room for one more")
+    except RpcError as e:
+        assert e.code == "E_NOT_READY", e
+    waits = put_memfd(other, opened(other, "queue", "q"), pack([3]))
+    assert c.request("get", q) is None and got_memfd(c) == [1]
+    assert other.reply(waits) == 1
+    waits = put_memfd(other, opened(other, "queue", "q"), pack([4]))
+    names = [f"q{i}" for i in range(3)]
+    more = [opened(c, "queue", name) for name in names]
+    counted = 65
+    for one in more:
+        for _ in range(64):
+            try:
+                c.reply(put_memfd(c, one, pack([1])))
+                counted += 1
+            except RpcError as e:
+                assert e.code == "E_BUSY" and "256" in e.text, e
+                break
+    assert counted == 256, "of all queues of one owner"
+    other.close()
+    until(lambda: facts(c, "q")["putters"] == 0, "who died waits no more")
+    for name in ("q", *names):
+        c.request("remove", name)
+
+
+@test()
+def a_pipe_takes_large_items_and_ends(d):
+    a, b = taking_memfds(d), taking_memfds(d)
+    made = a.request("open", "pipe", None, {})
+    r = made["id"]
+    s = b.request("open", "pipe", made["handle"])["id"]
+    item = b"p" * 3_000_000
+    assert b.reply(put_memfd(b, s, pack([item]))) == 1
+    assert b.reply(put_memfd(b, s, pack([b"q"]))) == 1
+    b.close()
+    assert a.request("get", r) is None and got_memfd(a) == [item]
+    assert a.request("get", r) is None and got_memfd(a) == [b"q"]
+    assert a.request("get", r) == []
 
 
 # ---- caps ----

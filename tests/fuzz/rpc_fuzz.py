@@ -154,6 +154,8 @@ class Attacker:
             rest = {"put": [[self.value() for _ in range(d.randrange(6))], soon], "get": [d.choice([1, 3, 100, 0]), soon],
                     "confirm": [[d.choice([(1 << 20) + d.randrange(4), 0, self.value()]) for _ in range(d.randrange(4))]],
                     "done": [d.choice([0, 1, 2, 1 << 31])], "join": [soon], "finish": []}[method]
+            if method == "put" and d.random() < 0.2:
+                rest = [None if d.random() < 0.9 else rest[0], soon, d.choice([1, 2, 5, 1 << 40, self.value()])]
             return [d.choice([d.randrange(1, 60), d.randrange(2000), self.value()]), *rest]
         if method in ("remove", "inspect"):
             return [d.choice([*NAMES, *self.handles[-4:]])]
@@ -187,7 +189,7 @@ class Attacker:
                 elif len(data) > 8:
                     del data[at : at + d.randrange(1, 6)]
         fds = []
-        if b"args_memfd" in data and d.random() < 0.9 or d.random() < 0.02:
+        if (b"args_memfd" in data or method == "put" and len(params) > 3) and d.random() < 0.9 or d.random() < 0.02:
             for _ in range(d.choice([1, 1, 1, 1, 2, 20])):
                 content = d.choice([b"\x90", b"\x91\x07", b"\x91\xc1", b"\x95\x01\x02\x03\x04", b"\x92\x01\x02", bytes(5)])
                 fds.append(memfd(content, seal=d.random() < 0.9) if d.random() < 0.95 else os.open("/dev/null", os.O_RDONLY))

@@ -1,0 +1,76 @@
+/* Descriptors in channels: see queue_memfd.h. */
+#include "daemon/supervisor/queue_memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/queue.h"
+
+#define LIST_OF_ONE 0x91u /* an array of one, as MessagePack writes it */
+#define ANSWER_MOST 64u   /* bytes of notification and response */
+
+int queue_memfd_keep(
+    struct queue *q, int fd, uint64_t size, struct queue_memfd *ret_token, struct channel_item *ret_item)
+{
+    uint8_t first;
+    if (pread(fd, &first, 1, 0) != 1 || first != LIST_OF_ONE)
+        return -EINVAL;
+    if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER)
+        return -EBUSY;
+    ++*q->owners_memfds;
+    *ret_token = (struct queue_memfd){.queue = q, .fd = fd};
+    *ret_item = channel_item_of(ret_token, sizeof *ret_token);
+    ret_item->token = true;
+    ret_item->weight = size;
+    return 0;
+}
+
+void queue_memfd_dispose(const uint8_t *token, size_t length)
+{
+    struct queue_memfd memfd;
+    (void)length;
+    memcpy(&memfd, token, sizeof memfd);
+    close(memfd.fd);
+    --*memfd.queue->owners_memfds;
+}
+
+/* Its taker gets a descriptor of its own, so that one that may come back stays where it is. Whatever can fail comes
+ * before the item is taken. */
+void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel_item *item)
+{
+    struct channel *ch = queue_takes_from(u);
+    struct conn *c = u->conn;
+    struct queue_memfd memfd;
+    uint64_t ticket, size = item->weight;
+    memcpy(&memfd, item->bytes, sizeof memfd);
+    if (!c->memfd) {
+        conn_reply_error(c, msgid, MPOOL_E_RESULT_TOO_BIG,
+            "the next item has %llu bytes and comes as a memfd: say hello with memfd: true to take it",
+            (unsigned long long)size);
+        return;
+    }
+    _cleanup_(fd_close) int fd = fcntl(memfd.fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MOST) ||
+        channel_take(ch, &u->party, &ticket) < 0) {
+        conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "no descriptor or no memory for the item");
+        return;
+    }
+    if (!ch->options.at_least_once)
+        queue_memfd_dispose((const uint8_t *)&memfd, sizeof memfd);
+    conn_pass_fd(c, TAKE_FD(fd));
+    wire_put_notification(&c->out, "memfd");
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_uint32(&pk, msgid);
+    msgpack_pack_uint64(&pk, size);
+    wire_put_result(&c->out, msgid);
+    if (ticket)
+        msgpack_pack_uint64(&pk, ticket);
+    else
+        msgpack_pack_nil(&pk);
+    conn_replied(c);
+}
