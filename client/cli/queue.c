@@ -21,7 +21,7 @@
 
 enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20 };
 
-static struct option_count wanted, capacity;
+static struct option_count wanted, capacity, bytes;
 static bool follow, joinable, at_least_once, strings;
 
 static const struct option_row options[] = {
@@ -44,6 +44,12 @@ static const struct option_row options[] = {
         .least = 1,
         .most = 1u << 20,
         .help = "if it is made: so many items at a time"},
+    {.name = "bytes",
+        .value = "N",
+        .count = &bytes,
+        .least = 1,
+        .most = UINT64_C(64) << 30,
+        .help = "if it is made: so many bytes of items at a time (default: 16 MiB)"},
     OPTION_ROWS_MAKING,
     {0},
 };
@@ -223,6 +229,7 @@ static int open_queue(mpool_client *client, const char *name, bool make, mpool_o
     int r = mpool_object_open(client, ret, NULL, name, &there);
     if (r == MPOOL_ENO_OBJECT && make) {
         made.capacity = (uint32_t)capacity.value;
+        made.bytes = bytes.value;
         made.at_least_once = at_least_once;
         r = mpool_object_open(client, ret, joinable ? "joinable_queue" : "queue", name, &made);
     }

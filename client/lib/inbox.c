@@ -17,6 +17,13 @@ static bool is_nil(const uint8_t *value, size_t length)
     return length == 1 && value[0] == 0xc0;
 }
 
+/* In the place of an item that lies in the memfd, of a queue with at_least_once. */
+static bool is_ticket(const uint8_t *value, size_t length, uint64_t *ret_ticket)
+{
+    struct wire_reader in = wire_reader(value, length);
+    return wire_peek(&in) == WIRE_TYPE_INT && wire_read_u64(&in, ret_ticket) == 0;
+}
+
 /* → 0 when it is nil, else the code, with its sentence in text. */
 static int read_error(const struct wire_message *message, char *text, size_t text_size)
 {
@@ -58,11 +65,13 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
     } else {
         const uint8_t *data = message->result;
         size_t length = message->result_length;
-        if (call.payload && is_nil(data, length))
+        uint64_t ticket = 0;
+        if (call.payload && (is_nil(data, length) || is_ticket(data, length, &ticket)))
             data = payload_bytes(call.payload, &length);
         mpool_result *cell;
         bool mapped = call.payload && data != message->result;
         mpool_result view = result_view(data, length, mapped ? call.payload : NULL, &cell);
+        view.ticket = ticket;
         call.done(call.userdata, 0, &view, "");
         result_view_deinit(&view);
     }
@@ -92,7 +101,7 @@ static int take_fd(
     return *ret_fd == -ENODATA ? MPOOL_EPROTOCOL : 0;
 }
 
-/* The result of a call that will be answered by nil. */
+/* The result of a call that will be answered by nil, or by the ticket of the item that it is. */
 static int take_memfd(mpool_client *client, struct wire_reader params)
 {
     struct call *call;

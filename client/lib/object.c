@@ -19,6 +19,7 @@
 
 #include "client/lib/clock.h"
 #include "client/lib/handle.h"
+#include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
 #include "proto/buf.h"
 
@@ -113,7 +114,7 @@ static int find_group(const char *name, uint64_t *ret)
 
 /* What of the options the daemon is told: only what is for this kind, as it refuses the rest. */
 struct choice {
-    bool type, number, real, count, tokens, set, parties, queue, confirm, duplex, group;
+    bool type, number, real, count, tokens, set, parties, capacity, bytes, confirm, duplex, end, group;
     uint64_t gid;
 };
 
@@ -127,12 +128,15 @@ static uint32_t choose(int kind, const mpool_object_options *o, struct choice *c
     c->tokens = kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
     c->set = kind == MPOOL_KIND_EVENT && o->set;
     c->parties = kind == MPOOL_KIND_BARRIER && o->parties > 0;
-    c->queue =
-        (kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE || kind == MPOOL_KIND_PIPE) && o->capacity > 0;
-    c->confirm = (kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE) && o->at_least_once;
-    c->duplex = kind == MPOOL_KIND_PIPE && o->duplex;
-    return 1u + c->type + c->number + c->real + c->count + c->tokens + c->set + c->parties + c->queue + c->confirm +
-           c->duplex + c->group + (o->mode ? 1u : 0u) + (o->ttl_s ? 1u : 0u) + (o->read_only ? 1u : 0u);
+    bool queue = kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE, pipe = kind == MPOOL_KIND_PIPE;
+    c->capacity = (queue || pipe) && o->capacity > 0;
+    c->bytes = (queue || pipe) && o->bytes > 0;
+    c->confirm = queue && o->at_least_once;
+    c->duplex = pipe && o->duplex;
+    c->end = (pipe || kind < 0) && o->end >= 0;
+    return 1u + c->type + c->number + c->real + c->count + c->tokens + c->set + c->parties + c->capacity + c->bytes +
+           c->confirm + c->duplex + c->end + c->group + (o->mode ? 1u : 0u) + (o->ttl_s ? 1u : 0u) +
+           (o->read_only ? 1u : 0u);
 }
 
 static int pack_params(struct wire_buf *params, int kind, const char *name, const mpool_object_options *o)
@@ -176,12 +180,16 @@ static int pack_params(struct wire_buf *params, int kind, const char *name, cons
         wire_pack_key_bool(&pk, "set", true);
     if (c.parties)
         wire_pack_key_u64(&pk, "parties", o->parties);
-    if (c.queue)
+    if (c.capacity)
         wire_pack_key_u64(&pk, "capacity", o->capacity);
+    if (c.bytes)
+        wire_pack_key_u64(&pk, "size", o->bytes);
     if (c.confirm)
         wire_pack_key_bool(&pk, "at_least_once", true);
     if (c.duplex)
         wire_pack_key_bool(&pk, "duplex", true);
+    if (c.end)
+        wire_pack_key_u64(&pk, "end", (uint64_t)o->end);
     return params->failed ? -ENOMEM : 0;
 }
 
@@ -272,6 +280,7 @@ static int map_page(struct mpool_object *object, int fd, uint64_t size)
 
 static void object_free(struct mpool_object *object)
 {
+    queue_ahead_release(object->ahead);
     if (object->map)
         munmap(object->map, object->map_bytes);
     free(object->handle);

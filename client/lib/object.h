@@ -22,6 +22,7 @@ struct mpool_object {
     enum mpool_kind kind;
     enum mpool_element element; /* values and arrays */
     bool at_least_once;         /* queues: items come with tickets */
+    struct queue_ahead *ahead;  /* queues: see queue_ahead.h; or NULL */
     bool read_only;             /* mapped so: nothing may be stored, no lock taken */
     void *map;                  /* the whole mapping, page included; NULL: none */
     size_t map_bytes;

@@ -9,9 +9,12 @@
 #include "client/lib/args.h"
 #include "client/lib/clock.h"
 #include "client/lib/object.h"
+#include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
+#include "client/lib/result.h"
 
-#define GRACE_MS 5000
+#define GRACE_MS    5000
+#define LIST_OF_ONE 0x91u /* what the daemon wants a memfd to begin with */
 
 static bool is_queue(const mpool_object *object)
 {
@@ -44,26 +47,35 @@ static msgpack_packer begin(struct wire_buf *params, const mpool_object *queue, 
     return pk;
 }
 
-/* Sends and waits. → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over. */
+/* May this call wait, and is there room for its request? */
+static int check_waiting(mpool_client *client)
+{
+    int r = handle_check_waiting(client);
+    return r == 0 ? request_wait_room(client) : r;
+}
+
+/* → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over. */
+static int await(struct waiter *waiter, uint32_t msgid, int64_t timeout_ms, mpool_result **ret)
+{
+    uint64_t deadline_ns =
+        timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
+    int r = waiter_wait(waiter, msgid, deadline_ns, ret);
+    return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+}
+
+/* Sends and waits. params: freed. → as above. */
 static int ask(
     const mpool_object *queue, const char *method, struct wire_buf *params, int64_t timeout_ms, mpool_result **ret)
 {
     mpool_client *client = queue->client;
-    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : handle_check_waiting(client);
+    struct waiter waiter;
+    struct call call = waiter_call(&waiter, client);
+    uint32_t msgid;
+    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : check_waiting(client);
     if (r == 0)
-        r = request_wait_room(client);
-    if (r == 0) {
-        struct waiter waiter;
-        struct call call = waiter_call(&waiter, client);
-        uint32_t msgid;
-        uint64_t deadline_ns =
-            timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
         r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
-        if (r == 0)
-            r = waiter_wait(&waiter, msgid, deadline_ns, ret);
-    }
     wire_buf_reset(params);
-    return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+    return r < 0 ? r : await(&waiter, msgid, timeout_ms, ret);
 }
 
 static int start(const mpool_object *queue, const char *method, struct wire_buf *params, mpool_call_id *ret_id,
@@ -76,14 +88,11 @@ static int start(const mpool_object *queue, const char *method, struct wire_buf 
     return r;
 }
 
-/* A number as the answer. */
-static int ask_number(const mpool_object *queue, const char *method, struct wire_buf *params, int64_t timeout_ms)
+/* The number that was the answer. result: freed. */
+static int number_of(const mpool_object *queue, mpool_result *result)
 {
-    mpool_result *result;
     uint64_t number;
-    int r = ask(queue, method, params, timeout_ms, &result);
-    if (r < 0)
-        return r;
+    int r;
     if (mpool_result_u64(result, &number) < 0 || number > INT_MAX)
         r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered with no number.");
     else
@@ -95,25 +104,81 @@ static int ask_number(const mpool_object *queue, const char *method, struct wire
 /* ---- putting
  * ---------------------------------------------------------------------------------------------------------------- */
 
-static int put_params(
-    const mpool_object *queue, struct wire_buf *params, const void *items, size_t length, int64_t timeout_ms)
+/* Does it travel as a memfd, written once by us and mapped by its taker? One large item does. */
+static bool goes_aside(const mpool_object *queue, const void *items, size_t length)
 {
-    int r = items ? request_check_array(queue->client, items, length, 2) : -EINVAL;
+    struct wire_reader in = wire_reader(items, length);
+    uint32_t count;
+    const struct peer *peer = &queue->client->peer;
+    return length > MEMFD_FROM_BYTES && peer->memfd && length <= peer->memfd_bytes &&
+           *(const uint8_t *)items == LIST_OF_ONE && wire_read_array(&in, &count) == 0 && count == 1;
+}
+
+/* put(id, items, timeout_ms) straight into the send buffer, or put(id, nil, timeout_ms, size) with a memfd. */
+static int send_put(const mpool_object *queue, const void *items, size_t length, int64_t timeout_ms,
+    const struct call *call, uint32_t *ret_msgid)
+{
+    mpool_client *client = queue->client;
+    struct request request;
+    int fd = -1;
+    int r = items ? request_check_array(client, items, length, 2) : -EINVAL;
     if (r < 0)
-        return handle_fail(queue->client, r, r == -EINVAL ? "The items are not one MessagePack array." : NULL);
-    msgpack_packer pk = begin(params, queue, 2);
-    wire_buf_append(params, items, length);
+        return handle_fail(client, r, r == -EINVAL ? "The items are not one MessagePack array." : NULL);
+    r = request_open(client, "put", call, &request);
+    if (r < 0)
+        return r;
+    bool aside = goes_aside(queue, items, length);
+    if (aside && (fd = memfd_from_bytes(items, length)) < 0) {
+        request_drop(client, &request);
+        return handle_fail(client, fd, NULL);
+    }
+    msgpack_packer pk = begin(&client->io.out, queue, aside ? 3 : 2);
+    if (aside)
+        msgpack_pack_nil(&pk);
+    else
+        wire_buf_append(&client->io.out, items, length);
     pack_timeout(&pk, timeout_ms);
-    return 0;
+    if (aside)
+        msgpack_pack_uint64(&pk, length);
+    r = request_close(client, &request, fd);
+    *ret_msgid = request.msgid;
+    return r;
 }
 
 int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms)
 {
-    struct wire_buf params = {0};
+    struct waiter waiter;
+    mpool_result *result;
+    uint32_t msgid;
     int r = check(queue);
     if (r == 0)
-        r = put_params(queue, &params, items, length, timeout_ms);
-    return r < 0 ? r : ask_number(queue, "put", &params, timeout_ms);
+        r = check_waiting(queue->client);
+    if (r < 0)
+        return r;
+    struct call call = waiter_call(&waiter, queue->client);
+    r = send_put(queue, items, length, timeout_ms, &call, &msgid);
+    if (r == 0)
+        r = await(&waiter, msgid, timeout_ms, &result);
+    return r < 0 ? r : number_of(queue, result);
+}
+
+/* Sends it at once, so that its taker has it soon, and goes on. */
+static int put_ahead(const mpool_object *queue, const void *items, size_t length)
+{
+    mpool_client *client = queue->client;
+    uint32_t msgid;
+    int r = check_waiting(client);
+    if (r == 0)
+        r = queue_ahead_room(queue->ahead, client);
+    if (r < 0)
+        return r;
+    struct call call = queue_ahead_call(queue->ahead);
+    r = send_put(queue, items, length, -1, &call, &msgid);
+    if (r < 0)
+        return r;
+    queue_ahead_sent(queue->ahead);
+    io_flush(&client->io); /* what does not go now goes with the next turn */
+    return 1;
 }
 
 int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
@@ -132,6 +197,8 @@ int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format,
         r = -EINVAL;
     if (r < 0)
         handle_fail(queue->client, r, r == -EINVAL ? "The format is wrong, or not of one value." : NULL);
+    else if (timeout_ms < 0 && queue_ahead_limit(queue->ahead) > 0)
+        r = put_ahead(queue, wire_buf_at(&items), wire_buf_length(&items));
     else
         r = mpool_queue_put_all(queue, wire_buf_at(&items), wire_buf_length(&items), timeout_ms);
     wire_buf_reset(&items);
@@ -141,11 +208,36 @@ int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format,
 int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void *items, size_t length,
     int64_t timeout_ms, mpool_call_fn *callback, void *userdata)
 {
-    struct wire_buf params = {0};
+    struct call call = {.done = callback, .userdata = userdata};
+    uint32_t msgid;
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    if (!callback)
+        return handle_fail(queue->client, -EINVAL, "A request needs a callback.");
+    r = send_put(queue, items, length, timeout_ms, &call, &msgid);
+    if (r == 0 && ret_id)
+        ret_id->msgid = msgid;
+    return r;
+}
+
+int mpool_queue_set_ahead(mpool_object *queue, uint32_t n)
+{
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    if (n > MPOOL_QUEUE_AHEAD_MAX)
+        return handle_fail(queue->client, -EINVAL, "So far ahead no queue works.");
+    r = queue_ahead_set(&queue->ahead, n);
+    return r < 0 ? handle_fail(queue->client, r, NULL) : 0;
+}
+
+int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms)
+{
     int r = check(queue);
     if (r == 0)
-        r = put_params(queue, &params, items, length, timeout_ms);
-    return r < 0 ? r : start(queue, "put", &params, ret_id, callback, userdata);
+        r = handle_check_waiting(queue->client);
+    return r < 0 ? r : queue_ahead_flush(queue->ahead, queue->client, clock_deadline(timeout_ms));
 }
 
 /* ---- taking
@@ -175,14 +267,22 @@ int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool
     int r = ret_items ? check(queue) : -EINVAL;
     if (r < 0)
         return r;
-    get_params(queue, &params, max, timeout_ms);
+    uint32_t ahead = queue_ahead_limit(queue->ahead), most = max > 0 && max < ahead ? ahead : max;
+    if (max > 0 && (r = queue_ahead_take(queue->ahead, max, ret_items)) != 0)
+        return r < 0 ? handle_fail(queue->client, r, NULL) : r;
+    get_params(queue, &params, most, timeout_ms);
     r = ask(queue, "get", &params, timeout_ms, &items);
     if (r < 0)
         return r;
-    if (count_of(items, &count, &in) < 0 || count > max)
+    if (count_of(items, &count, &in) < 0 || count > most)
         r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered a get with no items.");
     else
         r = (int)count;
+    if (r > (int)max) {
+        const uint8_t *bytes = mpool_result_data(items, NULL);
+        r = queue_ahead_keep(queue->ahead, items, count, (size_t)(in.at - bytes), max, ret_items);
+        return r < 0 ? handle_fail(queue->client, r, NULL) : r;
+    }
     if (r > 0)
         *ret_items = items;
     else
@@ -197,6 +297,9 @@ int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t m
     int r = check(queue);
     if (r < 0)
         return r;
+    if (queue_ahead_limit(queue->ahead) > 0)
+        return handle_fail(
+            queue->client, -EINVAL, "A queue that works ahead keeps items: take them with mpool_queue_get.");
     get_params(queue, &params, max, timeout_ms);
     return start(queue, "get", &params, ret_id, callback, userdata);
 }
@@ -220,8 +323,10 @@ int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_
     }
     if (in.at == in.end)
         return 0;
-    if (queue->at_least_once &&
-        (wire_read_array(&in, &count) < 0 || count != 2 || wire_read_u64(&in, &item.ticket) < 0))
+    if (items->payload)
+        item.ticket = items->ticket; /* one large item, and what confirms it beside it */
+    else if (queue->at_least_once &&
+             (wire_read_array(&in, &count) < 0 || count != 2 || wire_read_u64(&in, &item.ticket) < 0))
         return -EBADMSG;
     if (wire_read_raw(&in, &data, &item.length) < 0)
         return -EBADMSG;
@@ -243,7 +348,9 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
     msgpack_pack_array(&pk, count);
     for (size_t i = 0; i < count; i++)
         msgpack_pack_uint64(&pk, tickets[i]);
-    return ask_number(queue, "confirm", &params, -1);
+    mpool_result *result;
+    r = ask(queue, "confirm", &params, -1, &result);
+    return r < 0 ? r : number_of(queue, result);
 }
 
 /* ---- done, join, finish
@@ -276,7 +383,7 @@ int mpool_queue_finish(mpool_object *queue)
     struct wire_buf params = {0};
     mpool_result *result;
     bool first;
-    int r = check(queue);
+    int r = mpool_queue_flush(queue, -1);
     if (r < 0)
         return r;
     begin(&params, queue, 0);

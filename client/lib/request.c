@@ -89,8 +89,8 @@ int request_check_array(const mpool_client *client, const void *bytes, size_t le
     return -EINVAL;
 }
 
-int request_send(mpool_client *client, const char *method, const void *params, size_t length, const struct call *call,
-    uint32_t *ret_msgid)
+int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
+    const struct call *call, uint32_t *ret_msgid)
 {
     static const uint8_t no_params[] = {0x90};
     if (!params) {
@@ -99,17 +99,27 @@ int request_send(mpool_client *client, const char *method, const void *params, s
     }
     int r = request_check_array(client, params, length, 1);
     if (r < 0)
-        return handle_fail(client, r, r == -EINVAL ? "The parameters are not one MessagePack array." : NULL);
+        handle_fail(client, r, r == -EINVAL ? "The parameters are not one MessagePack array." : NULL);
     struct request request;
-    r = request_open(client, method, call, &request);
-    if (r < 0)
+    if (r == 0)
+        r = request_open(client, method, call, &request);
+    if (r < 0) {
+        if (fd >= 0)
+            close(fd);
         return r;
+    }
     wire_buf_append(&client->io.out, params, length);
-    r = request_close(client, &request, -1);
+    r = request_close(client, &request, fd);
     if (r < 0)
         return r;
     *ret_msgid = request.msgid;
     return 0;
+}
+
+int request_send(mpool_client *client, const char *method, const void *params, size_t length, const struct call *call,
+    uint32_t *ret_msgid)
+{
+    return request_send_with_fd(client, method, params, length, -1, call, ret_msgid);
 }
 
 int request_cancel(mpool_client *client, uint32_t msgid)

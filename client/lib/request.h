@@ -33,6 +33,9 @@ void request_drop(mpool_client *client, const struct request *request);
  * MPOOL_ETOO_DEEP when params are not such an array. */
 int request_send(mpool_client *client, const char *method, const void *params, size_t length, const struct call *call,
     uint32_t *ret_msgid);
+/* The same with a descriptor that rides on it, or -1; taken in any case. */
+int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
+    const struct call *call, uint32_t *ret_msgid);
 
 /* Is this one MessagePack array, of a depth that the daemon takes when it stands `above` levels deep in a message?
  * → 0; -EINVAL; MPOOL_ETOO_DEEP. */

@@ -49,6 +49,7 @@ mpool_result *mpool_result_keep(const mpool_result *result)
         return NULL;
     kept->owned = true;
     kept->length = result->length;
+    kept->ticket = result->ticket;
     if (result->payload) {
         kept->payload = payload_ref(result->payload);
         kept->data = result->data;

@@ -18,6 +18,7 @@ struct mpool_result {
     size_t length;
     struct payload *payload; /* where data lies in, or NULL; owned results hold a reference */
     uint8_t *heap;           /* owned bytes, or NULL */
+    uint64_t ticket;         /* of the one item of a queue that lies in the payload; else 0 */
     bool owned;
     /* The cell that keeps what mpool_result_get() made last. It stands apart, so that results handed out as const can
      * make one. */

@@ -5,15 +5,15 @@
  * Verbs: `lock` takes and releases a lock that nobody else wants; `contended` the same in DEPTH processes at once,
  * COUNT times in all, around a plain counter, whose end is checked; `value` adds to a shared integer; `array` one
  * process fills COUNT 64-bit numbers and another sums them up, opening and closing included. `ranges` squares COUNT
- * numbers where they lie, by a map over ranges of DEPTH of them; `queue` hands COUNT
- * numbers from one process to another, one in a call, with calls on the way at both sides; `steps` and `pipe` wait for
- * each call, `batch` has DEPTH numbers in a call. Processes are forked and open
- * everything anew, as strangers would.
+ * numbers where they lie, by a map over ranges of DEPTH of them; `queue` and
+ * `pipe` hand COUNT numbers from one process to another, one in a call, ahead of the answers; `steps` waits for each
+ * call, `batch` has DEPTH numbers in a call, `large` items of DEPTH bytes. Processes are forked and open everything
+ * anew, as strangers would.
  */
 #include "ask.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,15 +255,16 @@ static struct ask_answer run_array(void *self, uint64_t count, uint64_t depth)
 
 /* ---- queues and pipes ---- */
 
+#define AHEAD 512u
+
 struct flow {
     const char *handle;
-    uint64_t count, each; /* numbers in all, and in one call */
+    uint64_t count, each; /* numbers in all, and in one call; with ahead: one, and the calls do not wait */
+    bool ahead;
 };
 
-static void produce(mpool_client *client, void *arg)
+static void put_lists(mpool_object *queue, const struct flow *f)
 {
-    const struct flow *f = arg;
-    mpool_object *queue = opened(client, NULL, f->handle, 0);
     unsigned char *items = malloc(5 + f->each * 5);
     if (!items)
         ask_fail("items", ENOMEM);
@@ -279,23 +280,52 @@ static void produce(mpool_client *client, void *arg)
         done += n;
     }
     free(items);
+}
+
+static void put_ahead(mpool_object *queue, uint64_t count)
+{
+    unsigned char item[5];
+    sound(mpool_queue_set_ahead(queue, AHEAD), "ahead");
+    for (uint64_t i = 0; i < count; i++) {
+        put_u32(item, 0xce, (uint32_t)i);
+        sound(mpool_queue_put(queue, -1, "r", item, sizeof item), "put");
+    }
+    sound(mpool_queue_flush(queue, -1), "flush");
+}
+
+/* The other process; it ends with its work done. */
+static pid_t producer(const struct shared *s, const struct flow *f)
+{
+    pid_t pid = ask_fork();
+    if (pid != 0)
+        return pid;
+    mpool_client *client;
+    sound(mpool_connect(&client, s->path), "connect");
+    mpool_object *queue = opened(client, NULL, f->handle, 0);
+    if (f->ahead)
+        put_ahead(queue, f->count);
+    else
+        put_lists(queue, f);
     mpool_object_close(queue);
+    mpool_disconnect(client);
+    _exit(0);
+}
+
+static void join_producer(pid_t pid)
+{
+    int status;
+    if (waitpid(pid, &status, 0) < 0 || status != 0)
+        ask_fail("the producer has failed", 0);
 }
 
 /* One process puts, this one gets, in order; and every number is looked at. */
-static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t count, uint64_t each)
+static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t count, uint64_t each, bool ahead)
 {
     mpool_object *queue = opened(s->client, kind, NULL, 0);
-    struct flow flow = {mpool_object_handle(queue), count, each};
+    struct flow flow = {mpool_object_handle(queue), count, each, ahead};
+    sound(mpool_queue_set_ahead(queue, ahead ? AHEAD : 0), "ahead");
     uint64_t got = 0, start = ask_now_ns();
-    pid_t pid = ask_fork();
-    if (pid == 0) {
-        mpool_client *client;
-        sound(mpool_connect(&client, s->path), "connect");
-        produce(client, &flow);
-        mpool_disconnect(client);
-        _exit(0);
-    }
+    pid_t pid = producer(s, &flow);
     while (got < count) {
         mpool_result *items;
         mpool_queue_item item;
@@ -305,115 +335,82 @@ static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t 
                 ask_fail("a wrong item", 0);
         mpool_result_free(items);
     }
-    int status;
-    if (waitpid(pid, &status, 0) < 0 || status != 0)
-        ask_fail("the producer has failed", 0);
+    join_producer(pid);
     uint64_t took = ask_now_ns() - start;
     mpool_object_close(queue);
     return (struct ask_answer){.total_ns = took};
 }
 
-/* ---- with calls on the way ---- */
-
-#define ON_THE_WAY 256u
-
-struct ahead {
-    mpool_client *client;
-    mpool_object *queue;
-    uint64_t started, ended;
-};
-
-static void put_ended(void *userdata, int code, const mpool_result *result, const char *text)
-{
-    struct ahead *a = userdata;
-    (void)result;
-    if (code < 0)
-        ask_fail(text, 0);
-    a->ended++;
-}
-
-static void got_one(void *userdata, int code, const mpool_result *result, const char *text)
-{
-    struct ahead *a = userdata;
-    mpool_queue_item item;
-    size_t at = 0;
-    if (code < 0)
-        ask_fail(text, 0);
-    if (mpool_queue_next(a->queue, result, &at, &item) != 1 || item.length != 5 ||
-        get_u32(item.data) != (uint32_t)a->ended)
-        ask_fail("a wrong item", 0);
-    a->ended++;
-}
-
-/* Starts one call for each of count numbers; when many are on the way, half of them are waited for. */
-static void keep_going(struct ahead *a, uint64_t count, int (*start)(struct ahead *a))
-{
-    while (a->ended < count) {
-        while (a->started < count && a->started - a->ended < ON_THE_WAY) {
-            sound(start(a), "start");
-            a->started++;
-        }
-        while (a->started - a->ended > (a->started == count ? 0 : ON_THE_WAY / 2)) {
-            struct pollfd p = {.fd = mpool_fd(a->client), .events = (short)mpool_events(a->client)};
-            poll(&p, 1, mpool_timeout_ms(a->client));
-            sound(mpool_process(a->client), "process");
-        }
-    }
-}
-
-static int start_put(struct ahead *a)
-{
-    unsigned char item[6] = {0x91}; /* a list of one */
-    put_u32(item + 1, 0xce, (uint32_t)a->started);
-    return mpool_queue_put_start(a->queue, NULL, item, sizeof item, -1, put_ended, a);
-}
-
-static int start_get(struct ahead *a)
-{
-    return mpool_queue_get_start(a->queue, NULL, 1, -1, got_one, a);
-}
-
-/* As multiprocessing.Queue does it: its puts go through a thread, and its pipe holds what has not been taken yet. */
+/* As multiprocessing does it: its puts go through a thread, and its pipe holds what has not been taken yet. */
 static struct ask_answer run_queue(void *self, uint64_t count, uint64_t depth)
 {
-    struct shared *s = self;
-    struct ahead getter = {.client = s->client, .queue = opened(s->client, "queue", NULL, 0)};
     (void)depth;
-    uint64_t start = ask_now_ns();
-    pid_t pid = ask_fork();
-    if (pid == 0) {
-        struct ahead putter = {0};
-        sound(mpool_connect(&putter.client, s->path), "connect");
-        putter.queue = opened(putter.client, NULL, mpool_object_handle(getter.queue), 0);
-        keep_going(&putter, count, start_put);
-        mpool_disconnect(putter.client);
-        _exit(0);
-    }
-    keep_going(&getter, count, start_get);
-    int status;
-    if (waitpid(pid, &status, 0) < 0 || status != 0)
-        ask_fail("the producer has failed", 0);
-    uint64_t took = ask_now_ns() - start;
-    mpool_object_close(getter.queue);
-    return (struct ask_answer){.total_ns = took};
+    return hand_over(self, "queue", count, 1, true);
+}
+
+static struct ask_answer run_pipe(void *self, uint64_t count, uint64_t depth)
+{
+    (void)depth;
+    return hand_over(self, "pipe", count, 1, true);
 }
 
 /* Each side waits for the answer of each call. */
 static struct ask_answer run_steps(void *self, uint64_t count, uint64_t depth)
 {
     (void)depth;
-    return hand_over(self, "queue", count, 1);
+    return hand_over(self, "queue", count, 1, false);
 }
 
 static struct ask_answer run_batch(void *self, uint64_t count, uint64_t depth)
 {
-    return hand_over(self, "queue", count, depth);
+    return hand_over(self, "queue", count, depth, false);
 }
 
-static struct ask_answer run_pipe(void *self, uint64_t count, uint64_t depth)
+/* Items of DEPTH bytes, each with its number in it and looked at at both ends. */
+static void put_large(mpool_object *queue, uint64_t count, uint64_t bytes)
 {
-    (void)depth;
-    return hand_over(self, "pipe", count, 1);
+    unsigned char *item = calloc(1, 5 + bytes);
+    if (!item)
+        ask_fail("item", ENOMEM);
+    put_u32(item, 0xc6, (uint32_t)bytes); /* bin 32 */
+    for (uint64_t i = 0; i < count; i++) {
+        item[5] = item[4 + bytes] = (unsigned char)i;
+        sound(mpool_queue_put(queue, -1, "r", item, (size_t)(5 + bytes)), "put");
+    }
+    free(item);
+}
+
+static struct ask_answer run_large(void *self, uint64_t count, uint64_t depth)
+{
+    struct shared *s = self;
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    options.bytes = depth * 4;
+    mpool_object *queue;
+    sound(mpool_object_open(s->client, &queue, "queue", NULL, &options), "open");
+    uint64_t start = ask_now_ns();
+    pid_t pid = ask_fork();
+    if (pid == 0) {
+        mpool_client *client;
+        sound(mpool_connect(&client, s->path), "connect");
+        put_large(opened(client, NULL, mpool_object_handle(queue), 0), count, depth);
+        mpool_disconnect(client);
+        _exit(0);
+    }
+    for (uint64_t got = 0; got < count; got++) {
+        mpool_result *items;
+        mpool_queue_item item;
+        size_t at = 0;
+        sound(mpool_queue_get(queue, 1, -1, &items), "get");
+        if (mpool_queue_next(queue, items, &at, &item) != 1 || item.length != 5 + depth ||
+            ((const unsigned char *)item.data)[5] != (unsigned char)got ||
+            ((const unsigned char *)item.data)[4 + depth] != (unsigned char)got)
+            ask_fail("a wrong item", 0);
+        mpool_result_free(items);
+    }
+    join_producer(pid);
+    uint64_t took = ask_now_ns() - start;
+    mpool_object_close(queue);
+    return (struct ask_answer){.total_ns = took};
 }
 
 /* ---- a map over what lies in an array ---- */
@@ -452,7 +449,7 @@ int main(int argc, char **argv)
 {
     static const struct ask_verb verbs[] = {{"lock", run_lock}, {"contended", run_contended}, {"value", run_value},
         {"array", run_array}, {"ranges", run_ranges}, {"queue", run_queue}, {"steps", run_steps}, {"batch", run_batch},
-        {"pipe", run_pipe}, {NULL, NULL}};
+        {"pipe", run_pipe}, {"large", run_large}, {NULL, NULL}};
     struct shared s = {.path = argc == 2 ? argv[1] : NULL};
     if (!s.path) {
         fprintf(stderr, "usage: shared SOCKET\n");

@@ -30,6 +30,7 @@ def shared(b):
     compare(b, "the same, each call waits", "steps", 20000, 20000, peer_verb="queue")
     compare(b, "a queue, 512 in a call", "batch", 1000000, 50000, depth=512, least=5, peer_verb="queue")
     compare(b, "the same, there lists of 512", "batch", 1000000, 500000, depth=512)
-    compare(b, "a pipe, one by one", "pipe", 20000, 20000)
+    compare(b, "a pipe, one by one", "pipe", 500000, 50000, least=1)
+    compare(b, "a queue, items of 16 MiB", "large", 30, 30, depth=16 << 20, least=1)
     ranges(b)
     compare(b, "1 GiB, filled and summed", "array", ARRAY, ARRAY // 64)

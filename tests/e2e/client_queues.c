@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,6 +184,120 @@ static bool a_forked_child_must_open_anew(mpool_client *client)
     return true;
 }
 
+/* MessagePack of a binary of so many bytes, all alike; the caller's to free. */
+static uint8_t *binary(uint32_t length, int fill, size_t *ret_length)
+{
+    uint8_t *at = malloc(length + 5u);
+    if (!at)
+        abort();
+    at[0] = 0xc6;
+    for (int i = 0; i < 4; i++)
+        at[1 + i] = (uint8_t)(length >> (24 - 8 * i));
+    memset(at + 5, fill, length);
+    *ret_length = length + 5u;
+    return at;
+}
+
+static bool large_items_come_as_they_went_in(mpool_client *client)
+{
+    for (int at_least_once = 0; at_least_once < 2; at_least_once++) {
+        mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+        mpool_object *q;
+        options.bytes = 64 << 20;
+        options.at_least_once = at_least_once;
+        EXPECT(mpool_object_open(client, &q, "queue", NULL, &options) == 0);
+        for (int round = 0; round < 2; round++) {
+            size_t lengths[3], at = 0;
+            uint8_t *large[3];
+            for (int i = 0; i < 3; i++) {
+                large[i] = binary(1u << (20 + 2 * i), 'a' + i, &lengths[i]);
+                EXPECT(mpool_queue_put(q, -1, "r", large[i], lengths[i]) == 1);
+                EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1);
+            }
+            for (int i = 0; i < 3; i++) {
+                mpool_result *items;
+                mpool_queue_item item;
+                EXPECT(mpool_queue_get(q, 100, -1, &items) == 1); /* a large one is alone */
+                at = 0;
+                EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && item.length == lengths[i] &&
+                       memcmp(item.data, large[i], item.length) == 0 && (item.ticket != 0) == at_least_once);
+                EXPECT(mpool_queue_next(q, items, &at, &item) == 0);
+                if (at_least_once)
+                    EXPECT(mpool_queue_confirm(q, &item.ticket, 1) == 1);
+                mpool_result_free(items);
+                EXPECT(mpool_queue_get(q, 1, -1, &items) == 1);
+                at = 0;
+                EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, i));
+                if (at_least_once)
+                    EXPECT(mpool_queue_confirm(q, &item.ticket, 1) == 1);
+                mpool_result_free(items);
+                free(large[i]);
+            }
+        }
+        mpool_object_close(q);
+    }
+    return true;
+}
+
+static bool a_queue_works_ahead_and_keeps_the_order(mpool_client *client)
+{
+    enum { COUNT = 5000 };
+    for (int at_least_once = 0; at_least_once < 2; at_least_once++) {
+        mpool_object *q = opened(client, "joinable_queue", NULL, COUNT, at_least_once);
+        mpool_result *items;
+        mpool_queue_item item;
+        size_t at;
+        EXPECT(q);
+        EXPECT(mpool_queue_set_ahead(q, MPOOL_QUEUE_AHEAD_MAX + 1) == -EINVAL);
+        EXPECT(mpool_queue_set_ahead(q, 64) == 0);
+        for (int i = 0; i < COUNT; i++)
+            EXPECT(mpool_queue_put(q, -1, "i", (int64_t)(i % 100)) == 1);
+        EXPECT(mpool_queue_flush(q, -1) == 0);
+        EXPECT(mpool_queue_get_start(q, NULL, 1, -1, on_done, NULL) == -EINVAL);
+        for (int i = 0, max = 1; i < COUNT; max = max % 100 + 1) {
+            int got = mpool_queue_get(q, (uint32_t)max, -1, &items);
+            EXPECT(got > 0 && got <= max);
+            at = 0;
+            for (int n = 0; n < got; n++, i++)
+                EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, i % 100) &&
+                       (item.ticket != 0) == at_least_once);
+            EXPECT(mpool_queue_next(q, items, &at, &item) == 0);
+            mpool_result_free(items);
+        }
+        EXPECT(mpool_queue_done(q, COUNT) == 0 && mpool_queue_join(q, -1) == 0);
+        EXPECT(mpool_queue_get(q, 1, 0, &items) == -ETIMEDOUT);
+        EXPECT(mpool_queue_finish(q) == 1);
+        EXPECT(mpool_queue_get(q, 1, -1, &items) == 0);
+        mpool_object_close(q);
+    }
+    return true;
+}
+
+static bool what_failed_ahead_is_told_later(mpool_client *client)
+{
+    mpool_object *q = opened(client, "queue", NULL, 2, false);
+    EXPECT(q && mpool_queue_set_ahead(q, 8) == 0);
+    for (int i = 0; i < 4; i++)
+        EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1); /* the last two wait for room */
+    EXPECT(mpool_queue_flush(q, 20) == -ETIMEDOUT);
+    EXPECT(mpool_queue_put(q, 0, "n") == -ETIMEDOUT); /* this one asks */
+    mpool_result *items;
+    EXPECT(mpool_queue_get(q, 1, -1, &items) == 1);
+    mpool_result_free(items);
+    EXPECT(mpool_queue_get(q, 8, -1, &items) >= 1);
+    mpool_result_free(items);
+    EXPECT(mpool_queue_flush(q, -1) == 0);
+    EXPECT(mpool_queue_finish(q) == 1);
+    EXPECT(mpool_queue_put(q, -1, "n") == 1); /* sent; what came of it: */
+    EXPECT(mpool_queue_flush(q, -1) == MPOOL_EFINISHED);
+    EXPECT(mpool_queue_flush(q, -1) == 0); /* told once */
+    for (int i = 0; i < 6; i++)
+        mpool_queue_put(q, -1, "n");
+    mpool_object_close(q); /* with answers on their way */
+    EXPECT(mpool_run(client, 10000) == 0);
+    return true;
+}
+
 int main(void)
 {
     static const struct tap_test tests[] = {
@@ -192,6 +307,9 @@ int main(void)
         TAP_TEST(callbacks_wait_while_others_put),
         TAP_TEST(a_pipe_ends_with_the_other_process),
         TAP_TEST(a_forked_child_must_open_anew),
+        TAP_TEST(large_items_come_as_they_went_in),
+        TAP_TEST(a_queue_works_ahead_and_keeps_the_order),
+        TAP_TEST(what_failed_ahead_is_told_later),
     };
     return tap_main(tests, sizeof tests / sizeof *tests);
 }

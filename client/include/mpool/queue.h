@@ -39,7 +39,8 @@
 extern "C" {
 #endif
 
-/* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>).
+/* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>). One
+ * of more than half a mebibyte goes as a memfd that its taker maps: the daemon copies nothing of it.
  * → 1; MPOOL_EFINISHED: it takes no more; MPOOL_ETOO_BIG: larger than the queue or a message. */
 MPOOL_PUBLIC int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...);
 /* Puts the elements of one MessagePack array, in their order. → how many went in: fewer than all when the time was over
@@ -75,6 +76,19 @@ MPOOL_PUBLIC int mpool_queue_join(mpool_object *queue, int64_t timeout_ms);
 /* No more items, from anybody (of a pipe: from this end): those who take get the rest and then the end of file. → 1; 0:
  * it was finished already. */
 MPOOL_PUBLIC int mpool_queue_finish(mpool_object *queue);
+
+/* Works ahead of the answers, as multiprocessing does: mpool_queue_put() with timeout_ms -1 returns as soon as its item
+ * is sent, up to n of them before their answers have come, and mpool_queue_get() asks for n items at once and keeps
+ * what it was not asked for. n: up to MPOOL_QUEUE_AHEAD_MAX; 0, as at first: each call waits for its answer, which
+ * costs a round trip. The price: a put that failed is told by a later one, or by the flush; a full queue holds up to n
+ * further items of each putter; what was kept has been taken, and goes the way of what was taken when this process dies
+ * or closes the queue. Not together with mpool_queue_get_start(). → 0; -EINVAL. */
+#define MPOOL_QUEUE_AHEAD_MAX 65536
+MPOOL_PUBLIC int mpool_queue_set_ahead(mpool_object *queue, uint32_t n);
+/* Waits until the daemon has every item that was put: before the queue is closed, which gives up what waits for room.
+ * → 0; -ETIMEDOUT; what a put came to, the first that failed since this was told. mpool_queue_finish() flushes first.
+ */
+MPOOL_PUBLIC int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms);
 
 /* The same without waiting here: the callback gets a code (0; MPOOL_ENOT_READY when the time was over) and a result: of
  * a put the number of items that went in, of a get the items for mpool_queue_next(), none of them at the end of file.

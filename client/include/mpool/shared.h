@@ -67,6 +67,8 @@ typedef struct mpool_object_options {
     uint32_t tokens;    /* semaphores: free at first; a bounded one never has more. 1 by default */
     uint32_t parties;   /* barriers: 1 … 256 */
     uint32_t capacity;  /* queues and pipes: items; 0: the daemon's default */
+    uint64_t bytes;     /* queues and pipes: of all items that are in; 0: the daemon's default */
+    int end;            /* pipes: 0 the end that receives, 1 the one that sends; -1: the first that is free */
     bool set;           /* events: set at first */
     bool at_least_once; /* queues: what a dead consumer had not confirmed goes back to the front */
     bool duplex;        /* pipes: both ends send and receive */
@@ -75,18 +77,18 @@ typedef struct mpool_object_options {
 } mpool_object_options;
 #define MPOOL_OBJECT_OPTIONS_INIT                                                                                      \
     {                                                                                                                  \
-        sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, 1, 0, 0, false, false, false,     \
-            false,                                                                                                     \
+        sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, 1, 0, 0, 0, -1, false, false,     \
+            false, false,                                                                                              \
         {                                                                                                              \
             NULL, NULL, NULL, NULL                                                                                     \
         }                                                                                                              \
     }
 
 /* Opens or makes an object. kind: "value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition",
- * "event", "barrier"; NULL: whatever it is, which must be there. name: 1 … 128 bytes of [A-Za-z0-9._:/@-]; a handle
- * that mpool_object_handle() gave, here or elsewhere; NULL: a new one without a name, which goes with its last user.
- * options: NULL for the defaults. *ret_object: taken, mpool_object_close() ends it. → 0; -EINVAL; a code of the
- * daemon's, such as MPOOL_EDENIED. */
+ * "event", "barrier", "queue", "joinable_queue", "pipe" (<mpool/queue.h>); NULL: whatever it is, which must be there.
+ * name: 1 … 128 bytes of [A-Za-z0-9._:/@-]; a handle that mpool_object_handle() gave, here or elsewhere; NULL: a new
+ * one without a name, which goes with its last user. options: NULL for the defaults. *ret_object: taken,
+ * mpool_object_close() ends it. → 0; -EINVAL; a code of the daemon's, such as MPOOL_EDENIED. */
 MPOOL_PUBLIC int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
     const mpool_object_options *options);
 

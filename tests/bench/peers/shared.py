@@ -5,7 +5,7 @@ In its own best way: `lock` takes and releases a Lock that nobody else wants; `c
 once, COUNT times in all, around a raw counter; `value` adds to a Value under its own lock, which is what += needs there;
 `array` one process fills a RawArray of COUNT numbers and another sums them up (both by memoryview and sum(), which is
 as fast as Python gets without libraries). `queue` hands COUNT numbers from one process to another by a Queue, one by one;
-`pipe` the same by a Pipe; `batch` in lists of DEPTH by a Queue.
+`pipe` the same by a Pipe; `batch` in lists of DEPTH by a Queue; `large` COUNT items of DEPTH bytes.
 """
 import ctypes
 import multiprocessing
@@ -133,7 +133,28 @@ def pipe(count, depth):
     return handed(count, 0, None, sender.send, receiver.recv)
 
 
-VERBS = {verb.__name__: verb for verb in (lock, value, contended, array, queue, batch, pipe)}
+def produce_large(give, count, depth):
+    for i in range(count):
+        item = bytearray(depth)  # made anew, as the thread of the queue has the last one still
+        item[0] = item[-1] = i % 256
+        give(item)
+
+
+def large(count, depth):
+    one = multiprocessing.Queue(4)
+    process = multiprocessing.Process(target=produce_large, args=(one.put, count, depth))
+
+    def body():
+        process.start()
+        for i in range(count):
+            item = one.get()
+            check(len(item) == depth and item[0] == item[-1] == i % 256)
+        process.join()
+
+    return timed(body)
+
+
+VERBS = {verb.__name__: verb for verb in (lock, value, contended, array, queue, batch, pipe, large)}
 
 
 def main():
