@@ -54,7 +54,7 @@ struct sync_area {
     _Atomic uint32_t words[SYNC_SLOTS];
 
     /* Of an rlock: written by its owner alone, and true only while words[0] is the owner's. */
-    alignas(64) _Atomic uint64_t thread; /* mark of the owning thread */
+    alignas(64) _Atomic uint64_t thread; /* mark of the owning thread: see sync_mark() */
     _Atomic uint32_t depth;
 
     alignas(64) _Atomic uint32_t sequence; /* of a condition: futex */

@@ -22,7 +22,7 @@ static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
     int r = sync_take(lock, -1);
 
     if (r >= 0 && recursive) {
-        atomic_store_explicit(&lock->area->thread, sync_thread(), memory_order_relaxed);
+        atomic_store_explicit(&lock->area->thread, sync_mark(lock), memory_order_relaxed);
         atomic_store_explicit(&lock->area->depth, depth, memory_order_relaxed);
     }
     return r;

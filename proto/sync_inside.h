@@ -111,6 +111,13 @@ static inline uint64_t sync_thread(void)
     return (uint64_t)(uintptr_t)pthread_self();
 }
 
+/* … and of all parties: the first threads of forked processes have one address, and a dead owner leaves its mark. An
+ * odd factor keeps the numbers apart, and spreads them over the upper bits, which addresses do not use. */
+static inline uint64_t sync_mark(const struct sync_user *user)
+{
+    return sync_thread() ^ user->party * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static inline uint32_t sync_capacity(uint32_t capacity)
 {
     return capacity < SYNC_SLOTS ? capacity : SYNC_SLOTS;

@@ -2,14 +2,14 @@
  *
  * The word says which party owns the lock, `thread` which of its threads. `thread` and `depth` are written by the owner
  * alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead owner
- * left there is overwritten by the next. A thread that finds its own mark under its own party's number must have put it
- * there itself, for it takes the mark away before it frees the word; so relaxed will do.
+ * left there is overwritten by the next. The mark is of the thread and the party (sync_mark): a thread that finds its own
+ * must have put it there itself, for it takes the mark away before it frees the word; so relaxed will do.
  */
 #include "proto/sync_inside.h"
 
 bool sync_rlock_mine(const struct sync_user *user)
 {
-    return sync_lock_mine(user) && atomic_load_explicit(&user->area->thread, memory_order_relaxed) == sync_thread();
+    return sync_lock_mine(user) && atomic_load_explicit(&user->area->thread, memory_order_relaxed) == sync_mark(user);
 }
 
 int sync_rlock_take(struct sync_user *user, int64_t timeout_ms)
@@ -25,7 +25,7 @@ int sync_rlock_take(struct sync_user *user, int64_t timeout_ms)
     }
     int r = sync_take(user, timeout_ms);
     if (r >= 0) {
-        atomic_store_explicit(&area->thread, sync_thread(), memory_order_relaxed);
+        atomic_store_explicit(&area->thread, sync_mark(user), memory_order_relaxed);
         atomic_store_explicit(&area->depth, 1, memory_order_relaxed);
     }
     return r;

@@ -40,7 +40,7 @@ static int refused(const struct guard *guard, const char *name)
     return guard_options.refused.given ? (int)guard_options.refused.value : EXIT_TASK_FAILED;
 }
 
-static int hold(const struct guard *guard, mpool_object *object, const char *name, char **command)
+static int hold(const struct guard *guard, mpool_client *client, mpool_object *object, const char *name, char **command)
 {
     int64_t timeout_ms = guard_options.try_only ? 0 : guard_options.wait_ms;
     int r = guard->acquire(object, timeout_ms);
@@ -51,6 +51,8 @@ static int hold(const struct guard *guard, mpool_object *object, const char *nam
     if (r > 0)
         say_note("%s '%s' was abandoned: whoever had it before died with it", guard->what, name);
     int status = child_run(command);
+    /* A daemon that was killed says nothing in the page: its connection tells. */
+    (void)mpool_process(client);
     r = guard->release(object);
     if (r == -EPERM || r == -ECONNRESET)
         say_error("%s '%s' was lost while the command ran: the daemon has gone, or taken it back", guard->what, name);
@@ -69,7 +71,7 @@ int guard_run(const struct guard *guard, const mpool_object_options *options, co
     int r = mpool_object_open(client, &object, guard->kind, name, options);
     if (r < 0)
         return daemon_say(client, r);
-    status = hold(guard, object, name, command);
+    status = hold(guard, client, object, name, command);
     mpool_object_close(object);
     return status;
 }

@@ -16,6 +16,8 @@
 #define GRACE_MS    5000
 #define LIST_OF_ONE 0x91u /* what the daemon wants a memfd to begin with */
 
+#define TIMEOUT_MOST_MS (INT64_MAX >> 20) /* the daemon takes no more; centuries are for ever */
+
 static bool is_queue(const mpool_object *object)
 {
     return object && (object->kind == MPOOL_KIND_QUEUE || object->kind == MPOOL_KIND_JOINABLE_QUEUE ||
@@ -32,7 +34,7 @@ static int check(const mpool_object *queue)
 
 static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
 {
-    if (timeout_ms < 0)
+    if (timeout_ms < 0 || timeout_ms > TIMEOUT_MOST_MS)
         msgpack_pack_nil(pk);
     else
         msgpack_pack_int64(pk, timeout_ms);

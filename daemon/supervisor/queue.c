@@ -193,6 +193,14 @@ enum {
 
 enum { OTHER_FACTS = 4 };
 
+/* In every direction in which it may be used. */
+static bool is_finished(const struct queue *q)
+{
+    if (q->options.kind != QUEUE_PIPE)
+        return q->channels[0].finished;
+    return q->channels[1].finished && (q->options.one_way || q->channels[0].finished);
+}
+
 uint32_t queue_fact_count(const struct queue *q)
 {
     return FACT_COUNT + OTHER_FACTS + (q->options.kind == QUEUE_PIPE ? 1 : 0);
@@ -214,7 +222,7 @@ void queue_pack_facts(const struct queue *q, msgpack_packer *pk)
     wire_pack_key_u64(pk, "capacity", q->options.capacity);
     wire_pack_key_u64(pk, "max_item_bytes", q->options.bytes);
     wire_pack_key_bool(pk, "at_least_once", q->options.at_least_once);
-    wire_pack_key_bool(pk, "finished", q->channels[0].finished);
+    wire_pack_key_bool(pk, "finished", is_finished(q));
     if (q->options.kind == QUEUE_PIPE)
         wire_pack_key_bool(pk, "duplex", !q->options.one_way);
 }

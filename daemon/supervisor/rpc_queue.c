@@ -39,10 +39,14 @@ static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool 
     *ret_waits = true;
     if (r->count <= at || wire_read_nil(&r->params) == 0)
         return true;
-    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ms) < 0 ||
-        ms > (UINT64_MAX >> 20) / NS_PER_MS) {
+    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ms) < 0) {
         rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
             wire_type_name(wire_peek(&r->params)));
+        return false;
+    }
+    if (ms > UINT64_MAX >> 20) { /* five centuries, as nanoseconds in 64 bits */
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: %llu is above %llu; nil is for ever", (unsigned long long)ms,
+            (unsigned long long)(UINT64_MAX >> 20));
         return false;
     }
     *ret_waits = ms > 0;
@@ -116,16 +120,20 @@ static int check_items(
     return 0;
 }
 
-/* May the daemon hold so many bytes more for one who waits? */
+/* May so many bytes more be held for one who waits? Beyond what a connection may hold it is not read, and the very one
+ * that waits may be who would take. */
 static bool may_hold(const struct rpc *r, uint64_t bytes)
 {
-    const struct supervisor *s = r->conn->supervisor;
-    return s->args_bytes == 0 || s->args_bytes + bytes <= s->args_max;
+    const struct conn *c = r->conn;
+    const struct supervisor *s = c->supervisor;
+    return (s->args_bytes == 0 || s->args_bytes + bytes <= s->args_max) &&
+           (c->args_bytes == 0 || c->args_bytes + bytes < CONN_ARGS_MAX);
 }
 
 static enum rpc_result held_too_much(struct rpc *r)
 {
-    return rpc_fail(r, MPOOL_E_BUSY, "the daemon holds as many bytes as it may for those who wait");
+    return rpc_fail(
+        r, MPOOL_E_BUSY, "the daemon, or this connection, holds as many bytes as it may for those who wait");
 }
 
 /* What did not go in at once waits with its own copy. */

@@ -499,7 +499,49 @@ def the_daemons_end_reaches_those_who_wait(d):
             pass
 
 
+@test()
+def a_time_out_may_be_as_long_as_one_likes(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
+    waits = [a.send("get", [q, 1, ms]) for ms in (5 * 3600 * 1000, 2**31, 2**40, 2**44 - 1)]
+    until(lambda: facts(b, "q")["getters"] == len(waits), "all of them wait")
+    b.request("put", r, [1, 2, 3, 4])
+    assert [a.reply(msgid) for msgid in waits] == [[1], [2], [3], [4]]
+
+
+@test()
+def puts_that_wait_do_not_keep_their_own_connection_from_taking(d):
+    c = d.client()
+    q = opened(c, "queue", "q")
+    items = [b"x" * 15_000_000]
+    puts = [c.send("put", [q, items]) for _ in range(20)]  # 300 MB, of which 256 MiB may wait
+    taken, refused = 0, 0
+    while True:
+        try:
+            taken += len(c.request("get", q, 1, 0))
+        except RpcError as e:
+            assert e.code == "E_NOT_READY", e
+            break
+    for msgid in puts:
+        try:
+            assert c.reply(msgid) == 1
+        except RpcError as e:
+            assert e.code == "E_BUSY", e
+            refused += 1
+    assert taken + refused == len(puts) and refused > 0, (taken, refused)
+
+
 # ---- pipes ----
+
+@test()
+def a_finished_pipe_is_shown_so(d):
+    a, b = d.client(), d.client()
+    opened(a, "pipe", "p")
+    sender = opened(b, "pipe", "p")
+    assert not facts(a, "p")["finished"]
+    b.request("finish", sender)
+    assert facts(a, "p")["finished"]
+
 
 @test()
 def a_pipe_goes_one_way_or_both(d):

@@ -293,6 +293,21 @@ static void a_dead_threads_depth_is_not_inherited(void **state)
     page_free(&page);
 }
 
+/* Forked processes have the same mark for their first threads. */
+static void a_dead_threads_mark_is_not_inherited(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_RLOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+    (void)state;
+
+    assert_int_equal(sync_rlock_take(&ann, -1), 0);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    page.area->words[0] = BOB; /* another thread of Bob's has it, and has not left its mark yet */
+    assert_false(sync_rlock_mine(&bob));
+    assert_int_equal(sync_rlock_take(&bob, 0), -ETIMEDOUT);
+    page_free(&page);
+}
+
 /* ---- semaphores -------------------------------------------------------------------------------------------------- */
 
 static void a_semaphore_lets_in_as_many_as_it_has_tokens(void **state)
@@ -487,6 +502,7 @@ int main(void)
         cmocka_unit_test(an_rlock_belongs_to_one_thread),
         cmocka_unit_test(an_rlock_counts_no_further_than_it_can),
         cmocka_unit_test(a_dead_threads_depth_is_not_inherited),
+        cmocka_unit_test(a_dead_threads_mark_is_not_inherited),
         cmocka_unit_test(a_semaphore_lets_in_as_many_as_it_has_tokens),
         cmocka_unit_test(anybody_may_release_a_semaphore),
         cmocka_unit_test(a_release_gives_back_ones_own_token_first),
