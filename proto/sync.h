@@ -72,6 +72,9 @@ struct sync_area {
     alignas(64) _Atomic uint64_t held_ns;   /* CLOCK_MONOTONIC, by when it had been taken … */
     _Atomic uint64_t held_fence;            /* … with this number */
     _Atomic uint32_t waiting[SYNC_WAITERS]; /* parties; 0: nobody. There may be more */
+
+    _Atomic uint64_t
+        barred_ns; /* CLOCK_MONOTONIC, since when something is free for `fair` alone; 0: nobody has noted */
 };
 
 static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "a hidden lock would outlive its owner");
@@ -93,6 +96,7 @@ static_assert(offsetof(struct sync_area, slots) == 1408, "layout");
 static_assert(offsetof(struct sync_area, cell) == 3456, "layout");
 static_assert(offsetof(struct sync_area, held_ns) == 3520, "layout");
 static_assert(offsetof(struct sync_area, waiting) == 3536, "layout");
+static_assert(offsetof(struct sync_area, barred_ns) == 3536 + 4 * SYNC_WAITERS, "layout");
 static_assert(sizeof(struct sync_area) <= SYNC_BYTES, "the data of an array begins at SYNC_BYTES");
 
 #define SYNC_CELL_OFFSET 3456u /* of the value's 8 bytes, for those who map without this header */
@@ -163,8 +167,9 @@ int sync_page_check(const void *page, enum mpool_kind kind);
 
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);
-/* → 0; -EPERM: this party has none of it (locks); -EOVERFLOW: more would be free than a bounded semaphore has, or than
- * there is room for (SYNC_SLOTS). Semaphores are released by anybody, locks by any thread of the party that has it. */
+/* → 0; -EPERM: this party has none of it (locks), -ECONNRESET: as the daemon has gone; -EOVERFLOW: more would be free
+ * than a bounded semaphore has, or than there is room for (SYNC_SLOTS). Semaphores are released by anybody, locks by
+ * any thread of the party that has it. */
 int sync_lock_release(struct sync_user *user);
 int sync_semaphore_release(struct sync_user *user);
 /* Takes that would succeed, at this moment. */

@@ -42,7 +42,6 @@ static inline int64_t sync_now_ns(void)
 struct sync_nap {
     int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC; end: INT64_MAX for ever */
     int64_t ask_ns;           /* when to ask whether to wait on */
-    unsigned slices;          /* that are over */
 };
 
 static inline struct sync_nap sync_nap(int64_t timeout_ms)
@@ -78,7 +77,6 @@ static inline int sync_sleep(
         if (r < 0)
             return r;
         nap->ask_ns = now + SYNC_SLICE_NS;
-        nap->slices++;
     }
     int64_t until = nap->end_ns < nap->ask_ns ? nap->end_ns : nap->ask_ns;
     struct sync_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};

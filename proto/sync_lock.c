@@ -18,9 +18,9 @@
  * and a release wakes it by its bit of the futex bitset. As others may have that bit, all who have it are woken. It
  * clears the word with its take, and marks `waiters` after that: a release that has read `fair` had cleared the mark
  * before and woke nobody else (4). When it gives up it wakes another in its stead. The privilege orders nothing and
- * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever finds a free lock closed
- * to it for a whole slice takes the privilege over, so that a stopped process or a spoiled word cannot keep a free lock
- * from the living.
+ * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever comes to a free lock that
+ * has been barred for SYNC_BARRED_NS takes the privilege over, so that a stopped process or a spoiled word cannot keep
+ * a free lock from the living, not even from those who only try.
  *
  * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_party_gone() frees
  * the first two, then opens the gate and wakes everybody, each of whom marks again.
@@ -28,6 +28,8 @@
 #include "proto/sync_inside.h"
 
 #define SYNC_FAIR_NS INT64_C(1000000)
+#define SYNC_BARRED_NS                                                                                                 \
+    UINT64_C(100000000) /* in which whoever was woken should have had its turn, on a busy machine too */
 
 /* A scan of moving tokens can miss one. It is repeated before anybody is told that all are free. */
 #define SYNC_SCANS 3
@@ -93,6 +95,29 @@ static bool any_free(const struct sync_user *user)
     return false;
 }
 
+/* From now on, if nobody has said so before: something is free, and only the privileged may take it. */
+static void note_barred(struct sync_area *area)
+{
+    uint64_t never = 0;
+
+    if (atomic_load(&area->barred_ns) == 0)
+        (void)atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
+}
+
+/* Is something free that the privileged `fair` has left lying? If so, the privilege is this one's now. */
+static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self)
+{
+    struct sync_area *area = user->area;
+
+    if (!any_free(user))
+        return false;
+    note_barred(area);
+    /* A time to come, which only a vandal writes, is long ago, too. */
+    if ((uint64_t)sync_now_ns() - atomic_load(&area->barred_ns) < SYNC_BARRED_NS)
+        return false;
+    return atomic_compare_exchange_strong(&area->fair, &fair, self);
+}
+
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
 
 /* Something is free, or free for others than before. `waiters` first, `fair` last: see (2) and (4). */
@@ -103,14 +128,17 @@ static inline void wake_next(struct sync_area *area)
     atomic_store(&area->waiters, 0);
     atomic_fetch_add(&area->gate, 1);
     uint64_t fair = atomic_load(&area->fair);
-    if (fair)
+    if (fair) {
+        note_barred(area);
         (void)sync_wake(&area->gate, INT_MAX, fair_bit(fair));
-    else
+    } else {
         (void)sync_wake(&area->gate, 1, SYNC_ANYBODY);
+    }
 }
 
 static void give_privilege_back(struct sync_area *area, uint64_t self)
 {
+    atomic_store(&area->barred_ns, 0);
     /* Not a store: it may be another's by now. */
     (void)atomic_compare_exchange_strong(&area->fair, &self, 0);
 }
@@ -176,8 +204,7 @@ static void note_time(const struct sync_user *user, int64_t now_ns)
 static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
 {
     struct sync_area *area = user->area;
-    uint64_t self = fair_self(user), blocked_by = 0;
-    unsigned blocked_slice = 0;
+    uint64_t self = fair_self(user);
     bool slept = false;
 
     for (;;) {
@@ -192,17 +219,12 @@ static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
             }
             /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
             if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS &&
-                atomic_compare_exchange_strong(&area->fair, &fair, self))
-                continue;
-        } else if (any_free(user)) {
-            if (fair != blocked_by) {
-                blocked_by = fair;
-                blocked_slice = nap->slices;
-            } else if (nap->slices - blocked_slice >= 2 && atomic_compare_exchange_strong(&area->fair, &fair, self)) {
+                atomic_compare_exchange_strong(&area->fair, &fair, self)) {
+                atomic_store(&area->barred_ns, 0);
                 continue;
             }
-        } else {
-            blocked_by = 0;
+        } else if (take_over(user, fair, self)) {
+            continue;
         }
         int r = sync_sleep(user, nap, &area->gate, seen, fair_bit(self));
         if (r < 0) {
@@ -233,12 +255,17 @@ int sync_take(struct sync_user *user, int64_t timeout_ms)
     /* Relaxed, both: a newcomer that sees them late overtakes once more. */
     if (atomic_load_explicit(&area->closed, memory_order_relaxed))
         return -ECONNRESET;
-    if (atomic_load_explicit(&area->fair, memory_order_relaxed) == 0) {
+    uint64_t fair = atomic_load_explicit(&area->fair, memory_order_relaxed);
+    if (fair == 0) {
         int r = take_any(user);
         if (r >= 0)
             return r;
     }
-    return timeout_ms == 0 ? -ETIMEDOUT : wait_and_take(user, timeout_ms);
+    /* One that only tries waits for nobody, but may have found what was left lying: then as a waiter whose turn it is.
+     */
+    if (timeout_ms == 0 && (fair == 0 || !take_over(user, fair, fair_self(user))))
+        return -ETIMEDOUT;
+    return wait_and_take(user, timeout_ms);
 }
 
 /* ---- releasing --------------------------------------------------------------------------------------------------- */
@@ -252,7 +279,7 @@ int sync_lock_release(struct sync_user *user)
 {
     /* Not a store: the daemon may have given the lock to another, if it takes this process for dead. */
     if (!free_word(&user->area->words[0], user->party))
-        return -EPERM;
+        return sync_closed(user->area) ? -ECONNRESET : -EPERM;
     wake_next(user->area);
     return 0;
 }

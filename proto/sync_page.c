@@ -66,10 +66,22 @@ int sync_page_check(const void *page, enum mpool_kind kind)
                : -EBADMSG;
 }
 
+/* Before the word is freed: a party that gave the object up may open it again, and a thread of it would find its own
+ * mark while another, which has just taken the lock, has not written over it yet. */
+static void wipe_mark(struct sync_area *area, uint32_t party)
+{
+    uint64_t mark = atomic_load(&area->thread);
+
+    /* Fails if the party lives after all, and has just handed the lock to another. */
+    if (atomic_load(&area->words[0]) == party)
+        (void)atomic_compare_exchange_strong(&area->thread, &mark, 0);
+}
+
 static unsigned free_words(struct sync_area *area, uint32_t count, uint32_t party)
 {
     unsigned freed = 0;
 
+    wipe_mark(area, party);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t owner = party;
         freed += atomic_compare_exchange_strong(&area->words[i], &owner, SYNC_ABANDONED);

@@ -2,8 +2,9 @@
  *
  * The word says which party owns the lock, `thread` which of its threads. `thread` and `depth` are written by the owner
  * alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead owner
- * left there is overwritten by the next. The mark is of the thread and the party (sync_mark): a thread that finds its own
- * must have put it there itself, for it takes the mark away before it frees the word; so relaxed will do.
+ * left there is wiped by the daemon, or overwritten by the next. The mark is of the thread and the party (sync_mark): a
+ * thread that finds its own must have put it there itself, and has the lock, as the mark goes before the word is freed;
+ * so relaxed will do.
  */
 #include "proto/sync_inside.h"
 
@@ -36,7 +37,7 @@ int sync_rlock_release(struct sync_user *user)
     struct sync_area *area = user->area;
 
     if (!sync_rlock_mine(user))
-        return -EPERM;
+        return sync_closed(area) ? -ECONNRESET : -EPERM;
     uint32_t depth = atomic_load_explicit(&area->depth, memory_order_relaxed);
     if (depth > 1) {
         atomic_store_explicit(&area->depth, depth - 1, memory_order_relaxed);

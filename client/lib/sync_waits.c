@@ -101,7 +101,7 @@ int mpool_condition_wait_for(
     while (!predicate(userdata)) {
         int64_t left_ms = forever ? -1 : end_ms - now_ms();
         if (!forever && left_ms <= 0)
-            return -ETIMEDOUT;
+            return abandoned ? 1 : -ETIMEDOUT; /* nobody else would be told of the death */
         int r = mpool_condition_wait(condition, lock, left_ms);
         /* After a time-out, too, the lock is had, and what is waited for may be true. */
         if (r < 0 && r != -ETIMEDOUT)

@@ -233,7 +233,20 @@ next:
                 :: taken -> goto owner
                 :: else
                 fi
-            :: fair != 0
+            :: fair != 0 ->
+                /* One that only tries takes over first and waits, so to speak, after that. */
+                seen_fair = fair;
+                if
+                :: seen_fair != 0 && ANY_FREE ->
+                    atomic {
+                        if
+                        :: fair == seen_fair -> fair = me
+                        :: else
+                        fi
+                    }
+                :: true
+                fi;
+                seen_fair = 0
             fi;
 again:
 #ifdef BROKEN_MARK_BEFORE_SEEN

@@ -27,6 +27,10 @@
  * gone, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 for ever, 0 only
  * try; -ETIMEDOUT when the time is over. Signals do not end a wait.
  *
+ * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon by each
+ * wait within a second, and by everything once mpool_process() has run. What only loads, stores, adds, sets or notifies
+ * asks nobody: until then it works on, in memory that is this process's and that of those who had the object open too.
+ *
  * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
  * process (any of its threads may release it), an rlock to a thread.
@@ -145,7 +149,8 @@ MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event);
  * wait: gives the lock up, waits to be notified, takes the lock again. It may return for nothing: look again at what is
  * waited for. → 0; 1: the lock's owner died with it meanwhile; -ETIMEDOUT. On other errors the lock is not had. */
 MPOOL_PUBLIC int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms);
-/* Waits until predicate(userdata) is true, which is called with the lock had. → as above. */
+/* Waits until predicate(userdata) is true, which is called with the lock had. → as above; 1 also when the time was over
+ * after such a death: look at what is waited for. */
 MPOOL_PUBLIC int mpool_condition_wait_for(
     mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms);
 /* Wakes up to `count` of those who wait; all of them. → 0. */

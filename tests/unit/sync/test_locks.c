@@ -227,6 +227,39 @@ static void a_privilege_that_nobody_uses_is_taken_over(void **state)
     page_free(&page);
 }
 
+/* Its owner lives, but does not run. */
+static void a_privilege_of_one_who_is_stopped_bars_nobody_for_long(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    page.area->fair = (uint64_t)BOB << 32 | 7;
+    assert_int_equal(sync_take(&ann, 0), -ETIMEDOUT); /* one who only tries starts the clock, too */
+    usleep(120000);
+    assert_int_equal(sync_take(&ann, 0), 0);
+    assert_int_equal(page.area->fair, 0);
+    assert_int_equal(page.area->barred_ns, 0);
+    page.area->fair = (uint64_t)BOB << 32 | 7;
+    assert_int_equal(sync_lock_release(&ann), 0); /* and so does a release, of which he does not hear */
+    assert_int_equal(sync_take(&ann, 50), -ETIMEDOUT);
+    assert_int_equal(sync_take(&ann, 500), 0);
+    page_free(&page);
+}
+
+static void a_release_after_the_daemons_end_says_so(void **state)
+{
+    struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
+    struct sync_user ann = page_user(&page, ANN);
+    (void)state;
+
+    assert_int_equal(sync_take(&ann, 0), 0);
+    sync_close(page.area, MPOOL_KIND_LOCK);
+    assert_int_equal(page_gone(&page, ANN), 1);
+    assert_int_equal(sync_lock_release(&ann), -ECONNRESET);
+    page_free(&page);
+}
+
 /* ---- rlocks ------------------------------------------------------------------------------------------------------ */
 
 static void an_rlock_is_released_as_often_as_it_was_taken(void **state)
@@ -499,6 +532,8 @@ int main(void)
         cmocka_unit_test(a_privilege_keeps_newcomers_out_and_goes_with_its_owner),
         cmocka_unit_test(a_privilege_that_nobody_uses_is_taken_over),
         cmocka_unit_test(an_rlock_is_released_as_often_as_it_was_taken),
+        cmocka_unit_test(a_privilege_of_one_who_is_stopped_bars_nobody_for_long),
+        cmocka_unit_test(a_release_after_the_daemons_end_says_so),
         cmocka_unit_test(an_rlock_belongs_to_one_thread),
         cmocka_unit_test(an_rlock_counts_no_further_than_it_can),
         cmocka_unit_test(a_dead_threads_depth_is_not_inherited),
