@@ -148,6 +148,8 @@ void process_judge(struct process *p, struct outcome *o, char *text, size_t size
         p->exitcode = -p->early_signal;
     else if (v)
         p->exitcode = v->signal ? -v->signal : v->exit_status;
+    else if (p->pid > 0 && (o->state == MPOOL_STATE_TIMEOUT || o->state == MPOOL_STATE_CANCELLED))
+        p->exitcode = -SIGKILL; /* its record ends here, and it is being killed */
     else
         p->exitcode = o->state == MPOOL_STATE_DONE ? 0 : 1;
 }

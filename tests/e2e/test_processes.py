@@ -126,7 +126,7 @@ def a_signal_right_after_the_start_ends_it_whether_it_runs_already_or_not(d):
 def a_time_out_ends_it(d):
     c = d.client()
     p = start(c, "sys.sleep", 600, timeout_ms=50)
-    assert ended(c, p)[1] == "timeout"
+    assert ended(c, p) == (-9, "timeout")
     assert c.error("result", p["id"]).code == "E_TIMEOUT"
 
 
