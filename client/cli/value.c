@@ -14,21 +14,23 @@
 #include "client/cli/say.h"
 #include "client/cli/verbs.h"
 
-static const char *type;
+#define TYPES "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64"
+
+static const char *type = "i64";
 
 static const struct option_row options[] = {
-    {.name = "type",
-        .value = "TYPE",
-        .words = "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64",
-        .text = &type,
-        .help = "if it is made: its type (default: i64)"},
+    {.name = "type", .value = "TYPE", .words = TYPES, .text = &type, .help = "if it is made: its type (default: i64)"},
     OPTION_ROWS_MAKING,
     {0},
 };
 
-/* A number of any of the types, as typed. */
+/* A number as typed. Which types can hold it is told by to_i8() and its likes. */
 struct number {
-    bool is_integer, is_negative;
+    const char *text;
+    bool is_whole; /* digits alone */
+    bool is_negative;
+    bool is_long; /* more digits than any integer has */
+    bool is_huge; /* beyond all floating types */
     uint64_t magnitude;
     double real;
 };
@@ -36,61 +38,93 @@ struct number {
 static int parse(const char *text, struct number *ret)
 {
     char *end;
-    *ret = (struct number){.is_negative = text[0] == '-'};
     const char *digits = text + (text[0] == '-' || text[0] == '+');
+    *ret = (struct number){.text = text, .is_negative = text[0] == '-'};
+    ret->is_whole = *digits && strspn(digits, "0123456789") == strlen(digits);
     errno = 0;
-    if (*digits && strspn(digits, "0123456789") == strlen(digits)) {
+    if (ret->is_whole)
         ret->magnitude = strtoull(digits, NULL, 10);
-        ret->is_integer = !errno && (!ret->is_negative || ret->magnitude <= UINT64_C(1) << 63);
-    }
+    ret->is_long = errno == ERANGE;
+    errno = 0;
     ret->real = strtod(text, &end);
-    if (!*text || *end || (!ret->is_integer && *digits && strspn(digits, "0123456789") == strlen(digits))) {
-        say_error("value: '%s' is not a number", text);
-        return -1;
-    }
-    return 0;
-}
-
-static int out_of_range(const char *name)
-{
-    say_error("value: that is no number of the type %s", name);
+    ret->is_huge = errno == ERANGE && isinf(ret->real);
+    if (*text && !*end)
+        return 0;
+    say_error("value: '%s' is not a number", text);
     return -1;
 }
 
-/* Each type's own conversion: → 0, or -1 after it was said that the number does not fit. */
-#define SIGNED_FROM(name, ctype, least, most)                                                                          \
-    static int from_##name(const struct number *n, ctype *ret)                                                         \
+/* Each type's own conversion: → whether the number fits. */
+#define SIGNED_FROM(name, ctype, most)                                                                                 \
+    static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
-        if (!n->is_integer ||                                                                                          \
-            (n->is_negative ? n->magnitude > (uint64_t)(most) + 1 : n->magnitude > (uint64_t)(most)))                  \
-            return out_of_range(#name);                                                                                \
         *ret = (ctype)(n->is_negative ? 0 - n->magnitude : n->magnitude);                                              \
-        return 0;                                                                                                      \
+        return n->is_whole && !n->is_long && n->magnitude <= (uint64_t)(most) + n->is_negative;                        \
     }
 #define UNSIGNED_FROM(name, ctype, most)                                                                               \
-    static int from_##name(const struct number *n, ctype *ret)                                                         \
+    static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
-        if (!n->is_integer || (n->is_negative && n->magnitude > 0) || n->magnitude > (most))                           \
-            return out_of_range(#name);                                                                                \
         *ret = (ctype)n->magnitude;                                                                                    \
-        return 0;                                                                                                      \
+        return n->is_whole && !n->is_long && n->magnitude <= (n->is_negative ? 0 : (most));                            \
     }
 #define REAL_FROM(name, ctype)                                                                                         \
-    static int from_##name(const struct number *n, ctype *ret)                                                         \
+    static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
         *ret = (ctype)n->real;                                                                                         \
-        return 0;                                                                                                      \
+        return !n->is_huge && (isinf(n->real) || !isinf(*ret));                                                        \
     }
-SIGNED_FROM(i8, int8_t, INT8_MIN, INT8_MAX)
-SIGNED_FROM(i16, int16_t, INT16_MIN, INT16_MAX)
-SIGNED_FROM(i32, int32_t, INT32_MIN, INT32_MAX)
-SIGNED_FROM(i64, int64_t, INT64_MIN, INT64_MAX)
+SIGNED_FROM(i8, int8_t, INT8_MAX)
+SIGNED_FROM(i16, int16_t, INT16_MAX)
+SIGNED_FROM(i32, int32_t, INT32_MAX)
+SIGNED_FROM(i64, int64_t, INT64_MAX)
 UNSIGNED_FROM(u8, uint8_t, UINT8_MAX)
 UNSIGNED_FROM(u16, uint16_t, UINT16_MAX)
 UNSIGNED_FROM(u32, uint32_t, UINT32_MAX)
 UNSIGNED_FROM(u64, uint64_t, UINT64_MAX)
 REAL_FROM(f32, float)
 REAL_FROM(f64, double)
+
+static bool is_type(const char *name)
+{
+#define X(element, ctype)                                                                                              \
+    if (strcmp(name, #element) == 0)                                                                                   \
+        return true;
+    MPOOL_ELEMENT_TYPES(X)
+#undef X
+    return false;
+}
+
+/* → whether a value of the type, which is one, can hold it. */
+static bool fits(const char *name, const struct number *number)
+{
+#define X(element, ctype)                                                                                              \
+    ctype as_##element;                                                                                                \
+    if (strcmp(name, #element) == 0)                                                                                   \
+        return to_##element(number, &as_##element);
+    MPOOL_ELEMENT_TYPES(X)
+#undef X
+    return false;
+}
+
+/* is_new: the value would be made with the type. → 0, or -1 after it was said what does not fit, and what would. */
+static int check(const char *name, const char *its_type, bool is_new, const struct number *numbers, size_t count)
+{
+    const char *a = its_type[0] == 'u' ? "a" : "an";
+    for (const struct number *n = numbers; n < numbers + count; n++) {
+        if (fits(its_type, n))
+            continue;
+        if (n->is_whole || its_type[0] == 'f')
+            say_error("value: '%s' is too %s for '%s', %s %s%s", n->text, n->is_negative ? "small" : "large", name, a,
+                its_type, is_new ? "; --type makes it another" : "");
+        else if (is_new)
+            say_error("value: '%s' is no %s; --type f64 makes a value for fractions", n->text, its_type);
+        else
+            say_error(
+                "value: '%s' is no %s, as '%s' is: give a whole number, or remove it first", n->text, its_type, name);
+        return -1;
+    }
+    return 0;
+}
 
 #define PRINT_SIGNED(n)   out_format("%" PRId64 "\n", (int64_t)(n))
 #define PRINT_UNSIGNED(n) out_format("%" PRIu64 "\n", (uint64_t)(n))
@@ -111,15 +145,15 @@ static const struct {
     size_t numbers;
 } actions[ACTION_COUNT] = {{"get", 0}, {"set", 1}, {"add", 1}, {"cas", 2}};
 
-/* → 0; 1: cas found another number; negative: an error of the library's; EXIT_OWN as -EDOM: said already. */
+/* The numbers fit. → 0; 1: cas found another number; negative: an error of the library's. */
 #define ACT(name, ctype)                                                                                               \
     static int act_##name(mpool_object *value, enum action action, const struct number *numbers)                       \
     {                                                                                                                  \
         ctype first = 0, second = 0;                                                                                   \
         int r = 0;                                                                                                     \
-        if ((actions[action].numbers > 0 && from_##name(&numbers[0], &first) < 0) ||                                   \
-            (actions[action].numbers > 1 && from_##name(&numbers[1], &second) < 0))                                    \
-            return -EDOM;                                                                                              \
+        if ((actions[action].numbers > 0 && !to_##name(&numbers[0], &first)) ||                                        \
+            (actions[action].numbers > 1 && !to_##name(&numbers[1], &second)))                                         \
+            return -ERANGE;                                                                                            \
         switch (action) {                                                                                              \
         case GET: r = mpool_value_get_##name(value, &first); break;                                                    \
         case SET: return mpool_value_set_##name(value, first);                                                         \
@@ -175,6 +209,31 @@ static int read_action(size_t count, char **words, enum action *ret, struct numb
     return 0;
 }
 
+/* made: how it is made, by those that make. → exit status. */
+static int open_value(mpool_client *client, enum action action, const char *name, const struct number *numbers,
+    mpool_object_options *made, mpool_object **ret)
+{
+    mpool_object_options there = MPOOL_OBJECT_OPTIONS_INIT;
+    there.create = MPOOL_CREATE_NO;
+    there.read_only = action == GET;
+    int r = mpool_object_open(client, ret, "value", name, &there);
+    if (r == MPOOL_ENO_OBJECT && (action == SET || action == ADD)) {
+        if (check(name, type, true, numbers, actions[action].numbers) < 0)
+            return EXIT_OWN;
+        made->type = type;
+        r = mpool_object_open(client, ret, "value", name, made);
+    } else if (r == MPOOL_EDENIED && action != GET) {
+        there.read_only = true;
+        r = mpool_object_open(client, ret, "value", name, &there);
+        if (r == 0) {
+            mpool_object_close(*ret);
+            say_error("value: you may only read '%s', not change it", name);
+            return EXIT_OWN;
+        }
+    }
+    return r < 0 ? daemon_say(client, r) : EXIT_OK;
+}
+
 static int run(size_t count, char **words)
 {
     enum action action;
@@ -182,24 +241,27 @@ static int run(size_t count, char **words)
     mpool_object_options made;
     if (read_action(count, words, &action, numbers) < 0 || making_options(&made) != EXIT_OK)
         return EXIT_OWN;
+    if (!is_type(type)) {
+        say_error("--type: there is no type '%s'; there are %s", type, TYPES);
+        return EXIT_OWN;
+    }
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;
-    made.type = type;
-    made.create = action == SET || action == ADD ? MPOOL_CREATE_YES : MPOOL_CREATE_NO;
-    made.read_only = action == GET;
     mpool_object *value;
-    int r = mpool_object_open(client, &value, "value", words[1], &made);
-    if (r < 0)
-        return daemon_say(client, r);
-    r = act(value, action, numbers);
+    status = open_value(client, action, words[1], numbers, &made, &value);
+    if (status != EXIT_OK)
+        return status;
+    int r = 0;
+    if (check(words[1], mpool_object_type(value), false, numbers, actions[action].numbers) < 0)
+        status = EXIT_OWN;
+    else
+        r = act(value, action, numbers);
     mpool_object_close(value);
-    if (r == -EDOM)
-        return EXIT_OWN;
     if (r < 0)
         return daemon_say_text(r, NULL);
-    return r > 0 ? EXIT_TASK_FAILED : EXIT_OK;
+    return r > 0 ? EXIT_TASK_FAILED : status;
 }
 
 const struct verb verb_value = {
@@ -207,8 +269,9 @@ const struct verb verb_value = {
     .group = "Share",
     .usage = "get NAME | set NAME N | add NAME N | cas NAME OLD NEW",
     .line = "read or change a number that processes share",
-    .about = "set and add make it if there is none; add prints what it has become. cas stores NEW if it is OLD, and\n"
-             "else prints what it is, with exit status 1. Each is one atomic step, whoever else is at it.\n"
+    .about = "set and add make it if there is none; add prints what it has become, and wraps around at the end of an\n"
+             "integer type. cas stores NEW if it is OLD, and else prints what it is, with exit status 1. Each is one\n"
+             "atomic step, whoever else is at it.\n"
              "\n"
              "Examples:\n"
              "  mpool value add jobs.done 1\n"

@@ -172,6 +172,28 @@ def value_is_read_and_changed(d):
 
 
 @test()
+def a_number_that_does_not_fit_is_said_and_makes_nothing(d):
+    for words, said in ((["set", "ratio", "0.75"], "'0.75' is no i64; --type f64 makes a value for fractions"),
+                        (["add", "ratio", "1e3"], "'1e3' is no i64"), (["set", "ratio", "256", "--type", "u8"], "'256' is too large for 'ratio', a u8"),
+                        (["set", "ratio", "-129", "--type", "i8"], "'-129' is too small for 'ratio', an i8"),
+                        (["set", "ratio", "100000000000000000000"], "is too large for 'ratio', an i64"),
+                        (["set", "ratio", "1e999", "--type", "f64"], "is too large for 'ratio', an f64"),
+                        (["set", "ratio", "1e99", "--type", "f32"], "is too large for 'ratio', an f32"),
+                        (["set", "ratio", "one"], "'one' is not a number")):
+        ran = mpool(d, "value", *words)
+        assert ran.code == 125 and said in ran.err, (words, ran)
+        assert d.request("objects") == [], words
+    assert mpool(d, "value", "set", "ratio", "0.75", "--type", "f64").code == 0
+    assert mpool(d, "value", "add", "ratio", "0.25").out == "1\n"
+    assert mpool(d, "value", "set", "big", "100000000000000000000", "--type", "f64").code == 0
+    assert mpool(d, "value", "get", "big").out == "1e+20\n"
+    mpool(d, "value", "set", "n", "1")
+    ran = mpool(d, "value", "set", "n", "0.5")
+    assert ran.code == 125 and "'n' is: give a whole number, or remove it first" in ran.err, ran
+    assert mpool(d, "value", "get", "n").out == "1\n"
+
+
+@test()
 def additions_of_many_processes_at_once_are_exact(d):
     running = [start(d, "value", "add", "v", str(i)) for i in range(40)]
     assert all(end(p).code == 0 for p in running)
