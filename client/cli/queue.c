@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,7 +20,7 @@
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
 
-enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20 };
+enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20, WHY_SIZE = 512 };
 
 static struct option_count wanted, capacity, bytes;
 static bool follow, joinable, at_least_once, strings;
@@ -218,7 +219,7 @@ static int get(mpool_client *client, mpool_object *queue, int64_t end_ms)
 enum action { PUT, GET, JOIN, FINISH, STAT, ACTION_COUNT };
 static const char *const actions[] = {"put", "get", "join", "finish", "stat"};
 
-/* Whatever kind it is, or a new one for those who put and get. */
+/* Of either kind, or a new one for those who put and get. Never whatever there is: opening a pipe uses up an end. */
 static int open_queue(mpool_client *client, const char *name, bool make, mpool_object **ret)
 {
     mpool_object_options made, there = MPOOL_OBJECT_OPTIONS_INIT;
@@ -226,7 +227,14 @@ static int open_queue(mpool_client *client, const char *name, bool make, mpool_o
     if (status != EXIT_OK)
         return status;
     there.create = MPOOL_CREATE_NO;
-    int r = mpool_object_open(client, ret, NULL, name, &there);
+    int r = mpool_object_open(client, ret, "queue", name, &there);
+    if (r == MPOOL_EEXISTS) {
+        char no_queue[WHY_SIZE];
+        snprintf(no_queue, sizeof no_queue, "%s", mpool_error_text(client));
+        r = mpool_object_open(client, ret, "joinable_queue", name, &there);
+        if (r == MPOOL_EEXISTS)
+            return daemon_say_text(r, no_queue);
+    }
     if (r == MPOOL_ENO_OBJECT && make) {
         made.capacity = (uint32_t)capacity.value;
         made.bytes = bytes.value;

@@ -751,6 +751,15 @@ def scripts_put_and_get(d):
 
 
 @test()
+def scripts_are_told_what_is_no_queue(d):
+    c = taking_memfds(d)
+    for kind in ("value", "lock", "pipe"):
+        opened(c, kind, kind)
+        for words in (["put", kind, "1"], ["get", kind], ["join", kind], ["finish", kind]):
+            assert mpool(d, *words) == (125, "", f"mpool: E_EXISTS: '{kind}' is no queue, but a {kind}\n"), words
+
+
+@test()
 def scripts_join_and_wait_for_room(d):
     assert mpool(d, "put", "work", "--joinable", "--capacity", "2", "1", "2")[0] == 0
     assert mpool(d, "put", "work", "--timeout", "50ms", "3")[0] == 124
