@@ -17,6 +17,7 @@
 enum {
     LABEL_CAP = 128, /* bytes, the wire's own limit */
     PATHS_SIZE = 4096,
+    MS_PER_S = 1000,
 };
 
 /* Why does nobody answer there? → a positive errno, 0 when somebody does. */
@@ -112,6 +113,7 @@ mpool_options daemon_task_options(void)
     options.pool = settings.pool;
     options.name = settings.label;
     options.timeout_ms = settings.timeout_ms > 0 ? settings.timeout_ms : 0;
+    options.ttl_s = settings.ttl_ms < 0 ? 0 : (uint32_t)((settings.ttl_ms + MS_PER_S - 1) / MS_PER_S);
     options.attempts = (uint32_t)settings.attempts.value;
     return options;
 }

@@ -1,13 +1,15 @@
 /* How do --mode, --group and --ttl become options of an object? See making.h. */
 #include "client/cli/making.h"
 
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/exit_codes.h"
+#include "client/cli/options.h"
 #include "client/cli/say.h"
 
-#define MS_PER_S 1000
+enum { MS_PER_S = 1000 };
 
 struct making making = {.ttl_ms = -1};
 
@@ -25,8 +27,9 @@ int making_options(mpool_object_options *ret)
             return EXIT_OWN;
         }
     }
-    if (making.ttl_ms >= 0 && making.ttl_ms < MS_PER_S) {
-        say_error("--ttl: at least 1s");
+    uint64_t number;
+    if (making.group && !getgrnam(making.group) && options_number(making.group, 0, UINT32_MAX - 1, &number) < 0) {
+        say_error("--group: there is no group '%s'", making.group);
         return EXIT_OWN;
     }
     ret->group = making.group;

@@ -19,7 +19,8 @@ extern struct making making;
         .help = "if it is made: who may use it, as of a file (default: 0600)"},                                        \
         {.name = "group", .letter = 'g', .value = "GROUP", .text = &making.group, .help = "if it is made: its group"}, \
     {                                                                                                                  \
-        .name = "ttl", .value = "TIME", .duration_ms = &making.ttl_ms,                                                 \
+        .name = "ttl", .value = "TIME", .duration_ms = &making.ttl_ms, .least = 1000,                                  \
+        .most = UINT64_C(365) * 86400 * 1000,                                                                          \
         .help = "if it is made: it goes so long after its last use (default: when it is removed)"                      \
     }
 

@@ -11,7 +11,10 @@
 #include "client/cli/say.h"
 #include "proto/tables.h"
 
-enum { NAMES_CAP = 64 }; /* options of one verb that a suggestion looks at */
+enum {
+    NAMES_CAP = 64, /* options of one verb that a suggestion looks at */
+    MS_PER_DAY = 86400 * 1000,
+};
 
 struct parse {
     const char *who;
@@ -31,7 +34,7 @@ int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *re
     return 0;
 }
 
-int options_duration(const char *text, int64_t *ret_ms)
+int options_duration(const char *text, uint64_t most_ms, int64_t *ret_ms)
 {
     static const struct {
         const char *unit;
@@ -47,7 +50,7 @@ int options_duration(const char *text, int64_t *ret_ms)
         if (strcmp(end, units[i].unit) != 0)
             continue;
         double ms = ceil(value * units[i].ms);
-        if (!(ms >= 0 && ms <= (double)INT32_MAX))
+        if (!(ms >= 0 && ms <= (double)most_ms))
             return -1;
         *ret_ms = (int64_t)ms;
         return 0;
@@ -94,6 +97,21 @@ static int append(struct option_list *list, const char *value)
     return 0;
 }
 
+static int set_duration(const struct option_row *row, const char *value)
+{
+    uint64_t most = row->most ? row->most : INT32_MAX;
+    if (options_duration(value, most, row->duration_ms) < 0) {
+        say_error("--%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to %" PRIu64 " days", row->name, value,
+            most / MS_PER_DAY);
+        return -1;
+    }
+    if ((uint64_t)*row->duration_ms < row->least) {
+        say_error("--%s: at least %" PRIu64 "ms", row->name, row->least);
+        return -1;
+    }
+    return 0;
+}
+
 static int set_value(const struct option_row *row, const char *value)
 {
     if (row->text) {
@@ -102,12 +120,8 @@ static int set_value(const struct option_row *row, const char *value)
     }
     if (row->list)
         return append(row->list, value);
-    if (row->duration_ms) {
-        if (options_duration(value, row->duration_ms) == 0)
-            return 0;
-        say_error("--%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to 24 days", row->name, value);
-        return -1;
-    }
+    if (row->duration_ms)
+        return set_duration(row, value);
     if (options_number(value, row->least, row->most, &row->count->value) < 0) {
         say_error("--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, row->name, value, row->least, row->most);
         return -1;

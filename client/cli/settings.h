@@ -15,6 +15,7 @@ struct settings {
     const char *pool;             /* tasks: NULL, the daemon chooses */
     const char *label;            /* tasks: a name for listings, or NULL */
     int64_t timeout_ms;           /* -1: not given */
+    int64_t ttl_ms;               /* of a submitted task's or a process's result; -1: not given */
     struct option_count attempts; /* tasks */
 };
 
@@ -28,6 +29,12 @@ extern struct settings settings;
 #define OPTION_ROW_TIMEOUT(text)                                                                                       \
     {                                                                                                                  \
         .name = "timeout", .letter = 't', .value = "TIME", .duration_ms = &settings.timeout_ms, .help = (text)         \
+    }
+#define OPTION_ROW_TTL                                                                                                 \
+    {                                                                                                                  \
+        .name = "ttl", .value = "TIME", .duration_ms = &settings.ttl_ms, .least = 1000,                                \
+        .most = UINT64_C(0x7fffffff) * 1000,                                                                           \
+        .help = "how long the result is kept after the end: 60s, 2h, 7d (default: the daemon's)"                       \
     }
 /* For verbs that hand in tasks. */
 #define OPTION_ROWS_TASK                                                                                               \

@@ -13,7 +13,6 @@
 #include "client/cli/verbs.h"
 
 static bool join;
-static struct option_count ttl_s;
 
 static const struct option_row options[] = {
     OPTION_ROWS_ARGS,
@@ -21,12 +20,7 @@ static const struct option_row options[] = {
         .letter = 'j',
         .flag = &join,
         .help = "show what it prints, wait for its end, and end with its exit status; it ends with this program"},
-    {.name = "ttl",
-        .value = "SECONDS",
-        .count = &ttl_s,
-        .least = 1,
-        .most = UINT32_MAX,
-        .help = "how long the result is kept after the end (default: the daemon's)"},
+    OPTION_ROW_TTL,
     OPTION_ROW_POOL,
     OPTION_ROW_TIMEOUT("end it after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),
     {.name = "name", .value = "LABEL", .text = &settings.label, .help = "a label for `mpool ps` (128 bytes)"},
@@ -70,7 +64,6 @@ static int run(size_t count, char **operands)
         return EXIT_OWN;
     mpool_process_options how = MPOOL_PROCESS_OPTIONS_INIT;
     how.task = daemon_task_options();
-    how.task.ttl_s = (uint32_t)ttl_s.value;
     how.lives_on = !join;
     if (join)
         how.task.on_output = on_output;

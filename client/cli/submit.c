@@ -9,16 +9,9 @@
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
-static struct option_count ttl_s;
-
 static const struct option_row options[] = {
     OPTION_ROWS_ARGS,
-    {.name = "ttl",
-        .value = "SECONDS",
-        .count = &ttl_s,
-        .least = 1,
-        .most = UINT32_MAX,
-        .help = "how long the result is kept after the end (default: the daemon's)"},
+    OPTION_ROW_TTL,
     OPTION_ROWS_TASK,
     {0},
 };
@@ -36,7 +29,6 @@ static int run(size_t count, char **operands)
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     mpool_options task = daemon_task_options();
-    task.ttl_s = (uint32_t)ttl_s.value;
     uint64_t id;
     int r = mpool_submit_raw(client, &id, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
     if (r < 0)
@@ -55,7 +47,7 @@ const struct verb verb_submit = {
              "Examples:\n"
              "  id=$(mpool submit text.wordcount /etc/services)\n"
              "  mpool wait $id && mpool result $id\n"
-             "  mpool submit exec.run '[\"make\", \"-C\", \"/srv/site\"]' --name nightly --ttl 86400\n",
+             "  mpool submit exec.run '[\"make\", \"-C\", \"/srv/site\"]' --name nightly --ttl 1d\n",
     .operands = "@function",
     .flags = VERB_NUMBERS,
     .options = options,

@@ -31,8 +31,8 @@ struct option_row {
     bool *unflag; /* a flag that sets false */
     const char **text;
     struct option_count *count;
-    uint64_t least, most; /* of a count */
     int64_t *duration_ms;
+    uint64_t least, most; /* of a count; of a duration, in ms, and 0 is the most that a wait may take */
     struct option_list *list;
 };
 

@@ -7,7 +7,7 @@
 #include "client/cli/settings.h"
 #include "proto/tables.h"
 
-struct settings settings = {.timeout_ms = -1};
+struct settings settings = {.timeout_ms = -1, .ttl_ms = -1};
 
 #define X(name) &verb_##name,
 const struct verb *const verbs[] = {VERBS(X) NULL};

@@ -57,6 +57,9 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["call", "--timeout", "5y", "f"], "'5y' is not a time"),
             (["call", "--timeout", "-1", "f"], "'-1' is not a time"),
             (["call", "--timeout", "0", "f"], "at least 1ms"),
+            (["call", "--timeout", "25d", "f"], "up to 24 days"),
+            (["submit", "--ttl", "5ms", "f"], "--ttl: at least 1000ms"),
+            (["lock", "l", "--ttl", "366d", "true"], "up to 365 days"),
             (["call", "--timeout", "0x10", "f"], "is not a time"),
             (["call", "--name", "x" * 129, "f"], "at most 128 bytes"),
             (["--color", "pink", "ping"], "auto, always, never"),
@@ -192,6 +195,7 @@ def options_of_a_task_reach_the_daemon(home):
     assert p.params("call")[2] == {"pool": "big", "timeout_ms": 1500, "attempts": 3, "name": "mine"}, p.seen
     ran = mpool(p, "--pool", "big", "-t", "2m", "submit", "--ttl", "60", "m.f")
     assert ran.out == "5\n" and p.params("submit")[2] == {"pool": "big", "timeout_ms": 120000, "ttl_s": 60}, (ran, p.seen)
+    assert mpool(p, "submit", "--ttl", "1.5h", "m.f").code == 0 and p.seen[-1][1][2] == {"ttl_s": 5400}, p.seen
 
 
 @test(daemon=False)

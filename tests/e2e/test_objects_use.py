@@ -117,10 +117,13 @@ def a_lock_is_made_as_it_is_told(d):
     assert mpool(d, "lock", "l", "--mode", "0660", "--ttl", "1h", "--", "true").code == 0
     told = d.request("inspect", "l")
     assert told["mode"] == 0o660 and told["ttl_ms"] == 3600000
+    assert mpool(d, "lock", "year", "--group", os.getgid(), "--ttl", "365d", "--", "true").code == 0
+    assert d.request("inspect", "year")["ttl_ms"] == 365 * 86400000
+    mpool(d, "remove", "year")
     for words, said in (([], "name"), (["l"], "command"), (["l", "--"], "command"), (["l", "-m", "777", "true"], "mode"),
                         (["l", "-m", "rw", "true"], "mode"), (["l", "-w", "x", "true"], "time"), (["a b", "true"], "name"),
                         (["l", "--nope", "true"], "nope"), (["l", "--ttl", "10ms", "true"], "ttl"),
-                        (["new", "-g", "nosuchgroup", "true"], "group")):
+                        (["new", "-g", "nosuchgroup", "true"], "--group: there is no group 'nosuchgroup'")):
         ran = mpool(d, "lock", *words)
         assert ran.code == 125 and said in ran.err, (words, ran)
     assert [o["name"] for o in d.request("objects")] == ["l"]
