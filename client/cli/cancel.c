@@ -11,7 +11,7 @@
 
 static int run(size_t count, char **operands)
 {
-    if (ids_check("cancel", operands, count) != EXIT_OK)
+    if (ids_check(IDS_TASKS, "cancel", operands, count) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
@@ -19,7 +19,7 @@ static int run(size_t count, char **operands)
     int status = EXIT_OK;
     for (size_t i = 0; i < count; i++) {
         uint64_t id;
-        if (ids_parse("cancel", operands[i], &id) < 0)
+        if (ids_parse(IDS_TASKS, "cancel", operands[i], &id) < 0)
             return EXIT_OWN;
         int r = mpool_cancel(client, id);
         if (r < 0)

@@ -1,7 +1,8 @@
 /* mpool kill: sends signals to processes. Those that had ended already are left as they are, and that is no failure. */
 #include <inttypes.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "client/cli/daemon.h"
 #include "client/cli/ids.h"
@@ -20,21 +21,33 @@ static const struct option_row options[] = {
         .value = "SIGNAL",
         .words = "TERM KILL INT HUP QUIT USR1 USR2 STOP CONT",
         .text = &signal_word,
-        .help = "a name such as KILL, or a number (default: TERM)"},
+        .is_bare = true,
+        .help = "a name such as KILL, or a number (default: TERM); also -KILL and -9"},
     {0},
 };
 
-static int send_one(mpool_client *client, uint64_t id, mpool_result **ret)
+/* → 0 with its number, or -1 after it was said that there is none. */
+static int find_signal(const char *word, uint64_t *ret)
 {
-    uint64_t number;
-    if (options_number(signal_word, 1, NSIG - 1, &number) == 0)
-        return mpool_request(client, ret, "signal", "uu", id, number);
-    return mpool_request(client, ret, "signal", "us", id, signal_word);
+    const char *name = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
+    if (options_number(word, 1, NSIG - 1, ret) == 0)
+        return 0;
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && strcasecmp(known, name) == 0) {
+            *ret = (uint64_t)i;
+            return 0;
+        }
+    }
+    say_error(
+        "kill: there is no signal '%s'; there are TERM, KILL, INT, HUP …, and numbers from 1 to %d", word, NSIG - 1);
+    return -1;
 }
 
 static int run(size_t count, char **operands)
 {
-    if (ids_check("kill", operands, count) != EXIT_OK)
+    uint64_t number;
+    if (find_signal(signal_word, &number) < 0 || ids_check(IDS_PROCESSES, "kill", operands, count) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
@@ -43,14 +56,16 @@ static int run(size_t count, char **operands)
     for (size_t i = 0; i < count; i++) {
         uint64_t id;
         bool sent = false;
-        if (ids_parse("kill", operands[i], &id) < 0)
+        if (ids_parse(IDS_PROCESSES, "kill", operands[i], &id) < 0)
             return EXIT_OWN;
         _cleanup_(own_result) mpool_result *result = NULL;
-        int r = send_one(client, id, &result);
+        int r = mpool_request(client, &result, "signal", "uu", id, number);
         if (r == 0)
             r = mpool_result_bool(result, &sent);
+        if (r == MPOOL_ENO_TASK)
+            say_error("E_NO_TASK: there is no process %" PRIu64 "; `mpool ps` shows them", id);
         if (r < 0)
-            status = daemon_say(client, r);
+            status = r == MPOOL_ENO_TASK ? EXIT_OWN : daemon_say(client, r);
         else if (settings.json)
             out_format("{\"id\": %" PRIu64 ", \"sent\": %s}\n", id, sent ? "true" : "false");
         else if (!sent)
@@ -68,8 +83,8 @@ const struct verb verb_kill = {
              "\n"
              "Examples:\n"
              "  mpool kill 17\n"
-             "  mpool kill -s KILL $(mpool ps --ids)\n",
-    .operands = "@task",
+             "  mpool kill -KILL $(mpool ps --ids)\n",
+    .operands = "@process",
     .options = options,
     .run = run,
 };

@@ -11,6 +11,8 @@
 #include "client/cli/say.h"
 #include "proto/tables.h"
 
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 enum {
     NAMES_CAP = 64, /* options of one verb that a suggestion looks at */
     MS_PER_DAY = 86400 * 1000,
@@ -190,6 +192,23 @@ static int take_short(const struct parse *p, char **words, size_t count)
     return 1;
 }
 
+/* "-9", "-KILL", where a row wants such. → the row, or NULL. */
+static const struct option_row *find_bare(const struct parse *p, const char *word)
+{
+    size_t digits = strspn(word + 1, "0123456789"), capitals = strspn(word + 1, CAPITALS "0123456789");
+    if (digits == 0 && capitals < 2) /* one alone is an option's letter */
+        return NULL;
+    if (word[0] != '-' || word[1 + (digits ? digits : capitals)])
+        return NULL;
+    for (size_t t = 0; t < p->table_count; t++) {
+        for (const struct option_row *row = p->tables[t]; row && row->name; row++) {
+            if (row->is_bare)
+                return row;
+        }
+    }
+    return NULL;
+}
+
 static bool is_option(const char *word, unsigned flags)
 {
     if (word[0] != '-' || !word[1])
@@ -213,6 +232,12 @@ int options_parse(const char *who, const struct option_row *const *tables, size_
             if (verb_flags & VERB_COMMAND)
                 break;
             words[operands++] = words[at++];
+            continue;
+        }
+        const struct option_row *bare = find_bare(&p, words[at]);
+        if (bare) {
+            if (set_value(bare, words[at++] + 1) < 0)
+                return -1;
             continue;
         }
         int used = words[at][1] == '-' ? take_long(&p, words + at, count - at) : take_short(&p, words + at, count - at);

@@ -22,7 +22,8 @@ static int run(size_t count, char **operands)
         say_error("result takes one id");
         return EXIT_OWN;
     }
-    if (ids_check("result", operands, count) != EXIT_OK || ids_parse("result", operands[0], &id) < 0)
+    if (ids_check(IDS_TASKS, "result", operands, count) != EXIT_OK ||
+        ids_parse(IDS_TASKS, "result", operands[0], &id) < 0)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)

@@ -19,7 +19,7 @@
 static int one_task(mpool_client *client, const char *word)
 {
     uint64_t id;
-    if (ids_parse("status", word, &id) < 0)
+    if (ids_parse(IDS_TASKS, "status", word, &id) < 0)
         return EXIT_OWN;
     _cleanup_(own_result) mpool_result *status = NULL;
     int r = mpool_status(client, id, &status);
@@ -92,7 +92,7 @@ static int overall_json(mpool_client *client)
 
 static int run(size_t count, char **operands)
 {
-    if (count > 0 && ids_check("status", operands, count) != EXIT_OK)
+    if (count > 0 && ids_check(IDS_TASKS, "status", operands, count) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)

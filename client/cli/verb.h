@@ -34,6 +34,7 @@ struct option_row {
     int64_t *duration_ms;
     uint64_t least, most; /* of a count; of a duration, in ms, and 0 is the most that a wait may take */
     struct option_list *list;
+    bool is_bare; /* digits or capitals behind a dash are its value: "-9", "-KILL" */
 };
 
 enum verb_flags {

@@ -56,7 +56,7 @@ static int worse(int a, int b)
 
 static int run(size_t count, char **operands)
 {
-    if (ids_check("wait", operands, count) != EXIT_OK)
+    if (ids_check(IDS_TASKS, "wait", operands, count) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
@@ -65,7 +65,7 @@ static int run(size_t count, char **operands)
     int exit_status = EXIT_OK;
     for (size_t i = 0; i < count; i++) {
         uint64_t id;
-        if (ids_parse("wait", operands[i], &id) < 0)
+        if (ids_parse(IDS_TASKS, "wait", operands[i], &id) < 0)
             return EXIT_OWN;
         int64_t left_ms = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
         if (settings.timeout_ms >= 0 && left_ms < 0)

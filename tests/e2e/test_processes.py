@@ -315,8 +315,15 @@ def the_command_line_starts_lists_and_kills_them(d):
     assert "SIGINT" in mpool(d, "ps", "--ended").stdout
     assert "had ended already" in mpool(d, "kill", "-s", "9", id_).stderr
     bad = mpool(d, "kill", "-s", "NOSUCH", id_)
-    assert bad.returncode == 125 and "signal" in bad.stderr, bad
-    assert mpool(d, "kill", "x").returncode == 125
+    assert bad.returncode == 125 and "there is no signal 'NOSUCH'" in bad.stderr, bad
+    for words in (["-9", "@"], ["@", "-KILL"], ["-SIGKILL", "@"], ["-s9", "@"]):
+        id_ = mpool(d, "spawn", "sys.sleep", "600").stdout.strip()
+        killed = mpool(d, "kill", *[id_ if w == "@" else w for w in words])
+        assert (killed.returncode, killed.stderr) == (0, ""), killed
+        assert "SIGKILL" in mpool(d, "wait", id_).stderr
+    for words in (["kill", "x"], ["kill", "99"], ["kill"]):
+        bad = mpool(d, *words)
+        assert bad.returncode == 125 and "process" in bad.stderr and "`mpool ps`" in bad.stderr, bad
 
 
 @test(modules=["nest"])
