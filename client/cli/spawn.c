@@ -46,6 +46,8 @@ static int join_it(mpool_client *client, struct mpool_process *process)
         r = mpool_process_result(process, 0, NULL);
         if (r < 0)
             daemon_say(client, r); /* what the function says of its failure */
+        if (r == MPOOL_ETIMEOUT)
+            return EXIT_TIMED_OUT;
     }
     return (code < 0 ? EXIT_SIGNALLED - code : code) & 0xff;
 }

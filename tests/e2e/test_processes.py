@@ -334,6 +334,8 @@ def a_joined_one_prints_and_ends_as_if_it_ran_here(d):
     assert done.returncode == 1 and "E_BAD_ARGS" in done.stderr, done
     done = mpool(d, "spawn", "-j", "sys.crash", "15")
     assert done.returncode == 128 + 15, done
+    done = mpool(d, "spawn", "-j", "--timeout", "100ms", "sys.sleep", "600")
+    assert done.returncode == 124 and "E_TIMEOUT" in done.stderr, done
 
 
 if __name__ == "__main__":
