@@ -9,6 +9,28 @@
 #include "client/cli/say.h"
 #include "client/cli/verbs.h"
 
+/* What the daemon is asked for, by the words of the tables. */
+static const struct {
+    const char *word, *command;
+} asked[] = {
+    {"function", "mpool functions --names"},
+    {"pool", "mpool pools --names"},
+    {"task", "mpool ls --ids"},
+    {"process", "mpool ps --ids"},
+    {"object", "mpool objects --names"},
+    {"value", "mpool objects --names --kind value"},
+    {"lock", "mpool objects --names --kind lock"},
+    {"semaphore", "mpool objects --names --kind bounded_semaphore"},
+    {"queue", "mpool objects --names --kind queue; mpool objects --names --kind joinable_queue"},
+};
+enum { ASKED_COUNT = sizeof asked / sizeof asked[0] };
+
+/* NAME -- COMMAND… */
+static bool is_guard(const struct verb *verb)
+{
+    return (verb->flags & VERB_COMMAND) && verb->operands && strcmp(verb->operands, "@command") != 0;
+}
+
 /* ---- bash
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -20,20 +42,27 @@ static const char bash_head[] =
     "    @file) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); compopt -o filenames ;;\n"
     "    @directory) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); compopt -o filenames ;;\n"
     "    @command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n"
-    "    @function) mapfile -t COMPREPLY < <(compgen -W \"$(mpool functions --names 2>/dev/null)\" -- \"$cur\") ;;\n"
-    "    @pool) mapfile -t COMPREPLY < <(compgen -W \"$(mpool pools --names 2>/dev/null)\" -- \"$cur\") ;;\n"
-    "    @task) mapfile -t COMPREPLY < <(compgen -W \"$(mpool ls --ids 2>/dev/null)\" -- \"$cur\") ;;\n"
-    "    @object) mapfile -t COMPREPLY < <(compgen -W \"$(mpool objects --names 2>/dev/null)\" -- \"$cur\") ;;\n"
-    "    @any) COMPREPLY=() ;;\n"
-    "    *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\") ;;\n"
-    "    esac\n"
-    "}\n"
-    "\n"
-    "_mpool() {\n"
-    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= i\n"
-    "    COMPREPLY=()\n"
-    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-    "        case ${COMP_WORDS[i]} in\n";
+    "    @any) COMPREPLY=() ;;\n";
+
+static const char bash_body[] = "    *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\") ;;\n"
+                                "    esac\n"
+                                "}\n"
+                                "\n"
+                                "_mpool_behind() { # the words that come first, and what stands behind one of them\n"
+                                "    local word\n"
+                                "    for word in \"${COMP_WORDS[@]:i+1:COMP_CWORD-i-1}\"; do\n"
+                                "        [[ \" $1 \" == *\" $word \"* ]] || continue\n"
+                                "        if [[ $word == \"$prev\" ]]; then _mpool_reply \"$2\"; fi\n"
+                                "        return\n"
+                                "    done\n"
+                                "    _mpool_reply \"$1\"\n"
+                                "}\n"
+                                "\n"
+                                "_mpool() {\n"
+                                "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= i\n"
+                                "    COMPREPLY=()\n"
+                                "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+                                "        case ${COMP_WORDS[i]} in\n";
 
 static void bash_option_names(const struct option_row *rows, const char *between, bool with_values_only)
 {
@@ -75,9 +104,12 @@ static void bash_operands(const struct verb *verb)
         out_text("_mpool_reply '");
         bash_verb_names();
         out_text("' ;;\n");
-    } else if (words && strcmp(words, "@object") == 0 && (verb->flags & VERB_COMMAND)) { /* NAME -- COMMAND… */
-        out_text("if [[ $prev == -- ]]; then _mpool_reply @command; "
-                 "elif ((COMP_CWORD == i + 1)); then _mpool_reply @object; else _mpool_reply @file; fi ;;\n");
+    } else if (verb->second) {
+        out_format("_mpool_behind '%s' '%s' ;;\n", words, verb->second);
+    } else if (is_guard(verb)) {
+        out_format("if [[ $prev == -- ]]; then _mpool_reply @command; "
+                   "elif ((COMP_CWORD == i + 1)); then _mpool_reply %s; else _mpool_reply @file; fi ;;\n",
+            words);
     } else if (words && (verb->flags & VERB_COMMAND)) { /* the command's own words are files as likely as not */
         out_text("if [[ $prev == run || $prev == -* ]]; then _mpool_reply @command; else _mpool_reply @file; fi ;;\n");
     } else if (words && strcmp(words, "@function") == 0) { /* behind the function: its arguments */
@@ -91,6 +123,10 @@ static void bash_operands(const struct verb *verb)
 static void print_bash(void)
 {
     out_text(bash_head);
+    for (size_t i = 0; i < ASKED_COUNT; i++)
+        out_format("    @%s) mapfile -t COMPREPLY < <(compgen -W \"$({ %s; } 2>/dev/null)\" -- \"$cur\") ;;\n",
+            asked[i].word, asked[i].command);
+    out_text(bash_body);
     out_text("        ");
     bash_option_names(common_options, " | ", true);
     out_text(" | ");
@@ -139,16 +175,16 @@ static void print_bash(void)
 /* ---- zsh
  * ------------------------------------------------------------------------------------------------------------- */
 
-static const char zsh_head[] =
-    "#compdef mpool\n"
-    "# zsh completion for mpool, made by `mpool completion zsh`\n"
-    "\n"
-    "_mpool_functions() { local -a names; names=(${(f)\"$(mpool functions --names 2>/dev/null)\"}); "
-    "compadd -a names }\n"
-    "_mpool_pools() { local -a names; names=(${(f)\"$(mpool pools --names 2>/dev/null)\"}); compadd -a names }\n"
-    "_mpool_objects() { local -a names; names=(${(f)\"$(mpool objects --names 2>/dev/null)\"}); compadd -a names }\n"
-    "_mpool_tasks() { local -a ids; ids=(${(f)\"$(mpool ls --ids 2>/dev/null)\"}); compadd -a ids }\n"
-    "\n";
+static const char zsh_head[] = "#compdef mpool\n"
+                               "# zsh completion for mpool, made by `mpool completion zsh`\n"
+                               "\n";
+
+static void zsh_asked(void)
+{
+    for (size_t i = 0; i < ASKED_COUNT; i++)
+        out_format("_mpool_%s() { local -a names; names=(${(f)\"$({ %s; } 2>/dev/null)\"}); compadd -a names }\n",
+            asked[i].word, asked[i].command);
+}
 
 /* Within '…[help]': what zsh or its _arguments would take for its own. */
 static void zsh_help(const char *text)
@@ -165,9 +201,8 @@ static void zsh_help(const char *text)
 
 static void zsh_action(const char *words)
 {
-    static const char *const actions[][2] = {{"@file", "_files"}, {"@directory", "_files -/"},
-        {"@function", "_mpool_functions"}, {"@pool", "_mpool_pools"}, {"@task", "_mpool_tasks"},
-        {"@object", "_mpool_objects"}, {"@verb", "_mpool_verbs"}, {"@command", "_command_names -e"}};
+    static const char *const actions[][2] = {
+        {"@file", "_files"}, {"@directory", "_files -/"}, {"@verb", "_mpool_verbs"}, {"@command", "_command_names -e"}};
     if (!words)
         return;
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -176,7 +211,10 @@ static void zsh_action(const char *words)
             return;
         }
     }
-    out_format("(%s)", words);
+    if (*words == '@')
+        out_format("_mpool_%s", words + 1);
+    else
+        out_format("(%s)", words);
 }
 
 static void zsh_options(const char *indent, const struct option_row *rows)
@@ -206,15 +244,20 @@ static void zsh_verb(const struct verb *verb)
     out_format("        %s)\n            _arguments -s", verb->name);
     zsh_options("                ", verb->options);
     zsh_options("                ", common_options);
-    if ((verb->flags & VERB_COMMAND) && verb->operands && strcmp(verb->operands, "@object") == 0)
-        out_text(" \\\n                '1:object:_mpool_objects' '*::command:_normal'");
+    if (is_guard(verb))
+        out_format(" \\\n                '1:object:_mpool_%s' '*::command:_normal'", verb->operands + 1);
     else if (verb->flags & VERB_COMMAND)
         out_text(" \\\n                '(-)1:command:_command_names -e' '*::argument:_normal'");
     else if (verb->operands && strcmp(verb->operands, "@function") == 0)
-        out_text(" \\\n                '1:function:_mpool_functions' '*:argument:_files'");
+        out_text(" \\\n                '1:function:_mpool_function' '*:argument:_files'");
     else if (verb->operands) {
-        out_text(" \\\n                '*:operand:");
+        out_format(" \\\n                '%s:operand:", verb->second ? "1" : "*");
         zsh_action(verb->operands);
+        out_byte('\'');
+    }
+    if (verb->second) {
+        out_text(" '2:operand:");
+        zsh_action(verb->second);
         out_byte('\'');
     }
     out_text("\n            ;;\n");
@@ -223,7 +266,8 @@ static void zsh_verb(const struct verb *verb)
 static void print_zsh(void)
 {
     out_text(zsh_head);
-    out_text("_mpool_verbs() {\n    local -a verbs=(\n");
+    zsh_asked();
+    out_text("\n_mpool_verbs() {\n    local -a verbs=(\n");
     for (const struct verb *const *v = verbs; *v; v++) {
         out_format("        '%s:", (*v)->name);
         zsh_help((*v)->line);

@@ -37,7 +37,7 @@ const struct verb verb_lock = {
              "  mpool lock backup -- rsync -a /srv /mnt/backup\n"
              "  mpool lock deploy -n -E 75 -- ./deploy.sh    # somebody deploys already: exit 75 at once\n"
              "  mpool lock db.migrate -w 30s -- ./migrate\n",
-    .operands = "@object",
+    .operands = "@lock",
     .flags = VERB_COMMAND,
     .options = options,
     .run = run,

@@ -133,5 +133,6 @@ const struct verb verb_module = {
              "  mpool module check ./img.so\n"
              "  mpoold --module ./img.so\n",
     .operands = "check new",
+    .second = "@file",
     .run = run,
 };

@@ -13,14 +13,24 @@
 #include "client/cli/users.h"
 #include "client/cli/verbs.h"
 #include "client/cli/view.h"
+#include "proto/kinds.h"
 
 static bool all, names_only;
+static const char *kind;
 
+#define X(id, name, ...) name " "
 static const struct option_row options[] = {
+    {.name = "kind",
+        .letter = 'k',
+        .value = "KIND",
+        .words = MPOOL_KINDS(X),
+        .text = &kind,
+        .help = "only those of this kind: value, array, lock, queue, joinable_queue …"},
     {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (root and the daemon's user)"},
     {.name = "names", .flag = &names_only, .help = "print the names alone, for scripts"},
     {0},
 };
+#undef X
 
 static void put_row(struct table *table, struct view object)
 {
@@ -46,7 +56,7 @@ static void print_table(const mpool_result *objects)
     for (struct view object; view_next(&list, &object);)
         put_row(table, object);
     if (table_rows(table) == 0)
-        say_note("no shared objects");
+        say_note("no shared objects%s", kind ? " of that kind" : "");
     else
         table_print(table);
 }
@@ -69,7 +79,8 @@ static int run(size_t count, char **operands)
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;
-    int r = mpool_request(client, &result, "objects", "{sb}", "all", all);
+    int r = kind ? mpool_request(client, &result, "objects", "{sbss}", "all", all, "kind", kind)
+                 : mpool_request(client, &result, "objects", "{sb}", "all", all);
     if (r < 0)
         return daemon_say(client, r);
     if (settings.json)

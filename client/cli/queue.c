@@ -313,6 +313,7 @@ const struct verb verb_queue = {
         "  mpool queue get files --follow | while read -r file; do echo \"$file\"; done\n"
         "  mpool queue get jobs --timeout 10s || echo nothing to do\n",
     .operands = "put get join finish stat",
+    .second = "@queue",
     .flags = VERB_NUMBERS,
     .options = options,
     .run = run,

@@ -49,7 +49,7 @@ const struct verb verb_sem = {
         "Examples:\n"
         "  mpool sem downloads -n 4 -- curl -O https://example.org/file\n"
         "  for f in *.wav; do mpool sem encode -n 2 -- flac \"$f\" & done; wait\n",
-    .operands = "@object",
+    .operands = "@semaphore",
     .flags = VERB_COMMAND,
     .options = options,
     .run = run,

@@ -279,6 +279,7 @@ const struct verb verb_value = {
              "  mpool value set ratio 0.75 --type f64\n"
              "  mpool value cas leader 0 $$ && echo \"it is me\"\n",
     .operands = "get set add cas",
+    .second = "@value",
     .flags = VERB_NUMBERS,
     .options = options,
     .run = run,

@@ -51,6 +51,7 @@ struct verb {
     const char *line;     /* one line for --help */
     const char *about;    /* the rest of `mpool NAME --help`: paragraphs, then examples */
     const char *operands; /* completion, as option_row.words: "@function", "@task", "@file", "@verb", words, or NULL */
+    const char *second;   /* … of what stands behind one of those words; NULL: one of them again */
     unsigned flags;       /* enum verb_flags */
     const struct option_row *options; /* or NULL */
     /* operands: `count` strings, NULL after the last. → exit status */

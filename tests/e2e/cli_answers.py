@@ -314,14 +314,19 @@ def wait_tells_by_its_status_whether_all_went_well(home):
 
 @test(daemon=False)
 def bash_completion_knows_verbs_options_and_names(home):
-    p = Puppet(home, functions=lambda c: [{"name": "math.square"}, {"name": "text.lines"}], list=lambda *_: [TASK])
+    p = Puppet(home, functions=lambda c: [{"name": "math.square"}, {"name": "text.lines"}], list=lambda c, f: [dict(TASK, id=5, ended_ms=None)] if "process" in f else [TASK],
+               objects=lambda c, f: [{"name": f"a.{f.get('kind', 'object')}"}])
     script = os.path.join(home, "completion")
     with open(script, "w") as f:
         f.write(mpool(None, "completion", "bash").out)
     for words, wanted in (
             (["st"], "status stats"), (["map", "--keep"], "--keep-order"), (["call", "m"], "math.square"),
             (["--pool", "d"], "default"), (["wait", ""], "17"), (["help", "pi"], "ping"), (["ls", "--state", "ru"], "running"),
-            (["--pool", "default", "ca"], "call cancel"), (["module", "c"], "check"), (["--color", "a"], "auto always")):
+            (["--pool", "default", "ca"], "call cancel"), (["module", "c"], "check"), (["--color", "a"], "auto always"),
+            (["value", ""], "get set add cas"), (["value", "get", ""], "a.value"), (["value", "set", "x", ""], ""),
+            (["value", "--type", "u8", "add", "a"], "a.value"), (["queue", "get", "a"], "a.queue a.joinable_queue"), (["lock", "a"], "a.lock"),
+            (["sem", "a"], "a.bounded_semaphore"), (["inspect", ""], "a.object"), (["kill", ""], "5"), (["objects", "--kind", "ba"], "barrier"),
+            (["module", "check", home + "/comp"], script)):
         quoted = " ".join(f"'{w}'" for w in words)
         program = (f"PATH={os.path.dirname(MPOOL)}:$PATH; source {script}; compopt() {{ :; }}; "
                    f"COMP_WORDS=(mpool {quoted}); COMP_CWORD={len(words)}; _mpool; echo ${{COMPREPLY[*]}}")
