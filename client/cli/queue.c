@@ -85,6 +85,7 @@ static int say_failure(mpool_client *client, int code)
 struct batch {
     struct wire_buf items; /* without the array's head */
     uint32_t count;
+    uint64_t gone; /* items that went in ahead of these */
 };
 
 static int put_batch(mpool_client *client, mpool_object *queue, struct batch *batch, int64_t end_ms)
@@ -100,10 +101,15 @@ static int put_batch(mpool_client *client, mpool_object *queue, struct batch *ba
         return EXIT_OWN;
     }
     int r = mpool_queue_put_all(queue, wire_buf_at(&array), wire_buf_length(&array), left_ms(end_ms));
-    if (r < 0)
-        return say_failure(client, r);
+    if (r < 0) {
+        int status = say_failure(client, r);
+        if (batch->gone > 0)
+            say_hint("%" PRIu64 " items went in before.", batch->gone);
+        return status;
+    }
+    batch->gone += (uint32_t)r;
     if ((uint32_t)r < batch->count) {
-        say_error("queue: %d of the last %u items went in", r, batch->count);
+        say_error("queue: items went in up to number %" PRIu64 ", no more", batch->gone);
         return settings.timeout_ms >= 0 && left_ms(end_ms) == 0 ? EXIT_TIMED_OUT : EXIT_TASK_FAILED;
     }
     wire_buf_consume(&batch->items, wire_buf_length(&batch->items));
@@ -111,15 +117,14 @@ static int put_batch(mpool_client *client, mpool_object *queue, struct batch *ba
     return EXIT_OK;
 }
 
-static int add_item(struct batch *batch, const struct items *items, const char *text, size_t length)
+/* Whatever came before a bad item goes in before it is said what is wrong. → exit status. */
+static int give_up(mpool_client *client, mpool_object *queue, struct batch *batch, int64_t end_ms, const char *why)
 {
-    char why[JSON_IN_WHY];
-    if (json_in_value(&batch->items, strings ? JSON_IN_TEXT : JSON_IN_WORD, text, length, why) < 0) {
-        say_error("queue: item %" PRIu64 ": %s", items->given, why);
-        return EXIT_OWN;
-    }
-    batch->count++;
-    return EXIT_OK;
+    int status = put_batch(client, queue, batch, end_ms);
+    if (status != EXIT_OK)
+        return status;
+    say_error("queue: item %" PRIu64 ": %s; %" PRIu64 " went in before it", batch->gone + 1, why, batch->gone);
+    return EXIT_OWN;
 }
 
 /* Items travel together while there are more to read, and at once where there are none just now. */
@@ -130,17 +135,17 @@ static int put(mpool_client *client, mpool_object *queue, struct items *items, i
     while (status == EXIT_OK) {
         const char *text;
         size_t length;
+        char why[JSON_IN_WHY];
         int r = items_next(items, &text, &length);
         if (r == 1) {
-            status = add_item(&batch, items, text, length);
-            if (status == EXIT_OK && (batch.count == BATCH_ITEMS || wire_buf_length(&batch.items) >= BATCH_BYTES))
+            if (json_in_value(&batch.items, strings ? JSON_IN_TEXT : JSON_IN_WORD, text, length, why) < 0)
+                status = give_up(client, queue, &batch, end_ms, why);
+            else if (++batch.count == BATCH_ITEMS || wire_buf_length(&batch.items) >= BATCH_BYTES)
                 status = put_batch(client, queue, &batch, end_ms);
             continue;
         }
         if (r < 0 && r != -EAGAIN) {
-            say_error(
-                "queue: cannot read the items: %s", r == -EMSGSIZE ? "a line is longer than 16 MiB" : strerror(-r));
-            status = EXIT_OWN;
+            status = give_up(client, queue, &batch, end_ms, r == -EMSGSIZE ? "it is longer than 16 MiB" : strerror(-r));
             break;
         }
         status = put_batch(client, queue, &batch, end_ms);

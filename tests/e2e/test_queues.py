@@ -751,6 +751,20 @@ def scripts_put_and_get(d):
 
 
 @test()
+def a_bad_item_is_named_when_those_before_it_are_in(d):
+    code, _, err = mpool(d, "put", "q", stdin="1\n2\n1e999\n4\n")
+    assert code == 125 and err.startswith("mpool: queue: item 3: ") and "; 2 went in before it" in err, err
+    assert mpool(d, "get", "q", "-n", "2") == (0, "1\n2\n", "")
+    code, _, err = mpool(d, "put", "q", stdin="".join(f"{i}\n" for i in range(600)) + "[" * 5000 + "]" * 5000 + "\n")
+    assert code == 125 and "item 601: " in err, err
+    assert facts(d.client(), "q")["items"] == 600
+    code, _, err = mpool(d, "put", "q", "1e999", "2")
+    assert code == 125 and "item 1: " in err and "; 0 went in" in err, err
+    code, _, err = mpool(d, "put", "small", "--capacity", "2", "-t", "50ms", "1", "2", "3")
+    assert code == 124 and "up to number 2, no more" in err, err
+
+
+@test()
 def scripts_are_told_what_is_no_queue(d):
     c = taking_memfds(d)
     for kind in ("value", "lock", "pipe"):
