@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,23 +32,39 @@ static int probe(const char *path)
     _cleanup_(own_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
-    return connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return 0;
+    int error = errno;
+    struct stat st;
+    return error == ECONNREFUSED && stat(path, &st) == 0 && !S_ISSOCK(st.st_mode) ? ENOTSOCK : error;
+}
+
+static const char *reason(int error)
+{
+    switch (error) {
+    case 0: return "somebody listens, but does not answer as mpoold";
+    case EAGAIN: return "somebody listens, but takes no more connections";
+    case EACCES: return "you may not use it";
+    case ENOTSOCK: return "it is no socket";
+    case ENAMETOOLONG: return "it is too long for the path of a socket (107 bytes)";
+    case ECONNREFUSED: return "nobody listens there any more";
+    }
+    return strerror(error);
 }
 
 static void say_paths(char *paths)
 {
-    bool denied = false;
+    bool denied = false, none = true;
     for (char *save = NULL, *path = strtok_r(paths, "\n", &save); path; path = strtok_r(NULL, "\n", &save)) {
         int error = probe(path);
         denied = denied || error == EACCES;
-        say_hint("  tried %s: %s", path,
-            error == 0        ? "somebody listens, but does not answer as mpoold"
-            : error == EAGAIN ? "somebody listens, but takes no more connections"
-                              : strerror(error));
+        none = none && (error == ENOENT || error == ECONNREFUSED);
+        say_hint("  tried %s: %s", path, reason(error));
     }
     if (denied)
         say_hint("Its socket may be used by a group only: is your user in it? (`id`, and `ls -l` of the socket)");
-    say_hint("To start one: type `mpoold` in another terminal, or `systemctl start mpoold` for all users.");
+    if (none)
+        say_hint("To start one: type `mpoold` in another terminal, or `systemctl start mpoold` for all users.");
 }
 
 int daemon_connect(mpool_client **ret)
@@ -59,8 +76,11 @@ int daemon_connect(mpool_client **ret)
     int r = mpool_connect(ret, settings.socket);
     if (r >= 0)
         return EXIT_OK;
-    say_error("no daemon answers: %s", mpool_strerror(r));
-    char paths[PATHS_SIZE];
+    if (r == -EACCES)
+        say_error("you may not use the daemon's socket: %s", mpool_strerror(r));
+    else
+        say_error("no daemon answers: %s", mpool_strerror(r));
+    char paths[PATHS_SIZE] = "";
     if (settings.socket)
         snprintf(paths, sizeof paths, "%s", settings.socket);
     else if (mpool_socket_candidates(paths, sizeof paths) == 0)

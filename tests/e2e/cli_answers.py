@@ -2,13 +2,14 @@
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 import threading
 
 from cli_puppet import Close, Puppet
 from cli_tools import Terminal, end, environment, mpool, start
-from harness import MPOOL, test
+from harness import MPOOL, Skip, test
 from wire import Ext, RpcError
 
 ESC = "\033"
@@ -91,12 +92,28 @@ def without_a_daemon_each_path_tried_is_named_with_its_reason(home):
     assert f"tried {run}/mpoold/mpoold.sock: No such file or directory" in ran.err, ran
     assert "`mpoold`" in ran.err and "systemctl start mpoold" in ran.err, ran
     stale = os.path.join(home, "stale")
-    open(stale, "w").close()
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(stale)
     ran = mpool(None, "--socket", stale, "ping")
-    assert f"tried {stale}: Connection refused" in ran.err and ran.err.count("tried") == 1, ran
+    assert f"tried {stale}: nobody listens there any more" in ran.err and ran.err.count("tried") == 1, ran
+    assert "systemctl start mpoold" in ran.err, ran
+    plain, long = os.path.join(home, "plain"), "/" + "x" * 200
+    open(plain, "w").close()
+    for path, said in ((plain, "it is no socket"), (home, "it is no socket"), (long, "too long for the path of a socket")):
+        ran = mpool(None, "--socket", path, "ping")
+        assert ran.code == 125 and f"tried {path}: " in ran.err and said in ran.err and "systemctl" not in ran.err, ran
     quiet = mpool(None, "-q", "--socket", stale, "ping")
     assert quiet.code == 125 and quiet.err.count("\n") == 1, quiet
-    assert mpool(None, "--socket", "/" + "x" * 200, "ping").code == 125
+
+
+@test()
+def who_may_not_use_the_daemon_is_not_told_to_start_one(d):
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    for directory in (d.home, os.path.dirname(d.path)):
+        os.chmod(directory, 0o755)
+    ran = mpool(d, "ping", user=65534, group=65534, extra_groups=[])
+    assert ran.code == 125 and "you may not use" in ran.err and "group" in ran.err and "systemctl" not in ran.err, ran
 
 
 @test(daemon=False)
