@@ -6,6 +6,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/daemon.h"
+#include "client/cli/known.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
@@ -55,7 +56,7 @@ static int run(size_t count, char **operands)
         task.on_output = on_output;
     _cleanup_(own_result) mpool_result *result = NULL;
     int r = mpool_call_raw(client, &result, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
-    return r < 0 ? daemon_say(client, r) : show_result(result, opt.raw);
+    return r < 0 ? known_say(client, r, operands[0]) : show_result(result, opt.raw);
 }
 
 const struct verb verb_call = {

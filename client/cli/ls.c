@@ -7,6 +7,7 @@
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
+#include "client/cli/known.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
@@ -170,6 +171,8 @@ static int run(size_t count, char **operands)
     int r = mpool_request(client, &result, "list", "r", (const void *)wire_buf_at(&filter), wire_buf_length(&filter));
     if (r < 0)
         return daemon_say(client, r);
+    if (view_list(view_of(result)).left == 0 && known_check(client, settings.pool, opt.function) != EXIT_OK)
+        return EXIT_OWN;
     return settings.json ? show_json(result) : print(result);
 }
 

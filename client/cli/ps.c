@@ -7,6 +7,7 @@
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
+#include "client/cli/known.h"
 #include "client/cli/json_out.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
@@ -138,7 +139,11 @@ static int run(size_t count, char **operands)
     }
     _cleanup_(own_result) mpool_result *result = NULL;
     int r = mpool_request(client, &result, "list", "r", (const void *)wire_buf_at(&filter), wire_buf_length(&filter));
-    return r < 0 ? daemon_say(client, r) : print(result);
+    if (r < 0)
+        return daemon_say(client, r);
+    if (view_list(view_of(result)).left == 0 && known_check(client, settings.pool, NULL) != EXIT_OK)
+        return EXIT_OWN;
+    return print(result);
 }
 
 const struct verb verb_ps = {

@@ -6,6 +6,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/daemon.h"
+#include "client/cli/known.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
@@ -72,7 +73,7 @@ static int run(size_t count, char **operands)
     struct mpool_process *process;
     int r = mpool_process_start_raw(client, &process, &how, operands[0], wire_buf_at(&args), wire_buf_length(&args));
     if (r < 0)
-        return daemon_say(client, r);
+        return known_say(client, r, operands[0]);
     if (join)
         r = join_it(client, process);
     else if (settings.json)

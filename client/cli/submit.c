@@ -3,6 +3,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/daemon.h"
+#include "client/cli/known.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
@@ -32,7 +33,7 @@ static int run(size_t count, char **operands)
     uint64_t id;
     int r = mpool_submit_raw(client, &id, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
     if (r < 0)
-        return daemon_say(client, r);
+        return known_say(client, r, operands[0]);
     out_format("%" PRIu64 "\n", id);
     return EXIT_OK;
 }

@@ -7,6 +7,9 @@
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
+#include "client/cli/json_out.h"
+#include "client/cli/known.h"
+#include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
@@ -20,7 +23,7 @@ static const struct option_row options[] = {
         .value = "NAME",
         .words = "@pool",
         .text = &settings.pool,
-        .help = "only the workers of this pool (not with --json)"},
+        .help = "only the workers of this pool"},
     {0},
 };
 
@@ -56,6 +59,13 @@ static void put_row(struct table *table, struct view worker)
     put_duration(table, worker, "age_ms");
 }
 
+/* pool: NULL for any. */
+static bool is_of(struct view worker, const char *pool)
+{
+    char name[256];
+    return !pool || (view_text(worker, "pool", name, sizeof name) && strcmp(name, pool) == 0);
+}
+
 void workers_print(const mpool_result *workers, const char *pool)
 {
     static const struct table_column columns[] = {{"WORKER", true, false}, {"POOL", false, true}, {"PID", true, false},
@@ -64,14 +74,39 @@ void workers_print(const mpool_result *workers, const char *pool)
     _cleanup_(table_cleanup) struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     struct view_list list = view_list(view_of(workers));
     for (struct view worker; view_next(&list, &worker);) {
-        char name[256];
-        if (!pool || (view_text(worker, "pool", name, sizeof name) && strcmp(name, pool) == 0))
+        if (is_of(worker, pool))
             put_row(table, worker);
     }
     if (table_rows(table) == 0)
         say_note("no workers");
     else
         table_print(table);
+}
+
+static size_t count_of(const mpool_result *workers, const char *pool)
+{
+    size_t count = 0;
+    struct view_list list = view_list(view_of(workers));
+    for (struct view worker; view_next(&list, &worker);)
+        count += is_of(worker, pool);
+    return count;
+}
+
+static int print_json(const mpool_result *workers, const char *pool)
+{
+    const char *between = "";
+    struct view_list list = view_list(view_of(workers));
+    out_byte('[');
+    for (struct view worker; view_next(&list, &worker);) {
+        if (!is_of(worker, pool))
+            continue;
+        out_text(between);
+        between = ", ";
+        if (json_out_value(&worker.at) < 0)
+            return EXIT_OWN;
+    }
+    out_text("]\n");
+    return EXIT_OK;
 }
 
 static int run(size_t count, char **operands)
@@ -85,8 +120,10 @@ static int run(size_t count, char **operands)
         status = daemon_ask(client, "workers", &result);
     if (status != EXIT_OK)
         return status;
+    if (count_of(result, settings.pool) == 0 && known_check(client, settings.pool, NULL) != EXIT_OK)
+        return EXIT_OWN;
     if (settings.json)
-        return show_json(result);
+        return settings.pool ? print_json(result, settings.pool) : show_json(result);
     workers_print(result, settings.pool);
     return EXIT_OK;
 }

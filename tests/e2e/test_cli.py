@@ -114,6 +114,24 @@ def the_daemon_is_pictured(d):
     assert f"pid {d.pid}" in mpool(d, "version").out
 
 
+@test()
+def an_unknown_pool_or_function_is_no_empty_list(d):
+    for words in (["ls"], ["ls", "--json"], ["ls", "--ids"], ["ps"], ["ps", "--json"], ["workers"], ["workers", "--json"]):
+        ran = mpool(d, *words, "--pool", "defualt")
+        assert ran.code == 125 and not ran.out and ran.err == "mpool: there is no pool 'defualt'; did you mean 'default'?\n", (words, ran)
+        ran = mpool(d, *words, "--pool", "default")
+        assert ran.code == 0, (words, ran)
+    assert len(json.loads(mpool(d, "workers", "--json", "--pool", "default").out)) == len(d.worker_pids())
+    assert "did you mean 'math.square'?" in mpool(d, "ls", "-f", "math.sqaure").err
+    assert "`mpool functions` lists them" in mpool(d, "ls", "-f", "nothing.like.that").err
+    assert mpool(d, "ls", "-f", "math.square").code == 0
+    for verb in ("call", "submit", "spawn"):
+        ran = mpool(d, verb, "math")
+        assert ran.code == 125 and "\nThere are math." in ran.err and "math.square" in ran.err, ran
+        ran = mpool(d, verb, "nothing.like.that")
+        assert ran.code == 125 and "`mpool functions` lists" in ran.err, ran
+
+
 # ---- run -----------------------------------------------------------------------------------------------------------------
 
 
