@@ -1,6 +1,11 @@
 /* mpool inspect: who has a shared object open, and who holds it. */
+#include "client/cli/inspect.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+#include <mpool/shared.h>
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
@@ -11,42 +16,55 @@
 #include "client/cli/show.h"
 #include "client/cli/table.h"
 #include "client/cli/users.h"
+#include "client/cli/value.h"
 #include "client/cli/verbs.h"
-#include "client/cli/view.h"
+#include "proto/kinds.h"
 
-/* What is shown where it is told, in this order. */
+#define KIND(id) (1u << MPOOL_KIND_##id)
+#define LOCKS    (KIND(LOCK) | KIND(RLOCK) | KIND(VALUE) | KIND(ARRAY) | KIND(CONDITION)) /* or that have one */
+#define TOKENS   (KIND(SEMAPHORE) | KIND(BOUNDED_SEMAPHORE))
+#define QUEUES   (KIND(QUEUE) | KIND(JOINABLE_QUEUE) | KIND(PIPE))
+
+/* What is shown where it is told, in this order. The daemon tells more than a kind has. */
 static const struct {
+    unsigned kinds;
     const char *key, *title;
-    bool is_bool;
 } facts[] = {
-    {"type", "type", false},
-    {"count", "elements", false},
-    {"capacity", "capacity", false},
-    {"parties", "parties", false},
-    {"items", "items", false},
-    {"item_bytes", "bytes", false},
-    {"unfinished", "unfinished", false},
-    {"putters", "putters", false},
-    {"getters", "getters", false},
-    {"joiners", "joiners", false},
-    {"free", "free", false},
-    {"held", "held", false},
-    {"abandoned", "abandoned", false},
-    {"depth", "depth", false},
-    {"fence", "fence", false},
-    {"waiters", "waiters", true},
-    {"set", "set", true},
-    {"broken", "broken", true},
-    {"at_least_once", "confirmed", true},
-    {"finished", "finished", true},
+    {KIND(VALUE) | KIND(ARRAY), "type", "type"},
+    {KIND(ARRAY), "count", "elements"},
+    {TOKENS | QUEUES, "capacity", "capacity"},
+    {KIND(BARRIER), "parties", "parties"},
+    {QUEUES, "items", "items"},
+    {QUEUES, "item_bytes", "bytes"},
+    {QUEUES, "put", "put"},
+    {QUEUES, "taken", "taken"},
+    {QUEUES, "returned", "returned"},
+    {QUEUES, "lost", "lost"},
+    {KIND(JOINABLE_QUEUE), "unfinished", "unfinished"},
+    {QUEUES, "putters", "putters"},
+    {QUEUES, "getters", "getters"},
+    {KIND(JOINABLE_QUEUE), "joiners", "joiners"},
+    {TOKENS, "free", "free"},
+    {LOCKS | TOKENS | QUEUES, "held", "held"},
+    {LOCKS | TOKENS, "abandoned", "abandoned"},
+    {LOCKS & ~KIND(LOCK), "depth", "depth"},
+    {LOCKS | TOKENS, "fence", "fence"},
+    {~QUEUES, "waiters", "waiters"},
+    {KIND(EVENT), "set", "set"},
+    {KIND(BARRIER), "broken", "broken"},
+    {QUEUES & ~KIND(PIPE), "at_least_once", "confirmed"},
+    {QUEUES, "finished", "finished"},
+    {KIND(PIPE), "duplex", "duplex"},
 };
 
-static void print_facts(struct view object)
+void inspect_print(struct view object)
 {
     char text[256], user[64];
     const char *label = view_text(object, "handle", text, sizeof text);
     out_format("%-10s %s\n", "object", label ? label : "-");
-    out_format("%-10s %s\n", "kind", view_text(object, "kind", user, sizeof user) ? user : "-");
+    const char *kind = view_text(object, "kind", user, sizeof user);
+    int known = kind ? wire_kind_find(kind, strlen(kind)) : -1;
+    out_format("%-10s %s\n", "kind", kind ? kind : "-");
     out_format("%-10s %s, mode %04" PRIo64 "\n", "owner", users_name(view_u64(object, "uid", 0), text, sizeof text),
         view_u64(object, "mode", 0));
     out_format("%-10s %s\n", "made", human_time(text, sizeof text, view_u64(object, "created_ms", 0)));
@@ -55,15 +73,29 @@ static void print_facts(struct view object)
         out_format("%-10s %s, at least\n", "held since", human_time(text, sizeof text, held_ms));
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
         struct view value;
-        if (!view_get(object, facts[i].key, &value))
+        if ((known >= 0 && !(facts[i].kinds & 1u << known)) || !view_get(object, facts[i].key, &value))
             continue;
-        if (facts[i].is_bool)
+        if (wire_peek(&value.at) == WIRE_TYPE_BOOL)
             out_format("%-10s %s\n", facts[i].title, view_is_true(object, facts[i].key) ? "yes" : "no");
         else if (view_text(object, facts[i].key, text, sizeof text))
             out_format("%-10s %s\n", facts[i].title, text);
         else
             out_format("%-10s %" PRIu64 "\n", facts[i].title, view_u64(object, facts[i].key, 0));
     }
+}
+
+/* A value's number, for those who may read it. */
+static void print_number(mpool_client *client, const char *name)
+{
+    mpool_object *value;
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    options.create = MPOOL_CREATE_NO;
+    options.read_only = true;
+    if (mpool_object_open(client, &value, "value", name, &options) < 0)
+        return;
+    out_format("%-10s ", "number");
+    (void)value_print(value);
+    mpool_object_close(value);
 }
 
 static void print_parties(struct view object)
@@ -112,7 +144,10 @@ static int run(size_t count, char **names)
         return daemon_say(client, r);
     if (settings.json)
         return show_json(result);
-    print_facts(view_of(result));
+    inspect_print(view_of(result));
+    char kind[16];
+    if (view_text(view_of(result), "kind", kind, sizeof kind) && strcmp(kind, "value") == 0)
+        print_number(client, names[0]);
     print_parties(view_of(result));
     return EXIT_OK;
 }

@@ -9,6 +9,7 @@
 #include <mpool/queue.h>
 
 #include "client/cli/daemon.h"
+#include "client/cli/inspect.h"
 #include "client/cli/items.h"
 #include "client/cli/json_in.h"
 #include "client/cli/json_out.h"
@@ -17,6 +18,7 @@
 #include "client/cli/own.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
+#include "client/cli/show.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
 
@@ -255,9 +257,17 @@ static int stat_queue(mpool_client *client, const char *name)
     int r = mpool_request(client, &facts, "inspect", "s", name);
     if (r < 0)
         return daemon_say(client, r);
-    size_t length;
-    const void *data = mpool_result_data(facts, &length);
-    return json_out_print(data, length);
+    char kind[32] = "?";
+    struct view queue = view_of(facts);
+    if (!view_text(queue, "kind", kind, sizeof kind) ||
+        (strcmp(kind, "queue") != 0 && strcmp(kind, "joinable_queue") != 0)) {
+        say_error("E_EXISTS: '%s' is no queue, but a %s", name, kind);
+        return EXIT_OWN;
+    }
+    if (settings.json)
+        return show_json(facts);
+    inspect_print(queue);
+    return EXIT_OK;
 }
 
 static int act(mpool_client *client, enum action action, mpool_object *queue, size_t count, char **words)

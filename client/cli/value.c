@@ -1,4 +1,6 @@
 /* mpool value: numbers that scripts share. */
+#include "client/cli/value.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -183,6 +185,11 @@ static int act(mpool_object *value, enum action action, const struct number *num
     MPOOL_ELEMENT_TYPES(X)
 #undef X
     return -EINVAL;
+}
+
+int value_print(mpool_object *value)
+{
+    return act(value, GET, NULL);
 }
 
 static int read_action(size_t count, char **words, enum action *ret, struct number *numbers)

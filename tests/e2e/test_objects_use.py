@@ -225,6 +225,23 @@ def objects_and_inspect_show_what_there_is(d):
     assert mpool(d, "objects", "--names").out == ""
 
 
+@test()
+def inspect_shows_what_the_kind_has(d):
+    mpool(d, "value", "set", "v", "-5")
+    mpool(d, "value", "set", "r", "2.5", "--type", "f64")
+    mpool(d, "sem", "s", "-n", "3", "true")
+    mpool(d, "lock", "l", "true")
+    objects = [Object(d.client(), "event", "event"), Object(d.client(), "barrier", "barrier", parties=2)]
+    shown = {name: dict(line.split(None, 1) for line in mpool(d, "inspect", name).lines if line) for name in ("v", "r", "s", "l", "event", "barrier")}
+    common = {"object", "kind", "owner", "made", "waiters", "PID"}
+    shown = {name: {k: v for k, v in facts.items() if not k.isdigit()} for name, facts in shown.items()}
+    assert shown["v"]["number"] == "-5" and shown["v"]["type"] == "i64" and shown["r"]["number"] == "2.5", shown
+    for name, wanted in (("s", {"capacity", "free", "held", "abandoned", "fence"}), ("l", {"held", "abandoned", "fence"}),
+                         ("event", {"set"}), ("barrier", {"parties", "broken"})):
+        assert set(shown[name]) - common == wanted, (name, shown[name])
+    assert objects
+
+
 # ---- in workers -----------------------------------------------------------------------------------------------------
 
 

@@ -746,8 +746,11 @@ def scripts_put_and_get(d):
     assert mpool(d, "get", "jobs")[:2] == (1, "")
     code, _, err = mpool(d, "put", "jobs", "9")
     assert code == 1 and "E_FINISHED" in err, err
-    code, out, _ = mpool(d, "stat", "jobs")
+    code, out, _ = mpool(d, "stat", "jobs", "--json")
     assert code == 0 and json.loads(out)["taken"] == 3006
+    code, out, _ = mpool(d, "stat", "jobs")
+    lines = dict(line.split(None, 1) for line in out.splitlines())
+    assert code == 0 and lines["taken"] == "3006" and lines["finished"] == "yes" and "unfinished" not in lines, out
 
 
 @test()
@@ -769,7 +772,7 @@ def scripts_are_told_what_is_no_queue(d):
     c = taking_memfds(d)
     for kind in ("value", "lock", "pipe"):
         opened(c, kind, kind)
-        for words in (["put", kind, "1"], ["get", kind], ["join", kind], ["finish", kind]):
+        for words in (["put", kind, "1"], ["get", kind], ["join", kind], ["finish", kind], ["stat", kind]):
             assert mpool(d, *words) == (125, "", f"mpool: E_EXISTS: '{kind}' is no queue, but a {kind}\n"), words
 
 
