@@ -31,6 +31,7 @@ static const struct option_row options[] = {
         .value = "STATE",
         .words = MPOOL_STATES(X),
         .text = &opt.state,
+        .is_choice = true,
         .help = "only those in this state: queued, running, done, failed, lost …"},
     {.name = "function",
         .letter = 'f',

@@ -38,16 +38,6 @@ static bool leading_fit(const struct verb *verb)
     return !unfit;
 }
 
-static bool color_known(void)
-{
-    const char *c = settings.color;
-    if (!c || strcmp(c, "auto") == 0 || strcmp(c, "always") == 0 || strcmp(c, "never") == 0)
-        return true;
-    say_error("--color: '%s' is not one of auto, always, never", c);
-    settings.color = NULL;
-    return false;
-}
-
 static int run_verb(const struct verb *verb, char **words, size_t count)
 {
     if (!leading_fit(verb))
@@ -56,7 +46,7 @@ static int run_verb(const struct verb *verb, char **words, size_t count)
     snprintf(who, sizeof who, "mpool %s", verb->name);
     const struct option_row *tables[] = {verb->options, common_options};
     int operands = options_parse(who, tables, 2, verb->flags, words, count);
-    if (operands < 0 || !color_known())
+    if (operands < 0)
         return EXIT_OWN;
     if (settings.help) {
         help_verb(verb);
@@ -75,7 +65,7 @@ static int run(char **words, size_t count)
 {
     const struct option_row *tables[] = {common_options, leading_options};
     int rest = options_parse("mpool", tables, 2, VERB_COMMAND, words, count);
-    if (rest < 0 || !color_known())
+    if (rest < 0)
         return EXIT_OWN;
     if (settings.version)
         return verb_version.run(0, words + rest);

@@ -16,6 +16,13 @@
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_"
+
+enum {
+    NOT_CHECKED = 2, /* the exit status, as mpoold's */
+    NAME_LENGTH_CAP = 63,
+};
+
 /* Where mpoold may lie, seen from the directory of this program: installed, side by side, and in a build tree. */
 static const char *const places[] = {"../sbin/mpoold", "mpoold", "../../daemon/mpoold"};
 
@@ -60,6 +67,15 @@ static int become_mpoold(const char *option, const char *operand)
     return EXIT_OWN;
 }
 
+static int check_file(const char *file)
+{
+    if (strchr(file, '/') && access(file, R_OK) < 0) { /* else it is a name, which mpoold looks up */
+        say_error("module: %s: %s", file, strerror(errno));
+        return NOT_CHECKED;
+    }
+    return become_mpoold("--module-check", file);
+}
+
 /* Runs `mpoold --module-new NAME` with its output in the file. → 0, or EXIT_OWN, said. */
 static int fill(const char *name, int fd)
 {
@@ -86,11 +102,14 @@ static int begin(const char *name)
 {
     char file[NAME_MAX + 1];
     int n = snprintf(file, sizeof file, "%s.c", name);
-    if (n < 0 || (size_t)n >= sizeof file || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
-        return become_mpoold("--module-new", name); /* which says what is wrong with the name */
+    if (n < 0 || !*name || strlen(name) > NAME_LENGTH_CAP || strspn(name, NAME_LETTERS) != strlen(name)) {
+        say_error(
+            "module: '%s' cannot be a module's name: use a-z, 0-9 and _, at most %d characters", name, NAME_LENGTH_CAP);
+        return EXIT_OWN;
+    }
     _cleanup_(own_close) int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) {
-        say_error("%s: %s", file, strerror(errno));
+        say_error("module: %s: %s", file, strerror(errno));
         return EXIT_OWN;
     }
     int status = fill(name, fd);
@@ -105,15 +124,15 @@ static int run(size_t count, char **operands)
 {
     bool check = count > 0 && strcmp(operands[0], "check") == 0, new = count > 0 && strcmp(operands[0], "new") == 0;
     if (count == 2 && check)
-        return become_mpoold("--module-check", operands[1]);
+        return check_file(operands[1]);
     if (count == 2 && new)
         return begin(operands[1]);
     if (check || new)
-        say_error("module %s takes one operand: the module's %s", operands[0], check ? "file" : "name");
+        say_error("module: %s takes one operand, the module's %s", operands[0], check ? "file" : "name");
     else if (count > 0)
-        say_error("module has no '%s'; there are check FILE and new NAME", operands[0]);
+        say_error("module: there is no '%s'; there are check FILE and new NAME", operands[0]);
     else
-        say_error("module needs check FILE or new NAME");
+        say_error("module: needed are check FILE or new NAME");
     return EXIT_OWN;
 }
 

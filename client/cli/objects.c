@@ -25,6 +25,7 @@ static const struct option_row options[] = {
         .value = "KIND",
         .words = MPOOL_KINDS(X),
         .text = &kind,
+        .is_choice = true,
         .help = "only those of this kind: value, array, lock, queue, joinable_queue …"},
     {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (root and the daemon's user)"},
     {.name = "names", .flag = &names_only, .help = "print the names alone, for scripts"},

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 enum {
     NAMES_CAP = 64, /* options of one verb that a suggestion looks at */
+    CHOICES_SIZE = 256,
     MS_PER_DAY = 86400 * 1000,
 };
 
@@ -114,8 +116,31 @@ static int set_duration(const struct option_row *row, const char *value)
     return 0;
 }
 
+/* A text that is one of the row's words. */
+static int set_choice(const struct option_row *row, const char *value)
+{
+    char allowed[CHOICES_SIZE] = "";
+    size_t used = 0;
+    for (const char *word = row->words; *word;) {
+        size_t length = strcspn(word, " ");
+        if (length == strlen(value) && memcmp(word, value, length) == 0) {
+            *row->text = value;
+            return 0;
+        }
+        if (used + length + sizeof ", " < sizeof allowed)
+            used +=
+                (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%.*s", used ? ", " : "", (int)length, word);
+        word += length;
+        word += strspn(word, " ");
+    }
+    say_error("--%s: '%s' is not one of %s", row->name, value, allowed);
+    return -1;
+}
+
 static int set_value(const struct option_row *row, const char *value)
 {
+    if (row->text && row->is_choice)
+        return set_choice(row, value);
     if (row->text) {
         *row->text = value;
         return 0;

@@ -277,7 +277,13 @@ static int act(mpool_client *client, enum action action, mpool_object *queue, si
     switch (action) {
     case PUT: return put_words(client, queue, count, words, end_ms);
     case GET: return get(client, queue, end_ms);
-    case JOIN: r = mpool_queue_join(queue, settings.timeout_ms); break;
+    case JOIN:
+        if (strcmp(mpool_object_kind(queue), "queue") == 0) {
+            say_error("queue: '%s' cannot be joined: it was made without --joinable", mpool_object_handle(queue));
+            return EXIT_OWN;
+        }
+        r = mpool_queue_join(queue, settings.timeout_ms);
+        break;
     case FINISH: r = mpool_queue_finish(queue); break;
     case STAT:
     case ACTION_COUNT: break;
@@ -316,8 +322,10 @@ const struct verb verb_queue = {
     .line = "hand items from process to process",
     .about =
         "put takes items from its arguments, or a line each from standard input: JSON where they parse, else\n"
-        "strings; it waits while the queue is full. get prints a line an item; with --follow until the queue is\n"
-        "finished. put and get make the queue if there is none. join waits until all items of a joinable queue\n"
+        "strings; it waits while the queue is full. get prints a line an item: with -n it waits until it has had N,\n"
+        "with --follow until the queue is finished. An item that cannot be printed is lost, unless the queue was\n"
+        "made with --at-least-once. put and get make the queue if there is none. join waits until all items of a "
+        "joinable queue\n"
         "are done: an item that get has printed is done. finish: no more items, those that are in can be got.\n"
         "\n"
         "Exit status: 0; 1 when the queue is finished and cannot give or take what was asked; 124 after --timeout.\n"

@@ -38,9 +38,9 @@ static void print_head(const mpool_client *client, const mpool_result *stats)
     out_format("mpoold %s, pid %" PRIu64 ", up %s, at %s\n",
         view_text(s, "version", version, sizeof version) ? version : "?", view_u64(s, "pid", 0),
         human_duration_ms(uptime, sizeof uptime, view_u64(s, "uptime_ms", 0)), mpool_socket_path(client));
-    out_format("%" PRIu64 " running, %" PRIu64 " queued, %" PRIu64 " results kept, %" PRIu64 " connections\n",
+    out_format("%" PRIu64 " running, %" PRIu64 " queued, %" PRIu64 " results kept, %" PRIu64 " connection%s\n",
         view_u64(s, "running", 0), view_u64(s, "queued", 0), view_u64(s, "detached_kept", 0),
-        view_u64(s, "connections", 0));
+        view_u64(s, "connections", 0), view_u64(s, "connections", 0) == 1 ? "" : "s");
     if (view_get(s, "tasks", &tasks))
         out_format("since its start: %" PRIu64 " done, %" PRIu64 " failed, %" PRIu64 " lost, %" PRIu64
                    " timed out, %" PRIu64 " cancelled\n",

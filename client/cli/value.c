@@ -16,12 +16,15 @@
 #include "client/cli/say.h"
 #include "client/cli/verbs.h"
 
-#define TYPES "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64"
-
 static const char *type = "i64";
 
 static const struct option_row options[] = {
-    {.name = "type", .value = "TYPE", .words = TYPES, .text = &type, .help = "if it is made: its type (default: i64)"},
+    {.name = "type",
+        .value = "TYPE",
+        .words = "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64",
+        .text = &type,
+        .is_choice = true,
+        .help = "if it is made: its type (default: i64)"},
     OPTION_ROWS_MAKING,
     {0},
 };
@@ -85,16 +88,6 @@ UNSIGNED_FROM(u32, uint32_t, UINT32_MAX)
 UNSIGNED_FROM(u64, uint64_t, UINT64_MAX)
 REAL_FROM(f32, float)
 REAL_FROM(f64, double)
-
-static bool is_type(const char *name)
-{
-#define X(element, ctype)                                                                                              \
-    if (strcmp(name, #element) == 0)                                                                                   \
-        return true;
-    MPOOL_ELEMENT_TYPES(X)
-#undef X
-    return false;
-}
 
 /* → whether a value of the type, which is one, can hold it. */
 static bool fits(const char *name, const struct number *number)
@@ -248,10 +241,6 @@ static int run(size_t count, char **words)
     mpool_object_options made;
     if (read_action(count, words, &action, numbers) < 0 || making_options(&made) != EXIT_OK)
         return EXIT_OWN;
-    if (!is_type(type)) {
-        say_error("--type: there is no type '%s'; there are %s", type, TYPES);
-        return EXIT_OWN;
-    }
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)

@@ -34,7 +34,8 @@ struct option_row {
     int64_t *duration_ms;
     uint64_t least, most; /* of a count; of a duration, in ms, and 0 is the most that a wait may take */
     struct option_list *list;
-    bool is_bare; /* digits or capitals behind a dash are its value: "-9", "-KILL" */
+    bool is_choice; /* of a text: one of `words`, and nothing else */
+    bool is_bare;   /* digits or capitals behind a dash are its value: "-9", "-KILL" */
 };
 
 enum verb_flags {

@@ -71,8 +71,13 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["wait"], "wait needs the id"),
             (["wait", "abc"], "'abc' is not a task id"),
             (["cancel", "9007199254740992"], "is not a task id"),
-            (["module", "chekc", "f"], "module has no 'chekc'"),
+            (["module", "chekc", "f"], "module: there is no 'chekc'"),
             (["completion", "fish"], "bash or zsh"),
+            (["module", "new", "bad name"], "mpool: module: 'bad name' cannot be a module's name"),
+            (["module", "new", "x" * 64], "at most 63 characters"),
+            (["ls", "--state", "foo"], "--state: 'foo' is not one of queued, placed, running, backoff, done,"),
+            (["objects", "--kind", "values"], "is not one of value, array, lock,"),
+            (["value", "set", "n", "1", "--type", "int"], "is not one of i8, u8,"),
             (["run"], "run needs a command"),
             (["call"], "call needs a function"),
             (["call", "f", "--args-json", "{}"], "--args-json: not a JSON array"),
@@ -369,8 +374,8 @@ def module_hands_over_to_mpoold(home):
     with open(program, "w") as f:
         f.write('#!/bin/sh\necho "$@"\nexit 7\n')
     os.chmod(program, stat.S_IRWXU)
-    ran = mpool(None, "module", "check", "./img.so", env={"MPOOLD": program})
-    assert ran.code == 7 and ran.out == "--module-check ./img.so\n", ran
+    ran = mpool(None, "module", "check", program, env={"MPOOLD": program})
+    assert ran.code == 7 and ran.out == f"--module-check {program}\n", ran
     ran = mpool(None, "--json", "module", "check", "img", env={"MPOOLD": program})
     assert ran.out == "--module-check img --json\n", ran
     ran = mpool(None, "module", "new", "img", env={"MPOOLD": program}, cwd=home)

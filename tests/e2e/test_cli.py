@@ -108,6 +108,7 @@ def the_daemon_is_pictured(d):
     assert {line.split()[2] for line in mpool(d, "workers").lines[1:]} == pids
     ran = mpool(d, "status")
     assert f"pid {d.pid}" in ran.lines[0] and d.path in ran.lines[0] and "done, 0 failed" in ran.lines[2], ran
+    assert re.search(r" (1 connection|\d+ connections)$", ran.lines[1]), ran
     assert all(pid in ran.out for pid in pids), ran
     assert re.search(r"^tasks\.done +\d+$", mpool(d, "stats").out, re.M)
     assert mpool(d, "ping", "-c", "100").code == 0
@@ -284,8 +285,9 @@ def a_new_module_builds_and_is_found_good(d):
     ran = mpool(d, "module", "check", "./fresh.so", cwd=d.home, env={"MPOOLD": MPOOLD})
     assert ran.code == 0 and "fresh." in ran.out, ran
     assert json.loads(mpool(d, "--json", "module", "check", "./fresh.so", cwd=d.home, env={"MPOOLD": MPOOLD}).out)["ok"]
-    assert mpool(d, "module", "check", "./none.so", cwd=d.home, env={"MPOOLD": MPOOLD}).code == 1
-    assert mpool(d, "module", "new", "Not-a-name", cwd=d.home, env={"MPOOLD": MPOOLD}).code != 0
+    assert mpool(d, "module", "check", "./none.so", cwd=d.home, env={"MPOOLD": MPOOLD}).code == 2
+    assert mpool(d, "module", "new", "Not-a-name", cwd=d.home, env={"MPOOLD": MPOOLD}).code == 125
+    assert mpool(d, "module", "check", "none", cwd=d.home, env={"MPOOLD": MPOOLD}).code == 1
 
 
 @test()

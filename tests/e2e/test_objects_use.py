@@ -121,7 +121,7 @@ def a_lock_is_made_as_it_is_told(d):
     assert d.request("inspect", "year")["ttl_ms"] == 365 * 86400000
     mpool(d, "remove", "year")
     for words, said in (([], "name"), (["l"], "command"), (["l", "--"], "command"), (["l", "-m", "777", "true"], "mode"),
-                        (["l", "-m", "rw", "true"], "mode"), (["l", "-w", "x", "true"], "time"), (["a b", "true"], "name"),
+                        (["l", "-m", "rw", "true"], "mode"), (["l", "-w", "x", "true"], "time"), (["a b", "true"], "name 'a b'"),
                         (["l", "--nope", "true"], "nope"), (["l", "--ttl", "10ms", "true"], "ttl"),
                         (["new", "-g", "nosuchgroup", "true"], "--group: there is no group 'nosuchgroup'")):
         ran = mpool(d, "lock", *words)

@@ -787,7 +787,8 @@ def scripts_join_and_wait_for_room(d):
     assert mpool(d, "put", "sure", "--at-least-once", "1", "2")[0] == 0
     assert mpool(d, "get", "sure") == (0, "1\n", "")
     assert facts(d.client(), "sure")["held"] == 0 and facts(d.client(), "sure")["returned"] == 0
-    assert mpool(d, "join", "sure")[0] == 125
+    code, _, err = mpool(d, "join", "sure")
+    assert code == 125 and "'sure'" in err and "--joinable" in err, err
     assert mpool(d, "finish", "nosuch")[0] == 125
     assert mpool(d, "take", "work")[0] == 125 and mpool(d, "put")[0] == 125 and mpool(d, "get", "a", "b")[0] == 125
 
