@@ -1,21 +1,23 @@
 /* What mpool's exit status says, in one table: the enum, --help and the man page's table come from it.
  *
- * X(NAME, value, "shown as", "sentence")
+ * X(NAME, value, "shown as", "the verbs that can end so; none: all of them", "sentence")
  */
 #pragma once
 
 #define EXIT_CODES(X)                                                                                                  \
-    X(OK, 0, "0", "All went well.")                                                                                    \
-    X(TASK_FAILED, 1, "1",                                                                                             \
-        "A task failed, was lost or was cancelled; map: one item failed. lock, sem: not had in time.")                 \
-    X(MAP_FAILURES, 100, "2-100",                                                                                      \
+    X(OK, 0, "0", "", "All went well.")                                                                                \
+    X(TASK_FAILED, 1, "1", "call map spawn wait result lock sem value queue",                                          \
+        "A task failed, was lost or was cancelled; map: one item failed. lock, sem: not had in time. value cas: it "   \
+        "is another number. queue: it is finished.")                                                                   \
+    X(MAP_FAILURES, 100, "2-100", "map run lock sem spawn",                                                            \
         "map: so many items failed. run, lock, sem, spawn --join: the status of what ran (any value).")                \
-    X(MAP_MANY, 101, "101", "map: more than 100 items failed.")                                                        \
-    X(TIMED_OUT, 124, "124", "A task ran longer than it may, or a wait was over before its task.")                     \
-    X(OWN, 125, "125", "mpool itself failed: usage, no daemon, request refused, cannot write.")                        \
-    X(NOT_EXECUTABLE, 126, "126", "run, lock, sem: the command was found but could not be executed.")                  \
-    X(NOT_FOUND, 127, "127", "run, lock, sem: there is no such command.")                                              \
-    X(SIGNALLED, 128, "128+N",                                                                                         \
+    X(MAP_MANY, 101, "101", "map", "map: more than 100 items failed.")                                                 \
+    X(TIMED_OUT, 124, "124", "run call spawn wait result queue",                                                       \
+        "A task ran longer than it may, or a wait was over before its task.")                                          \
+    X(OWN, 125, "125", "", "mpool itself failed: usage, no daemon, request refused, cannot write.")                    \
+    X(NOT_EXECUTABLE, 126, "126", "run lock sem", "run, lock, sem: the command was found but could not be executed.")  \
+    X(NOT_FOUND, 127, "127", "run lock sem", "run, lock, sem: there is no such command.")                              \
+    X(SIGNALLED, 128, "128+N", "",                                                                                     \
         "run, lock, sem, spawn --join: signal N ended what ran. Any verb: mpool was ended by signal N.")
 
 enum exit_code {

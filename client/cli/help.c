@@ -91,12 +91,25 @@ static void options(const struct option_row *rows)
     }
 }
 
-static void exit_codes(void)
+static bool is_among(const char *word, const char *words)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += length) {
+        if ((at == words || at[-1] == ' ') && (!at[length] || at[length] == ' '))
+            return true;
+    }
+    return false;
+}
+
+/* verb: NULL for those of all. */
+static void exit_codes(const struct verb *verb)
 {
     heading("Exit status");
-#define X(name, value, shown, sentence)                                                                                \
-    out_format("  %-*s", EXIT_COLUMN - 2, shown);                                                                      \
-    wrap(sentence, (sentence) + strlen(sentence), EXIT_COLUMN);
+#define X(id, value, shown, whose, sentence)                                                                           \
+    if (!verb || !*(whose) || is_among(verb->name, whose)) {                                                           \
+        out_format("  %-*s", EXIT_COLUMN - 2, shown);                                                                  \
+        wrap(sentence, (sentence) + strlen(sentence), EXIT_COLUMN);                                                    \
+    }
     EXIT_CODES(X)
 #undef X
 }
@@ -148,7 +161,7 @@ void help_overview(void)
     options(common_options);
     heading("Options of tasks, also before the verb");
     options(leading_options);
-    exit_codes();
+    exit_codes(NULL);
     environment();
 }
 
@@ -164,7 +177,7 @@ void help_verb(const struct verb *verb)
     }
     heading("Options of every verb");
     options(common_options);
-    exit_codes();
+    exit_codes(verb);
 }
 
 static int run(size_t count, char **operands)

@@ -84,7 +84,7 @@ static void put_verbs(void)
 
 static void put_exit(void)
 {
-#define X(name, value, shown, sentence)                                                                                \
+#define X(name, value, shown, whose, sentence)                                                                         \
     out_text("*" shown "*\n\t");                                                                                       \
     put_text(sentence, strlen(sentence));                                                                              \
     out_text("\n\n");
