@@ -217,13 +217,11 @@ static int take_short(const struct parse *p, char **words, size_t count)
     return 1;
 }
 
-/* "-9", "-KILL", where a row wants such. → the row, or NULL. */
+/* word: begins with a dash. "-9" and "-KILL" are a value where a row wants such. → the row, or NULL. */
 static const struct option_row *find_bare(const struct parse *p, const char *word)
 {
     size_t digits = strspn(word + 1, "0123456789"), capitals = strspn(word + 1, CAPITALS "0123456789");
-    if (digits == 0 && capitals < 2) /* one alone is an option's letter */
-        return NULL;
-    if (word[0] != '-' || word[1 + (digits ? digits : capitals)])
+    if (word[1 + (digits ? digits : capitals)] || (digits == 0 && capitals < 2)) /* one alone is an option's letter */
         return NULL;
     for (size_t t = 0; t < p->table_count; t++) {
         for (const struct option_row *row = p->tables[t]; row && row->name; row++) {

@@ -2,12 +2,13 @@
 """Shared objects in use: by the command line's verbs, by functions in workers, and by processes that are killed."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
 from cli_tools import end, environment, mpool, start
-from harness import MPOOL, alive, main, test, until
+from harness import MPOOL, Skip, alive, main, test, until
 from pages import Object
 
 
@@ -194,6 +195,21 @@ def a_number_that_does_not_fit_is_said_and_makes_nothing(d):
     ran = mpool(d, "value", "set", "n", "0.5")
     assert ran.code == 125 and "'n' is: give a whole number, or remove it first" in ran.err, ran
     assert mpool(d, "value", "get", "n").out == "1\n"
+
+
+@test(daemon=True, config="[daemon]\nsocket_mode = 0666\n")
+def who_may_only_read_a_value_is_told_so(d):
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    for directory in (d.home, os.path.dirname(d.path)):
+        os.chmod(directory, 0o755)
+    assert mpool(d, "value", "set", "v", "5", "--mode", "0644").code == 0
+    other = {"user": 65534, "group": 65534, "extra_groups": []}
+    assert mpool(d, "value", "get", "v", **other).out == "5\n"
+    assert re.search(r"^number +5$", mpool(d, "inspect", "v", **other).out, re.M)
+    for words in (["set", "v", "6"], ["add", "v", "1"], ["cas", "v", "5", "6"]):
+        ran = mpool(d, "value", *words, **other)
+        assert ran.code == 125 and ran.err == "mpool: value: you may only read 'v', not change it\n", ran
 
 
 @test()
