@@ -134,6 +134,10 @@ static int check(const char *name, const char *its_type, bool is_new, const stru
 #define PRINT_f32(n)      out_format("%.9g\n", (double)(n))
 #define PRINT_f64(n)      out_format("%.17g\n", (n))
 
+/* Integers wrap around, signed ones too, as what is in the memory does. */
+#define SUM(ctype, a, b)                                                                                               \
+    _Generic((ctype){0}, float : (a) + (b), double : (a) + (b), default : (ctype)((uint64_t)(a) + (uint64_t)(b)))
+
 enum action { GET, SET, ADD, CAS, ACTION_COUNT };
 static const struct {
     const char *name;
@@ -154,7 +158,7 @@ static const struct {
         case SET: return mpool_value_set_##name(value, first);                                                         \
         case ADD:                                                                                                      \
             r = mpool_value_fetch_add_##name(value, first, &second);                                                   \
-            first = (ctype)(first + second);                                                                           \
+            first = SUM(ctype, first, second);                                                                         \
             break;                                                                                                     \
         case CAS:                                                                                                      \
             r = mpool_value_cas_##name(value, &first, second);                                                         \
