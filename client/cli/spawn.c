@@ -43,13 +43,11 @@ static int join_it(mpool_client *client, struct mpool_process *process)
         r = mpool_process_exitcode(process, &code);
     if (r < 0)
         return daemon_say(client, r);
-    if (code == 1) {
-        r = mpool_process_result(process, 0, NULL);
-        if (r < 0)
-            daemon_say(client, r); /* what the function says of its failure */
-        if (r == MPOOL_ETIMEOUT)
-            return EXIT_TIMED_OUT;
-    }
+    r = code == 0 ? 0 : mpool_process_result(process, 0, NULL);
+    if (r < 0 && (code == 1 || r == MPOOL_ETIMEOUT))
+        daemon_say(client, r); /* what the function says of its failure */
+    if (r == MPOOL_ETIMEOUT)
+        return EXIT_TIMED_OUT;
     return (code < 0 ? EXIT_SIGNALLED - code : code) & 0xff;
 }
 
