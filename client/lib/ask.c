@@ -17,7 +17,7 @@ static int ask(mpool_client *client, const char *method, const struct wire_buf *
 {
     int r = handle_check_waiting(client);
     if (r == 0)
-        r = request_wait_room(client);
+        r = request_wait_room(client, CLOCK_NEVER);
     if (r < 0)
         return r;
     struct waiter waiter;

@@ -14,7 +14,7 @@ static int run(mpool_client *client, const struct task *task, mpool_result **ret
 {
     int r = handle_check_waiting(client);
     if (r == 0)
-        r = request_wait_room(client);
+        r = request_wait_room(client, CLOCK_NEVER);
     if (r < 0)
         return r;
     struct waiter waiter;

@@ -328,7 +328,7 @@ int mpool_object_open(mpool_client *client, mpool_object **ret_object, const cha
     static const mpool_object_options defaults = MPOOL_OBJECT_OPTIONS_INIT;
     int r = handle_check_waiting(client);
     if (r == 0)
-        r = request_wait_room(client);
+        r = request_wait_room(client, CLOCK_NEVER);
     if (r < 0)
         return r;
     if (!ret_object || (options && options->size < sizeof(*options)))

@@ -99,7 +99,7 @@ static int run(struct start *start, mpool_client *client, const struct task *tas
 {
     int r = handle_check_waiting(client);
     if (r == 0)
-        r = request_wait_room(client);
+        r = request_wait_room(client, CLOCK_NEVER);
     if (r < 0)
         return r;
     start->inner = waiter_call(&start->waiter, client);

@@ -8,6 +8,7 @@
 
 #include "client/lib/args.h"
 #include "client/lib/clock.h"
+#include "client/lib/loop.h"
 #include "client/lib/object.h"
 #include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
@@ -49,20 +50,23 @@ static msgpack_packer begin(struct wire_buf *params, const mpool_object *queue, 
     return pk;
 }
 
-/* May this call wait, and is there room for its request? */
-static int check_waiting(mpool_client *client)
+static uint64_t deadline_of(int64_t timeout_ms)
 {
-    int r = handle_check_waiting(client);
-    return r == 0 ? request_wait_room(client) : r;
+    return timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
 }
 
-/* → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over. */
+/* May this call wait, and is there room for its request in time? */
+static int check_waiting(mpool_client *client, int64_t timeout_ms)
+{
+    int r = handle_check_waiting(client);
+    return r == 0 ? request_wait_room(client, deadline_of(timeout_ms)) : r;
+}
+
+/* → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over; -EINPROGRESS: nobody knows. */
 static int await(struct waiter *waiter, uint32_t msgid, int64_t timeout_ms, mpool_result **ret)
 {
-    uint64_t deadline_ns =
-        timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
-    int r = waiter_wait(waiter, msgid, deadline_ns, ret);
-    return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+    int r = waiter_wait(waiter, msgid, deadline_of(timeout_ms), ret);
+    return r == -ETIMEDOUT ? -EINPROGRESS : r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
 }
 
 /* Sends and waits. params: freed. → as above. */
@@ -73,7 +77,7 @@ static int ask(
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
     uint32_t msgid;
-    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : check_waiting(client);
+    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : check_waiting(client, timeout_ms);
     if (r == 0)
         r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
     wire_buf_reset(params);
@@ -154,7 +158,7 @@ int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, i
     uint32_t msgid;
     int r = check(queue);
     if (r == 0)
-        r = check_waiting(queue->client);
+        r = check_waiting(queue->client, timeout_ms);
     if (r < 0)
         return r;
     struct call call = waiter_call(&waiter, queue->client);
@@ -169,7 +173,7 @@ static int put_ahead(const mpool_object *queue, const void *items, size_t length
 {
     mpool_client *client = queue->client;
     uint32_t msgid;
-    int r = check_waiting(client);
+    int r = check_waiting(client, -1);
     if (r == 0)
         r = queue_ahead_room(queue->ahead, client);
     if (r < 0)
@@ -260,35 +264,57 @@ static int count_of(const mpool_result *items, uint32_t *ret_count, struct wire_
     return wire_read_array(ret_in, ret_count);
 }
 
+/* Asks for up to most. → how many came, with *ret_items; 0: the end of file. What comes too late is kept for the next.
+ */
+static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms, mpool_result **ret_items)
+{
+    mpool_client *client = queue->client;
+    struct wire_buf params = {0};
+    struct waiter waiter;
+    struct call call = waiter_call(&waiter, client);
+    struct wire_reader in;
+    uint32_t msgid, count;
+    int r = check_waiting(client, timeout_ms);
+    get_params(queue, &params, most, timeout_ms);
+    if (r == 0)
+        r = params.failed ? handle_fail(client, -ENOMEM, NULL)
+                          : request_send(client, "get", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
+    wire_buf_reset(&params);
+    if (r == 0)
+        r = loop_until(client, &waiter.done, deadline_of(timeout_ms));
+    if (r == -ETIMEDOUT && queue_ahead_adopt(&queue->ahead, client, msgid) == 0)
+        return handle_fail(client, r, "The daemon did not answer in time.");
+    if (r == 0)
+        r = waiter_wait(&waiter, msgid, 0, ret_items);
+    if (r < 0)
+        return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+    if (count_of(*ret_items, &count, &in) == 0 && count <= most) {
+        if (count == 0)
+            mpool_result_free(*ret_items);
+        return (int)count;
+    }
+    mpool_result_free(*ret_items);
+    return handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a get with no items.");
+}
+
 int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items)
 {
-    struct wire_buf params = {0};
-    struct wire_reader in;
     mpool_result *items;
-    uint32_t count;
     int r = ret_items ? check(queue) : -EINVAL;
+    if (r == 0)
+        r = handle_check_waiting(queue->client);
     if (r < 0)
         return r;
-    uint32_t ahead = queue_ahead_limit(queue->ahead), most = max > 0 && max < ahead ? ahead : max;
-    if (max > 0 && (r = queue_ahead_take(queue->ahead, max, ret_items)) != 0)
-        return r < 0 ? handle_fail(queue->client, r, NULL) : r;
-    get_params(queue, &params, most, timeout_ms);
-    r = ask(queue, "get", &params, timeout_ms, &items);
-    if (r < 0)
+    if (max > 0)
+        r = queue_ahead_take(queue->ahead, queue->client, max, clock_deadline(timeout_ms), ret_items);
+    if (r != 0)
         return r;
-    if (count_of(items, &count, &in) < 0 || count > most)
-        r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered a get with no items.");
-    else
-        r = (int)count;
-    if (r > (int)max) {
-        const uint8_t *bytes = mpool_result_data(items, NULL);
-        r = queue_ahead_keep(queue->ahead, items, count, (size_t)(in.at - bytes), max, ret_items);
-        return r < 0 ? handle_fail(queue->client, r, NULL) : r;
-    }
+    uint32_t ahead = queue_ahead_limit(queue->ahead);
+    r = ask_for_items(queue, max > 0 && max < ahead ? ahead : max, timeout_ms, &items);
+    if (r > (int)max)
+        return queue_ahead_keep(queue->ahead, queue->client, items, max, ret_items);
     if (r > 0)
         *ret_items = items;
-    else
-        mpool_result_free(items);
     return r;
 }
 

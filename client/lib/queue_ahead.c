@@ -15,6 +15,7 @@ struct queue_ahead {
     uint32_t limit;
     uint32_t on_way; /* puts without an answer */
     int code;        /* what the first that failed came to; 0: none has */
+    bool late;       /* a get was left by its caller, and is not answered yet */
     bool released;   /* nobody but those answers knows this block */
     char text[HANDLE_TEXT_BYTES];
 
@@ -35,6 +36,12 @@ int queue_ahead_set(struct queue_ahead **ahead, uint32_t limit)
     return 0;
 }
 
+static void free_if_done(struct queue_ahead *ahead)
+{
+    if (ahead->released && ahead->on_way == 0 && !ahead->late)
+        free(ahead);
+}
+
 void queue_ahead_release(struct queue_ahead *ahead)
 {
     if (!ahead)
@@ -42,8 +49,7 @@ void queue_ahead_release(struct queue_ahead *ahead)
     mpool_result_free(ahead->kept);
     ahead->kept = NULL;
     ahead->released = true;
-    if (ahead->on_way == 0)
-        free(ahead);
+    free_if_done(ahead);
 }
 
 uint32_t queue_ahead_limit(const struct queue_ahead *ahead)
@@ -65,8 +71,7 @@ static void answered(void *userdata, int code, const mpool_result *result, const
         memcpy(ahead->text, text ? text : "", length);
         ahead->text[length] = 0;
     }
-    if (ahead->released && ahead->on_way == 0)
-        free(ahead);
+    free_if_done(ahead);
 }
 
 struct call queue_ahead_call(struct queue_ahead *ahead)
@@ -108,6 +113,22 @@ int queue_ahead_flush(struct queue_ahead *ahead, mpool_client *client, uint64_t 
 /* ---- gets
  * ----------------------------------------------------------------------------------------------------------------- */
 
+/* items: a list, taken. */
+static void keep(struct queue_ahead *ahead, mpool_result *items)
+{
+    size_t length;
+    const uint8_t *bytes = mpool_result_data(items, &length);
+    struct wire_reader in = wire_reader(bytes, length);
+    if (wire_read_array(&in, &ahead->left) < 0)
+        ahead->left = 0;
+    ahead->at = (size_t)(in.at - bytes);
+    ahead->kept = items;
+    if (ahead->left == 0) {
+        mpool_result_free(items);
+        ahead->kept = NULL;
+    }
+}
+
 /* The next n of the kept items, as a list of their own. */
 static int slice(struct queue_ahead *ahead, uint32_t n, mpool_result **ret)
 {
@@ -132,14 +153,18 @@ static int slice(struct queue_ahead *ahead, uint32_t n, mpool_result **ret)
     return 0;
 }
 
-int queue_ahead_take(struct queue_ahead *ahead, uint32_t max, mpool_result **ret)
+static int hand_out(struct queue_ahead *ahead, mpool_client *client, uint32_t max, mpool_result **ret)
 {
-    if (!ahead || ahead->left == 0)
-        return 0;
     uint32_t n = ahead->left < max ? ahead->left : max;
+    if (ahead->kept->payload) { /* one large item, and alone */
+        ahead->left = 0;
+        *ret = ahead->kept;
+        ahead->kept = NULL;
+        return (int)n;
+    }
     int r = slice(ahead, n, ret);
     if (r < 0)
-        return r;
+        return handle_fail(client, r, NULL);
     if (ahead->left == 0) {
         mpool_result_free(ahead->kept);
         ahead->kept = NULL;
@@ -148,10 +173,50 @@ int queue_ahead_take(struct queue_ahead *ahead, uint32_t max, mpool_result **ret
 }
 
 int queue_ahead_keep(
-    struct queue_ahead *ahead, mpool_result *items, uint32_t count, size_t first, uint32_t max, mpool_result **ret)
+    struct queue_ahead *ahead, mpool_client *client, mpool_result *items, uint32_t max, mpool_result **ret)
 {
-    ahead->kept = items;
-    ahead->at = first;
-    ahead->left = count;
-    return queue_ahead_take(ahead, max, ret);
+    keep(ahead, items);
+    return hand_out(ahead, client, max, ret);
+}
+
+int queue_ahead_take(
+    struct queue_ahead *ahead, mpool_client *client, uint32_t max, uint64_t deadline_ns, mpool_result **ret)
+{
+    while (ahead && ahead->late) {
+        int r = loop_turn(client, deadline_ns);
+        if (r < 0)
+            return r;
+        if (ahead->late && clock_now_ns() >= deadline_ns)
+            return handle_fail(client, -ETIMEDOUT, "The daemon has not answered yet what it was asked before.");
+    }
+    return ahead && ahead->kept ? hand_out(ahead, client, max, ret) : 0;
+}
+
+/* The answer to a get that its caller has left. */
+static void came_late(void *userdata, int code, const mpool_result *result, const char *text)
+{
+    struct queue_ahead *ahead = userdata;
+    mpool_result *items = code == 0 && !ahead->released ? mpool_result_keep(result) : NULL;
+    (void)text;
+    ahead->late = false;
+    if (items)
+        keep(ahead, items);
+    free_if_done(ahead);
+}
+
+int queue_ahead_adopt(struct queue_ahead **ahead, mpool_client *client, uint32_t msgid)
+{
+    struct call *call = pending_find(&client->pending, msgid);
+    if (!call)
+        return -ENOENT;
+    if (!*ahead)
+        *ahead = calloc(1, sizeof(**ahead));
+    if (!*ahead) {
+        pending_abandon(&client->pending, msgid);
+        return -ENOMEM;
+    }
+    (*ahead)->late = true;
+    call->done = came_late;
+    call->userdata = *ahead;
+    return 0;
 }

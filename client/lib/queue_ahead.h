@@ -1,7 +1,8 @@
-/* Puts that have not been answered yet, and items that came before they were asked for: see mpool_queue_set_ahead().
+/* Puts that have not been answered yet, and items that came before they were asked for (mpool_queue_set_ahead()), or
+ * after their asker had left: nothing is lost because a daemon was slow.
  *
- * One block for a queue that works ahead. It outlives the object when that is closed while puts are on their way: the
- * last answer frees it.
+ * One block for a queue that needs it. It outlives the object when that is closed while answers are on their way: the
+ * last one frees it.
  */
 #pragma once
 
@@ -33,9 +34,14 @@ int queue_ahead_flush(struct queue_ahead *ahead, mpool_client *client, uint64_t 
 
 /* ---- gets */
 
-/* Items that have come, taken: `count` of them, the first of which begins at byte `first`. The first `max` go to the
- * caller in *ret, the rest stays. → how many went; -ENOMEM, -EBADMSG: all stay. */
+/* Items that have come, a list of more than max, taken: max of them go to the caller in *ret, the rest stays. → how
+ * many went; -ENOMEM, -EBADMSG: all stay. */
 int queue_ahead_keep(
-    struct queue_ahead *ahead, mpool_result *items, uint32_t count, size_t first, uint32_t max, mpool_result **ret);
-/* Up to max of those that stayed. → how many; 0: none; as above. */
-int queue_ahead_take(struct queue_ahead *ahead, uint32_t max, mpool_result **ret);
+    struct queue_ahead *ahead, mpool_client *client, mpool_result *items, uint32_t max, mpool_result **ret);
+/* Up to max of those that stayed, when what comes late has come. ahead: may be NULL. → how many; 0: none; as above;
+ * -ETIMEDOUT: it has not come; -ECANCELED: the handle is gone. */
+int queue_ahead_take(
+    struct queue_ahead *ahead, mpool_client *client, uint32_t max, uint64_t deadline_ns, mpool_result **ret);
+/* The caller of this get has no more time: what is answered after all stays for the next one. → 0; -ENOENT, -ENOMEM:
+ * it will be lost. *ahead: made if it is NULL. */
+int queue_ahead_adopt(struct queue_ahead **ahead, mpool_client *client, uint32_t msgid);

@@ -13,12 +13,14 @@ bool request_has_room(const mpool_client *client)
     return io_unsent(&client->io) < REQUEST_UNSENT_MAX && client->io.out_fds_count < IO_FDS_MAX;
 }
 
-int request_wait_room(mpool_client *client)
+int request_wait_room(mpool_client *client, uint64_t deadline_ns)
 {
     while (!client->loss && !request_has_room(client)) {
-        int r = loop_turn(client, CLOCK_NEVER);
+        int r = loop_turn(client, deadline_ns);
         if (r < 0)
             return r;
+        if (deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns && !request_has_room(client))
+            return handle_fail(client, -ETIMEDOUT, "The daemon reads nothing.");
     }
     return 0;
 }

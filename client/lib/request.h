@@ -19,8 +19,8 @@ struct request {
 /* Would another request be taken now, as far as what is unsent goes? */
 bool request_has_room(const mpool_client *client);
 
-/* Turns until there is room, or no connection. → 0; -ECANCELED when the handle is gone. */
-int request_wait_room(mpool_client *client);
+/* Turns until there is room, or no connection. → 0; -ETIMEDOUT; -ECANCELED when the handle is gone. */
+int request_wait_room(mpool_client *client, uint64_t deadline_ns);
 
 /* call: copied. → 0; as handle_check(); -EAGAIN (too much is unsent, or too many calls wait); -ENOMEM. */
 int request_open(mpool_client *client, const char *method, const struct call *call, struct request *ret_request);

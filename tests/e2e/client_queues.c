@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,6 +299,36 @@ static bool what_failed_ahead_is_told_later(mpool_client *client)
     return true;
 }
 
+/* The daemon itself is stopped, for longer than anybody has patience with it. */
+static bool what_comes_too_late_is_not_lost(mpool_client *client)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    mpool_object *q = opened(client, "queue", NULL, 0, false);
+    mpool_result *items;
+    mpool_queue_item item;
+    size_t at = 0;
+    EXPECT(q && getsockopt(mpool_fd(client), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0);
+    EXPECT(mpool_queue_put_all(q, "\x93\x01\x02\x03", 4, -1) == 3);
+    EXPECT(kill(peer.pid, SIGSTOP) == 0);
+    int r = mpool_queue_get(q, 2, 50, &items), again = mpool_queue_get(q, 1, 0, &items);
+    int put = mpool_queue_put(q, 50, "i", (int64_t)4);
+    EXPECT(kill(peer.pid, SIGCONT) == 0);
+    EXPECT(r == -ETIMEDOUT && again == -ETIMEDOUT && put == -EINPROGRESS);
+    for (int i = 1; i <= 4; i++) {
+        EXPECT(mpool_queue_get(q, 1, 10000, &items) == 1);
+        at = 0;
+        EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, i));
+        mpool_result_free(items);
+    }
+    EXPECT(kill(peer.pid, SIGSTOP) == 0);
+    r = mpool_queue_get(q, 1, 0, &items);
+    mpool_object_close(q); /* with its answer on the way */
+    EXPECT(kill(peer.pid, SIGCONT) == 0 && r == -ETIMEDOUT);
+    EXPECT(mpool_run(client, 10000) == 0);
+    return true;
+}
+
 int main(void)
 {
     static const struct tap_test tests[] = {
@@ -310,6 +341,7 @@ int main(void)
         TAP_TEST(large_items_come_as_they_went_in),
         TAP_TEST(a_queue_works_ahead_and_keeps_the_order),
         TAP_TEST(what_failed_ahead_is_told_later),
+        TAP_TEST(what_comes_too_late_is_not_lost),
     };
     return tap_main(tests, sizeof tests / sizeof *tests);
 }

@@ -26,7 +26,9 @@
  * Returns. 0 or positive on success, negative on failure. In common: what <mpool/client.h> says of all calls; -EINVAL
  * (no queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
  * at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 for ever, 0 only try;
- * -ETIMEDOUT when the time is over and nothing was done.
+ * -ETIMEDOUT when the time is over and nothing was done. The daemon keeps the time; one that has not answered 5 s after
+ * it (stopped itself, perhaps) is not waited for any longer: what a get is answered after all comes with the next get,
+ * and a put or join is -EINPROGRESS: it may have been done, or be done yet.
  *
  * Threads. As with every call: the queue belongs to the thread of the client handle that opened it.
  */
