@@ -4,6 +4,7 @@
  * are passed on as the bytes they came in, which the scan of the message has been over.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/base/cleanup.h"
@@ -16,19 +17,33 @@
 #include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/rpc.h"
 
-#define ITEM_MARGIN 64u /* around an item in the message that brings it to its taker */
-#define ASK_MOST    CHANNEL_ITEMS_MAX
+#define ITEM_MARGIN     64u /* around an item in the message that brings it to its taker */
+#define ASK_MOST        CHANNEL_ITEMS_MAX
+#define TIMEOUT_MOST_MS (UINT64_MAX >> 20) /* five centuries, as nanoseconds in 64 bits */
+
+/* A number as the next parameter. → false: answered. */
+static bool read_number(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret)
+{
+    struct wire_reader in = r->params;
+    bool is_integer = wire_peek(&in) == WIRE_TYPE_INT, fits = is_integer && wire_read_u64(&r->params, ret) == 0;
+    if (fits && *ret >= least && *ret <= most)
+        return true;
+    char got[24];
+    if (fits)
+        snprintf(got, sizeof got, "%llu", (unsigned long long)*ret);
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected a number from %llu to %llu, got %s", name, (unsigned long long)least,
+        (unsigned long long)most,
+        fits         ? got
+        : is_integer ? "a negative one"
+                     : wire_type_name(wire_peek(&in)));
+    return false;
+}
 
 /* The handle that the first parameter names. → NULL: answered. */
 static struct queue_user *read_user(struct rpc *r)
 {
     uint64_t id;
-    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &id) < 0) {
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "id: expected the id of an open queue or pipe, got %s",
-            wire_type_name(wire_peek(&r->params)));
-        return NULL;
-    }
-    return queue_objects_find(r, id);
+    return read_number(r, "id", 1, UINT64_MAX, &id) ? queue_objects_find(r, id) : NULL;
 }
 
 /* The time-out as parameter number `at` (from 0), as a deadline; none or nil: for ever. → false: answered. */
@@ -39,16 +54,8 @@ static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool 
     *ret_waits = true;
     if (r->count <= at || wire_read_nil(&r->params) == 0)
         return true;
-    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ms) < 0) {
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
-            wire_type_name(wire_peek(&r->params)));
+    if (!read_number(r, "timeout_ms", 0, TIMEOUT_MOST_MS, &ms))
         return false;
-    }
-    if (ms > UINT64_MAX >> 20) { /* five centuries, as nanoseconds in 64 bits */
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: %llu is above %llu; nil is for ever", (unsigned long long)ms,
-            (unsigned long long)(UINT64_MAX >> 20));
-        return false;
-    }
     *ret_waits = ms > 0;
     *ret_at_ns = r->conn->supervisor->now_ns + ms * NS_PER_MS;
     return true;
@@ -187,9 +194,8 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: must be nil, as the item comes in a memfd");
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_DONE;
-    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &size) < 0)
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "memfd_size: expected a number of bytes, got %s",
-            wire_type_name(wire_peek(&r->params)));
+    if (!read_number(r, "memfd_size", 1, UINT64_MAX, &size))
+        return RPC_DONE;
     struct channel *ch = queue_puts_to(u);
     if (!ch)
         return wrong_way(r, "send");
@@ -285,10 +291,8 @@ enum rpc_result rpc_get(struct rpc *r)
     bool waits;
     if (!u)
         return RPC_DONE;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
-        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &most) < 0 || most < 1 || most > ASK_MOST))
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "max: expected a number of items from 1 to %u, got %s", ASK_MOST,
-            wire_type_name(wire_peek(&r->params)));
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !read_number(r, "max", 1, ASK_MOST, &most))
+        return RPC_DONE;
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_DONE;
     struct channel *ch = queue_takes_from(u);
@@ -330,10 +334,9 @@ enum rpc_result rpc_confirm(struct rpc *r)
         return rpc_fail(
             r, MPOOL_E_BAD_PARAMS, "tickets: expected an array, got %s", wire_type_name(wire_peek(&tickets)));
     for (uint32_t i = 0; i < count; i++) {
-        if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &ticket) < 0) {
+        if (!read_number(r, "tickets", 0, UINT64_MAX, &ticket)) {
             channel_settle(ch);
-            return rpc_fail(
-                r, MPOOL_E_BAD_PARAMS, "tickets: expected integers, got %s", wire_type_name(wire_peek(&r->params)));
+            return RPC_DONE;
         }
         confirmed += channel_confirm(ch, &u->party, ticket) == 0;
     }
@@ -347,10 +350,8 @@ enum rpc_result rpc_done(struct rpc *r)
     uint64_t n = 1;
     if (!u)
         return RPC_DONE;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
-        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &n) < 0 || n > UINT32_MAX))
-        return rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "n: expected a number of items, got %s", wire_type_name(wire_peek(&r->params)));
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !read_number(r, "n", 0, UINT32_MAX, &n))
+        return RPC_DONE;
     struct channel *ch = queue_takes_from(u);
     if (!ch || (!ch->options.joinable && !ch->options.at_least_once))
         return rpc_fail(r, MPOOL_E_DENIED, "done is for a joinable_queue, or one with at_least_once");
