@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -52,9 +53,12 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
     msg.msg_controllen = room ? CMSG_SPACE(sizeof(int) * room) : 0;
     *fd_count = 0;
     ssize_t n;
-    do
+    /* Of a peer that has gone with messages unread, a SEQPACKET socket says so first, once, and then hands out what
+     * that peer had sent. */
+    bool reset = false;
+    do {
         n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
     if (n < 0)
         return -errno;
     for (struct cmsghdr *head = CMSG_FIRSTHDR(&msg); head; head = CMSG_NXTHDR(&msg, head)) {

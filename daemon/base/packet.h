@@ -19,7 +19,8 @@ int packet_pair(int flags, int ret[2]);
  * → bytes sent or -errno (-EAGAIN: the peer does not read). */
 ssize_t packet_send(int socket, const struct iovec *parts, size_t count, const int *fds, size_t fd_count);
 
-/* fds: room for *fd_count descriptors (at most PACKET_FDS_MAX); they are the caller's. *fd_count: how many came.
+/* What a peer sent before its end comes first, then the end of file, however it ended.
+ * fds: room for *fd_count descriptors (at most PACKET_FDS_MAX); they are the caller's. *fd_count: how many came.
  * → bytes (0: end of file) or -errno; -EMSGSIZE when a SEQPACKET message was longer than `size`. */
 ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count);
 

@@ -314,6 +314,11 @@ static void chunk_died(struct map *m, struct task *t, struct outcome *o)
 {
     uint32_t done = task_context.partial_items < t->chunk.count ? task_context.partial_items : t->chunk.count;
     size_t length;
+    if (task_context.chunk_is_over && m->attempts <= 1) {
+        for (uint32_t i = 0; i < t->chunk.count; i++)
+            map_item_error(m, t->chunk.first + i, o);
+        return;
+    }
     if (done > 0) {
         uint8_t *copy = map_copy_results(o, task_context.partial, task_context.partial_size, &length);
         if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {

@@ -161,6 +161,7 @@ struct task_context {
     const uint8_t *partial;        /* of its started chunk */
     uint64_t partial_size;
     uint32_t partial_items;
-    bool broke; /* out: the result was no whole value */
+    bool chunk_is_over; /* all of it may have run, and what came of it cannot be had */
+    bool broke;         /* out: the result was no whole value */
 };
 extern struct task_context task_context;

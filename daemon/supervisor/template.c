@@ -262,7 +262,7 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
         ssize_t n = packet_receive(socket, &message, sizeof message, fds, &fd_count);
         if (n == -EAGAIN)
             break;
-        if (n == 0 || n == -ECONNRESET) {
+        if (n == 0) {
             /* Its death tells the rest, and comes for sure: a module may have closed the socket of a process that
              * lives. One that is ending already keeps its own status. */
             event_del(t->on_message);

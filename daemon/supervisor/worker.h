@@ -55,7 +55,7 @@ struct worker {
     struct output out[2]; /* what it prints to 1 and 2 */
     struct output_lines lines[2];
     struct lane *lane;
-    struct worker_memfd results[2]; /* sent ahead of their DONE; one runs at a time, so two suffice */
+    struct worker_memfd results[2]; /* sent ahead of their DONE; collected before a third is heard */
     bool ready, doomed;             /* doomed: SIGKILL is sent */
     bool retiring;                  /* the retire job is placed */
     bool broke;

@@ -122,7 +122,7 @@ static void judge(struct worker *w, const siginfo_t *info, const struct rusage *
 static void bury(struct worker *w, const struct verdict *v)
 {
     struct supervisor *s = w->supervisor;
-    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
+    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && (worker_hear(w) || (!w->broke && worker_collect(w) > 0)); i++)
         ;
     for (int i = 0; i < 2; i++) {
         char text[256];
@@ -147,9 +147,12 @@ static void bury(struct worker *w, const struct verdict *v)
         (unsigned long long)v->cpu_us / 1000, (unsigned long long)v->peak_kib, w->core.tasks_done,
         started ? (unsigned long long)task_of(head)->id : 0ull, started ? task_of(head)->function->name : "-");
     task_context = (struct task_context){.verdict = v};
-    if (started && task_of(head)->kind == TASK_CHUNK)
+    if (started && task_of(head)->kind == TASK_CHUNK) {
+        enum lane_claim claim = lane_peek(w->lane, head->position);
         task_context.partial_items =
             lane_partial(w->lane, head->position, &task_context.partial, &task_context.partial_size);
+        task_context.chunk_is_over = claim != LANE_STARTED && claim != LANE_KILLING;
+    }
     core_worker_died(s->core, &w->core, started, s->now_ns);
     task_context = (struct task_context){0};
     worker_free(w);

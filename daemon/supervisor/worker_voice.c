@@ -163,6 +163,15 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     }
 }
 
+/* Two large results wait for their turn in the lane, of which the first has come: the next message may be a third. */
+static bool must_collect_first(const struct worker *w)
+{
+    for (size_t i = 0; i < ELEMENTS(w->results); i++)
+        if (w->results[i].fd < 0)
+            return false;
+    return worker_has_result(w);
+}
+
 /* → false: nothing more to read now. */
 bool worker_hear(struct worker *w)
 {
@@ -172,13 +181,13 @@ bool worker_hear(struct worker *w)
     } message;
     _cleanup_(fd_close) int fd = -1;
     size_t count = 1;
-    if (w->control < 0)
+    if (w->control < 0 || (!w->broke && must_collect_first(w)))
         return false;
     ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count);
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
-        if (n < 0 && n != -ECONNRESET) /* that is how a death with unread messages looks */
+        if (n < 0)
             worker_break(w, "a message that cannot be received");
         if (w->on_control)
             event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */

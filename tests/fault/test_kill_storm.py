@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, descendants, main, no_process_left, test, until  # noqa: E402
+from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, RpcError, descendants, main, memfd, no_process_left, pack, test, until  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "1500" if SANITIZED else "10000"))
 LIMIT = float(os.environ.get("MPOOL_TEST_TIMEOUT", 400))
@@ -229,6 +229,64 @@ def storm(d, kills, **how):
     print(f"{len(killer.killed)} kills ({killer.busy} of busy workers, {killer.stopped} stopped) in {took:.1f} s, "
           f"{len(stream.tasks)} tasks, {lost} lost with a verdict; supervisor {d.rss_kib()} KiB")
     return killer, stream
+
+
+@test(modules=["journal"], workers="1")
+def what_was_sent_before_a_death_is_heard_after_it(d):
+    """A large result is a message ahead of its DONE. The death of a worker that has not read all its own messages must
+    not hide it: the kernel tells of the reset before it hands out what was received."""
+    c, journal = d.client(), os.path.join(d.home, "journal")
+    for key in range(200):  # a function that is known to be quick has several tasks in one lane
+        c.request("call", "journal.once", [journal, key, 0, b"", 0])
+    (pid,) = d.worker_pids()
+    large = pack([journal, 1003, 0, b"x" * 800000, 0])
+    requests = [["journal.once", [journal, 1001, int(200000 * SLOW), b"", 800000]],
+                ["journal.once", [journal, 1002, 30000000, b"", 0]],
+                ["journal.once", None, {"args_memfd": len(large)}]]
+    answers, sleeps, unread = 1001, 1002, 1003
+    fd = memfd(large)
+    c.send_bytes(b"".join(pack([0, 1001 + i, "call", request]) for i, request in enumerate(requests)), [fd])
+    os.close(fd)
+    until(lambda: c.request("stats")["queued"] == 0, "all of them are in the lane")
+    os.kill(d.pid, signal.SIGSTOP)  # it hears nothing more of its worker until that is dead
+    time.sleep(0.4 * SLOW)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.05)
+    os.kill(d.pid, signal.SIGCONT)
+    assert len(c.reply(answers)[2]) == 800000
+    try:
+        c.reply(sleeps)
+    except RpcError as e:
+        assert e.code == "E_LOST", e
+    assert c.reply(unread)[:2] == [1003, 800000]
+    with open(journal) as f:
+        runs = collections.Counter(int(line.split()[0]) for line in f)
+    assert max(runs.values()) == 1, runs.most_common(3)
+
+
+@test(modules=["journal"], workers="1")
+def many_large_results_may_wait_for_a_slow_supervisor(d):
+    c, journal = d.client(), os.path.join(d.home, "journal")
+    for key in range(200):
+        c.request("call", "journal.once", [journal, key, 0, b"", 0])
+    (pid,) = d.worker_pids()
+    for dies in (False, True):
+        count = 6
+        requests = [["journal.once", [journal, 1000, int(200000 * SLOW), b"", 0]],
+                    *(["journal.once", [journal, 1001 + i, 0, b"", 700000]] for i in range(count))]
+        first = c.next_id + 1000
+        c.send_bytes(b"".join(pack([0, first + i, "call", request]) for i, request in enumerate(requests)))
+        c.next_id = first + count
+        until(lambda: c.request("stats")["queued"] == 0, "all of them are in the lane")
+        os.kill(d.pid, signal.SIGSTOP)
+        time.sleep(0.5 * SLOW)  # the worker runs them all, or as many as there is room for
+        if dies:
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        os.kill(d.pid, signal.SIGCONT)
+        for i in range(count + 1):
+            assert len(c.reply(first + i)[2]) == (700000 if i else 0), i
+    assert d.request("stats")["workers_died"] == 1
 
 
 @test(modules=["journal"], workers="4", timeout=LIMIT)
