@@ -125,7 +125,7 @@ static int send_put(const mpool_object *queue, const void *items, size_t length,
     const struct call *call, uint32_t *ret_msgid)
 {
     mpool_client *client = queue->client;
-    struct request request;
+    struct request request = {0};
     int fd = -1;
     int r = items ? request_check_array(client, items, length, 2) : -EINVAL;
     if (r < 0)
@@ -215,7 +215,7 @@ int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void
     int64_t timeout_ms, mpool_call_fn *callback, void *userdata)
 {
     struct call call = {.done = callback, .userdata = userdata};
-    uint32_t msgid;
+    uint32_t msgid = 0;
     int r = check(queue);
     if (r < 0)
         return r;
@@ -273,15 +273,16 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
     struct wire_reader in;
-    uint32_t msgid, count;
+    uint32_t msgid = 0, count;
     int r = check_waiting(client, timeout_ms);
     get_params(queue, &params, most, timeout_ms);
     if (r == 0)
         r = params.failed ? handle_fail(client, -ENOMEM, NULL)
                           : request_send(client, "get", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
     wire_buf_reset(&params);
-    if (r == 0)
-        r = loop_until(client, &waiter.done, deadline_of(timeout_ms));
+    if (r < 0)
+        return r;
+    r = loop_until(client, &waiter.done, deadline_of(timeout_ms));
     if (r == -ETIMEDOUT && queue_ahead_adopt(&queue->ahead, client, msgid) == 0)
         return handle_fail(client, r, "The daemon did not answer in time.");
     if (r == 0)
@@ -299,7 +300,7 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
 
 int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items)
 {
-    mpool_result *items;
+    mpool_result *items = NULL;
     int r = ret_items ? check(queue) : -EINVAL;
     if (r == 0)
         r = handle_check_waiting(queue->client);

@@ -27,9 +27,10 @@
  * gone, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 for ever, 0 only
  * try; -ETIMEDOUT when the time is over. Signals do not end a wait.
  *
- * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon by each
- * wait within a second, and by everything once mpool_process() has run. What only loads, stores, adds, sets or notifies
- * asks nobody: until then it works on, in memory that is this process's and that of those who had the object open too.
+ * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon by
+ * each wait within a second, and by everything once mpool_process() has run. What only loads, stores, adds, sets or
+ * notifies asks nobody: until then it works on, in memory that is this process's and that of those who had the object
+ * open too.
  *
  * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
