@@ -231,62 +231,65 @@ def storm(d, kills, **how):
     return killer, stream
 
 
+def in_one_lane(c, journal, build):
+    """Sends the calls of journal.once that build(key) makes, together, so that all of them are in the one worker's lane:
+    that is so for a function known to be quick. On a busy machine it may not look quick; then it is taught anew. → the
+    key, their msgids."""
+    for key in range(0, 100000, 1000):
+        for i in range(200):
+            c.request("call", "journal.once", [journal, key + i, 0, b"", 0])
+        requests, first = build(key + 500), c.next_id + 1000
+        fds = [memfd(args) if isinstance(args, bytes) else None for args in requests]
+        params = [["journal.once", None, {"args_memfd": len(args)}] if fd else ["journal.once", args]
+                  for args, fd in zip(requests, fds)]
+        c.send_bytes(b"".join(pack([0, first + i, "call", each]) for i, each in enumerate(params)), [fd for fd in fds if fd])
+        for fd in fds:
+            if fd:
+                os.close(fd)
+        c.next_id = first + len(requests)
+        msgids = range(first, c.next_id)
+        try:
+            until(lambda: c.request("stats")["queued"] == 0, "all of them are in the lane", 0.1 * SLOW)
+            return key + 500, msgids
+        except AssertionError:
+            for msgid in msgids:
+                c.request("cancel", {"msgid": msgid})
+            for msgid in msgids:
+                try:
+                    c.reply(msgid)
+                except RpcError as e:
+                    assert e.code == "E_CANCELLED", e
+    raise AssertionError("this machine is too busy for a function to be quick")
+
+
+def begun(journal, key):
+    with open(journal) as f:
+        return any(line.split()[0] == str(key) for line in f)
+
+
 @test(modules=["journal"], workers="1")
 def what_was_sent_before_a_death_is_heard_after_it(d):
     """A large result is a message ahead of its DONE. The death of a worker that has not read all its own messages must
     not hide it: the kernel tells of the reset before it hands out what was received."""
     c, journal = d.client(), os.path.join(d.home, "journal")
-    for key in range(200):  # a function that is known to be quick has several tasks in one lane
-        c.request("call", "journal.once", [journal, key, 0, b"", 0])
+    key, (large, sleeps, unread) = in_one_lane(c, journal, lambda key: [
+        [journal, key, 200000, b"", 800000], [journal, key + 1, 60000000, b"", 0], pack([journal, key + 2, 0, b"x" * 800000, 0])])
     (pid,) = d.worker_pids()
-    large = pack([journal, 1003, 0, b"x" * 800000, 0])
-    requests = [["journal.once", [journal, 1001, int(200000 * SLOW), b"", 800000]],
-                ["journal.once", [journal, 1002, 30000000, b"", 0]],
-                ["journal.once", None, {"args_memfd": len(large)}]]
-    answers, sleeps, unread = 1001, 1002, 1003
-    fd = memfd(large)
-    c.send_bytes(b"".join(pack([0, 1001 + i, "call", request]) for i, request in enumerate(requests)), [fd])
-    os.close(fd)
-    until(lambda: c.request("stats")["queued"] == 0, "all of them are in the lane")
     os.kill(d.pid, signal.SIGSTOP)  # it hears nothing more of its worker until that is dead
-    time.sleep(0.4 * SLOW)
+    until(lambda: begun(journal, key + 1), "the large result is on its way, the large arguments are not read")
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.05)
     os.kill(d.pid, signal.SIGCONT)
-    assert len(c.reply(answers)[2]) == 800000
+    assert len(c.reply(large)[2]) == 800000
     try:
         c.reply(sleeps)
+        raise AssertionError("one who was killed has answered")
     except RpcError as e:
         assert e.code == "E_LOST", e
-    assert c.reply(unread)[:2] == [1003, 800000]
+    assert c.reply(unread)[:2] == [key + 2, 800000]
     with open(journal) as f:
         runs = collections.Counter(int(line.split()[0]) for line in f)
     assert max(runs.values()) == 1, runs.most_common(3)
-
-
-@test(modules=["journal"], workers="1")
-def many_large_results_may_wait_for_a_slow_supervisor(d):
-    c, journal = d.client(), os.path.join(d.home, "journal")
-    for key in range(200):
-        c.request("call", "journal.once", [journal, key, 0, b"", 0])
-    (pid,) = d.worker_pids()
-    for dies in (False, True):
-        count = 6
-        requests = [["journal.once", [journal, 1000, int(200000 * SLOW), b"", 0]],
-                    *(["journal.once", [journal, 1001 + i, 0, b"", 700000]] for i in range(count))]
-        first = c.next_id + 1000
-        c.send_bytes(b"".join(pack([0, first + i, "call", request]) for i, request in enumerate(requests)))
-        c.next_id = first + count
-        until(lambda: c.request("stats")["queued"] == 0, "all of them are in the lane")
-        os.kill(d.pid, signal.SIGSTOP)
-        time.sleep(0.5 * SLOW)  # the worker runs them all, or as many as there is room for
-        if dies:
-            os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
-        os.kill(d.pid, signal.SIGCONT)
-        for i in range(count + 1):
-            assert len(c.reply(first + i)[2]) == (700000 if i else 0), i
-    assert d.request("stats")["workers_died"] == 1
 
 
 @test(modules=["journal"], workers="4", timeout=LIMIT)
