@@ -12,6 +12,9 @@
 #include "proto/buf.h"
 #include "proto/errors.h"
 
+/* How a list of one item begins, which is what a memfd of a queue holds. */
+#define WIRE_LIST_OF_ONE 0x91u
+
 enum wire_kind { WIRE_REQUEST = 0, WIRE_RESPONSE = 1, WIRE_NOTIFICATION = 2 };
 
 struct wire_message {

@@ -13,9 +13,9 @@
 #include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
 #include "client/lib/result.h"
+#include "proto/message.h"
 
-#define GRACE_MS    5000
-#define LIST_OF_ONE 0x91u /* what the daemon wants a memfd to begin with */
+#define GRACE_MS 5000
 
 #define TIMEOUT_MOST_MS (INT64_MAX >> 20) /* the daemon takes no more; centuries are for ever */
 
@@ -113,11 +113,9 @@ static int number_of(const mpool_object *queue, mpool_result *result)
 /* Does it travel as a memfd, written once by us and mapped by its taker? One large item does. */
 static bool goes_aside(const mpool_object *queue, const void *items, size_t length)
 {
-    struct wire_reader in = wire_reader(items, length);
-    uint32_t count;
     const struct peer *peer = &queue->client->peer;
     return length > MEMFD_FROM_BYTES && peer->memfd && length <= peer->memfd_bytes &&
-           *(const uint8_t *)items == LIST_OF_ONE && wire_read_array(&in, &count) == 0 && count == 1;
+           *(const uint8_t *)items == WIRE_LIST_OF_ONE;
 }
 
 /* put(id, items, timeout_ms) straight into the send buffer, or put(id, nil, timeout_ms, size) with a memfd. */

@@ -344,13 +344,18 @@ bool conn_may_pass_fd(struct conn *c)
     return true;
 }
 
-bool conn_pass_fd(struct conn *c, int fd)
+bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t size, int fd)
 {
     if (!conn_may_pass_fd(c)) {
         close(fd);
         return false;
     }
     c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out), .fd = fd};
+    wire_put_notification(&c->out, what);
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_uint32(&pk, msgid);
+    msgpack_pack_uint64(&pk, size);
     return true;
 }
 

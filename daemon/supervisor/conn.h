@@ -116,8 +116,9 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
 void conn_replied(struct conn *c);
 /* Room for one more, so that the next conn_pass_fd() cannot fail. → false: no memory. */
 bool conn_may_pass_fd(struct conn *c);
-/* A descriptor (taken) that travels with the next byte appended to c->out. → false: no memory; it is closed. */
-bool conn_pass_fd(struct conn *c, int fd);
+/* Appends [2, what, [msgid, size]], whose first byte carries the descriptor (taken). → false: no memory; it is closed.
+ */
+bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t size, int fd);
 /* The oldest descriptor that came with the requests, now the caller's; -ENOENT: none came; -EMFILE: it came, but there
  * was no room for it. */
 int conn_take_fd(struct conn *c);

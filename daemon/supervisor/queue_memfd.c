@@ -10,14 +10,13 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/queue.h"
 
-#define LIST_OF_ONE 0x91u /* an array of one, as MessagePack writes it */
-#define ANSWER_MOST 64u   /* bytes of notification and response */
+#define ANSWER_MOST 64u /* bytes of notification and response */
 
 int queue_memfd_keep(
     struct queue *q, int fd, uint64_t size, struct queue_memfd *ret_token, struct channel_item *ret_item)
 {
     uint8_t first;
-    if (pread(fd, &first, 1, 0) != 1 || first != LIST_OF_ONE)
+    if (pread(fd, &first, 1, 0) != 1 || first != WIRE_LIST_OF_ONE)
         return -EINVAL;
     if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER)
         return -EBUSY;
@@ -53,21 +52,19 @@ void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel
             (unsigned long long)size);
         return;
     }
+    size_t mark = wire_buf_length(&c->out);
     _cleanup_(fd_close) int fd = fcntl(memfd.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MOST) ||
         channel_take(ch, &u->party, &ticket) < 0) {
+        wire_buf_rewind(&c->out, mark);
         conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "no descriptor or no memory for the item");
         return;
     }
     if (!ch->options.at_least_once)
         queue_memfd_dispose((const uint8_t *)&memfd, sizeof memfd);
-    conn_pass_fd(c, TAKE_FD(fd));
-    wire_put_notification(&c->out, "memfd");
-    msgpack_packer pk = wire_packer(&c->out);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_uint32(&pk, msgid);
-    msgpack_pack_uint64(&pk, size);
+    conn_pass_fd(c, "memfd", msgid, size, TAKE_FD(fd));
     wire_put_result(&c->out, msgid);
+    msgpack_packer pk = wire_packer(&c->out);
     if (ticket)
         msgpack_pack_uint64(&pk, ticket);
     else

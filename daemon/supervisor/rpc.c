@@ -115,6 +115,23 @@ static enum rpc_result unknown(struct rpc *r)
         r->message->method, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+enum rpc_result rpc_answer_bool(struct rpc *r, bool value)
+{
+    msgpack_packer pk = rpc_begin(r);
+    if (value)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
+    return rpc_end(r);
+}
+
+enum rpc_result rpc_answer_u64(struct rpc *r, uint64_t value)
+{
+    msgpack_packer pk = rpc_begin(r);
+    msgpack_pack_uint64(&pk, value);
+    return rpc_end(r);
+}
+
 enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m)
 {
     struct rpc r = {

@@ -60,3 +60,6 @@ bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size);
 /* Begins a result: pack one value, then rpc_end(). */
 msgpack_packer rpc_begin(struct rpc *r);
 enum rpc_result rpc_end(struct rpc *r);
+/* A whole result of one value. */
+enum rpc_result rpc_answer_bool(struct rpc *r, bool value);
+enum rpc_result rpc_answer_u64(struct rpc *r, uint64_t value);

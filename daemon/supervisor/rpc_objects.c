@@ -15,35 +15,19 @@ static enum rpc_result refuse(struct rpc *r, const struct object_refusal *why)
     return rpc_fail(r, why->error, "%s", why->text);
 }
 
-static enum rpc_result answer_bool(struct rpc *r, bool value)
-{
-    msgpack_packer pk = rpc_begin(r);
-    if (value)
-        msgpack_pack_true(&pk);
-    else
-        msgpack_pack_false(&pk);
-    return rpc_end(r);
-}
-
 /* ---- open, close, remove
  * ------------------------------------------------------------------------------------------------------- */
 
-/* [2, "object", [msgid, size]], whose first byte carries the descriptor; the response follows. */
+/* Its descriptor goes ahead of the response. */
 static bool pass_page(struct rpc *r, const struct object_use *use, struct object_refusal *why)
 {
-    struct conn *c = r->conn;
     int fd = object_page_descriptor(use, why);
     if (fd < 0)
         return false;
-    if (!conn_pass_fd(c, fd)) {
+    if (!conn_pass_fd(r->conn, "object", r->msgid, use->object->page_bytes, fd)) {
         object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
         return false;
     }
-    wire_put_notification(&c->out, "object");
-    msgpack_packer pk = wire_packer(&c->out);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_uint32(&pk, r->msgid);
-    msgpack_pack_uint64(&pk, use->object->page_bytes);
     return true;
 }
 
@@ -128,7 +112,7 @@ enum rpc_result rpc_close(struct rpc *r)
     struct object_use *use = objects_find_use(r->conn, id);
     if (use)
         objects_close_use(use);
-    return answer_bool(r, use != NULL);
+    return rpc_answer_bool(r, use != NULL);
 }
 
 /* The name or handle that is the first parameter. → NULL: answered. */
@@ -156,7 +140,7 @@ enum rpc_result rpc_remove(struct rpc *r)
         return RPC_DONE;
     if (objects_remove(r->conn, o, &why) < 0)
         return refuse(r, &why);
-    return answer_bool(r, true);
+    return rpc_answer_bool(r, true);
 }
 
 /* ---- objects, inspect

@@ -69,10 +69,5 @@ enum rpc_result rpc_signal(struct rpc *r)
     if (error < 0)
         return rpc_fail(r, MPOOL_E_INTERNAL, "process %llu cannot be sent SIG%s: %s", (unsigned long long)id,
             sigabbrev_np(number) ? sigabbrev_np(number) : "?", strerror(-error));
-    msgpack_packer pk = rpc_begin(r);
-    if (t)
-        msgpack_pack_true(&pk);
-    else
-        msgpack_pack_false(&pk);
-    return rpc_end(r);
+    return rpc_answer_bool(r, t != NULL);
 }

@@ -66,20 +66,6 @@ static enum rpc_result wrong_way(struct rpc *r, const char *does)
     return rpc_fail(r, MPOOL_E_DENIED, "this end of a one-way pipe does not %s", does);
 }
 
-static enum rpc_result answer_u64(struct rpc *r, uint64_t value)
-{
-    msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_uint64(&pk, value);
-    return rpc_end(r);
-}
-
-static enum rpc_result answer_true(struct rpc *r)
-{
-    msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_true(&pk);
-    return rpc_end(r);
-}
-
 static enum rpc_result wait_or_fail(
     struct rpc *r, struct queue_wait *w, struct channel *ch, enum channel_want want, uint64_t at_ns)
 {
@@ -90,7 +76,7 @@ static enum rpc_result wait_or_fail(
         return RPC_DONE;
     }
     if (before > 0)
-        return answer_u64(r, before);
+        return rpc_answer_u64(r, before);
     return rpc_fail(r, MPOOL_E_BUSY, "too many wait at this queue, or on this connection (%u and %u)", QUEUE_WAITS_MAX,
         QUEUE_WAITS_OF_CONN);
 }
@@ -127,6 +113,15 @@ static int check_items(
     return 0;
 }
 
+static int put_one(struct channel *ch, const struct channel_item *item)
+{
+    int error = channel_put(ch, item);
+    if (error != -EAGAIN || TAILQ_EMPTY(&ch->gets) || channel_items(ch) == 0)
+        return error;
+    channel_settle(ch); /* those who wait for items make room */
+    return channel_put(ch, item);
+}
+
 /* May so many bytes more be held for one who waits? Beyond what a connection may hold it is not read, and the very one
  * that waits may be who would take. */
 static bool may_hold(const struct rpc *r, uint64_t bytes)
@@ -161,7 +156,7 @@ static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct c
         if (w)
             channel_log_deinit(&w->wait.rest, NULL);
         free(w);
-        return before > 0 ? answer_u64(r, before) : not_put(r, ch, error, 0);
+        return before > 0 ? rpc_answer_u64(r, before) : not_put(r, ch, error, 0);
     }
     w->bytes = bytes;
     w->before = before;
@@ -210,16 +205,12 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
     case -EINVAL: return rpc_fail(r, MPOOL_E_BAD_PARAMS, "memfd_size: the memfd does not hold a list of one item");
     }
     TAKE_FD(fd);
-    int error = channel_put(ch, &item);
-    if (error == -EAGAIN && !TAILQ_EMPTY(&ch->gets) && channel_items(ch) > 0) {
-        channel_settle(ch); /* those who wait for items make room */
-        error = channel_put(ch, &item);
-    }
+    int error = put_one(ch, &item);
     channel_settle(ch);
     if (error == -EAGAIN && waits && may_hold(r, size))
         return wait_to_put_memfd(r, u, ch, &item, at_ns);
     if (error == 0)
-        return answer_u64(r, 1);
+        return rpc_answer_u64(r, 1);
     queue_memfd_dispose(item.bytes, item.length);
     return error == -EAGAIN && waits ? held_too_much(r) : not_put(r, ch, error, size);
 }
@@ -263,11 +254,7 @@ enum rpc_result rpc_put(struct rpc *r)
         ahead = items;
         wire_read_raw(&ahead, &at, &length);
         struct channel_item item = channel_item_of(at, length);
-        error = channel_put(ch, &item);
-        if (error == -EAGAIN && !TAILQ_EMPTY(&ch->gets) && channel_items(ch) > 0) {
-            channel_settle(ch); /* those who wait for items make room */
-            error = channel_put(ch, &item);
-        }
+        error = put_one(ch, &item);
         if (error < 0)
             break;
         items = ahead;
@@ -278,7 +265,7 @@ enum rpc_result rpc_put(struct rpc *r)
         return wait_to_put(r, u, ch, items, count - in, in, at_ns);
     if (error == -EAGAIN && waits && in == 0)
         return held_too_much(r);
-    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : answer_u64(r, in);
+    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : rpc_answer_u64(r, in);
 }
 
 /* ---- taking
@@ -341,7 +328,7 @@ enum rpc_result rpc_confirm(struct rpc *r)
         confirmed += channel_confirm(ch, &u->party, ticket) == 0;
     }
     channel_settle(ch);
-    return answer_u64(r, confirmed);
+    return rpc_answer_u64(r, confirmed);
 }
 
 enum rpc_result rpc_done(struct rpc *r)
@@ -359,7 +346,7 @@ enum rpc_result rpc_done(struct rpc *r)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "n: %llu items are more than you have taken and not done (%u)",
             (unsigned long long)n, u->party.undone);
     channel_settle(ch);
-    return answer_true(r);
+    return rpc_answer_bool(r, true);
 }
 
 /* ---- ends
@@ -377,7 +364,7 @@ enum rpc_result rpc_join(struct rpc *r)
     if (!ch || !ch->options.joinable)
         return rpc_fail(r, MPOOL_E_DENIED, "join is for a joinable_queue");
     if (ch->unfinished == 0)
-        return answer_true(r);
+        return rpc_answer_bool(r, true);
     if (!waits)
         return rpc_fail(r, MPOOL_E_NOT_READY, "%llu items are not done", (unsigned long long)ch->unfinished);
     struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
@@ -397,10 +384,5 @@ enum rpc_result rpc_finish(struct rpc *r)
         return wrong_way(r, "send");
     bool first = !ch->finished;
     channel_finish(ch);
-    msgpack_packer pk = rpc_begin(r);
-    if (first)
-        msgpack_pack_true(&pk);
-    else
-        msgpack_pack_false(&pk);
-    return rpc_end(r);
+    return rpc_answer_bool(r, first);
 }

@@ -318,9 +318,7 @@ enum rpc_result rpc_submit(struct rpc *r)
     }
     uint64_t id = t->id;
     task_submit(s, t, false);
-    msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_uint64(&pk, id);
-    return rpc_end(r);
+    return rpc_answer_u64(r, id);
 }
 
 enum rpc_result rpc_spawn(struct rpc *r)
@@ -508,16 +506,6 @@ enum rpc_result rpc_status(struct rpc *r)
     return rpc_end(r);
 }
 
-static enum rpc_result answer_bool(struct rpc *r, bool value)
-{
-    msgpack_packer pk = rpc_begin(r);
-    if (value)
-        msgpack_pack_true(&pk);
-    else
-        msgpack_pack_false(&pk);
-    return rpc_end(r);
-}
-
 /* {"msgid": n}: a call or map of this very connection. */
 static enum rpc_result cancel_own(struct rpc *r)
 {
@@ -535,7 +523,7 @@ static enum rpc_result cancel_own(struct rpc *r)
         map_cancel(m);
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
-    return answer_bool(r, m || t || queue_wait_cancel(r->conn, (uint32_t)msgid));
+    return rpc_answer_bool(r, m || t || queue_wait_cancel(r->conn, (uint32_t)msgid));
 }
 
 enum rpc_result rpc_cancel(struct rpc *r)
@@ -553,7 +541,7 @@ enum rpc_result rpc_cancel(struct rpc *r)
         bool live = k->task != NULL;
         if (live)
             core_cancel(s->core, &k->task->core, CORE_WHY_CANCEL, s->now_ns);
-        return answer_bool(r, live);
+        return rpc_answer_bool(r, live);
     }
     struct task *t;
     struct map *m;
@@ -563,5 +551,5 @@ enum rpc_result rpc_cancel(struct rpc *r)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
     else
         map_cancel(m);
-    return answer_bool(r, true);
+    return rpc_answer_bool(r, true);
 }

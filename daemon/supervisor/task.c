@@ -337,14 +337,10 @@ static bool pass_memfd(struct conn *c, uint32_t msgid, struct outcome *o)
 {
     int fd = o->memfd;
     o->memfd = -1;
-    if (!conn_pass_fd(c, fd))
+    if (!conn_pass_fd(c, "memfd", msgid, o->size, fd))
         return false;
-    wire_put_notification(&c->out, "memfd");
-    msgpack_packer pk = wire_packer(&c->out);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_uint32(&pk, msgid);
-    msgpack_pack_uint64(&pk, o->size);
     wire_put_result(&c->out, msgid);
+    msgpack_packer pk = wire_packer(&c->out);
     msgpack_pack_nil(&pk);
     return true;
 }

@@ -18,6 +18,9 @@ void worker_break(struct worker *w, const char *what);
 
 /* Takes in one message. → false: nothing more to read now. */
 bool worker_hear(struct worker *w);
+/* Collects, if it is that for which no message is taken in: no third large result before the first. → false: it is not.
+ */
+bool worker_makes_room(struct worker *w);
 /* Handlers of its control socket and of its pipes (owner: the worker). */
 void worker_on_control(evutil_socket_t fd, short what, void *arg);
 void worker_print(void *owner, int stream, const void *bytes, size_t length);

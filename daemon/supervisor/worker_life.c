@@ -122,7 +122,7 @@ static void judge(struct worker *w, const siginfo_t *info, const struct rusage *
 static void bury(struct worker *w, const struct verdict *v)
 {
     struct supervisor *s = w->supervisor;
-    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && (worker_hear(w) || (!w->broke && worker_collect(w) > 0)); i++)
+    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && (worker_hear(w) || worker_makes_room(w)); i++)
         ;
     for (int i = 0; i < 2; i++) {
         char text[256];

@@ -212,6 +212,11 @@ void worker_on_control(evutil_socket_t fd, short what, void *arg)
         ;
 }
 
+bool worker_makes_room(struct worker *w)
+{
+    return !w->broke && must_collect_first(w) && worker_collect(w) > 0;
+}
+
 int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
 {
     /* Sent before its DONE, so it is here or in the socket; older ones in front of it were looked at in their time. */
