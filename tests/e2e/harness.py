@@ -419,6 +419,41 @@ def new_home():
 _tests = []
 
 
+# ---- another user
+
+NOBODY = 65534
+
+
+def need_root():
+    if os.getuid() != 0:
+        raise Skip("needs root")
+
+
+def daemon_for_others(home, config, **options):
+    """A daemon whose socket others may reach."""
+    need_root()
+    os.chmod(home, 0o755)
+    return Daemon(home, config=config, **options)
+
+
+def as_nobody(action, gid=NOBODY, groups=()):
+    """Runs action in a process of that user, with these groups; its failure is ours."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups(groups)
+            os.setgid(gid)
+            os.setuid(NOBODY)
+            action()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
+
+
 def test(daemon=True, timeout=60, descriptors=True, **options):
     """Registers a test. options are Daemon's. daemon=False: the test is given the path of its directory instead."""
 

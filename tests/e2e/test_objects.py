@@ -9,10 +9,9 @@ import socket
 import struct
 import traceback
 
-from harness import Client, Closed, Daemon, Skip, alive, main, no_process_left, test, until
+from harness import NOBODY, Client, Closed, Daemon, alive, as_nobody, daemon_for_others, main, no_process_left, test, until
 from pages import ABANDONED, CELL, CLOSED, EMPTY, FREE, SYNC_BYTES, WORDS, Object
 
-NOBODY = 65534
 OPEN = "[daemon]\nsocket_mode = 0666\n"
 PAGES = ("value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition", "event", "barrier")
 NEEDED = {"array": {"count": 10}, "barrier": {"parties": 2}}
@@ -44,30 +43,6 @@ def apart(action):
 def kill(pid):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-
-
-def as_nobody(action, gid=NOBODY, groups=()):
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.setgroups(groups)
-            os.setgid(gid)
-            os.setuid(NOBODY)
-            action()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
-
-
-def started_for_all(home, config=OPEN, **options):
-    if os.getuid() != 0:
-        raise Skip("needs root")
-    os.chmod(home, 0o755)
-    return Daemon(home, config=config, **options)
 
 
 # ---- names, handles, lifetimes --------------------------------------------------------------------------------------
@@ -401,7 +376,7 @@ def objects_leave_the_daemon_its_descriptors(d):
 
 @test(daemon=False)
 def others_get_what_the_mode_says(home):
-    d = started_for_all(home)
+    d = daemon_for_others(home, OPEN)
     c = d.client()
     Object(c, "value", "private", value=1)
     Object(c, "value", "shown", value=2, mode=0o604)
@@ -439,7 +414,7 @@ def others_get_what_the_mode_says(home):
 
 @test(daemon=False)
 def a_reader_can_neither_write_nor_open_it_again_for_writing(home):
-    d = started_for_all(home)
+    d = daemon_for_others(home, OPEN)
     Object(d.client(), "array", "shown", type="bytes", count=10, mode=0o644)
 
     def reader():
@@ -464,7 +439,7 @@ def a_reader_can_neither_write_nor_open_it_again_for_writing(home):
 
 @test(daemon=False)
 def whoever_was_given_the_handle_may_open_it(home):
-    d = started_for_all(home)
+    d = daemon_for_others(home, OPEN)
     c = d.client()
     o = Object(c, "lock")
 

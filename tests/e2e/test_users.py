@@ -2,41 +2,10 @@
 """Who may do what? Tasks belong to their user; pools say who may use them; workers run as their pool's user. Needs root."""
 import os
 import pwd
-import traceback
 
-from harness import Daemon, Skip, main, no_process_left, test, until
+from harness import NOBODY, as_nobody, daemon_for_others, main, need_root, no_process_left, test, until
 
-NOBODY = 65534
 OPEN = "[daemon]\nsocket_mode = 0666\n"
-
-
-def need_root():
-    if os.getuid() != 0:
-        raise Skip("needs root")
-
-
-def started(home, config, **options):
-    need_root()
-    os.chmod(home, 0o755)
-    return Daemon(home, config=config, **options)
-
-
-def as_nobody(action, gid=NOBODY, groups=()):
-    """Runs action in a process of that user, with these groups; its failure is ours."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.setgroups(groups)
-            os.setgid(gid)
-            os.setuid(NOBODY)
-            action()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
 
 
 def refused(c, method, *params):
@@ -47,7 +16,7 @@ def refused(c, method, *params):
 
 @test(daemon=False)
 def tasks_of_others_are_not_shown_and_not_touched(home):
-    d = started(home, OPEN, workers="5")
+    d = daemon_for_others(home, OPEN, workers="5")
     mine = d.client().submit("sys.sleep", 30, name="mine")
     waiting = d.client()
     waiting.send("call", ["sys.sleep", [30]])
@@ -82,7 +51,7 @@ def tasks_of_others_are_not_shown_and_not_touched(home):
 
 @test(daemon=False)
 def by_default_only_its_own_user_and_group_may_connect(home):
-    d = started(home, None)
+    d = daemon_for_others(home, None)
 
     def other():
         try:
@@ -97,7 +66,7 @@ def by_default_only_its_own_user_and_group_may_connect(home):
 
 @test(daemon=False)
 def a_pool_says_who_may_use_it(home):
-    d = started(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool closed]\nmodules = sys\nworkers = 1\nallow_users = root\n",
+    d = daemon_for_others(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool closed]\nmodules = sys\nworkers = 1\nallow_users = root\n",
                 workers=None)
 
     def other():
@@ -115,7 +84,7 @@ def a_pool_says_who_may_use_it(home):
 @test(daemon=False)
 def members_of_allow_groups_are_let_in_and_others_refused(home):
     group = 54321
-    d = started(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool team]\nmodules = sys\nworkers = 1\n"
+    d = daemon_for_others(home, OPEN + "[pool default]\nmodules = math\nworkers = 1\n[pool team]\nmodules = sys\nworkers = 1\n"
                 f"allow_groups = {group}\n", workers=None)
 
     def member():
@@ -143,7 +112,7 @@ def members_of_allow_groups_are_let_in_and_others_refused(home):
 def workers_run_as_their_pools_user_with_nothing_of_root(home):
     need_root()
     user = pwd.getpwuid(NOBODY).pw_name
-    d = started(home, f"[pool default]\nworkers = 1\nuser = {user}\n", workers=None)
+    d = daemon_for_others(home, f"[pool default]\nworkers = 1\nuser = {user}\n", workers=None)
     c = d.client()
     with open(f"/proc/{c.call('sys.pid')}/status") as f:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)

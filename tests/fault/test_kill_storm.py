@@ -292,6 +292,42 @@ def what_was_sent_before_a_death_is_heard_after_it(d):
     assert max(runs.values()) == 1, runs.most_common(3)
 
 
+def in_futex(pid):
+    with open(f"/proc/{pid}/syscall") as f:
+        return f.read().split()[0] == "202"
+
+
+@test(workers="1")
+def many_large_results_wait_for_a_slow_supervisor(d):
+    c, count = d.client(), 6
+    for dies in (False, True):
+        (pid,) = d.worker_pids()
+        for key in range(100):
+            for _ in range(200):  # known to be quick: many fit the lane
+                c.call("sys.blob", 1)
+            os.kill(pid, signal.SIGSTOP)
+            first = c.next_id + 1000
+            c.send_bytes(b"".join(pack([0, first + i, "call", ["sys.blob", [700000 + i]]]) for i in range(count)))
+            c.next_id = first + count
+            time.sleep(0.02)
+            if c.request("stats")["queued"] == 0:
+                break
+            os.kill(pid, signal.SIGCONT)
+            for i in range(count):
+                c.reply(first + i)
+        else:
+            raise AssertionError("this machine is too busy for a function to be quick")
+        os.kill(d.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGCONT)
+        until(lambda: in_futex(pid), "all of them are done")
+        if dies:
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        os.kill(d.pid, signal.SIGCONT)
+        assert [len(c.reply(first + i)) for i in range(count)] == [700000 + i for i in range(count)]
+        assert d.request("stats")["workers_died"] == dies
+
+
 @test(modules=["journal"], workers="4", timeout=LIMIT)
 def storm_of_kills_every_task_is_answered_exactly_once(d):
     killer, stream = storm(d, KILLS)
