@@ -8,6 +8,7 @@ import collections
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -217,6 +218,25 @@ def memfds_wait_for_room_and_are_counted(d):
     until(lambda: facts(c, "q")["putters"] == 0, "who died waits no more")
     for name in ("q", *names):
         c.request("remove", name)
+
+
+@test()
+def without_descriptors_a_memfd_stays_where_it_is(d):
+    c = taking_memfds(d)
+    q = opened(c, "queue", "q", at_least_once=True)
+    assert c.reply(put_memfd(c, q, pack(["one"]))) == 1
+    limits = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    for _ in range(2):
+        assert error(c, "get", q) == "E_INTERNAL"
+    try:
+        c.reply(put_memfd(c, q, pack(["two"])))
+        raise AssertionError("a descriptor came for which there was no room")
+    except RpcError as e:
+        assert e.code in ("E_BUSY", "E_BAD_PARAMS"), e
+    assert facts(c, "q")["memfds"] == 1 and facts(c, "q")["held"] == 0
+    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
+    assert c.request("get", q) > 0 and got_memfd(c) == ["one"]
 
 
 @test()
