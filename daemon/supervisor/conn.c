@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "daemon/supervisor/conn_out.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
@@ -25,13 +25,10 @@
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/task.h"
 
-#define READ_CHUNK  (64u << 10)
-#define KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
-#define SLOW_RATE   (64u << 10) /* bytes a second that a message must at least make, once past the stall time-out */
-#define HOLD_BYTES  (4u << 10)
-#define HARD_FACTOR 8u              /* unread replies beyond this many times the cap end the connection */
-#define TURN_NS     (5 * NS_PER_MS) /* requests of all connections in one pass */
-#define TURN_BATCH  64u             /* requests of one connection in one pass: what a lane holds */
+#define READ_CHUNK (64u << 10)
+#define SLOW_RATE  (64u << 10)     /* bytes a second that a message must at least make, once past the stall time-out */
+#define TURN_NS    (5 * NS_PER_MS) /* requests of all connections in one pass */
+#define TURN_BATCH 64u             /* requests of one connection in one pass: what a lane holds */
 
 bool conn_is_admin(const struct conn *c)
 {
@@ -175,7 +172,7 @@ static void handle_messages(struct conn *c)
     c->partial_bytes = c->scan.at;
     if (wire_buf_length(&c->in) == 0) {
         c->partial_since_ns = 0;
-        wire_buf_trim(&c->in, KEEP_BUFFER);
+        wire_buf_trim(&c->in, CONN_KEEP_BUFFER);
     } else if (c->partial_since_ns == 0 && c->reading && has_room(c)) {
         c->partial_since_ns = s->now_ns;
         supervisor_need_housekeeping(s);
@@ -289,133 +286,8 @@ void conn_return_fd(struct conn *c, int fd)
     c->fds[0] = fd;
 }
 
-/* ---- output
- * ----------------------------------------------------------------------------------------------------------------- */
-
-void conn_touch(struct conn *c)
-{
-    if (!c->in_dirty) {
-        c->in_dirty = true;
-        TAILQ_INSERT_TAIL(&c->supervisor->dirty_conns, c, dirty);
-    }
-}
-
-/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
-static void close_if_hopeless(struct conn *c)
-{
-    const struct config *config = c->supervisor->config;
-    if (c->closed || (wire_buf_length(&c->out) <= config->max_output_bytes * HARD_FACTOR + config->max_message &&
-                         c->passing_count < CONN_PASSING_MAX * HARD_FACTOR))
-        return;
-    c->supervisor->stats.connections_closed_for_stalling++;
-    conn_close(c, "it does not read its replies");
-}
-
-void conn_replied(struct conn *c)
-{
-    if (c->in_flight > 0)
-        c->in_flight--;
-    conn_touch(c);
-    close_if_hopeless(c);
-}
-
-void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
-{
-    char text[2048];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
-    if (!c->closed)
-        wire_put_error(&c->out, msgid, error, "%s", text);
-    conn_replied(c);
-}
-
-bool conn_may_pass_fd(struct conn *c)
-{
-    if (c->passing_count < c->passing_size)
-        return true;
-    size_t size = c->passing_size ? c->passing_size * 2 : 4;
-    struct conn_passing *grown = realloc(c->passing, size * sizeof *grown);
-    if (!grown)
-        return false;
-    c->passing = grown;
-    c->passing_size = size;
-    return true;
-}
-
-bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t size, int fd)
-{
-    if (!conn_may_pass_fd(c)) {
-        close(fd);
-        return false;
-    }
-    c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out), .fd = fd};
-    wire_put_notification(&c->out, what);
-    msgpack_packer pk = wire_packer(&c->out);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_uint32(&pk, msgid);
-    msgpack_pack_uint64(&pk, size);
-    return true;
-}
-
-/* Sends the next piece: up to the next descriptor's byte, or that byte with its descriptor. → bytes or -errno. */
-static ssize_t send_piece(struct conn *c)
-{
-    struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
-    if (c->passing_count == 0)
-        return packet_send(c->fd, &piece, 1, NULL, 0);
-    uint64_t ahead = c->passing[0].at - c->sent;
-    if (ahead > 0) {
-        if (piece.iov_len > ahead)
-            piece.iov_len = (size_t)ahead;
-        return packet_send(c->fd, &piece, 1, NULL, 0);
-    }
-    if (c->passing_count > 1 && piece.iov_len > c->passing[1].at - c->sent)
-        piece.iov_len = (size_t)(c->passing[1].at - c->sent);
-    ssize_t n = packet_send(c->fd, &piece, 1, &c->passing[0].fd, 1);
-    if (n > 0) {
-        close(c->passing[0].fd);
-        memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
-    }
-    return n;
-}
-
-static void write_out(struct conn *c)
-{
-    struct supervisor *s = c->supervisor;
-    while (wire_buf_length(&c->out) > 0) {
-        ssize_t n = send_piece(c);
-        if (n == -EAGAIN)
-            break;
-        if (n < 0) {
-            conn_close(c, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
-            return;
-        }
-        wire_buf_consume(&c->out, (size_t)n);
-        c->sent += (uint64_t)n;
-        c->stalled_since_ns = 0;
-    }
-    if (c->out.failed) {
-        conn_close(c, "no memory for its replies");
-        return;
-    }
-    bool left = wire_buf_length(&c->out) > 0;
-    if (left != c->writing) {
-        if (left)
-            event_add(c->on_writable, NULL);
-        else
-            event_del(c->on_writable);
-        c->writing = left;
-    }
-    if (!left) {
-        wire_buf_trim(&c->out, KEEP_BUFFER);
-    } else if (c->stalled_since_ns == 0) {
-        c->stalled_since_ns = s->now_ns;
-        supervisor_need_housekeeping(s);
-    }
-    close_if_hopeless(c);
-}
+/* ---- the end of a pass
+ * --------- */
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
@@ -426,19 +298,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 static void tear(struct conn *c);
 
-bool conn_may_be_held(const struct conn *c)
-{
-    return c->in_flight > 0 && !c->closed && !c->closing && !c->stopped && c->passing_count == 0 &&
-           wire_buf_length(&c->out) < HOLD_BYTES;
-}
-
 void conn_flush(struct conn *c)
 {
     struct supervisor *s = c->supervisor;
     TAILQ_REMOVE(&s->dirty_conns, c, dirty);
     c->in_dirty = false;
     if (!c->closed)
-        write_out(c);
+        conn_write_out(c);
     if (!c->closed && c->stopped && has_room(c)) {
         /* It was stopped in the middle of what it had sent. No event tells of bytes that are here already, and room may
          * have come back in the very pass that took it: so this does not depend on what is being watched. */

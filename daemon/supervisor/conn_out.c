@@ -1,0 +1,146 @@
+/* Replies, their descriptors, and the socket: see conn_out.h. */
+#include "daemon/supervisor/conn_out.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/packet.h"
+#include "daemon/supervisor/conn.h"
+
+#define HOLD_BYTES  (4u << 10)
+#define HARD_FACTOR 8u /* unread replies beyond this many times the cap end the connection */
+
+bool conn_may_be_held(const struct conn *c)
+{
+    return c->in_flight > 0 && !c->closed && !c->closing && !c->stopped && c->passing_count == 0 &&
+           wire_buf_length(&c->out) < HOLD_BYTES;
+}
+
+void conn_touch(struct conn *c)
+{
+    if (!c->in_dirty) {
+        c->in_dirty = true;
+        TAILQ_INSERT_TAIL(&c->supervisor->dirty_conns, c, dirty);
+    }
+}
+
+/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
+static void close_if_hopeless(struct conn *c)
+{
+    const struct config *config = c->supervisor->config;
+    if (c->closed || (wire_buf_length(&c->out) <= config->max_output_bytes * HARD_FACTOR + config->max_message &&
+                         c->passing_count < CONN_PASSING_MAX * HARD_FACTOR))
+        return;
+    c->supervisor->stats.connections_closed_for_stalling++;
+    conn_close(c, "it does not read its replies");
+}
+
+void conn_replied(struct conn *c)
+{
+    if (c->in_flight > 0)
+        c->in_flight--;
+    conn_touch(c);
+    close_if_hopeless(c);
+}
+
+void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (!c->closed)
+        wire_put_error(&c->out, msgid, error, "%s", text);
+    conn_replied(c);
+}
+
+bool conn_may_pass_fd(struct conn *c)
+{
+    if (c->passing_count < c->passing_size)
+        return true;
+    size_t size = c->passing_size ? c->passing_size * 2 : 4;
+    struct conn_passing *grown = realloc(c->passing, size * sizeof *grown);
+    if (!grown)
+        return false;
+    c->passing = grown;
+    c->passing_size = size;
+    return true;
+}
+
+bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t size, int fd)
+{
+    if (!conn_may_pass_fd(c)) {
+        close(fd);
+        return false;
+    }
+    c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out), .fd = fd};
+    wire_put_notification(&c->out, what);
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 2);
+    msgpack_pack_uint32(&pk, msgid);
+    msgpack_pack_uint64(&pk, size);
+    return true;
+}
+
+/* Sends the next piece: up to the next descriptor's byte, or that byte with its descriptor. → bytes or -errno. */
+static ssize_t send_piece(struct conn *c)
+{
+    struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
+    if (c->passing_count == 0)
+        return packet_send(c->fd, &piece, 1, NULL, 0);
+    uint64_t ahead = c->passing[0].at - c->sent;
+    if (ahead > 0) {
+        if (piece.iov_len > ahead)
+            piece.iov_len = (size_t)ahead;
+        return packet_send(c->fd, &piece, 1, NULL, 0);
+    }
+    if (c->passing_count > 1 && piece.iov_len > c->passing[1].at - c->sent)
+        piece.iov_len = (size_t)(c->passing[1].at - c->sent);
+    ssize_t n = packet_send(c->fd, &piece, 1, &c->passing[0].fd, 1);
+    if (n > 0) {
+        close(c->passing[0].fd);
+        memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
+    }
+    return n;
+}
+
+void conn_write_out(struct conn *c)
+{
+    struct supervisor *s = c->supervisor;
+    while (wire_buf_length(&c->out) > 0) {
+        ssize_t n = send_piece(c);
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            conn_close(c, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
+            return;
+        }
+        wire_buf_consume(&c->out, (size_t)n);
+        c->sent += (uint64_t)n;
+        c->stalled_since_ns = 0;
+    }
+    if (c->out.failed) {
+        conn_close(c, "no memory for its replies");
+        return;
+    }
+    bool left = wire_buf_length(&c->out) > 0;
+    if (left != c->writing) {
+        if (left)
+            event_add(c->on_writable, NULL);
+        else
+            event_del(c->on_writable);
+        c->writing = left;
+    }
+    if (!left) {
+        wire_buf_trim(&c->out, CONN_KEEP_BUFFER);
+    } else if (c->stalled_since_ns == 0) {
+        c->stalled_since_ns = s->now_ns;
+        supervisor_need_housekeeping(s);
+    }
+    close_if_hopeless(c);
+}
