@@ -258,9 +258,11 @@ static struct ask_answer run_array(void *self, uint64_t count, uint64_t depth)
 #define AHEAD 512u
 
 struct flow {
-    const char *handle;
-    uint64_t count, each; /* numbers in all, and in one call; with ahead: one, and the calls do not wait */
-    bool ahead;
+    uint64_t count, each; /* items in all; numbers in one call, or bytes of one item */
+    void (*put)(mpool_object *queue, const struct flow *f);
+    bool (*is)(const mpool_queue_item *item, uint64_t number, const struct flow *f);
+    uint64_t bytes; /* that the queue is to hold; 0: the default */
+    uint32_t ahead;
 };
 
 static void put_lists(mpool_object *queue, const struct flow *f)
@@ -282,60 +284,81 @@ static void put_lists(mpool_object *queue, const struct flow *f)
     free(items);
 }
 
-static void put_ahead(mpool_object *queue, uint64_t count)
+static void put_singly(mpool_object *queue, const struct flow *f)
 {
     unsigned char item[5];
-    sound(mpool_queue_set_ahead(queue, AHEAD), "ahead");
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < f->count; i++) {
         put_u32(item, 0xce, (uint32_t)i);
         sound(mpool_queue_put(queue, -1, "r", item, sizeof item), "put");
     }
-    sound(mpool_queue_flush(queue, -1), "flush");
+}
+
+static bool is_number(const mpool_queue_item *item, uint64_t number, const struct flow *f)
+{
+    (void)f;
+    return item->length == 5 && get_u32(item->data) == (uint32_t)number;
+}
+
+/* Items of many bytes, each with its number at both ends. */
+static void put_large(mpool_object *queue, const struct flow *f)
+{
+    unsigned char *item = calloc(1, 5 + f->each);
+    if (!item)
+        ask_fail("item", ENOMEM);
+    put_u32(item, 0xc6, (uint32_t)f->each); /* bin 32 */
+    for (uint64_t i = 0; i < f->count; i++) {
+        item[5] = item[4 + f->each] = (unsigned char)i;
+        sound(mpool_queue_put(queue, -1, "r", item, (size_t)(5 + f->each)), "put");
+    }
+    free(item);
+}
+
+static bool is_large(const mpool_queue_item *item, uint64_t number, const struct flow *f)
+{
+    const unsigned char *bytes = item->data;
+    return item->length == 5 + f->each && bytes[5] == (unsigned char)number &&
+           bytes[4 + f->each] == (unsigned char)number;
 }
 
 /* The other process; it ends with its work done. */
-static pid_t producer(const struct shared *s, const struct flow *f)
+static pid_t producer(const struct shared *s, const char *handle, const struct flow *f)
 {
     pid_t pid = ask_fork();
     if (pid != 0)
         return pid;
     mpool_client *client;
     sound(mpool_connect(&client, s->path), "connect");
-    mpool_object *queue = opened(client, NULL, f->handle, 0);
-    if (f->ahead)
-        put_ahead(queue, f->count);
-    else
-        put_lists(queue, f);
+    mpool_object *queue = opened(client, NULL, handle, 0);
+    sound(mpool_queue_set_ahead(queue, f->ahead), "ahead");
+    f->put(queue, f);
+    sound(mpool_queue_flush(queue, -1), "flush");
     mpool_object_close(queue);
     mpool_disconnect(client);
     _exit(0);
 }
 
-static void join_producer(pid_t pid)
+/* One process puts, this one gets up to `most` in a call, in order; and every item is looked at. */
+static struct ask_answer hand_over(const struct shared *s, const char *kind, uint32_t most, const struct flow *f)
 {
-    int status;
-    if (waitpid(pid, &status, 0) < 0 || status != 0)
-        ask_fail("the producer has failed", 0);
-}
-
-/* One process puts, this one gets, in order; and every number is looked at. */
-static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t count, uint64_t each, bool ahead)
-{
-    mpool_object *queue = opened(s->client, kind, NULL, 0);
-    struct flow flow = {mpool_object_handle(queue), count, each, ahead};
-    sound(mpool_queue_set_ahead(queue, ahead ? AHEAD : 0), "ahead");
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_object *queue;
+    options.bytes = f->bytes;
+    sound(mpool_object_open(s->client, &queue, kind, NULL, &options), "open");
+    sound(mpool_queue_set_ahead(queue, f->ahead), "ahead");
     uint64_t got = 0, start = ask_now_ns();
-    pid_t pid = producer(s, &flow);
-    while (got < count) {
+    pid_t pid = producer(s, mpool_object_handle(queue), f);
+    while (got < f->count) {
         mpool_result *items;
         mpool_queue_item item;
-        sound(mpool_queue_get(queue, (uint32_t)each, -1, &items), "get");
+        sound(mpool_queue_get(queue, most, -1, &items), "get");
         for (size_t at = 0; mpool_queue_next(queue, items, &at, &item) > 0; got++)
-            if (item.length != 5 || get_u32(item.data) != (uint32_t)got)
+            if (!f->is(&item, got, f))
                 ask_fail("a wrong item", 0);
         mpool_result_free(items);
     }
-    join_producer(pid);
+    int status;
+    if (waitpid(pid, &status, 0) < 0 || status != 0)
+        ask_fail("the producer has failed", 0);
     uint64_t took = ask_now_ns() - start;
     mpool_object_close(queue);
     return (struct ask_answer){.total_ns = took};
@@ -345,72 +368,30 @@ static struct ask_answer hand_over(struct shared *s, const char *kind, uint64_t 
 static struct ask_answer run_queue(void *self, uint64_t count, uint64_t depth)
 {
     (void)depth;
-    return hand_over(self, "queue", count, 1, true);
+    return hand_over(self, "queue", 1, &(struct flow){count, 1, put_singly, is_number, 0, AHEAD});
 }
 
 static struct ask_answer run_pipe(void *self, uint64_t count, uint64_t depth)
 {
     (void)depth;
-    return hand_over(self, "pipe", count, 1, true);
+    return hand_over(self, "pipe", 1, &(struct flow){count, 1, put_singly, is_number, 0, AHEAD});
 }
 
 /* Each side waits for the answer of each call. */
 static struct ask_answer run_steps(void *self, uint64_t count, uint64_t depth)
 {
     (void)depth;
-    return hand_over(self, "queue", count, 1, false);
+    return hand_over(self, "queue", 1, &(struct flow){count, 1, put_singly, is_number, 0, 0});
 }
 
 static struct ask_answer run_batch(void *self, uint64_t count, uint64_t depth)
 {
-    return hand_over(self, "queue", count, depth, false);
-}
-
-/* Items of DEPTH bytes, each with its number in it and looked at at both ends. */
-static void put_large(mpool_object *queue, uint64_t count, uint64_t bytes)
-{
-    unsigned char *item = calloc(1, 5 + bytes);
-    if (!item)
-        ask_fail("item", ENOMEM);
-    put_u32(item, 0xc6, (uint32_t)bytes); /* bin 32 */
-    for (uint64_t i = 0; i < count; i++) {
-        item[5] = item[4 + bytes] = (unsigned char)i;
-        sound(mpool_queue_put(queue, -1, "r", item, (size_t)(5 + bytes)), "put");
-    }
-    free(item);
+    return hand_over(self, "queue", (uint32_t)depth, &(struct flow){count, depth, put_lists, is_number, 0, 0});
 }
 
 static struct ask_answer run_large(void *self, uint64_t count, uint64_t depth)
 {
-    struct shared *s = self;
-    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
-    options.bytes = depth * 4;
-    mpool_object *queue;
-    sound(mpool_object_open(s->client, &queue, "queue", NULL, &options), "open");
-    uint64_t start = ask_now_ns();
-    pid_t pid = ask_fork();
-    if (pid == 0) {
-        mpool_client *client;
-        sound(mpool_connect(&client, s->path), "connect");
-        put_large(opened(client, NULL, mpool_object_handle(queue), 0), count, depth);
-        mpool_disconnect(client);
-        _exit(0);
-    }
-    for (uint64_t got = 0; got < count; got++) {
-        mpool_result *items;
-        mpool_queue_item item;
-        size_t at = 0;
-        sound(mpool_queue_get(queue, 1, -1, &items), "get");
-        if (mpool_queue_next(queue, items, &at, &item) != 1 || item.length != 5 + depth ||
-            ((const unsigned char *)item.data)[5] != (unsigned char)got ||
-            ((const unsigned char *)item.data)[4 + depth] != (unsigned char)got)
-            ask_fail("a wrong item", 0);
-        mpool_result_free(items);
-    }
-    join_producer(pid);
-    uint64_t took = ask_now_ns() - start;
-    mpool_object_close(queue);
-    return (struct ask_answer){.total_ns = took};
+    return hand_over(self, "queue", 1, &(struct flow){count, depth, put_large, is_large, depth * 4, 0});
 }
 
 /* ---- a map over what lies in an array ---- */
