@@ -9,6 +9,7 @@
 #include "client/cli/own.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
+#include "client/cli/template.h"
 
 struct command_options command_options;
 
@@ -45,7 +46,7 @@ static size_t each_variable(struct wire_buf *to)
     size_t count = 0;
     for (char **e = command_options.all_env ? environ : NULL; e && *e; e++) {
         size_t name_length = strcspn(*e, "=");
-        if (name_length == 0 || !(*e)[name_length] || set_by_option(*e, name_length))
+        if (name_length == 0 || !(*e)[name_length] || set_by_option(*e, name_length) || template_owns(*e, name_length))
             continue;
         if (to)
             pack_pair(to, *e, name_length, *e + name_length + 1);
@@ -54,7 +55,7 @@ static size_t each_variable(struct wire_buf *to)
     for (size_t i = 0; i < list->count; i++) {
         size_t name_length = strcspn(list->values[i], "=");
         const char *value = list->values[i][name_length] ? list->values[i] + name_length + 1 : getenv(list->values[i]);
-        if (!value || named_later(list, i, name_length))
+        if (!value || named_later(list, i, name_length) || template_owns(list->values[i], name_length))
             continue; /* handing on a variable that is not set is no mistake */
         if (to)
             pack_pair(to, list->values[i], name_length, value);
@@ -63,7 +64,7 @@ static size_t each_variable(struct wire_buf *to)
     return count;
 }
 
-int command_pack_options(struct wire_buf *to, const char *input, size_t input_length, bool stream)
+int command_pack_options(struct wire_buf *to, const struct command_extras *extras)
 {
     _cleanup_(own_free) char *directory =
         command_options.directory ? realpath(command_options.directory, NULL) : getcwd(NULL, 0);
@@ -72,23 +73,23 @@ int command_pack_options(struct wire_buf *to, const char *input, size_t input_le
             "%s: %s", command_options.directory ? command_options.directory : "the current directory", strerror(errno));
         return -1;
     }
-    size_t variables = each_variable(NULL), pairs = 1 + (size_t)(variables > 0) + (size_t)(input != NULL) + stream;
+    size_t variables = each_variable(NULL) + extras->variables;
     msgpack_packer pk = wire_packer(to);
-    msgpack_pack_map(&pk, pairs);
+    msgpack_pack_map(&pk, 1 + (size_t)(variables > 0) + (size_t)(extras->input != NULL) + extras->stream);
     wire_pack_text(&pk, "cwd");
     pack_str(to, directory, strlen(directory));
+    if (extras->input) {
+        wire_pack_text(&pk, "stdin");
+        msgpack_pack_bin(&pk, extras->input_length);
+        msgpack_pack_bin_body(&pk, extras->input, extras->input_length);
+    }
+    if (extras->stream)
+        wire_pack_key_bool(&pk, "output", true);
     if (variables > 0) {
         wire_pack_text(&pk, "env");
         msgpack_pack_map(&pk, variables);
         each_variable(to);
     }
-    if (input) {
-        wire_pack_text(&pk, "stdin");
-        msgpack_pack_bin(&pk, input_length);
-        msgpack_pack_bin_body(&pk, input, input_length);
-    }
-    if (stream)
-        wire_pack_key_bool(&pk, "output", true);
     if (!to->failed)
         return 0;
     say_error("no memory");

@@ -30,6 +30,12 @@ extern struct command_options command_options;
         .name = "all-env", .letter = 'E', .flag = &command_options.all_env, .help = "hand on the whole environment"    \
     }
 
-/* Appends exec.run's option map. input: standard input's bytes, or NULL; stream: outputs are to come as they are made.
- * → 0, or -1 after it was said what is wrong. */
-int command_pack_options(struct wire_buf *to, const char *input, size_t input_length, bool stream);
+struct command_extras {
+    const char *input; /* standard input's bytes, or NULL */
+    size_t input_length;
+    bool stream;      /* outputs are to come as they are made */
+    size_t variables; /* that the caller appends, name and value each: they are the last in the map */
+};
+
+/* Appends exec.run's option map. → 0, or -1 after it was said what is wrong. */
+int command_pack_options(struct wire_buf *to, const struct command_extras *extras);

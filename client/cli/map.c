@@ -38,7 +38,7 @@ static const struct option_row options[] = {
         .letter = 'x',
         .value = "COMMAND",
         .text = &opt.exec,
-        .help = "run a shell command for each item; {} is the item, quoted, {#} its number"},
+        .help = "run a shell command for each item; {} is the item, as one word, {#} its number"},
     {.name = "keep-order", .letter = 'k', .flag = &opt.keep_order, .help = "print results in the items' order"},
     {.name = "jobs",
         .letter = 'j',
@@ -117,6 +117,14 @@ static int read_operands(struct map *map, size_t count, char **operands)
         return -1;
     }
     map->function = opt.exec ? "exec.run" : operands[0];
+    for (size_t i = at + 1; i < count; i++) {
+        if (strcmp(operands[i], ":::") == 0 || strcmp(operands[i], "::::") == 0 || strcmp(operands[i], ":::+") == 0) {
+            say_error("map: there is one list of items, and '%s' would begin a second one; an item of that name can "
+                      "come on standard input",
+                operands[i]);
+            return -1;
+        }
+    }
     if (at < count)
         items_from_words(&map->input.items, operands + at + 1, count - at - 1);
     else
@@ -126,13 +134,21 @@ static int read_operands(struct map *map, size_t count, char **operands)
     return 0;
 }
 
+static int prepare_command(struct map_input *input)
+{
+    input->exec = true;
+    if (template_read(&input->template, "map", opt.exec) < 0)
+        return -1;
+    struct command_extras extras = {.variables = template_variables(&input->template)};
+    return command_pack_options(&input->options, &extras);
+}
+
 static int prepare(struct map *map, size_t count, char **operands)
 {
     if (check_options(map) < 0 || read_operands(map, count, operands) < 0)
         return -1;
     map->input.kind = opt.lists ? JSON_IN_ARRAY : opt.strings ? JSON_IN_TEXT : JSON_IN_WORD;
-    map->input.template = opt.exec;
-    if (opt.exec && command_pack_options(&map->input.options, NULL, 0, false) < 0)
+    if (opt.exec && prepare_command(&map->input) < 0)
         return -1;
     map->output.exec = opt.exec != NULL;
     map->output.json = settings.json;
@@ -308,8 +324,11 @@ const struct verb verb_map = {
         "to standard error. With --json each line is {\"index\", \"item\", \"result\" or \"error\"}; the index begins\n"
         "at 0, items in messages and {#} at 1.\n"
         "\n"
-        "With --exec a shell runs COMMAND for each item; its outputs are written unmixed when it ends. Without\n"
-        "{} the item is appended.\n"
+        "With --exec a shell runs COMMAND for each item; its outputs are written unmixed when it ends. {} is the\n"
+        "item as one word, whatever is in it, and needs no quotes: where the shell would read it otherwise, as in\n"
+        "'…', it is refused. {.} is the item without its extension, {/} without its directory, {//} the directory,\n"
+        "{/.} the name without both, {#} the item's number. The command has the item in $MPOOL_ITEM, too.\n"
+        "Without any of them the item is appended.\n"
         "\n"
         "The exit status is the number of items that failed, up to 100; 101 for more.\n"
         "\n"
@@ -317,7 +336,7 @@ const struct verb verb_map = {
         "  mpool map math.square ::: 1 2 3\n"
         "  find /usr/include -type f -print0 | mpool map -0 --sum text.wordcount\n"
         "  seq 1000000 | mpool map -k math.square > squares\n"
-        "  mpool map -j 4 --exec 'convert {} {}.png' ::: *.jpg\n"
+        "  mpool map -j 4 --exec 'convert {} {.}.png' ::: *.jpg\n"
         "  printf '%s\\n' '[2, 3]' '[4, 5]' | mpool map --args-json math.add\n"
         "  mpool map --halt now --timeout 5s --exec 'curl -fsSO {}' < urls\n",
     .operands = "@function",

@@ -8,26 +8,22 @@
 
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
-#include "client/cli/template.h"
 
 void map_input_reset(struct map_input *input)
 {
     items_reset(&input->items);
+    template_reset(&input->template);
     wire_buf_reset(&input->value);
     wire_buf_reset(&input->options);
     wire_buf_reset(&input->line);
     kept_reset(&input->kept);
 }
 
-/* [["sh", "-c", line], {options}] */
+/* [["sh", "-c", line], {options, with the item's variables at their end}] */
 static int make_command(struct map_input *input, const char *text, size_t length, char *why)
 {
     wire_buf_rewind(&input->line, 0);
-    int r = template_fill(&input->line, input->template, input->pulled + 1, text, length);
-    if (r == -EINVAL) {
-        snprintf(why, JSON_IN_WHY, "it holds a NUL byte, which no command line can");
-        return r;
-    }
+    int r = template_line(&input->template, &input->line, input->pulled + 1);
     msgpack_packer pk = wire_packer(&input->value);
     msgpack_pack_array(&pk, 2);
     msgpack_pack_array(&pk, 3);
@@ -35,9 +31,11 @@ static int make_command(struct map_input *input, const char *text, size_t length
     wire_pack_text(&pk, "-c");
     pack_text(&input->value, (const char *)wire_buf_at(&input->line), wire_buf_length(&input->line));
     wire_buf_append(&input->value, wire_buf_at(&input->options), wire_buf_length(&input->options));
-    if (r == 0 && !input->value.failed)
-        return 0;
-    return -ENOMEM;
+    if (r == 0)
+        r = template_pack(&input->template, &input->value, text, length);
+    if (r == -EINVAL)
+        snprintf(why, JSON_IN_WHY, "it holds a NUL byte, which no command can be given");
+    return r == -EINVAL ? r : r < 0 || input->value.failed ? -ENOMEM : 0;
 }
 
 /* → 1; 0 the end; -EAGAIN; -ECANCELED, said. */
@@ -68,7 +66,7 @@ int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
     if (r <= 0)
         return r;
     wire_buf_rewind(&input->value, 0);
-    if (input->template)
+    if (input->exec)
         r = make_command(input, text, length, why);
     else
         r = json_in_value(&input->value, input->kind, text, length, why);

@@ -11,14 +11,16 @@
 #include "client/cli/items.h"
 #include "client/cli/json_in.h"
 #include "client/cli/kept.h"
+#include "client/cli/template.h"
 #include "proto/buf.h"
 
 struct map_input {
     struct items items;
     enum json_in_kind kind;
-    const char *template;    /* --exec: borrowed; NULL otherwise */
+    bool exec; /* items are for commands, after this template */
+    struct template template;
     struct wire_buf value;   /* the item that was pulled last */
-    struct wire_buf options; /* --exec: exec.run's option map, the same for all */
+    struct wire_buf options; /* --exec: exec.run's option map, up to the item's own variables */
     struct wire_buf line;    /* --exec: the command line */
     struct kept kept;
     uint64_t pulled;

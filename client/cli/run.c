@@ -90,7 +90,8 @@ static int pack(struct wire_buf *to, size_t count, char **command, const char *i
     msgpack_pack_array(&pk, count);
     for (size_t i = 0; i < count; i++)
         pack_text(to, command[i], strlen(command[i]));
-    return command_pack_options(to, input, input_length, true);
+    return command_pack_options(
+        to, &(struct command_extras){.input = input, .input_length = input_length, .stream = true});
 }
 
 /* → whether to leave at once. */

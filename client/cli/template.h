@@ -1,12 +1,35 @@
-/* `map --exec`: a command line with places for an item. {} is the item, quoted for the shell; {#} its number, from 1.
+/* `--exec COMMAND`: a line for the shell with places for an item.
+ *
+ * An item never becomes part of the shell's text: it travels in the environment, and its places become references to a
+ * variable, quoted so that they are one word. So no item is ever read as a command, whatever stands around its place;
+ * a place where a quoted reference would not be the item as it is (within quotes, a here-document, arithmetic …) is
+ * refused.
+ *
+ * {} is the item; {.} without its extension, {/} without its directory, {//} the directory, {/.} without both; {#} its
+ * number, from 1. Without any of them but {#} the item is appended.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/buf.h"
 
-/* Appends the command line for one item to `to`, without an end mark. Without any {} the item goes at its end.
- * → 0, or -ENOBUFS. The item may not hold NUL bytes: -EINVAL. */
-int template_fill(struct wire_buf *to, const char *template, uint64_t number, const char *item, size_t length);
+struct template
+{
+    struct wire_buf text; /* for the shell; a NUL where the number goes */
+    unsigned parts;       /* of the item, that are to be in the environment: bits of template.c's table */
+};
+
+/* → 0, or -1 after it was said what is wrong with the command. verb: for the message. */
+int template_read(struct template *template, const char *verb, const char *command);
+void template_reset(struct template *template);
+
+/* Appends the command line for an item to `to`. → 0, or -ENOBUFS. */
+int template_line(const struct template *template, struct wire_buf *to, uint64_t number);
+/* How many variables the item's parts take, and whether a name is one of theirs. */
+size_t template_variables(const struct template *template);
+bool template_owns(const char *name, size_t length);
+/* Appends them to `to`, name and value, as MessagePack. → 0, -ENOBUFS, or -EINVAL: the item holds a NUL byte. */
+int template_pack(const struct template *template, struct wire_buf *to, const char *item, size_t length);
