@@ -2,9 +2,11 @@
 #include "client/cli/child.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,11 +35,21 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? EXIT_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int follow(pid_t pid, const sigset_t *set)
+/* → the signal that came; 0: none, the wait was for nothing. */
+static int wait_for_news(int signals, struct pollfd *watched, struct signalfd_siginfo *ret_info)
 {
-    int status;
+    struct pollfd news[2] = {{.fd = signals, .events = POLLIN}, *watched};
+    if (poll(news, 2, -1) < 0)
+        return 0;
+    watched->revents = news[1].revents;
+    return read(signals, ret_info, sizeof *ret_info) == (ssize_t)sizeof *ret_info ? (int)ret_info->ssi_signo : 0;
+}
+
+static int follow(pid_t pid, int signals, const struct child_watch *watch)
+{
+    struct pollfd watched = {.fd = watch->fd, .events = POLLIN | POLLRDHUP};
     for (;;) {
-        siginfo_t info;
+        int status;
         pid_t ended = waitpid(pid, &status, WNOHANG);
         if (ended == pid)
             return status_of(status);
@@ -45,14 +57,19 @@ static int follow(pid_t pid, const sigset_t *set)
             say_error("the command cannot be waited for: %s", strerror(errno));
             return EXIT_OWN;
         }
-        if (sigwaitinfo(set, &info) < 0)
-            continue;
-        if (info.si_signo != SIGCHLD && info.si_code <= 0) /* by a process, not by the terminal */
-            kill(pid, info.si_signo);
+        struct signalfd_siginfo info;
+        int number = wait_for_news(signals, &watched, &info);
+        if (number != 0 && number != SIGCHLD && info.ssi_code <= 0) /* by a process, not by the terminal */
+            kill(pid, number);
+        if (watched.revents && watch->lost(watch->userdata)) {
+            kill(pid, SIGTERM);
+            watched.fd = -1;
+        }
+        watched.revents = 0;
     }
 }
 
-int child_run(char **words)
+int child_run(char **words, const struct child_watch *watch)
 {
     sigset_t set, before;
     sigemptyset(&set);
@@ -62,15 +79,16 @@ int child_run(char **words)
     signal(SIGCHLD, SIG_DFL); /* ignored, it would take the status away */
     sigprocmask(SIG_BLOCK, &set, &before);
     out_flush();
-    pid_t parent = getpid(), pid = fork();
-    if (pid < 0) {
+    int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), status = EXIT_OWN;
+    pid_t parent = getpid(), pid = signals < 0 ? -1 : fork();
+    if (pid < 0)
         say_error("no process can be made: %s", strerror(errno));
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return EXIT_OWN;
-    }
-    if (pid == 0)
+    else if (pid == 0)
         become(words, &before, parent);
-    int status = follow(pid, &set);
+    else
+        status = follow(pid, signals, watch);
+    if (signals >= 0)
+        close(signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return status;
 }

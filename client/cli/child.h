@@ -1,7 +1,17 @@
 /* Runs a command here, as a child of mpool, and passes signals on to it. */
 #pragma once
 
+#include <stdbool.h>
+
+/* What the command runs under, and may lose: `lost` is asked whenever fd can be read or has come to its end.
+ * → true: the command gets SIGTERM, and nothing is watched any more. */
+struct child_watch {
+    int fd;
+    bool (*lost)(void *userdata);
+    void *userdata;
+};
+
 /* words: the command and its arguments, NULL after the last. Signals that others send to mpool go to the command; those
  * of the terminal reach it anyway. If mpool is killed, the command gets SIGTERM, for it has lost what it was run under.
  * → its exit status, 128 + N where signal N killed it, 126 or 127 where it could not be executed or found, EXIT_OWN. */
-int child_run(char **words);
+int child_run(char **words, const struct child_watch *watch);

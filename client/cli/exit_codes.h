@@ -12,6 +12,9 @@
     X(MAP_FAILURES, 100, "2-100", "map run lock sem spawn",                                                            \
         "map: so many items failed. run, lock, sem, spawn --join: the status of what ran (any value).")                \
     X(MAP_MANY, 101, "101", "map", "map: more than 100 items failed.")                                                 \
+    X(LOST, 123, "123", "lock sem",                                                                                    \
+        "lock, sem: the lock was lost while the command ran, which got SIGTERM: the daemon has ended, or its "         \
+        "connection has.")                                                                                             \
     X(TIMED_OUT, 124, "124", "run call spawn wait result queue",                                                       \
         "A task ran longer than it may, or a wait was over before its task.")                                          \
     X(OWN, 125, "125", "", "mpool itself failed: usage, no daemon, request refused, cannot write.")                    \

@@ -40,25 +40,49 @@ static int refused(const struct guard *guard, const char *name)
     return guard_options.refused.given ? (int)guard_options.refused.value : EXIT_TASK_FAILED;
 }
 
+struct holding {
+    mpool_client *client;
+    bool lost;
+};
+
+/* With its connection a process loses what it holds: the daemon has ended, or takes this process for dead. */
+static bool is_lost(void *userdata)
+{
+    struct holding *holding = userdata;
+    if (mpool_process(holding->client) < 0)
+        holding->lost = true;
+    return holding->lost;
+}
+
+static int give_back(const struct guard *guard, struct holding *holding, mpool_object *object, const char *name)
+{
+    bool lost = is_lost(holding); /* also what happened in the last moment */
+    int r = guard->release(object);
+    if (lost || r == -EPERM || r == -ECONNRESET) {
+        say_error("%s '%s' was lost while the command ran: the daemon has ended, or has closed the connection; "
+                  "somebody else may have had it meanwhile",
+            guard->what, name);
+        return EXIT_LOST;
+    }
+    if (r == 0)
+        return EXIT_OK;
+    say_error("%s '%s' could not be released: %s", guard->what, name, mpool_strerror(r));
+    return EXIT_OWN;
+}
+
 static int hold(const struct guard *guard, mpool_client *client, mpool_object *object, const char *name, char **command)
 {
-    int64_t timeout_ms = guard_options.try_only ? 0 : guard_options.wait_ms;
-    int r = guard->acquire(object, timeout_ms);
+    struct holding holding = {.client = client};
+    struct child_watch watch = {.fd = mpool_fd(client), .lost = is_lost, .userdata = &holding};
+    int r = guard->acquire(object, guard_options.try_only ? 0 : guard_options.wait_ms);
     if (r == -ETIMEDOUT)
         return refused(guard, name);
     if (r < 0)
         return daemon_say_text(r, NULL);
     if (r > 0)
         say_note("%s '%s' was abandoned: whoever had it before died with it", guard->what, name);
-    int status = child_run(command);
-    /* A daemon that was killed says nothing in the page: its connection tells. */
-    (void)mpool_process(client);
-    r = guard->release(object);
-    if (r == -EPERM || r == -ECONNRESET)
-        say_error("%s '%s' was lost while the command ran: the daemon has gone, or taken it back", guard->what, name);
-    else if (r < 0)
-        say_error("%s '%s' could not be released: %s", guard->what, name, mpool_strerror(r));
-    return status;
+    int status = child_run(command, &watch), given = give_back(guard, &holding, object, name);
+    return given == EXIT_OK ? status : given;
 }
 
 int guard_run(const struct guard *guard, const mpool_object_options *options, const char *name, char **command)

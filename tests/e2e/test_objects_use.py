@@ -296,8 +296,25 @@ def who_waits_hears_that_the_daemon_has_gone(d):
     d.kill()
     ran = end(waiter)
     assert ran.code == 125 and not ran.out and ran.err, ran
-    ran = end(holder, b"")
-    assert ran.code == 0 and "was lost" in ran.err, ran
+    ran = end(holder)
+    assert ran.code == 123 and "lock 'l' was lost" in ran.err, ran
+
+
+@test(descriptors=False)
+def the_command_of_a_lost_lock_gets_sigterm_and_mpool_does_not_succeed(d):
+    """Whether the daemon is stopped or killed; and a command that goes on has lost the lock all the same."""
+    script = "trap 'echo told; kill $!; exit 0' TERM; echo runs; sleep 1000 & wait"
+    holders = [start(d, verb, name, "--", "sh", "-c", script) for verb, name in (("lock", "l"), ("sem", "s"))]
+    deaf = start(d, "lock", "deaf", "--", "sh", "-c", "trap '' TERM; echo runs; read x; exit 0", stdin=subprocess.PIPE)
+    for running in (*holders, deaf):
+        assert running.stdout.readline() == b"runs\n"
+    d.stop()
+    for running in holders:
+        ran = end(running)
+        assert (ran.code, ran.out) == (123, "told\n") and "was lost" in ran.err, ran
+    assert deaf.poll() is None, "it is waited for"
+    ran = end(deaf, b"\n")
+    assert ran.code == 123 and "was lost" in ran.err, ran
 
 
 if __name__ == "__main__":
