@@ -57,10 +57,10 @@ enum rpc_result rpc_signal(struct rpc *r)
     struct task *t = k->task;
     struct worker *w = t && t->core.worker ? worker_of(t->core.worker) : NULL;
     int error = 0;
-    if (w && worker_running(w) == t) {
+    if (w) {
         error = worker_signal(w, number);
     } else if (t && ends(number)) {
-        /* It has not begun: then it never does. */
+        /* It has no process yet: then it never gets one. */
         p->early_signal = number;
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
     } else if (t) {

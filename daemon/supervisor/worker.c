@@ -119,18 +119,22 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     return true;
 }
 
+/* A process begins when it is placed, as its pid is told then: from there on it is that process' task and no other's,
+ * whether the process has claimed it or not. So it is not taken back, and its process' death is its end. */
 bool worker_reclaim(void *context, struct core_worker *core_worker, struct core_task *task)
 {
+    struct worker *w = worker_of(core_worker);
     (void)context;
-    return lane_reclaim(worker_of(core_worker)->lane, task->position);
+    return !w->process && lane_reclaim(w->lane, task->position);
 }
 
 bool worker_started(void *context, struct core_worker *core_worker, struct core_task *task)
 {
+    const struct worker *w = worker_of(core_worker);
     (void)context;
     /* Anything but a clear READY counts as claimed: what may have run must not run again. */
-    enum lane_claim claim = lane_peek(worker_of(core_worker)->lane, task->position);
-    return claim != LANE_READY && claim != LANE_RECLAIMED;
+    enum lane_claim claim = lane_peek(w->lane, task->position);
+    return w->process || (claim != LANE_READY && claim != LANE_RECLAIMED);
 }
 
 void worker_cancel(void *context, struct core_worker *core_worker, struct core_task *task)
@@ -146,7 +150,8 @@ bool worker_kill_task(void *context, struct core_worker *core_worker, struct cor
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
-    if (!lane_begin_kill(w->lane, task->position))
+    /* A process that has not claimed its task is killed as well; with the task taken from it first, it never begins. */
+    if (!(w->process && lane_reclaim(w->lane, task->position)) && !lane_begin_kill(w->lane, task->position))
         return false;
     worker_kill_process(w);
     return true;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Processes of their own for one function each: start, end, exit codes, signals, who they live and die with, caps."""
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -120,6 +121,46 @@ def a_signal_right_after_the_start_ends_it_whether_it_runs_already_or_not(d):
         p = start(c, "sys.sleep", 600)
         assert c.request("signal", p["id"], "TERM") is True
         assert ended(c, p)[0] == -15
+
+
+@test(workers="1")
+def one_killed_right_after_its_start_has_ended(d):
+    """Mostly the signal comes before the process has looked at its task: nobody else may run that in its place."""
+    c = d.client()
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        for _ in range(20):
+            p = start(c, "sys.sleep", 600)
+            os.kill(p["pid"], number)
+            assert ended(c, p) == (-number, "lost")
+            assert c.error("result", p["id"]).code == "E_LOST"
+
+
+@test(config="[daemon]\ncancel_grace = 100ms\n[pool default]\nworkers = 1\n", workers=None)
+def one_stopped_right_after_its_start_keeps_its_task(d):
+    c = d.client()
+    stopped = []
+    for _ in range(5):
+        p = start(c, "sys.sleep", 0.5)
+        os.kill(p["pid"], signal.SIGSTOP)
+        stopped.append(p)
+    late = start(c, "sys.sleep", 600, timeout_ms=100)
+    os.kill(late["pid"], signal.SIGSTOP)
+    assert ended(c, late) == (-9, "timeout")
+    for p in stopped:
+        os.kill(p["pid"], signal.SIGCONT)
+    for p in stopped:
+        assert ended(c, p) == (0, "done")
+
+
+@test(workers="1")
+def one_cancelled_before_it_looked_at_its_task_is_never_used_again(d):
+    c = d.client()
+    for _ in range(20):
+        p = start(c, "sys.sleep", 600)
+        assert c.request("cancel", p["id"]) is True
+        assert ended(c, p) == (-9, "cancelled")
+        other = start(c, "math.square", 2)
+        assert other["pid"] != p["pid"] and ended(c, other) == (0, "done")
 
 
 @test()
