@@ -54,10 +54,16 @@ enum config_type {
     X(max_payload, CONFIG_SIZE, max_payload, "1040M", 64 * CONFIG_KIB, CONFIG_TIB, NULL,                               \
         "Largest arguments or result handed over by file descriptor, envelope included")                               \
     X(max_connections, CONFIG_COUNT, max_connections, "10000", 1, 1000000, NULL, "Connections at a time")              \
+    X(max_user_share, CONFIG_COUNT, max_user_share, "50", 1, 100, NULL,                                                \
+        "Percent of max_connections, max_args_bytes, max_unread_bytes, max_kept and max_kept_bytes that one user may " \
+        "have. Administrators may have all, and the last sixteenth is theirs alone")                                   \
     X(max_in_flight, CONFIG_COUNT, max_in_flight, "65536", 1, 10000000, NULL,                                          \
         "Unanswered requests of one connection; beyond that it is not read until some are answered")                   \
     X(max_output_bytes, CONFIG_SIZE, max_output_bytes, "8M", 64 * CONFIG_KIB, 64 * CONFIG_GIB, NULL,                   \
         "Replies that a connection has not read yet; beyond that it is not read until it reads")                       \
+    X(max_unread_bytes, CONFIG_SIZE, max_unread_bytes, "0", CONFIG_MIB, 64 * CONFIG_TIB, "a quarter of the memory",    \
+        "Replies that all connections together have not read yet; beyond that the connection that holds the most is "  \
+        "closed. At least two of the largest messages")                                                                \
     X(max_kept, CONFIG_COUNT, max_kept, "100000", 1, 100000000, NULL, "Detached tasks and results kept")               \
     X(max_kept_bytes, CONFIG_SIZE, max_kept_bytes, "256M", CONFIG_MIB, CONFIG_TIB, NULL,                               \
         "Memory for the arguments and results of detached tasks")                                                      \
@@ -70,7 +76,7 @@ enum config_type {
     X(stop_grace, CONFIG_DURATION, stop_grace_ms, "10s", 0, CONFIG_MS_PER_DAY, NULL,                                   \
         "How long running tasks may go on when the daemon is told to stop; 0: not at all")                             \
     X(stall_timeout, CONFIG_DURATION, stall_timeout_ms, "30s", CONFIG_MS_PER_S, CONFIG_MS_PER_DAY, NULL,               \
-        "A connection that neither finishes a message nor reads its replies for so long is closed")                    \
+        "A connection that has begun a message and does not finish it for so long is closed")                          \
     X(max_objects, CONFIG_COUNT, max_objects, "16384", 0, 1000000, NULL, "Shared objects, of all users together")      \
     X(max_user_objects, CONFIG_COUNT, max_user_objects, "4096", 0, 1000000, NULL, "Shared objects of one user")        \
     X(max_user_object_bytes, CONFIG_SIZE, max_user_object_bytes, "4G", 0, 64 * CONFIG_TIB, NULL,                       \

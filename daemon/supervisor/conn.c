@@ -23,6 +23,7 @@
 #include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/process.h"
 #include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/task.h"
 
 #define READ_CHUNK (64u << 10)
@@ -48,9 +49,8 @@ static bool has_hung_up(const struct conn *c)
 static bool has_room(const struct conn *c)
 {
     const struct config *config = c->supervisor->config;
-    return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight &&
-           wire_buf_length(&c->out) < config->max_output_bytes && c->passing_count < CONN_PASSING_MAX &&
-           c->args_bytes < CONN_ARGS_MAX;
+    return !c->closed && !c->closing && !c->in_room && c->in_flight < config->max_in_flight && !conn_is_full(c) &&
+           c->passing_count < CONN_PASSING_MAX && c->args_bytes < CONN_ARGS_MAX;
 }
 
 /* Not worth two system calls: it goes on in the next pass. */
@@ -344,11 +344,6 @@ bool conn_housekeeping(struct conn *c)
         conn_close(c, NULL);
         return false;
     }
-    if (c->stalled_since_ns && s->now_ns - c->stalled_since_ns > limit) {
-        s->stats.connections_closed_for_stalling++;
-        conn_close(c, "it has not read its replies for too long");
-        return false;
-    }
     if (c->partial_since_ns && c->reading) {
         uint64_t grace = limit + c->partial_bytes / SLOW_RATE * NS_PER_S;
         if (s->now_ns - c->partial_since_ns > grace) {
@@ -357,7 +352,7 @@ bool conn_housekeeping(struct conn *c)
             return false;
         }
     }
-    return c->stalled_since_ns || c->partial_since_ns || !c->reading;
+    return c->partial_since_ns || !c->reading;
 }
 
 void conn_hold(struct conn *c, uint64_t bytes)
@@ -472,6 +467,11 @@ struct conn *conn_new(struct supervisor *s, int fd)
         conn_free(c);
         return NULL;
     }
+    c->share = shares_join(s->shares, cred.uid);
+    if (!c->share) {
+        conn_free(c);
+        return NULL;
+    }
     c->reading = true;
     c->uid = cred.uid;
     c->gid = cred.gid;
@@ -487,6 +487,7 @@ void conn_close(struct conn *c, const char *why)
         return;
     c->closed = true;
     c->supervisor->conn_count--; /* who comes in its place need not wait for the end of what it owned */
+    conn_forget_unread(c);
     if (why)
         log_info("conn=%llu uid=%u pid=%d client=%s closed: %s", (unsigned long long)c->number, (unsigned)c->uid,
             (int)c->pid, c->name[0] ? c->name : "-", why);
@@ -520,6 +521,8 @@ static void tear(struct conn *c)
             TAILQ_REMOVE(&s->dirty_conns, c, dirty);
             c->in_dirty = false;
         }
+        wire_buf_reset(&c->in); /* its running calls may last, and nobody is told what comes of them */
+        wire_buf_reset(&c->out);
         s->again = true;
     }
     if (c->call_count == 0)
@@ -544,6 +547,8 @@ void conn_free(struct conn *c)
         event_free(c->on_readable);
     if (c->on_writable)
         event_free(c->on_writable);
+    conn_forget_unread(c);
+    share_leave(c->share);
     drop_fds(c);
     for (size_t i = 0; i < c->passing_count; i++)
         close(c->passing[i].fd);

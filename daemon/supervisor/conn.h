@@ -1,7 +1,9 @@
 /* A client's connection: bytes in, messages out, and who is at the other end.
  *
- * A connection that is over its caps is not read until there is room again (nothing is lost); one that does not read
- * its replies, or does not finish a message, is closed after a while. What it owns is cancelled with it.
+ * A connection that is over its caps is not read until there is room again (nothing is lost). One that does not read
+ * its replies is waited for: what goes on making replies for it, such as a map that streams or a command that prints,
+ * waits with it, and it is closed only when the memory that it holds is needed (see conn_out.h). One that does not
+ * finish a message is closed after a while. What it owns is cancelled with it.
  */
 #pragma once
 
@@ -48,6 +50,7 @@ struct conn {
     uid_t uid;
     gid_t gid;
     pid_t pid; /* for people; nothing is decided by it */
+    struct share *share;
     gid_t *groups;
     size_t group_count;
     char name[CONN_NAME_MAX + 1]; /* as it said in hello */
@@ -56,16 +59,18 @@ struct conn {
     struct event *on_readable, *on_writable;
     bool reading, writing; /* which of them are on */
     struct wire_buf in, out;
-    struct wire_scan scan;                       /* of the message that `in` begins with */
-    bool stopped;                                /* `in` holds more, but there was no room for it */
-    bool whole;                                  /* that scan has ended: the message waits for room */
-    bool half_closed;                            /* it sends no more, but may read what it asked for */
-    bool closing;                                /* no more reading; closed once `out` is written */
-    bool closed;                                 /* dead: goes at the end of the pass */
-    bool torn;                                   /* what it owned has been cancelled */
-    uint64_t partial_since_ns, stalled_since_ns; /* 0: not so */
-    uint64_t partial_bytes;                      /* of an unfinished message, so far */
-    uint64_t sent;                               /* running offset of `out`'s first byte */
+    struct wire_scan scan;     /* of the message that `in` begins with */
+    bool stopped;              /* `in` holds more, but there was no room for it */
+    bool whole;                /* that scan has ended: the message waits for room */
+    bool half_closed;          /* it sends no more, but may read what it asked for */
+    bool closing;              /* no more reading; closed once `out` is written */
+    bool closed;               /* dead: goes at the end of the pass */
+    bool torn;                 /* what it owned has been cancelled */
+    uint64_t partial_since_ns; /* 0: it has not begun a message that it has not finished */
+    uint64_t partial_bytes;    /* of an unfinished message, so far */
+    uint64_t sent;             /* running offset of `out`'s first byte */
+    uint64_t unread;           /* of `out`, as counted in its share */
+    bool maps_wait;            /* some of its maps have stopped until it has read more */
 
     int fds[CONN_FDS_MAX]; /* received, oldest first; -1: there was no room for it */
     unsigned fd_count;
@@ -98,10 +103,12 @@ struct conn *conn_new(struct supervisor *s, int fd);
 void conn_close(struct conn *c, const char *why);
 void conn_free(struct conn *c);
 
-/* Something was appended to c->out, or c may be read again: look at it at the end of this pass. */
 /* Have its replies time for some microseconds, as more of them will come? */
 bool conn_may_be_held(const struct conn *c);
+/* Something was appended to c->out, or c may be read again: look at it at the end of this pass. */
 void conn_touch(struct conn *c);
+/* Does it hold as many unread replies as it may, so that whatever makes more of them is to wait? */
+bool conn_is_full(const struct conn *c);
 /* Once a pass, when the heart has run: those who stand in line and need wait no longer go on, the first come first. */
 void conn_serve_line(struct supervisor *s);
 /* The end of a pass: writes what can be written, reads on if there is room. May free it. */

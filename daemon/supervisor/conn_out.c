@@ -10,9 +10,11 @@
 
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/map.h"
+#include "daemon/supervisor/shares.h"
 
 #define HOLD_BYTES  (4u << 10)
-#define HARD_FACTOR 8u /* unread replies beyond this many times the cap end the connection */
+#define HARD_FACTOR 8u /* unread descriptors beyond this many times the cap end the connection */
 
 bool conn_may_be_held(const struct conn *c)
 {
@@ -28,15 +30,53 @@ void conn_touch(struct conn *c)
     }
 }
 
-/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
-static void close_if_hopeless(struct conn *c)
+bool conn_is_full(const struct conn *c)
 {
-    const struct config *config = c->supervisor->config;
-    if (c->closed || (wire_buf_length(&c->out) <= config->max_output_bytes * HARD_FACTOR + config->max_message &&
-                         c->passing_count < CONN_PASSING_MAX * HARD_FACTOR))
-        return;
+    return wire_buf_length(&c->out) >= c->supervisor->config->max_output_bytes;
+}
+
+void conn_forget_unread(struct conn *c)
+{
+    if (c->unread > 0)
+        share_subtract(c->share, SHARE_UNREAD, c->unread);
+    c->unread = 0;
+}
+
+static void stalled(struct conn *c, const char *why)
+{
     c->supervisor->stats.connections_closed_for_stalling++;
-    conn_close(c, "it does not read its replies");
+    conn_close(c, why);
+}
+
+/* There is too much unread: who holds the most is closed, until there is not. */
+static void relieve(struct conn *cause)
+{
+    struct supervisor *s = cause->supervisor;
+    const struct share *u;
+    while ((u = share_overdrawn(cause->share, SHARE_UNREAD, conn_is_admin(cause)))) {
+        struct conn *c, *worst = NULL;
+        TAILQ_FOREACH (c, &s->conns, link)
+            if (c->share == u && c->unread > (worst ? worst->unread : 0))
+                worst = c;
+        if (!worst)
+            return; /* cannot be: what is counted is somebody's */
+        stalled(worst, "it does not read its replies, and the memory for them is needed (max_unread_bytes)");
+    }
+}
+
+/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
+static void count_unread(struct conn *c)
+{
+    uint64_t before = c->unread;
+    if (c->closed)
+        return;
+    c->unread = wire_buf_length(&c->out);
+    share_subtract(c->share, SHARE_UNREAD, before);
+    share_add(c->share, SHARE_UNREAD, c->unread);
+    if (c->unread > before && c->unread > CONN_KEEP_BUFFER)
+        relieve(c);
+    if (!c->closed && c->passing_count >= CONN_PASSING_MAX * HARD_FACTOR)
+        stalled(c, "it does not read its replies, and the descriptors that they carry are needed");
 }
 
 void conn_replied(struct conn *c)
@@ -44,7 +84,7 @@ void conn_replied(struct conn *c)
     if (c->in_flight > 0)
         c->in_flight--;
     conn_touch(c);
-    close_if_hopeless(c);
+    count_unread(c);
 }
 
 void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
@@ -111,7 +151,6 @@ static ssize_t send_piece(struct conn *c)
 
 void conn_write_out(struct conn *c)
 {
-    struct supervisor *s = c->supervisor;
     while (wire_buf_length(&c->out) > 0) {
         ssize_t n = send_piece(c);
         if (n == -EAGAIN)
@@ -122,7 +161,6 @@ void conn_write_out(struct conn *c)
         }
         wire_buf_consume(&c->out, (size_t)n);
         c->sent += (uint64_t)n;
-        c->stalled_since_ns = 0;
     }
     if (c->out.failed) {
         conn_close(c, "no memory for its replies");
@@ -136,11 +174,9 @@ void conn_write_out(struct conn *c)
             event_del(c->on_writable);
         c->writing = left;
     }
-    if (!left) {
+    if (!left)
         wire_buf_trim(&c->out, CONN_KEEP_BUFFER);
-    } else if (c->stalled_since_ns == 0) {
-        c->stalled_since_ns = s->now_ns;
-        supervisor_need_housekeeping(s);
-    }
-    close_if_hopeless(c);
+    if (c->maps_wait && !conn_is_full(c))
+        maps_go_on(c);
+    count_unread(c);
 }

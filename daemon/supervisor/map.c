@@ -221,6 +221,23 @@ static void scan_on(struct map *m)
         map_fail(m, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
 }
 
+/* Its reader is behind: a map that streams makes no more for it until it has read. */
+static bool is_held_up(struct map *m)
+{
+    if (!m->stream || !conn_is_full(m->conn))
+        return false;
+    m->conn->maps_wait = true;
+    return true;
+}
+
+void maps_go_on(struct conn *c)
+{
+    struct map *m;
+    c->maps_wait = false;
+    LIST_FOREACH(m, &c->maps, of_conn)
+    map_touch(m);
+}
+
 /* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them; just one in a full
  * queue, so that many maps do not make it boundless. */
 static void feed(struct map *m)
@@ -385,8 +402,9 @@ void maps_run(struct supervisor *s)
         m->in_dirty = false;
         if (s->stopping)
             map_fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping");
+        bool held_up = !m->ended && is_held_up(m);
         struct map_rest *rest;
-        while ((rest = SLIST_FIRST(&m->rests))) {
+        while (!held_up && (rest = SLIST_FIRST(&m->rests))) {
             SLIST_REMOVE_HEAD(&m->rests, link);
             if (!m->ended &&
                 add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
@@ -398,7 +416,7 @@ void maps_run(struct supervisor *s)
         if (!m->ended && !m->scan && m->answered == m->count)
             map_answer(m);
         if (!m->ended) {
-            if (!m->scan)
+            if (!m->scan && !held_up)
                 feed(m);
             continue;
         }

@@ -81,5 +81,8 @@ void map_job(const struct map *m, const struct task *t, struct lane_job *ret);
 /* Looks at it again in this pass. */
 void map_touch(struct map *m);
 
+/* The connection is no longer full: its maps that have stopped for that go on. */
+void maps_go_on(struct conn *c);
+
 /* Once a pass, outside of the heart: new chunks, answers, ends. */
 void maps_run(struct supervisor *s);

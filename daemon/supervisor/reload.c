@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/pool.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/supervisor.h"
 
 static void log_report(const struct config_report *report)
@@ -52,6 +53,7 @@ void reload(struct supervisor *s)
     s->config = config;
     log_init((enum log_level)config->log_level, NULL);
     spinners_configure(&s->spinners, config->spin);
+    shares_configure(s->shares, config);
     struct pool *pool, *next;
     for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
         next = TAILQ_NEXT(pool, link);

@@ -29,6 +29,7 @@
 #include "daemon/supervisor/queue.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
@@ -437,6 +438,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     int r = 0;
     s->base = new_base();
     s->names = names_new();
+    s->shares = shares_new(config);
     s->objects = objects_new(s);
     s->parties = parties_new(s);
     s->core = core_new(&ops, s);
@@ -444,7 +446,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
         r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->objects || !s->parties || !s->core || !s->housekeeping)
+    if (!s->base || !s->names || !s->shares || !s->objects || !s->parties || !s->core || !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
         r = beacon_new(&s->beacon);
@@ -495,6 +497,7 @@ void supervisor_free(struct supervisor *s)
     if (s->core)
         core_free(s->core);
     names_free(s->names);
+    shares_free(s->shares);
     task_rooms_free(s);
     s->stopping = true; /* no new one */
     worker_tidy_lanes(s);

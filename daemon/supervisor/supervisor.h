@@ -31,6 +31,7 @@ struct listener;
 struct names;
 struct objects;
 struct parties;
+struct shares;
 
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
@@ -100,6 +101,7 @@ struct supervisor {
     uint32_t kept_count;
     struct objects *objects; /* shared ones */
     struct parties *parties; /* who has them open */
+    struct shares *shares;   /* what its users hold */
     uint32_t conn_count;     /* of those that are not closed */
 
     struct core_timers queue_timers; /* of requests that wait at queues */

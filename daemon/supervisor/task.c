@@ -251,7 +251,7 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
 bool task_caller_is_full(const struct task *t)
 {
     const struct conn *c = caller_of(t);
-    return t->output && c && !c->closed && wire_buf_length(&c->out) > c->supervisor->config->max_output_bytes;
+    return t->output && c && !c->closed && conn_is_full(c);
 }
 
 void task_output(struct task *t, int stream, const void *bytes, size_t length)

@@ -197,7 +197,7 @@ def a_large_array_of_items_is_checked_before_any_of_it_runs(d):
 # ---- unread ------------------------------------------------------------------------------------------------------------
 
 
-@test(config="[daemon]\nmax_output_bytes = 64K\nmax_message = 4M\n", workers="1")
+@test(config="[daemon]\nmax_output_bytes = 64K\nmax_message = 4M\nmax_unread_bytes = 8M\n", workers="1")
 def many_who_wait_for_one_large_result_do_not_fill_the_memory(d):
     before = d.rss_kib()
     c, other = d.client(), d.client()
