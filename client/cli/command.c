@@ -74,8 +74,10 @@ int command_pack_options(struct wire_buf *to, const struct command_extras *extra
         return -1;
     }
     size_t variables = each_variable(NULL) + extras->variables;
+    bool limited = extras->max_output && extras->max_output->given;
     msgpack_packer pk = wire_packer(to);
-    msgpack_pack_map(&pk, 1 + (size_t)(variables > 0) + (size_t)(extras->input != NULL) + extras->stream);
+    msgpack_pack_map(&pk, 1 + (size_t)(variables > 0) + (size_t)(extras->input != NULL) + extras->stream +
+                              (size_t)(extras->timeout_ms > 0) + limited);
     wire_pack_text(&pk, "cwd");
     pack_str(to, directory, strlen(directory));
     if (extras->input) {
@@ -85,6 +87,10 @@ int command_pack_options(struct wire_buf *to, const struct command_extras *extra
     }
     if (extras->stream)
         wire_pack_key_bool(&pk, "output", true);
+    if (extras->timeout_ms > 0)
+        wire_pack_key_f64(&pk, "timeout", (double)extras->timeout_ms / 1000);
+    if (limited)
+        wire_pack_key_u64(&pk, "max_output", extras->max_output->value);
     if (variables > 0) {
         wire_pack_text(&pk, "env");
         msgpack_pack_map(&pk, variables);

@@ -85,7 +85,8 @@ static int hold(const struct guard *guard, mpool_client *client, mpool_object *o
     return given == EXIT_OK ? status : given;
 }
 
-int guard_run(const struct guard *guard, const mpool_object_options *options, const char *name, char **command)
+int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
+    const char *name, char **command)
 {
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     int status = daemon_connect(&client);
@@ -95,7 +96,9 @@ int guard_run(const struct guard *guard, const mpool_object_options *options, co
     int r = mpool_object_open(client, &object, guard->kind, name, options);
     if (r < 0)
         return daemon_say(client, r);
-    status = hold(guard, client, object, name, command);
+    status = wish ? making_check(client, name, wish, 1) : EXIT_OK;
+    if (status == EXIT_OK)
+        status = hold(guard, client, object, name, command);
     mpool_object_close(object);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <mpool/shared.h>
 
+#include "client/cli/making.h"
 #include "client/cli/verb.h"
 
 struct guard_options {
@@ -39,5 +40,6 @@ struct guard {
  * returns. → 0 with *ret_command, or EXIT_OWN after it was said what is wrong. */
 int guard_parse(
     const struct guard *guard, const struct option_row *rows, size_t count, char **words, char ***ret_command);
-/* options: of the object if it is made. → exit status. */
-int guard_run(const struct guard *guard, const mpool_object_options *options, const char *name, char **command);
+/* options: of the object if it is made. wish: what it is to be if it is there already, or NULL. → exit status. */
+int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
+    const char *name, char **command);

@@ -1,6 +1,7 @@
 /* Is there a pool or function of that name, and what may have been meant? See known.h. */
 #include "client/cli/known.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,4 +77,44 @@ int known_say(mpool_client *client, int code, const char *function)
     if (code == MPOOL_ENO_FUNCTION && !told)
         hint_module(client, function);
     return status;
+}
+
+/* The one of this name in a list. → whether there is one. */
+static bool find_named(const mpool_result *list_result, const char *name, struct view *ret)
+{
+    char text[NAME_SIZE];
+    struct view_list list = view_list(view_of(list_result));
+    while (view_next(&list, ret)) {
+        if (view_text(*ret, "name", text, sizeof text) && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int known_places(mpool_client *client, const char *pool, const char *function, uint64_t jobs)
+{
+    _cleanup_(own_result) mpool_result *functions = NULL, *pools = NULL;
+    struct view one, first;
+    char name[NAME_SIZE];
+    int status = pool ? EXIT_OK : daemon_ask(client, "functions", &functions);
+    if (status == EXIT_OK)
+        status = daemon_ask(client, "pools", &pools);
+    if (status != EXIT_OK)
+        return status;
+    if (!pool) {
+        if (!find_named(functions, function, &one) || !view_get(one, "pools", &one))
+            return EXIT_OK; /* the map will say that there is none */
+        struct view_list list = view_list(one);
+        const char *text;
+        size_t length;
+        if (!view_next(&list, &first) || wire_read_text(&first.at, &text, &length) < 0 || length >= sizeof name)
+            return EXIT_OK;
+        memcpy(name, text, length);
+        name[length] = 0;
+        pool = name;
+    }
+    uint64_t places = find_named(pools, pool, &one) ? view_u64(one, "max", 0) : 0;
+    if (places > 0 && places < jobs)
+        say_note("%" PRIu64 " at a time, not %" PRIu64 ": pool '%s' has no more workers", places, jobs, pool);
+    return EXIT_OK;
 }

@@ -1,7 +1,6 @@
 /* mpool lock: runs a command while a lock is held, like flock(1), and knows when a holder has died. */
 #include "client/cli/exit_codes.h"
 #include "client/cli/guard.h"
-#include "client/cli/making.h"
 #include "client/cli/verbs.h"
 
 static const struct option_row options[] = {
@@ -19,7 +18,7 @@ static int run(size_t count, char **words)
     int status = guard_parse(&guard, options, count, words, &command);
     if (status == EXIT_OK)
         status = making_options(&made);
-    return status == EXIT_OK ? guard_run(&guard, &made, words[0], command) : status;
+    return status == EXIT_OK ? guard_run(&guard, &made, NULL, words[0], command) : status;
 }
 
 const struct verb verb_lock = {

@@ -26,3 +26,13 @@ extern struct making making;
 
 /* → 0 with the options set, or EXIT_OWN after it was said what is wrong. */
 int making_options(mpool_object_options *ret);
+
+/* What was asked for an object, if it was to be made: "-n 4" for its fact "capacity". */
+struct making_wish {
+    bool given;
+    const char *option, *fact;
+    uint64_t value;
+};
+/* Is the object that is there as it was asked for? wishes: `count` of them. → EXIT_OK, or EXIT_OWN after it was said
+ * what differs. */
+int making_check(mpool_client *client, const char *name, const struct making_wish *wishes, size_t count);

@@ -14,6 +14,7 @@
 #include "client/cli/command.h"
 #include "client/cli/daemon.h"
 #include "client/cli/halt.h"
+#include "client/cli/known.h"
 #include "client/cli/map_input.h"
 #include "client/cli/map_output.h"
 #include "client/cli/out.h"
@@ -23,11 +24,15 @@
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 
-enum { JOBS_MOST = 65536, FAILURES_SHOWN = 100 };
+enum {
+    JOBS_MOST = 65536,
+    FAILURES_SHOWN = 100,
+    STOP_MS = 5000, /* exec.run stops a command within a second of its time-out; a worker that does not is killed */
+};
 
 static struct {
     const char *exec, *halt;
-    struct option_count jobs;
+    struct option_count jobs, max_output;
     bool keep_order, nul, strings, lists, bar, sum;
 } opt = {.bar = true};
 
@@ -39,6 +44,11 @@ static const struct option_row options[] = {
         .value = "COMMAND",
         .text = &opt.exec,
         .help = "run a shell command for each item; {} is the item, as one word, {#} its number"},
+    {.name = "max-output",
+        .value = "BYTES",
+        .count = &opt.max_output,
+        .most = 1u << 30,
+        .help = "of a command (--exec): bytes kept of each output (default: 16 MiB)"},
     {.name = "keep-order", .letter = 'k', .flag = &opt.keep_order, .help = "print results in the items' order"},
     {.name = "jobs",
         .letter = 'j',
@@ -89,11 +99,12 @@ static int check_options(struct map *map)
 {
     if (daemon_check_task_options() != EXIT_OK || halt_parse(opt.halt, &map->halt) < 0)
         return -1;
-    const char *clash = opt.exec && opt.lists      ? "--exec takes text, not --args-json"
-                        : opt.strings && opt.lists ? "--strings and --args-json exclude one another"
-                        : opt.sum && opt.exec      ? "--sum adds results of functions, and --exec has none"
-                        : opt.sum && settings.json ? "--sum and --json exclude one another"
-                                                   : NULL;
+    const char *clash = opt.max_output.given && !opt.exec ? "--max-output is of commands, which --exec runs"
+                        : opt.exec && opt.lists           ? "--exec takes text, not --args-json"
+                        : opt.strings && opt.lists        ? "--strings and --args-json exclude one another"
+                        : opt.sum && opt.exec             ? "--sum adds results of functions, and --exec has none"
+                        : opt.sum && settings.json        ? "--sum and --json exclude one another"
+                                                          : NULL;
     if (clash)
         say_error("map: %s", clash);
     return clash ? -1 : 0;
@@ -139,7 +150,9 @@ static int prepare_command(struct map_input *input)
     input->exec = true;
     if (template_read(&input->template, "map", opt.exec) < 0)
         return -1;
-    struct command_extras extras = {.variables = template_variables(&input->template)};
+    struct command_extras extras = {.timeout_ms = settings.timeout_ms,
+        .max_output = &opt.max_output,
+        .variables = template_variables(&input->template)};
     return command_pack_options(&input->options, &extras);
 }
 
@@ -155,6 +168,8 @@ static int prepare(struct map *map, size_t count, char **operands)
     map->output.sum = opt.sum;
     map->options = (mpool_map_options)MPOOL_MAP_OPTIONS_INIT;
     map->options.task = daemon_task_options();
+    if (opt.exec && settings.timeout_ms > 0)
+        map->options.task.timeout_ms += STOP_MS < INT32_MAX - settings.timeout_ms ? STOP_MS : 0;
     map->options.unordered = !opt.keep_order;
     map->options.star = opt.lists || opt.exec;
     map->options.window = (uint32_t)opt.jobs.value;
@@ -302,6 +317,8 @@ static int run(size_t count, char **operands)
         say_error("signalfd: %s", strerror(-r));
         return EXIT_OWN;
     }
+    if (opt.jobs.given && known_places(client, settings.pool, map.function, opt.jobs.value) != EXIT_OK)
+        return EXIT_OWN;
     r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
     if (r < 0)
         return daemon_say(client, r);

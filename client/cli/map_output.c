@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
 #include "client/cli/exit_codes.h"
 #include "client/cli/json_out.h"
@@ -40,21 +41,6 @@ static void put_json_head(const struct ended *e)
 {
     out_format("{\"index\": %" PRIu64 ", \"item\": ", e->item->index);
     json_out_bytes(e->text, e->length);
-}
-
-/* Of exec.run's result. → "" when all was well, else why not, written to `to`. */
-static const char *exec_trouble(struct view end, char *to, size_t size)
-{
-    uint64_t number = view_u64(end, "signal", 0), status = view_u64(end, "status", 0);
-    if (number)
-        snprintf(to, size, "killed by signal %" PRIu64 " (%s)", number, strsignal((int)(number & 0x7f)));
-    else if (status)
-        snprintf(to, size, "exit status %" PRIu64, status);
-    else if (view_is_true(end, "truncated"))
-        snprintf(to, size, "wrote more than is kept: its output is cut off");
-    else
-        return "";
-    return to;
 }
 
 static void put_exec_output(struct view end)
@@ -156,9 +142,9 @@ static void put_failure(struct map_output *output, const struct ended *e)
 
 static void put_result(struct map_output *output, const struct ended *e)
 {
-    char trouble[96];
+    char trouble[COMMAND_END_SIZE];
     struct view end = {wire_reader(e->item->data, e->item->length)};
-    const char *why = output->exec ? exec_trouble(end, trouble, sizeof trouble) : "";
+    const char *why = output->exec ? command_end_trouble(end, trouble) : "";
     if (output->json) {
         put_json_head(e);
         out_text(", \"result\": ");

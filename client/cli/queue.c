@@ -248,7 +248,13 @@ static int open_queue(mpool_client *client, const char *name, bool make, mpool_o
         made.at_least_once = at_least_once;
         r = mpool_object_open(client, ret, joinable ? "joinable_queue" : "queue", name, &made);
     }
-    return r < 0 ? daemon_say(client, r) : EXIT_OK;
+    const struct making_wish wishes[] = {{capacity.given, "--capacity", "capacity", capacity.value},
+        {bytes.given, "--bytes", "bytes", bytes.value}, {at_least_once, "--at-least-once", "at_least_once", 1}};
+    if (r == 0 && joinable && strcmp(mpool_object_kind(*ret), "joinable_queue") != 0) {
+        say_error("'%s' is there already, and was made without --joinable", name);
+        return EXIT_OWN;
+    }
+    return r < 0 ? daemon_say(client, r) : making_check(client, name, wishes, sizeof wishes / sizeof wishes[0]);
 }
 
 static int stat_queue(mpool_client *client, const char *name)

@@ -11,6 +11,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/command.h"
+#include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
@@ -57,9 +58,7 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
             run->exit_status = daemon_say_text(code, text) == EXIT_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_OWN;
         return;
     }
-    struct view end = view_of(result);
-    uint64_t signal_number = view_u64(end, "signal", 0), status = view_u64(end, "status", EXIT_OWN);
-    run->exit_status = (int)((signal_number ? EXIT_SIGNALLED + signal_number : status) & 0xff);
+    run->exit_status = command_end_status(view_of(result));
 }
 
 /* → 0, or the exit status after the trouble was said. */

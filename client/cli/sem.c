@@ -1,7 +1,6 @@
 /* mpool sem: runs a command while one of N places is had: at most N such commands run at a time. */
 #include "client/cli/exit_codes.h"
 #include "client/cli/guard.h"
-#include "client/cli/making.h"
 #include "client/cli/verbs.h"
 
 static struct option_count places;
@@ -13,7 +12,7 @@ static const struct option_row options[] = {
         .count = &places,
         .least = 1,
         .most = 256,
-        .help = "if it is made: so many commands at a time (default: 1)"},
+        .help = "so many commands at a time (default: 1)"},
     OPTION_ROWS_GUARD,
     {.name = "nonblock", .flag = &guard_options.try_only, .help = "do not wait at all"},
     OPTION_ROWS_MAKING,
@@ -32,7 +31,8 @@ static int run(size_t count, char **words)
         return status;
     if (places.given)
         made.tokens = (uint32_t)places.value;
-    return guard_run(&guard, &made, words[0], command);
+    const struct making_wish wish = {places.given, "-n", "capacity", places.value};
+    return guard_run(&guard, &made, &wish, words[0], command);
 }
 
 const struct verb verb_sem = {
@@ -41,8 +41,9 @@ const struct verb verb_sem = {
     .usage = "NAME [-n N] [OPTIONS] [--] COMMAND [ARGUMENT…]",
     .line = "run a command, at most N of them at a time",
     .about =
-        "Waits until fewer than N commands run under the semaphore NAME, and runs one more. Who comes first decides\n"
-        "how many there may be; `mpool remove NAME` lets it be made anew. The place of a killed one is free again.\n"
+        "Waits until fewer than N commands run under the semaphore NAME, and runs one more. The first one decides\n"
+        "how many there may be: another N is an error from then on, and without -n the first one's holds; `mpool\n"
+        "remove NAME` lets it be made again. The place of a killed one is free again.\n"
         "\n"
         "When the daemon ends while the command runs, the place is lost: the command gets SIGTERM.\n"
         "\n"

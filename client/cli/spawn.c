@@ -5,6 +5,7 @@
 #include <mpool/process.h>
 
 #include "client/cli/args.h"
+#include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
 #include "client/cli/known.h"
 #include "client/cli/out.h"
@@ -34,8 +35,21 @@ static void on_output(void *userdata, int stream, const void *bytes, size_t leng
     out_direct(stream == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO, bytes, length);
 }
 
+/* What a command's end says, if it was one. → the exit status. */
+static int command_status(struct mpool_process *process, const char *function)
+{
+    _cleanup_(own_result) mpool_result *result = NULL;
+    if (!command_end_is_of(function) || mpool_process_result(process, 0, &result) < 0)
+        return EXIT_OK;
+    char trouble[COMMAND_END_SIZE];
+    struct view end = view_of(result);
+    if (*command_end_trouble(end, trouble))
+        say_error("%s", trouble);
+    return command_end_status(end);
+}
+
 /* → the exit status. */
-static int join_it(mpool_client *client, struct mpool_process *process)
+static int join_it(mpool_client *client, struct mpool_process *process, const char *function)
 {
     int code;
     int r = mpool_process_join(process, -1);
@@ -48,6 +62,8 @@ static int join_it(mpool_client *client, struct mpool_process *process)
         daemon_say(client, r); /* what the function says of its failure */
     if (r == MPOOL_ETIMEOUT)
         return EXIT_TIMED_OUT;
+    if (code == 0)
+        return command_status(process, function);
     return (code < 0 ? EXIT_SIGNALLED - code : code) & 0xff;
 }
 
@@ -73,7 +89,7 @@ static int run(size_t count, char **operands)
     if (r < 0)
         return known_say(client, r, operands[0]);
     if (join)
-        r = join_it(client, process);
+        r = join_it(client, process, operands[0]);
     else if (settings.json)
         out_format("{\"id\": %" PRIu64 ", \"pid\": %d}\n", mpool_process_id(process), (int)mpool_process_pid(process));
     else

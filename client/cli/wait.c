@@ -3,18 +3,18 @@
  * --timeout holds for all of them together.
  */
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
+#include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
 #include "client/cli/ids.h"
-#include "client/cli/json_out.h"
-#include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
 #include "client/cli/verbs.h"
+#include "proto/tables.h"
 
 static const struct option_row options[] = {
     OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 only looks"),
@@ -28,30 +28,48 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* A command that failed is a result to exec.run: its end says how it went. → exit status. */
+static int report_command(mpool_client *client, uint64_t id)
+{
+    _cleanup_(own_result) mpool_result *result = NULL;
+    int r = mpool_fetch(client, id, 0, &result);
+    if (r < 0)
+        return daemon_say(client, r);
+    char trouble[COMMAND_END_SIZE];
+    struct view end = view_of(result);
+    if (*command_end_trouble(end, trouble) && !settings.json)
+        say_error("task %" PRIu64 ": %s", id, trouble);
+    return command_end_status(end);
+}
+
 /* → exit status of this task's end. */
-static int report(const mpool_result *status, uint64_t id)
+static int report(mpool_client *client, const mpool_result *status, uint64_t id)
 {
     struct view s = view_of(status);
     char text[1024], state[32];
     if (settings.json)
         show_json(status);
-    if (show_succeeded(s))
-        return EXIT_OK;
+    if (show_succeeded(s)) {
+        const char *function = view_text(s, "function", text, sizeof text);
+        return function && command_end_is_of(function) ? report_command(client, id) : EXIT_OK;
+    }
+    const char *known = view_text(s, "state", state, sizeof state);
     if (!settings.json) {
         const char *error = view_text(s, "error", text, sizeof text);
-        const char *known = view_text(s, "state", state, sizeof state);
         say_error("task %" PRIu64 ": %s", id,
             error   ? error
             : known ? known
                     : "ended in a state that is not known here");
     }
-    return EXIT_TASK_FAILED;
+    return known && wire_state_find(known, strlen(known)) == MPOOL_STATE_TIMEOUT ? EXIT_TIMED_OUT : EXIT_TASK_FAILED;
 }
 
-/* What is worse stands: mpool's own failure, then a time-out, then a failed task. */
+/* What is worse stands: mpool's own failure, then a time-out, then what the first task said that failed. */
 static int worse(int a, int b)
 {
-    return a > b ? a : b;
+    if (a == EXIT_OK || b == EXIT_OK)
+        return a == EXIT_OK ? b : a;
+    return b == EXIT_OWN || (b == EXIT_TIMED_OUT && a != EXIT_OWN) ? b : a;
 }
 
 static int run(size_t count, char **operands)
@@ -72,7 +90,7 @@ static int run(size_t count, char **operands)
             left_ms = 0;
         _cleanup_(own_result) mpool_result *status = NULL;
         int r = mpool_wait(client, id, left_ms, &status);
-        exit_status = worse(exit_status, r < 0 ? daemon_say(client, r) : report(status, id));
+        exit_status = worse(exit_status, r < 0 ? daemon_say(client, r) : report(client, status, id));
     }
     return exit_status;
 }
@@ -82,12 +100,15 @@ const struct verb verb_wait = {
     .group = "Follow tasks",
     .usage = "[OPTIONS] ID…",
     .line = "wait until tasks have ended",
-    .about = "Exit status 0 only if every one of them succeeded, 1 if one failed, 124 after the time-out,\n"
-             "125 if one is not known.\n"
+    .about = "Exit status 0 only if every one of them succeeded, 1 if one failed, 124 after the time-out, or if one\n"
+             "ran for too long, 125 if one is not known. A command (exec.run) that ended has its own status, as\n"
+             "`mpool run` would: 3 for `exit 3`, 128+N where signal N killed it, 127 where there is none of its\n"
+             "name. Of several tasks, the first that failed is told.\n"
              "\n"
              "Examples:\n"
              "  mpool wait 17 18 19 && echo all went well\n"
              "  mpool wait --timeout 10s 17\n"
+             "  mpool wait $(mpool submit exec.run 'make -C /srv/site')\n"
              "  mpool wait --json 17 | jq .verdict\n",
     .operands = "@task",
     .options = options,

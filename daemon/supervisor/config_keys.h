@@ -41,10 +41,11 @@ enum config_type {
 #define CONFIG_DAEMON_KEYS(X)                                                                                          \
     X(socket, CONFIG_SOCKET, socket_path, "", 0, 0, NULL,                                                              \
         "The Unix socket. Without it: the one that systemd hands over, else /run/mpoold/mpoold.sock for root and "     \
-        "$XDG_RUNTIME_DIR/mpoold/mpoold.sock for anybody else")                                                        \
+        "$XDG_RUNTIME_DIR/mpoold/mpoold.sock for anybody else. A change takes a restart")                              \
     X(socket_mode, CONFIG_MODE, socket_mode, "auto", 0, 0777, NULL,                                                    \
-        "Permissions of the socket; auto: 0660 where the daemon runs as root, else 0600")                              \
-    X(socket_group, CONFIG_GROUP, socket_group, "", 0, 0, NULL, "Group of the socket. Without it: the daemon's own")   \
+        "Permissions of the socket; auto: 0660 where the daemon runs as root, else 0600. A change takes a restart")    \
+    X(socket_group, CONFIG_GROUP, socket_group, "", 0, 0, NULL,                                                        \
+        "Group of the socket. Without it: the daemon's own. A change takes a restart")                                 \
     X(module_path, CONFIG_DIRECTORIES, module_path, "", 0, 0, NULL,                                                    \
         "Directories where modules are looked for, before the one of the shipped modules")                             \
     X(max_message, CONFIG_SIZE, max_message, "64M", 4 * CONFIG_KIB, 2 * CONFIG_GIB, NULL,                              \

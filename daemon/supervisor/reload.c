@@ -29,6 +29,38 @@ static struct config_pool *find(struct config *config, const char *name)
     return NULL;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void log_unheeded(const char *key)
+{
+    log_warning("reload: %s has changed, which takes a restart: the old value holds until then", key);
+}
+
+/* What was read once, when the socket was made, stays what it was. config_keys.h says so of these keys. */
+static void keep_unheeded(struct config *old, struct config *new)
+{
+    if (!same_text(old->socket_path, new->socket_path)) {
+        log_unheeded("socket");
+        char *path = new->socket_path;
+        new->socket_path = old->socket_path;
+        old->socket_path = path;
+    }
+    if (old->socket_mode != new->socket_mode) {
+        log_unheeded("socket_mode");
+        new->socket_mode = old->socket_mode;
+    }
+    if (old->socket_gid != new->socket_gid) {
+        log_unheeded("socket_group");
+        char *group = new->socket_group;
+        new->socket_group = old->socket_group;
+        old->socket_group = group;
+        new->socket_gid = old->socket_gid;
+    }
+}
+
 void reload(struct supervisor *s)
 {
     struct config *config;
@@ -50,6 +82,7 @@ void reload(struct supervisor *s)
     }
     config_report_reset(&report);
     struct config *old = s->config;
+    keep_unheeded(old, config);
     s->config = config;
     log_init((enum log_level)config->log_level, NULL);
     spinners_configure(&s->spinners, config->spin);

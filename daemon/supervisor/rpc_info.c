@@ -207,7 +207,7 @@ enum rpc_result rpc_list(struct rpc *r)
     while (n < f.limit && (k || t || m)) {
         uint64_t kt = k ? k->submitted_ms + 1 : 0, tt = t ? t->submitted_ms + 1 : 0, mt = m ? m->submitted_ms + 1 : 0;
         if (kt && kt >= tt && kt >= mt) {
-            enum mpool_state state = k->task ? status_of(k->task) : k->state;
+            enum mpool_state state = status_of_kept(k);
             if ((k->process || !f.process) && matches(&f, c, k->uid, state, k->function, k->pool, k->name)) {
                 status_pack_kept(&row, k);
                 n++;
@@ -220,7 +220,7 @@ enum rpc_result rpc_list(struct rpc *r)
             }
             t = TAILQ_NEXT(t, call.every);
         } else {
-            enum mpool_state state = m->answered > 0 ? MPOOL_STATE_RUNNING : MPOOL_STATE_QUEUED;
+            enum mpool_state state = status_of_map(m);
             if (!m->ended && matches(&f, c, m->uid, state, m->function->name, m->function->pool->name, m->name)) {
                 status_pack_map(&row, m);
                 n++;

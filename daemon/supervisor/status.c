@@ -117,6 +117,22 @@ enum mpool_state status_of(const struct task *t)
     return worker_running(worker_of(t->core.worker)) == t ? MPOOL_STATE_RUNNING : MPOOL_STATE_PLACED;
 }
 
+enum mpool_state status_of_kept(const struct kept *k)
+{
+    return k->task ? status_of(k->task) : k->state;
+}
+
+enum mpool_state status_of_map(const struct map *m)
+{
+    const struct task *t;
+    if (m->answered > 0)
+        return MPOOL_STATE_RUNNING;
+    TAILQ_FOREACH (t, &m->chunks, chunk.every) /* few, see map.h */
+        if (status_of(t) == MPOOL_STATE_RUNNING)
+            return MPOOL_STATE_RUNNING;
+    return MPOOL_STATE_QUEUED;
+}
+
 void status_progress(const struct task *t, uint64_t *ret_done, uint64_t *ret_total)
 {
     *ret_done = *ret_total = 0;
@@ -146,7 +162,7 @@ void status_pack_kept(msgpack_packer *pk, const struct kept *k)
         .name = k->name,
         .function = k->function,
         .pool = k->pool,
-        .state = k->state,
+        .state = status_of_kept(k),
         .uid = k->uid,
         .submitted_ms = k->submitted_ms,
         .started_ms = k->started_ms,
@@ -193,14 +209,12 @@ void status_pack_map(msgpack_packer *pk, const struct map *m)
         .submitted_ms = m->submitted_ms,
         .attempts = m->attempts,
         .map = m,
-        .state = m->answered > 0 ? MPOOL_STATE_RUNNING : MPOOL_STATE_QUEUED,
+        .state = status_of_map(m),
         .done = m->answered,
         .total = m->count};
     const struct task *t;
     TAILQ_FOREACH (t, &m->chunks, chunk.every)
         if (t->began_ms && (f.started_ms == 0 || task_started_ms(t) < f.started_ms))
             f.started_ms = task_started_ms(t);
-    if (f.started_ms)
-        f.state = MPOOL_STATE_RUNNING;
     pack(pk, &f);
 }

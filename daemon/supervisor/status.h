@@ -13,7 +13,10 @@ struct task;
 void status_pack_kept(msgpack_packer *pk, const struct kept *k);
 void status_pack_call(msgpack_packer *pk, const struct task *t);
 void status_pack_map(msgpack_packer *pk, const struct map *m);
-/* The state now: a placed task that its worker has claimed is running. */
+/* The state now, which is shown and by which `list` filters: a placed task that its worker has claimed is running, and
+ * so is a map with such a chunk, or with an answer. */
 enum mpool_state status_of(const struct task *t);
+enum mpool_state status_of_kept(const struct kept *k);
+enum mpool_state status_of_map(const struct map *m);
 /* Progress of a running task; 0, 0 when there is none. */
 void status_progress(const struct task *t, uint64_t *ret_done, uint64_t *ret_total);

@@ -2,10 +2,11 @@
 
 The tests run in test_cli.py.
 """
+import json
 import os
 
-from cli_tools import mpool
-from harness import test
+from cli_tools import end, mpool, start
+from harness import test, until
 
 # ---- items in commands ---------------------------------------------------------------------------------------------------
 
@@ -72,3 +73,90 @@ def a_second_list_of_items_is_refused(d):
         ran = mpool(d, "map", *words)
         assert ran.code == 125 and not ran.out and "one list of items" in ran.err, (words, ran)
     assert mpool(d, "map", "sys.echo", input=":::\n").out == ":::\n"
+
+
+# ---- status and state ----------------------------------------------------------------------------------------------------
+
+
+@test()
+def wait_ends_as_run_would_for_a_submitted_command(d):
+    for command, status, said in (("exit 0", 0, ""), ("exit 3", 3, "exit status 3"), ("kill -9 $$", 137, "killed by signal 9"),
+                                  ('["./none"]', 127, "exit status 127"), ('["/etc/passwd"]', 126, "exit status 126")):
+        task = mpool(d, "submit", "exec.run", command).out.strip()
+        ran = mpool(d, "wait", task)
+        assert ran.code == status and (said in ran.err if said else not ran.err), (command, ran)
+        ran = mpool(d, "wait", "--json", task)
+        assert ran.code == status and json.loads(ran.out)["state"] == "done" and not ran.err, (command, ran)
+        ran = mpool(d, "spawn", "--join", "exec.run", command)
+        assert ran.code == status and said in ran.err, (command, ran)
+    slow = mpool(d, "submit", "-t", "100ms", "sys.sleep", "600").out.strip()
+    assert mpool(d, "wait", slow).code == 124
+    late = mpool(d, "submit", "exec.run", '["sleep", "600"]', '{"timeout": 0.1}').out.strip()
+    ran = mpool(d, "wait", late)
+    assert ran.code == 124 and "ran for too long" in ran.err, ran
+    # of several, mpool's own failure, then a time-out, then the first that failed
+    good, three, four = (mpool(d, "submit", "exec.run", f"exit {n}").out.strip() for n in (0, 3, 4))
+    for tasks, status in (((good, good), 0), ((good, four, three), 4), ((three, late, four), 124), ((three, late, "1"), 125), (("1", late), 125)):
+        assert mpool(d, "wait", *tasks).code == status, tasks
+
+
+@test(workers="1")
+def a_map_whose_items_run_is_running_and_not_queued(d):
+    """The state that is shown and the one that is asked for are the same, and `cancel $(ls --state queued)` hits none that runs."""
+    gate = os.path.join(d.home, "gate")
+    os.mkfifo(gate)
+    process = start(d, "map", "-k", "-j", "2", "--exec", f"echo >> started; read x < {gate}; echo {{}}", ":::", "a", "b", cwd=d.home)
+    until(lambda: os.path.exists(os.path.join(d.home, "started")), "the first item runs")
+    shown = {row["id"]: row["state"] for row in json.loads(mpool(d, "ls", "--json").out)}
+    assert "running" in shown.values(), shown
+    for state in ("queued", "placed", "running"):
+        assert {int(i) for i in mpool(d, "ls", "--ids", "--state", state).lines} == {i for i, s in shown.items() if s == state}, (state, shown)
+    for task in mpool(d, "ls", "--ids", "--state", "queued").lines:
+        mpool(d, "cancel", task)
+    opened = os.open(gate, os.O_WRONLY)
+    os.write(opened, b"go\n" * 2)
+    ran = end(process)
+    os.close(opened)
+    assert ran.lines[:1] == ["a"] and "a)" not in ran.err, ran
+
+
+@test()
+def what_a_command_wrote_before_its_time_out_is_shown(d):
+    command = "echo out{}; echo err{} >&2; exec sleep 600"
+    ran = mpool(d, "map", "-k", "-t", "300ms", "--exec", command, ":::", 1, 2)
+    assert ran.code == 2 and ran.out == "out1\nout2\n" and "err1\n" in ran.err and "err2\n" in ran.err, ran
+    assert ran.err.count("it ran for too long and was stopped") == 2, ran
+    ran = mpool(d, "map", "--json", "-t", "300ms", "--exec", command, ":::", 1)
+    said = json.loads(ran.out)["result"]
+    assert ran.code == 1 and said["timed_out"] and said["stdout"] == "out1\n", ran
+
+
+@test()
+def a_cut_of_a_commands_output_is_always_said(d):
+    big = "head -c 70000 /dev/zero | tr '\\0' x"
+    for command, status in ((big, None), (f"{big}; exit 7", "exit status 7"), (f"{big}; kill -15 $$", "killed by signal 15")):
+        ran = mpool(d, "map", "--max-output", 1000, "--exec", f"{command} #", ":::", 1)
+        assert ran.code == 1 and ran.out == "x" * 1000 and "--max-output" in ran.err and (not status or status in ran.err), (command, ran)
+    ran = mpool(d, "map", "--max-output", 70000, "--exec", f"{big} #", ":::", 1)
+    assert ran.code == 0 and len(ran.out) == 70000 and not ran.err, ran.err
+    assert mpool(d, "map", "--max-output", 5, "math.square", ":::", 1).code == 125
+
+
+@test()
+def what_cannot_be_as_it_was_asked_for_is_said(d):
+    ran = mpool(d, "map", "-k", "-j", 8, "math.square", ":::", 3)
+    assert ran.code == 0 and ran.out == "9\n" and ran.err == "mpool: 2 at a time, not 8: pool 'default' has no more workers\n", ran
+    for words in (["-j", 2], ["-q", "-j", 8], ["-j", 2, "-p", "default"]):
+        ran = mpool(d, "map", *words, "math.square", ":::", 3)
+        assert ran.code == 0 and not ran.err, (words, ran)
+    assert "not 3" in mpool(d, "map", "-j", 3, "--exec", "echo", ":::", 3).err
+    assert mpool(d, "sem", "s", "-n", 2, "true").code == 0
+    ran = mpool(d, "sem", "s", "-n", 4, "--", "touch", "ran", cwd=d.home)
+    assert ran.code == 125 and "was made with -n 2, not 4" in ran.err and not os.path.exists(os.path.join(d.home, "ran")), ran
+    assert mpool(d, "sem", "s", "-n", 2, "true").code == mpool(d, "sem", "s", "true").code == 0
+    assert mpool(d, "queue", "put", "q", "--capacity", 3, 1).code == 0
+    for words, said in ((["-c", 4], "--capacity 3, not 4"), (["--at-least-once"], "--at-least-once 0, not 1"), (["--joinable"], "without --joinable")):
+        ran = mpool(d, "queue", "put", "q", *words, 2)
+        assert ran.code == 125 and said in ran.err, (words, ran)
+    assert mpool(d, "queue", "put", "q", "--capacity", 3, 2).code == 0
+    assert mpool(d, "queue", "get", "q", "-n", 2).out == "1\n2\n"

@@ -324,6 +324,16 @@ def sighup_with_a_bad_configuration_keeps_the_old_one(d):
     assert c.call("math.square", 5) == 25
 
 
+@test(config="[daemon]\nsocket_mode = 0600\n[pool default]\nworkers = 1\nmodules = math\n", workers=None)
+def sighup_says_which_keys_take_a_restart(d):
+    d.write_config("[daemon]\nsocket_mode = 0666\nmax_kept = 7\n[pool default]\nworkers = 1\nmodules = math\n")
+    for n in (1, 2):  # as long as it holds, it is said
+        d.signal(signal.SIGHUP)
+        until(lambda: d.log().count("reload: socket_mode has changed, which takes a restart") == n, "it is said")
+    assert os.stat(d.path).st_mode & 0o777 == 0o600
+    assert d.log().count("takes a restart") == 2
+
+
 @test(config="[pool default]\nworkers = 2\nmodules = math sys\n", workers=None)
 def sighup_loses_no_task_of_a_flood(d):
     c = d.client()
