@@ -367,59 +367,22 @@ void conn_let_go(struct conn *c, uint64_t bytes)
     c->supervisor->args_bytes -= bytes;
 }
 
-/* ---- calls by msgid
- * ------------------------------------------------------------------------------------------------------------ */
-
-static void chain(struct task **buckets, uint32_t count, struct task *t)
-{
-    struct task **at = &buckets[t->call.msgid & (count - 1)];
-    t->call.next_in_bucket = *at;
-    *at = t;
-}
+/* ---- calls ---- */
 
 bool conn_add_call(struct conn *c, struct task *t)
 {
-    if (c->call_count >= c->call_buckets) {
-        uint32_t count = c->call_buckets ? c->call_buckets * 2 : 8;
-        struct task **grown = calloc(count, sizeof(struct task *));
-        if (!grown)
-            return false;
-        for (uint32_t i = 0; i < c->call_buckets; i++)
-            while (c->calls[i]) {
-                struct task *moved = c->calls[i];
-                c->calls[i] = moved->call.next_in_bucket;
-                chain(grown, count, moved);
-            }
-        free(c->calls);
-        c->calls = grown;
-        c->call_buckets = count;
-    }
-    chain(c->calls, c->call_buckets, t);
-    c->call_count++;
+    if (!call_table_add(&c->calls, t))
+        return false;
     conn_hold(c, t->args_length);
     return true;
 }
 
 void conn_remove_call(struct conn *c, struct task *t)
 {
-    struct task **at = &c->calls[t->call.msgid & (c->call_buckets - 1)];
-    while (*at && *at != t)
-        at = &(*at)->call.next_in_bucket;
-    if (!*at)
-        return;
-    *at = t->call.next_in_bucket;
-    c->call_count--;
+    call_table_remove(&c->calls, t);
     conn_let_go(c, t->args_length);
     if (c->closed)
         conn_touch(c);
-}
-
-struct task *conn_find_call(const struct conn *c, uint32_t msgid)
-{
-    struct task *t = c->call_buckets ? c->calls[msgid & (c->call_buckets - 1)] : NULL;
-    while (t && (t->call.msgid != msgid || t->no_reply)) /* notifications have none */
-        t = t->call.next_in_bucket;
-    return t;
 }
 
 /* ---- birth and end
@@ -458,6 +421,7 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->number = ++s->stats.connections_accepted;
     c->accepted_boot_ns = boot_now_ns();
     wire_scan_init(&c->scan);
+    call_table_init(&c->calls, s->hash_key);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conn_count++;
     c->on_readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
@@ -512,11 +476,11 @@ static void tear(struct conn *c)
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
             map_cancel(m);
-        for (uint32_t i = 0; i < c->call_buckets; i++)
-            for (struct task *t = c->calls[i], *next; t; t = next) {
-                next = t->call.next_in_bucket;
-                core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
-            }
+        struct task *t, *next;
+        for (t = TAILQ_FIRST(&c->calls.all); t; t = next) {
+            next = TAILQ_NEXT(t, call.of_conn);
+            core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
+        }
         if (c->in_dirty) {
             TAILQ_REMOVE(&s->dirty_conns, c, dirty);
             c->in_dirty = false;
@@ -525,7 +489,7 @@ static void tear(struct conn *c)
         wire_buf_reset(&c->out);
         s->again = true;
     }
-    if (c->call_count == 0)
+    if (TAILQ_EMPTY(&c->calls.all))
         conn_free(c);
 }
 
@@ -556,7 +520,7 @@ void conn_free(struct conn *c)
     close(c->fd);
     wire_buf_reset(&c->in);
     wire_buf_reset(&c->out);
-    free(c->calls);
+    call_table_deinit(&c->calls);
     free(c->groups);
     free(c);
     listener_resume(s->listener);

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/supervisor/call_table.h"
 #include "daemon/supervisor/supervisor.h"
 #include "proto/buf.h"
 #include "proto/message.h"
@@ -77,8 +78,7 @@ struct conn {
     struct conn_passing *passing;
     size_t passing_count, passing_size;
 
-    struct task **calls; /* attached calls by msgid: chains in a power of two of buckets */
-    uint32_t call_buckets, call_count;
+    struct call_table calls; /* attached calls by msgid */
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, queue_wait) queue_waits; /* requests that wait at queues */
@@ -136,10 +136,9 @@ void conn_return_fd(struct conn *c, int fd);
 void conn_hold(struct conn *c, uint64_t bytes);
 void conn_let_go(struct conn *c, uint64_t bytes);
 
-/* Attached calls by msgid. → false: no memory. */
+/* An attached call begins and ends: what it holds is counted. → false: no memory. */
 bool conn_add_call(struct conn *c, struct task *t);
 void conn_remove_call(struct conn *c, struct task *t);
-struct task *conn_find_call(const struct conn *c, uint32_t msgid);
 
 /* root, or the daemon's own user. */
 bool conn_is_admin(const struct conn *c);

@@ -12,6 +12,8 @@
 #include "daemon/supervisor/map.h"
 #include "proto/reader.h"
 
+#define PAIR_DEPTH 1u /* levels around an item's result: [error, result] */
+
 struct map_part {
     uint32_t first, count;
     uint8_t *bytes; /* elements without a header; owned */
@@ -129,8 +131,9 @@ int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *byt
         free(bytes);
         return 0;
     }
-    if (m->each || m->stream ? !check_pairs(wire_reader(bytes, length), count, config->max_depth + 2, &failed)
-                             : !wire_scan_row(config->max_depth + 2, bytes, length, count)) {
+    uint32_t depth = config->max_depth + PAIR_DEPTH;
+    if (m->each || m->stream ? !check_pairs(wire_reader(bytes, length), count, depth, &failed)
+                             : !wire_scan_row(depth, bytes, length, count)) {
         free(bytes);
         return -EBADMSG;
     }

@@ -25,7 +25,8 @@ struct name {
 
 struct names {
     struct name *by_text;
-    struct name *last; /* found last: mostly the next one, too. NULL: none */
+    struct name *last;   /* found last: mostly the next one, too. NULL: none */
+    size_t longest_ever; /* what is longer is none, whatever a client sends; it need not be read to know that */
 };
 
 struct names *names_new(void)
@@ -56,6 +57,8 @@ static struct name *find(struct names *n, const char *text, size_t length)
     struct name *name = n->last;
     if (name && name->length == length && memcmp(name->text, text, length) == 0)
         return name;
+    if (length > n->longest_ever)
+        return NULL;
     HASH_FIND(hh, n->by_text, text, (unsigned)length, name);
     if (name)
         n->last = name;
@@ -79,6 +82,8 @@ int names_add(struct names *n, struct function *f, struct pool *pool)
             return -ENOMEM;
         }
         name->length = length;
+        if (length > n->longest_ever)
+            n->longest_ever = length;
         HASH_ADD_KEYPTR(hh, n->by_text, name->text, (unsigned)length, name);
     }
     l->function = f;

@@ -80,18 +80,12 @@ void output_pause(struct output *o, bool paused)
 /* A flood must not fill the disk: what is over the rate is counted, not written. */
 static bool may_log(struct output_lines *l, const char *who)
 {
-    uint64_t now = clock_now_ns();
-    l->budget = l->filled_ns ? l->budget + (now - l->filled_ns) / 1000 * OUTPUT_LOG_RATE / 1000000 : OUTPUT_LOG_BURST;
-    if (l->budget > OUTPUT_LOG_BURST)
-        l->budget = OUTPUT_LOG_BURST;
-    l->filled_ns = now;
-    if (l->budget < l->length) {
+    if (!rate_limit_take(&l->limit, OUTPUT_LOG_RATE, OUTPUT_LOG_BURST, l->length, 0, clock_now_ns())) {
         l->suppressed += l->length;
         return false;
     }
-    l->budget -= l->length;
     if (l->suppressed > 0)
-        log_warning("output %s suppressed_bytes=%llu: more than %u bytes a second", who,
+        log_foreign(LOG_LEVEL_WARNING, "output %s suppressed_bytes=%llu: more than %u bytes a second", who,
             (unsigned long long)l->suppressed, OUTPUT_LOG_RATE);
     l->suppressed = 0;
     return true;
@@ -107,7 +101,7 @@ void output_lines_end(struct output_lines *l, const char *who)
     }
     char text[OUTPUT_LINE_MAX * 4 + 8];
     log_escape(text, sizeof text, l->line, l->length);
-    log_info("output %s text=\"%s\"", who, text);
+    log_foreign(LOG_LEVEL_INFO, "output %s text=\"%s\"", who, text);
     l->length = 0;
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/base/rate_limit.h"
+
 #define OUTPUT_LINE_MAX  1024u
 #define OUTPUT_BUDGET    (64u << 10)  /* bytes read from one pipe in one pass */
 #define OUTPUT_LOG_RATE  (256u << 10) /* bytes a second that one stream may put into the log … */
@@ -32,8 +34,8 @@ struct output {
 struct output_lines {
     char line[OUTPUT_LINE_MAX];
     size_t length;
-    uint64_t budget, filled_ns; /* bytes that may still be logged; when it was last topped up */
-    uint64_t suppressed;        /* bytes that were not logged since the last line that was */
+    struct rate_limit limit; /* of bytes */
+    uint64_t suppressed;     /* bytes that were not logged since the last line that was */
 };
 
 /* Makes the pipe and watches it. *ret_write_end: the caller's. → 0 or -errno. */

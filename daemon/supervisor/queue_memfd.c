@@ -52,7 +52,7 @@ void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel
             (unsigned long long)size);
         return;
     }
-    size_t mark = wire_buf_length(&c->out);
+    size_t mark = wire_buf_mark(&c->out);
     _cleanup_(fd_close) int fd = fcntl(memfd.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MOST) ||
         channel_take(ch, &u->party, &ticket) < 0) {

@@ -108,7 +108,7 @@ static void put_head(uint8_t *at, size_t size, uint32_t count)
 /* One item, written behind the others and then taken: in this order, as nothing may be lost for want of memory. */
 static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *out, const struct channel_item *item)
 {
-    size_t mark = wire_buf_length(out), length = item->length;
+    size_t mark = wire_buf_mark(out), length = item->length;
     bool tickets = ch->options.at_least_once;
     uint8_t *to = wire_buf_reserve(out, length + ITEM_HEAD);
     uint64_t ticket;
@@ -135,7 +135,7 @@ void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most)
     struct channel *ch = queue_takes_from(u);
     struct conn *c = u->conn;
     struct wire_buf *out = &c->out;
-    size_t mark = wire_buf_length(out), given_bytes = 0;
+    size_t mark = wire_buf_mark(out), given_bytes = 0;
     struct channel_item item;
     uint32_t count = 0;
     if (channel_first(ch, &item) && item.token) {

@@ -87,7 +87,7 @@ bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size)
 
 msgpack_packer rpc_begin(struct rpc *r)
 {
-    r->mark = wire_buf_length(&r->conn->out);
+    r->mark = wire_buf_mark(&r->conn->out);
     wire_put_result(&r->conn->out, r->msgid);
     return wire_packer(&r->conn->out);
 }

@@ -93,7 +93,7 @@ enum rpc_result rpc_open(struct rpc *r)
     if (objects_open(r->conn, &wish, &use, &created, &why) < 0)
         return refuse(r, &why);
     if (use->object->page) {
-        size_t mark = wire_buf_length(&r->conn->out);
+        size_t mark = wire_buf_mark(&r->conn->out);
         if (!pass_page(r, use, &why)) {
             wire_buf_rewind(&r->conn->out, mark);
             objects_undo(use, created);

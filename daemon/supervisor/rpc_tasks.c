@@ -518,7 +518,7 @@ static enum rpc_result cancel_own(struct rpc *r)
         length != 5 || memcmp(key, "msgid", 5) != 0 || wire_read_u64(&r->params, &msgid) < 0 || msgid > UINT32_MAX)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "expected a task's id, or a map {\"msgid\": number}");
     struct map *m = map_find(r->conn, (uint32_t)msgid);
-    struct task *t = m ? NULL : conn_find_call(r->conn, (uint32_t)msgid);
+    struct task *t = m ? NULL : call_table_find(&r->conn->calls, (uint32_t)msgid);
     if (m)
         map_cancel(m);
     if (t)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
@@ -385,6 +386,14 @@ static uint64_t most_args(void)
     return quarter > CONN_ARGS_MAX ? quarter : CONN_ARGS_MAX;
 }
 
+static uint64_t random_key(void)
+{
+    uint64_t key;
+    if (getrandom(&key, sizeof key, GRND_NONBLOCK) != (ssize_t)sizeof key)
+        key = clock_now_ns() ^ clock_wall_ms() << 32 ^ (uint64_t)(uintptr_t)&key; /* before there is entropy: at boot */
+    return key;
+}
+
 static struct event_base *new_base(void)
 {
     struct event_config *config = event_config_new();
@@ -431,6 +440,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     spinners_init(&s->spinners);
     spinners_configure(&s->spinners, config->spin);
     s->args_max = most_args();
+    s->hash_key = random_key();
     s->hard_nofile = RLIM_INFINITY;
     raise_nofile(s);
     orphans_init();

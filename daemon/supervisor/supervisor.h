@@ -128,6 +128,7 @@ struct supervisor {
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */
     uint64_t args_bytes, args_max;  /* of attached calls and maps, over all connections */
+    uint64_t hash_key;              /* of tables whose keys clients choose: they cannot know where a key falls */
     struct task_room *task_rooms;   /* memory of small tasks that have ended, kept for the next ones */
     uint32_t task_room_count;
     struct attached_table attached_calls, attached_maps;

@@ -372,7 +372,7 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
             (unsigned long long)o->size, (unsigned long long)task_max_result(c->supervisor, c));
         return;
     }
-    size_t before = wire_buf_length(&c->out);
+    size_t before = wire_buf_mark(&c->out);
     wire_put_result(&c->out, msgid);
     size_t mark = wire_buf_length(&c->out);
     uint8_t *to = wire_buf_reserve(&c->out, (size_t)o->size);

@@ -49,8 +49,9 @@ struct task {
             struct conn *conn;
             uint32_t msgid;
             uid_t uid;
-            struct task *next_in_bucket; /* conn's table of calls by msgid */
-            TAILQ_ENTRY(task) every;     /* supervisor's list */
+            LIST_ENTRY(task) same_hash; /* in the connection's table of calls; a notification is in none */
+            TAILQ_ENTRY(task) of_conn;  /* in that table's list of all */
+            TAILQ_ENTRY(task) every;    /* supervisor's list */
             struct attached by_id;
             char *name; /* owned, or NULL */
         } call;

@@ -111,7 +111,7 @@ static void take_text(struct worker *w, const struct contract_head *head, const 
     char line[3000], text[256];
     log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
     worker_who(w, 0, text, sizeof text);
-    log_write(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
+    log_foreign(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
 }
 
 static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd)
