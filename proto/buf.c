@@ -96,6 +96,8 @@ void wire_buf_consume(struct wire_buf *b, size_t length)
 
 void wire_buf_rewind(struct wire_buf *b, size_t mark)
 {
+    if (mark == WIRE_BUF_NO_MARK)
+        return;
     assert(mark <= wire_buf_length(b));
     b->end = b->start + mark;
     b->failed = false;

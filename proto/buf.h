@@ -73,7 +73,15 @@ static inline int wire_buf_append(struct wire_buf *b, const void *bytes, size_t 
 /* Drops `length` bytes, at most the content, from the front. Marks for wire_buf_rewind shrink by as much. */
 void wire_buf_consume(struct wire_buf *b, size_t length);
 
-/* Drops everything appended since `mark` (a former wire_buf_length) and clears failed. */
+/* The place of what is appended next, for wire_buf_rewind(). Behind a hole there is no such place: what was cut short
+ * must not be taken for whole because the next message is withdrawn, so rewinding to that mark does nothing. */
+#define WIRE_BUF_NO_MARK SIZE_MAX
+static inline size_t wire_buf_mark(const struct wire_buf *b)
+{
+    return b->failed ? WIRE_BUF_NO_MARK : wire_buf_length(b);
+}
+
+/* Drops everything appended since `mark` and clears failed. */
 void wire_buf_rewind(struct wire_buf *b, size_t mark);
 
 /* Gives memory back when a large content has gone: keeps at most `keep` bytes allocated if the content fits in them. */

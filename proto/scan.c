@@ -13,6 +13,8 @@
 
 #include "proto/shape.h"
 
+#define PARAMS_DEPTH 2u /* open containers where a message's params stand: the message and params itself */
+
 void wire_scan_init(struct wire_scan *scan)
 {
     /* remain[] is written before it is read, level by level. */
@@ -20,12 +22,13 @@ void wire_scan_init(struct wire_scan *scan)
     scan->outstanding = 1;
     scan->skip = 0;
     scan->depth = 0;
+    scan->first_end = 0;
 }
 
 enum wire_scan_result wire_scan_feed(
     struct wire_scan *scan, const struct wire_limits *limits, const uint8_t *data, uint64_t length)
 {
-    assert(limits->max_depth <= WIRE_DEPTH_CAP);
+    assert(limits->max_depth <= WIRE_DEPTH_ROOM);
     assert(scan->at <= length);
 
     uint64_t used = scan->at + scan->skip + scan->outstanding;
@@ -48,6 +51,8 @@ enum wire_scan_result wire_scan_feed(
         while (left == 0 && depth > 0) {
             depth--;
             left = depth ? scan->remain[depth - 1] : row;
+            if (depth == PARAMS_DEPTH && scan->first_end == 0)
+                scan->first_end = at;
         }
         if (left == 0) {
             result = WIRE_SCAN_WHOLE;

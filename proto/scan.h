@@ -16,13 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_DEPTH_CAP         128 /* room in struct wire_scan; max_depth may not exceed it */
+#define WIRE_DEPTH_CAP         128 /* of a value: what may be configured, and what a client takes */
+#define WIRE_DEPTH_ABOVE       4   /* levels around a value: [2, "items", [msgid, first, [[error, result]]]] has most */
+#define WIRE_DEPTH_ROOM        (WIRE_DEPTH_CAP + WIRE_DEPTH_ABOVE) /* in struct wire_scan */
 #define WIRE_MAX_BYTES_DEFAULT (64u << 20)
 #define WIRE_MAX_DEPTH_DEFAULT 32u
 
 struct wire_limits {
     uint64_t max_bytes; /* of one value */
-    uint32_t max_depth; /* 1: scalars and flat containers; at most WIRE_DEPTH_CAP */
+    uint32_t max_depth; /* 1: scalars and flat containers; at most WIRE_DEPTH_ROOM */
 };
 
 enum wire_scan_result {
@@ -34,11 +36,12 @@ enum wire_scan_result {
 };
 
 struct wire_scan {
-    uint64_t at;                     /* bytes passed */
-    uint64_t outstanding;            /* elements declared and not passed, over all levels */
-    uint64_t skip;                   /* bytes of a str, bin or ext that are still to come */
-    uint32_t depth;                  /* open containers */
-    uint64_t remain[WIRE_DEPTH_CAP]; /* elements to come, per open container */
+    uint64_t at;                      /* bytes passed */
+    uint64_t outstanding;             /* elements declared and not passed, over all levels */
+    uint64_t skip;                    /* bytes of a str, bin or ext that are still to come */
+    uint32_t depth;                   /* open containers */
+    uint64_t first_end;               /* where the first container of a message's params ends; 0: none has ended */
+    uint64_t remain[WIRE_DEPTH_ROOM]; /* elements to come, per open container */
 };
 
 void wire_scan_init(struct wire_scan *scan);

@@ -45,7 +45,7 @@ int handle_new(int fd, const char *path, mpool_client **ret_client)
     io_init(&client->io, fd);
     wire_scan_init(&client->scan);
     /* Until hello has said more. What has come is held, never what was announced. */
-    client->in_limits = (struct wire_limits){.max_bytes = WIRE_MAX_BYTES_DEFAULT, .max_depth = WIRE_DEPTH_CAP};
+    client->in_limits = (struct wire_limits){.max_bytes = WIRE_MAX_BYTES_DEFAULT, .max_depth = WIRE_DEPTH_ROOM};
     client->peer = (struct peer){
         .message_bytes = WIRE_MAX_BYTES_DEFAULT, .depth = WIRE_MAX_DEPTH_DEFAULT, .in_flight = UINT32_MAX};
     client->alive = alive_page();

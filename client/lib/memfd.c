@@ -77,7 +77,7 @@ int payload_map(int fd, uint64_t size, struct payload **ret_payload)
     payload->length = (size_t)size;
 
     uint64_t length;
-    struct wire_limits limits = {.max_bytes = size, .max_depth = WIRE_DEPTH_CAP};
+    struct wire_limits limits = {.max_bytes = size, .max_depth = WIRE_DEPTH_ROOM};
     if (wire_scan_value(&limits, at, size, &length) != WIRE_SCAN_WHOLE || length != size) {
         payload_unref(payload);
         return MPOOL_EPROTOCOL;

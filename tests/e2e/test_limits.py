@@ -145,6 +145,30 @@ def nesting_over_the_limit_is_refused(d):
     still_serves(d)
 
 
+@test(config="[daemon]\nmax_depth = 128\n")
+def every_depth_that_may_be_configured_works_in_every_kind_of_answer(d):
+    """At 127 and 128 the first map made the supervisor abort: around each result of a map are levels of its own."""
+    c = d.client()
+    deep = b"\x91" * 125 + b"\xc0"  # [0, msgid, method, [function, [items…]]] has three levels above an item
+
+    def said(method, *params):
+        c.send_bytes(pack([0, 1, method, list(params)]))
+        c.forget(1)
+        messages = []
+        while not messages or messages[-1][0] != 1:
+            messages.append(c.receive())
+        return messages
+
+    for options in ({}, {"each": True}, {"stream": True}, {"each": True, "chunk": 1}):
+        for item in (Raw(deep), Raw(b"\x91" * 100 + b"\x07")):
+            messages = said("map", "sys.echo", [item, 2], options)
+            assert messages[-1][2] is None, (options, messages[-1])
+    assert said("call", "sys.echo", [Raw(deep)])[-1][2] is None
+    over = Raw(b"\x91" + deep)
+    assert d.client().error("call", "sys.echo", [over]).code == "E_TOO_DEEP"
+    still_serves(d)
+
+
 @test()
 def results_that_do_not_fit_are_errors_not_closed_connections(d):
     c = d.client()

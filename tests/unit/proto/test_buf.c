@@ -145,6 +145,23 @@ static void a_dropped_append_drops_all_after_it_until_the_rewind(void **state)
     wire_buf_reset(&b);
 }
 
+static void what_was_cut_short_stays_so_when_the_next_message_is_withdrawn(void **state)
+{
+    (void)state;
+    struct wire_buf b = {.cap = 10};
+    assert_int_equal(wire_buf_append(&b, "half a ", 7), 0);
+    assert_int_equal(wire_buf_append(&b, "message", 7), -ENOBUFS);
+    size_t mark = wire_buf_mark(&b);
+    assert_int_equal(wire_buf_append(&b, "n", 1), -ENOBUFS);
+    wire_buf_rewind(&b, mark);
+    assert_true(b.failed);
+    assert_int_equal(wire_buf_append(&b, "n", 1), -ENOBUFS);
+    assert_int_equal(wire_buf_length(&b), 7);
+    wire_buf_rewind(&b, 0);
+    assert_int_equal(wire_buf_mark(&b), 0);
+    wire_buf_reset(&b);
+}
+
 static void a_length_that_would_overflow_is_refused(void **state)
 {
     (void)state;
@@ -287,6 +304,7 @@ int main(void)
         cmocka_unit_test(the_cap_is_reached_exactly_and_not_passed),
         cmocka_unit_test(the_cap_bounds_content_not_what_has_passed_through),
         cmocka_unit_test(a_dropped_append_drops_all_after_it_until_the_rewind),
+        cmocka_unit_test(what_was_cut_short_stays_so_when_the_next_message_is_withdrawn),
         cmocka_unit_test(a_length_that_would_overflow_is_refused),
         cmocka_unit_test(want_of_memory_fails_and_changes_nothing),
         cmocka_unit_test(room_made_by_moving_serves_when_memory_is_short),

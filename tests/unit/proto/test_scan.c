@@ -166,8 +166,8 @@ static size_t nest(uint8_t *bytes, unsigned depth, uint8_t kind, bool empty)
 static void depth_at_the_limit_passes_and_one_over_does_not(void **state)
 {
     (void)state;
-    static const uint32_t limits[] = {0, 1, 2, 31, 32, 127, WIRE_DEPTH_CAP};
-    uint8_t bytes[4 * WIRE_DEPTH_CAP];
+    static const uint32_t limits[] = {0, 1, 2, 31, 32, 127, WIRE_DEPTH_CAP, WIRE_DEPTH_ROOM};
+    uint8_t bytes[4 * WIRE_DEPTH_ROOM];
     for (size_t i = 0; i < COUNT(limits); i++)
         for (int kind = 0x80; kind <= 0x90; kind += 0x10)
             for (int empty = 0; empty <= 1; empty++) {
