@@ -1,17 +1,48 @@
+/* Lines that get out at once or not at all: see log.h.
+ *
+ * O_NONBLOCK belongs to the open file description, which a terminal or pipe shares with whoever started us: it is not
+ * ours to set. So a terminal or pipe is opened once more, which makes a description of our own; a socket is asked not
+ * to wait with each send. Where the second opening is refused (the terminal belongs to another user) poll() says first
+ * whether a line fits; then another writer of the same pipe could take the room in between, and only then would a line
+ * wait. A file never waits but for its disk.
+ */
 #include "daemon/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/rate_limit.h"
+
+#define LINE_MAX_BYTES PIPE_BUF /* a pipe takes it whole, or not at all */
+
+struct budget {
+    struct rate_limit limit;
+    uint64_t suppressed; /* lines, since the last that was written */
+    const char *whose;
+};
 
 static enum log_level threshold = LOG_LEVEL_INFO;
 static const char *speaker;
 static bool to_journal;
+static int target = STDERR_FILENO;
+static enum { BY_WRITE, BY_SEND, BY_POLL } way;
+static char rest[LINE_MAX_BYTES]; /* of a line that a terminal took in part */
+static size_t rest_length;
+static uint64_t dropped; /* lines for which stderr had no room */
+static struct budget own = {.whose = "the daemon"};
+static struct budget foreign = {.whose = "tasks"};
 
 static const struct {
     const char *name;
@@ -23,11 +54,60 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug", 7},
 };
 
+/* ---- getting a line out ---- */
+
+static void look_at_stderr(void)
+{
+    struct stat st;
+    target = STDERR_FILENO;
+    way = BY_WRITE;
+    if (fstat(STDERR_FILENO, &st) < 0)
+        return;
+    if (S_ISSOCK(st.st_mode)) {
+        way = BY_SEND;
+    } else if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
+        int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        if (fd >= 0)
+            target = fd;
+        else
+            way = BY_POLL;
+    }
+}
+
+/* → bytes taken; negative: none, now or ever. */
+static ssize_t put(const char *bytes, size_t length)
+{
+    struct pollfd room = {.fd = target, .events = POLLOUT};
+    ssize_t n;
+    if (way == BY_POLL && poll(&room, 1, 0) <= 0)
+        return -1;
+    do
+        n = way == BY_SEND ? send(target, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) : write(target, bytes, length);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* → false: there is no room for it, and none of it was written. */
+static bool put_line(const char *line, size_t length)
+{
+    ssize_t n = 0;
+    if (rest_length > 0 && (n = put(rest, rest_length)) > 0) {
+        rest_length -= (size_t)n;
+        memmove(rest, rest + n, rest_length);
+    }
+    if (rest_length > 0 || (n = put(line, length)) <= 0)
+        return false;
+    rest_length = length - (size_t)n;
+    memcpy(rest, line + n, rest_length);
+    return true;
+}
+
 void log_init(enum log_level level, const char *who)
 {
     threshold = level;
     speaker = who;
     to_journal = getenv("JOURNAL_STREAM") != NULL;
+    look_at_stderr();
 }
 
 int log_level_parse(const char *text)
@@ -38,13 +118,10 @@ int log_level_parse(const char *text)
     return -1;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+/* ---- lines ---- */
+
+static size_t begin(char *line, size_t room, enum log_level level)
 {
-    if (level > threshold)
-        return;
-    int saved = errno;
-    char line[4096];
-    size_t room = sizeof line - 1, n = 0;
     int head;
     if (to_journal) {
         head = snprintf(line, room, "<%d>", levels[level].syslog);
@@ -56,20 +133,66 @@ void log_write(enum log_level level, const char *format, ...)
         head = snprintf(line, room, "%02d:%02d:%02d.%03ld %s %s%s", tm.tm_hour, tm.tm_min, tm.tm_sec,
             ts.tv_nsec / 1000000, levels[level].name, speaker ? speaker : "", speaker ? ": " : "");
     }
-    n = head > 0 ? (size_t)head : 0;
-    va_list ap;
-    va_start(ap, format);
+    return head > 0 ? (size_t)head : 0;
+}
+
+static size_t make_line(char *line, enum log_level level, const char *format, va_list ap)
+{
+    size_t room = LINE_MAX_BYTES - 1, n = begin(line, room, level);
     int body = vsnprintf(line + n, room - n, format, ap);
-    va_end(ap);
     if (body > 0)
         n += (size_t)body < room - n ? (size_t)body : room - n - 1;
     line[n++] = '\n';
-    /* A log that cannot be written has nobody to tell; the daemon must go on serving. */
-    ssize_t written;
-    do
-        written = write(STDERR_FILENO, line, n);
-    while (written < 0 && errno == EINTR);
+    return n;
+}
+
+/* A line about lines that are missing. → whether it was written. */
+static bool __attribute__((format(printf, 1, 2))) admit(const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list ap;
+    va_start(ap, format);
+    size_t n = make_line(line, LOG_LEVEL_WARNING, format, ap);
+    va_end(ap);
+    return put_line(line, n);
+}
+
+static void say(struct budget *b, enum log_level level, size_t reserve, const char *format, va_list ap)
+{
+    char line[LINE_MAX_BYTES];
+    int saved = errno;
+    size_t n = make_line(line, level, format, ap);
+    if (!rate_limit_take(&b->limit, LOG_RATE, LOG_BURST, n, reserve, clock_now_ns())) {
+        b->suppressed++;
+    } else {
+        if (dropped > 0 && admit("log dropped_lines=%llu: stderr is not read", (unsigned long long)dropped))
+            dropped = 0;
+        if (b->suppressed > 0 && admit("log suppressed_lines=%llu of=\"%s\": more than %u bytes a second",
+                                     (unsigned long long)b->suppressed, b->whose, LOG_RATE))
+            b->suppressed = 0;
+        dropped += !put_line(line, n); /* there is nobody to tell: the daemon goes on serving */
+    }
     errno = saved;
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    va_list ap;
+    if (level > threshold)
+        return;
+    va_start(ap, format);
+    say(&own, level, level == LOG_LEVEL_ERROR ? 0 : LOG_RESERVE, format, ap);
+    va_end(ap);
+}
+
+void log_foreign(enum log_level level, const char *format, ...)
+{
+    va_list ap;
+    if (level > threshold)
+        return;
+    va_start(ap, format);
+    say(&foreign, level, 0, format, ap);
+    va_end(ap);
 }
 
 void log_escape(char *out, unsigned long out_size, const void *text, unsigned long length)

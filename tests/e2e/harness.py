@@ -152,7 +152,7 @@ class Daemon:
     """
 
     def __init__(self, home, workers="2", modules=(), config=None, args=(), env=None, nofile=None, prefix=(), ready=True,
-                 socket_path=None):
+                 socket_path=None, stderr=None):
         self.home = home
         self.run = os.path.join(home, "run")
         os.makedirs(self.run, exist_ok=True)
@@ -190,8 +190,8 @@ class Daemon:
         if nofile is not None:
             command = ["prlimit", f"--nofile={nofile}", "--"] + command
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=environment, cwd=home)
+            self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log if stderr is None else stderr, env=environment, cwd=home)
         self.pid = self.started = self.process.pid
         self.pidfd = os.pidfd_open(self.started)
         if ready:
