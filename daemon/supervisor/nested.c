@@ -104,12 +104,10 @@ static void wait_no_more(struct conn *c)
         core_worker_waiting(c->supervisor->core, &w->core, false, c->supervisor->now_ns);
 }
 
-void nested_run(struct supervisor *s)
+void nested_settle(struct conn *c)
 {
-    struct conn *c;
-    TAILQ_FOREACH (c, &s->nested_conns, nested)
-        if (c->inside_waits && (c->in_flight == 0 || c->closed))
-            wait_no_more(c);
+    if (c->inside_waits && (c->closed || (c->in_flight == 0 && !c->in_room)))
+        wait_no_more(c);
 }
 
 static void leave(struct conn *c)

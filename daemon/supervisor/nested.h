@@ -11,7 +11,6 @@
 
 struct conn;
 struct rpc;
-struct supervisor;
 struct worker;
 
 /* Does the peer run inside a worker? Looked up once. */
@@ -21,8 +20,9 @@ bool nested_may_wait(struct rpc *r);
 /* The request waits for something that others than tasks may bring: the worker's place is given to another one as far
  * as max_nested goes. */
 void nested_waits(struct conn *c);
-/* Once a pass: those whose requests have all been answered wait no more. */
-void nested_run(struct supervisor *s);
+/* The connection has been served in this pass, outside of the heart: if all its requests have been answered, it waits
+ * no more. */
+void nested_settle(struct conn *c);
 /* The connection, or the worker, ends. */
 void nested_leave(struct conn *c);
 void nested_forget(struct worker *w);

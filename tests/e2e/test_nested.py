@@ -96,6 +96,18 @@ def the_workers_beyond_the_pools_size_go_again(d):
 
 
 @test(config=ONE, workers=None, modules=["nest"])
+def a_parent_that_has_its_answer_waits_no_more(d):
+    c, fifo = d.client(), os.path.join(d.home, "fifo")
+    os.mkfifo(fifo)
+    parent = c.start("nest.relay", "math.square", [7], fifo)
+    writer = os.open(fifo, os.O_WRONLY | os.O_CLOEXEC)  # it is at the other end: it has its answer
+    until(lambda: not d.workers(function="nest.relay")[0]["waiting"], "its worker counts as busy again")
+    assert d.request("pools")[0]["waiting"] == 0
+    os.close(writer)
+    assert c.reply(parent) == 49
+
+
+@test(config=ONE, workers=None, modules=["nest"])
 def a_parent_that_is_killed_takes_the_child_that_it_waits_for_along(d):
     c = d.client()
     msgid = c.start("nest.relay", "sys.sleep", [600])

@@ -1,4 +1,6 @@
 /* Functions that are clients of the daemon in whose worker they run: tasks that call, map and submit further tasks. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -107,14 +109,30 @@ static int squares(mpool_task *task)
     return r;
 }
 
-/* relay(function, args): what that function gives. */
+/* Returns once somebody has opened that FIFO for writing and closed it. */
+static int wait_at_fifo(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, &byte, 1);
+    if (fd >= 0)
+        close(fd);
+    return n < 0 ? -1 : 0;
+}
+
+/* relay(function, args, fifo?): what that function gives; with a FIFO, not before somebody was there. */
 static int relay(mpool_task *task)
 {
-    const char *name;
+    const char *name, *fifo;
     const void *args;
-    size_t length, name_length;
+    size_t length, name_length, fifo_length;
     mpool_value at;
-    char function[128];
+    char function[128], path[256] = "";
+    if (mpool_arg_count(task) > 2) {
+        if (mpool_arg_str(task, 2, &fifo, &fifo_length) < 0)
+            return -1;
+        snprintf(path, sizeof path, "%.*s", (int)fifo_length, fifo);
+    }
     if (mpool_arg_str(task, 0, &name, &name_length) < 0 || mpool_arg(task, 1, &at) < 0 ||
         mpool_read_raw(task, &at, &args, &length) < 0)
         return -1;
@@ -126,6 +144,8 @@ static int relay(mpool_task *task)
         r = mpool_call_raw(client, &result, function, args, length, NULL);
     if (r < 0)
         return failed(task, client, r);
+    if (path[0] && wait_at_fifo(path) < 0)
+        return failed(task, client, -errno);
     const void *bytes = mpool_result_data(result, &length);
     r = mpool_reply_raw(task, bytes, length);
     mpool_result_free(result);
