@@ -120,10 +120,13 @@ static void check_lists(const struct core_pool *p, const struct tally *tally)
     const struct core_worker *w;
     const struct core_task *task;
     uint64_t n = 0;
-    TAILQ_FOREACH (task, &p->queue, link) {
-        CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
-        n++;
-    }
+    const struct core_task_list *queues[] = {&p->ahead, &p->queue};
+    for (unsigned i = 0; i < 2; i++)
+        TAILQ_FOREACH (task, queues[i], link) {
+            CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
+            CHECK(task->ahead == (i == 0));
+            n++;
+        }
     CHECK(n == p->queued);
     n = 0;
     TAILQ_FOREACH (task, &p->backoff, link) {
@@ -150,7 +153,7 @@ static void check_lists(const struct core_pool *p, const struct tally *tally)
 static void check_rest(const struct core_pool *p, uint64_t now_ns)
 {
     const struct core *core = p->core;
-    bool waits = !TAILQ_EMPTY(&p->queue);
+    bool waits = core_queue_first(p) != NULL;
     uint32_t fresh = core_pool_fresh(p), pending = core_pool_pending(p);
     CHECK(!p->touched);
     CHECK(!waits || !core_pool_has_idle(p)); /* an idle worker may be given anything */

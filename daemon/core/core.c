@@ -70,6 +70,7 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
     pool->config = *config;
     pool->userdata = userdata;
     pool->winding = core->stopping;
+    TAILQ_INIT(&pool->ahead);
     TAILQ_INIT(&pool->queue);
     TAILQ_INIT(&pool->backoff);
     TAILQ_INIT(&pool->every);
@@ -86,7 +87,7 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
 
 static bool is_empty(const struct core_pool *pool)
 {
-    return TAILQ_EMPTY(&pool->queue) && TAILQ_EMPTY(&pool->backoff) && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
+    return !core_queue_first(pool) && TAILQ_EMPTY(&pool->backoff) && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
 }
 
 void core_pool_free(struct core *core, struct core_pool *pool)

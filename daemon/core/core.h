@@ -2,7 +2,7 @@
  *
  * Knows no system call, no clock, no libevent, no bytes. Events come in as function calls with the time; what is to be
  * done goes out through struct core_ops, at once, from inside those calls. An op must not call back into the core, but
- * for readers without now_ns, and two exceptions: finish() may submit and cancel, spawn() may answer at once.
+ * for readers without now_ns, and two exceptions: finish() may submit, lead and cancel, spawn() may answer at once.
  * tests/sim runs this very code under a seeded scheduler. One thread. Never logs, never allocates per task or worker.
  *
  * The promise kept here: every task handed to core_submit() gets exactly one finish(), whatever dies.
@@ -63,6 +63,7 @@ struct core_task {
                                  * readable in finish(): a FAILED with a stop is how a function obeys a cancel */
     bool killing;               /* its worker has been killed for it */
     bool ending;                /* about to be finished: cancelling it does nothing any more */
+    bool ahead;                 /* a worker waits for it: see core_submit_ahead() */
     struct core_worker *worker; /* while PLACED, and in the finish() of a task that was; else NULL */
     struct core_timer timer;
     TAILQ_ENTRY(core_task) link; /* in the pool's queue, or in the worker's lane, in order */
@@ -137,7 +138,7 @@ struct core_ops {
      * later, or core_spawn_failed(). Until one of them has come the worker counts as starting. */
     void (*spawn)(void *context, struct core_pool *pool);
     /* The one definite answer. The task is the supervisor's again; the core does not look at it any more. May call
-     * core_submit(), core_submit_front() and core_cancel(). */
+     * core_submit() and its like, core_lead() and core_cancel(). */
     void (*finish)(void *context, struct core_task *task, enum core_why why);
     /* A closed pool has no task and no worker left; it may be freed with core_pool_free() later (not from here). Once,
      * from inside core_run(). */
@@ -188,6 +189,11 @@ const struct core_worker_list *core_pool_workers(const struct core_pool *pool); 
 void core_submit(struct core *core, struct core_task *task, uint64_t now_ns);
 /* The same at the front: the rest of a chunk that was handed back. */
 void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns);
+/* One that a worker waits for, which has left its place to another one for that: goes before all that only wait, the
+ * first come first among its like, and never behind another task in a lane. */
+void core_submit_ahead(struct core *core, struct core_task *task, uint64_t now_ns);
+/* Makes a task such a one that was submitted otherwise; may be called from finish(). Nothing to do where it runs. */
+void core_lead(struct core *core, struct core_task *task, uint64_t now_ns);
 /* why: CORE_WHY_CANCEL or CORE_WHY_SHUTDOWN. Queued, backing off, or placed and not claimed: finished from inside.
  * Running: told, and killed after its grace; finish() comes later. Idempotent. */
 void core_cancel(struct core *core, struct core_task *task, enum core_why why, uint64_t now_ns);

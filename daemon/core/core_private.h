@@ -67,9 +67,9 @@ struct core_pool {
     bool winding;    /* closing or stopping, and nothing waits: workers are sent home as they empty */
     bool told_empty; /* pool_empty() was called */
 
-    struct core_task_list queue, backoff;
-    uint64_t queued, backing_off; /* their lengths */
-    uint32_t placed;              /* tasks in all lanes */
+    struct core_task_list ahead, queue, backoff; /* ahead: those that go before the queue */
+    uint64_t queued, backing_off;                /* of the first two, and of the third */
+    uint32_t placed;                             /* tasks in all lanes */
 
     struct core_worker_list every;
     struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more */
@@ -134,9 +134,16 @@ void core_task_end(struct core *core, struct core_task *task, enum mpool_state s
 
 /* ---- queue.c */
 
-void core_queue_push(struct core_pool *pool, struct core_task *task, bool front); /* QUEUED */
-void core_queue_push_backoff(struct core_pool *pool, struct core_task *task);     /* BACKOFF */
-void core_queue_remove(struct core_pool *pool, struct core_task *task);           /* by its state; leaves that */
+/* QUEUED: among its like, those ahead or the others. */
+void core_queue_push(struct core_pool *pool, struct core_task *task, bool front);
+void core_queue_push_backoff(struct core_pool *pool, struct core_task *task); /* BACKOFF */
+void core_queue_remove(struct core_pool *pool, struct core_task *task);       /* by its state; leaves that */
+
+static inline struct core_task *core_queue_first(const struct core_pool *pool)
+{
+    struct core_task *task = TAILQ_FIRST(&pool->ahead);
+    return task ? task : TAILQ_FIRST(&pool->queue);
+}
 
 /* ---- lanes.c */
 

@@ -2,9 +2,10 @@
  *
  * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane
  * is shorter than both the task and the lane's head allow; tiny ones to a busy worker before an idle one is woken. The
- * queue is strictly first in, first out: nothing overtakes a task that needs an idle worker (a slow one, or one that
- * must be alone). That starves nobody and stalls nobody: while the front waits, no worker is idle, lanes are only not
- * filled further, and the first worker to run dry takes it. Constant time per task placed and per worker that refuses.
+ * queue is strictly first in, first out: nothing overtakes a task that needs an idle worker (a slow one, one that must
+ * be alone, or one that another worker has left its place for). That starves nobody and stalls nobody: while the front
+ * waits, no worker is idle, lanes are only not filled further, and the first worker to run dry takes it. Constant time
+ * per task placed and per worker that refuses.
  */
 #include "daemon/core/core_private.h"
 
@@ -25,7 +26,8 @@ static bool runs_come_to_an_end(const struct core_worker *w)
  * stay on few CPUs, and what was taken back from behind a slow head does not go there again. */
 static uint32_t choose(const struct core_pool *pool, const struct core_task *task, uint64_t now_ns)
 {
-    uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask), depth = core_task_depth(task);
+    uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask);
+    uint32_t depth = task->ahead ? 1 : core_task_depth(task);
     uint64_t mean_ns = task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
     uint64_t busy = pool->open_mask & ~1ull;
     if (shortest == 0 && busy && mean_ns > 0 && mean_ns <= CORE_WAKE_NS) {
@@ -41,7 +43,7 @@ void core_dispatch(struct core_pool *pool, uint64_t now_ns)
 {
     struct core *core = pool->core;
     struct core_task *task;
-    while ((task = TAILQ_FIRST(&pool->queue)) && pool->open_mask) {
+    while ((task = core_queue_first(pool)) && pool->open_mask) {
         uint32_t length = choose(pool, task, now_ns);
         if (length == LANE_NONE)
             break;

@@ -1,18 +1,24 @@
 /* What waits? Each pool's queue, and the tasks that sit out a backoff.
  *
- * Knows nothing of workers. The queue is first in, first out; what comes back from a worker goes to the front, as it
- * is older than what waits. Never fails: the lists are intrusive; caps on their length are the supervisor's.
+ * Knows workers as lanes only. The queue is first in, first out; what comes back from a worker goes to the front, as it
+ * is older than what waits. Before it go the tasks that a worker waits for, first in, first out among themselves. Never
+ * fails: the lists are intrusive; caps on their length are the supervisor's.
  */
 #include "daemon/core/core_private.h"
+
+static struct core_task_list *queue_of(struct core_pool *pool, const struct core_task *task)
+{
+    return task->ahead ? &pool->ahead : &pool->queue;
+}
 
 void core_queue_push(struct core_pool *pool, struct core_task *task, bool front)
 {
     core_task_set_state(task, MPOOL_STATE_QUEUED);
     task->worker = NULL;
     if (front)
-        TAILQ_INSERT_HEAD(&pool->queue, task, link);
+        TAILQ_INSERT_HEAD(queue_of(pool, task), task, link);
     else
-        TAILQ_INSERT_TAIL(&pool->queue, task, link);
+        TAILQ_INSERT_TAIL(queue_of(pool, task), task, link);
     pool->queued++;
 }
 
@@ -27,7 +33,7 @@ void core_queue_push_backoff(struct core_pool *pool, struct core_task *task)
 void core_queue_remove(struct core_pool *pool, struct core_task *task)
 {
     if (task->state == MPOOL_STATE_QUEUED) {
-        TAILQ_REMOVE(&pool->queue, task, link);
+        TAILQ_REMOVE(queue_of(pool, task), task, link);
         pool->queued--;
     } else {
         assert(task->state == MPOOL_STATE_BACKOFF);
@@ -36,13 +42,14 @@ void core_queue_remove(struct core_pool *pool, struct core_task *task)
     }
 }
 
-static void submit(struct core_task *task, bool front)
+static void submit(struct core_task *task, bool front, bool ahead)
 {
     task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; whatever it was before, it begins anew */
     task->attempt = 0;
     task->position = 0;
     task->stop = CORE_WHY_RESULT;
     task->killing = task->ending = false;
+    task->ahead = ahead;
     task->timer = (struct core_timer){0};
     core_queue_push(task->pool, task, front);
     core_pool_touch(task->pool);
@@ -52,12 +59,37 @@ void core_submit(struct core *core, struct core_task *task, uint64_t now_ns)
 {
     (void)core;
     (void)now_ns;
-    submit(task, false);
+    submit(task, false, false);
 }
 
 void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns)
 {
     (void)core;
     (void)now_ns;
-    submit(task, true);
+    submit(task, true, false);
+}
+
+void core_submit_ahead(struct core *core, struct core_task *task, uint64_t now_ns)
+{
+    (void)core;
+    (void)now_ns;
+    submit(task, false, true);
+}
+
+void core_lead(struct core *core, struct core_task *task, uint64_t now_ns)
+{
+    struct core_worker *w = task->worker;
+    (void)core;
+    if (task->ahead || task->ending)
+        return;
+    if (task->state == MPOOL_STATE_PLACED && task != TAILQ_FIRST(&w->lane)) {
+        core_lane_take_back(w, 1, now_ns); /* behind a head that may take its time, and may wait for others itself */
+        core_worker_settle(w, now_ns);
+    }
+    if (task->state == MPOOL_STATE_QUEUED) {
+        TAILQ_REMOVE(&task->pool->queue, task, link);
+        TAILQ_INSERT_TAIL(&task->pool->ahead, task, link);
+    }
+    task->ahead = true;
+    core_pool_touch(task->pool);
 }

@@ -107,7 +107,7 @@ void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns)
 void core_stop_flush(struct core_pool *pool)
 {
     struct core_task *task;
-    while ((task = TAILQ_FIRST(&pool->queue)) || (task = TAILQ_FIRST(&pool->backoff))) {
+    while ((task = core_queue_first(pool)) || (task = TAILQ_FIRST(&pool->backoff))) {
         core_queue_remove(pool, task);
         core_task_end(pool->core, task, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN);
     }

@@ -36,7 +36,7 @@ void core_watch_take_back(struct core_pool *pool, uint64_t now_ns)
     unsigned budget = pool->thorough ? UINT32_MAX : CANDIDATES;
     pool->thorough = false;
     /* Each turn fills at least one idle worker, or finds it to refuse, so this ends. */
-    while (core_pool_has_idle(pool) && TAILQ_EMPTY(&pool->queue)) {
+    while (core_pool_has_idle(pool) && !core_queue_first(pool)) {
         bool taken = false;
         for (uint64_t mask = core_pool_ahead_mask(pool); mask && !taken;) {
             unsigned length = 64 - (unsigned)__builtin_clzll(mask);
@@ -120,7 +120,7 @@ void core_watch_arm(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_timers *timers = &pool->core->timers;
     bool fast = (core_pool_has_idle(pool) && core_pool_ahead_mask(pool)) ||
-                (!TAILQ_EMPTY(&pool->closed[0]) && !TAILQ_EMPTY(&pool->queue));
+                (!TAILQ_EMPTY(&pool->closed[0]) && core_queue_first(pool));
     uint64_t at_ns = now_ns + (fast ? CORE_WATCH_FAST_NS : CORE_WATCH_SLOW_NS);
     if (!fast && TAILQ_EMPTY(&pool->unclaimed))
         core_timer_disarm(timers, &pool->watch_timer);

@@ -310,7 +310,6 @@ void conn_flush(struct conn *c)
          * have come back in the very pass that took it: so this does not depend on what is being watched. */
         consume(c);
     }
-    nested_settle(c);
     bool served = wire_buf_length(&c->out) == 0;
     if (!c->closed && served && (c->closing || (c->half_closed && c->in_flight == 0 && !c->in_room)))
         conn_close(c, NULL);
@@ -451,6 +450,7 @@ void conn_close(struct conn *c, const char *why)
     if (c->closed)
         return;
     c->closed = true;
+    nested_answered(c);
     c->supervisor->conn_count--; /* who comes in its place need not wait for the end of what it owned */
     conn_forget_unread(c);
     if (why)

@@ -89,9 +89,10 @@ struct conn {
     struct event *on_peer_death;    /* see peer.h; or NULL */
     int peer_pidfd;                 /* of that event */
     bool peer_is_watched, peer_is_dead;
-    struct worker *inside;    /* the worker in which the peer runs, or NULL: see nested.h */
-    TAILQ_ENTRY(conn) nested; /* in the supervisor's list, while inside is set */
-    bool inside_known, inside_waits;
+    struct worker *inside;       /* the worker in which the peer runs, or NULL: see nested.h */
+    TAILQ_ENTRY(conn) of_inside; /* in that one's list */
+    TAILQ_ENTRY(conn) answered;
+    bool inside_known, inside_waits, in_answered;
     uint32_t in_flight;  /* requests not yet answered */
     uint64_t args_bytes; /* of its tasks */
 };

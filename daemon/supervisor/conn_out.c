@@ -12,6 +12,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/shares.h"
+#include "daemon/supervisor/nested.h"
 
 #define HOLD_BYTES  (4u << 10)
 #define HARD_FACTOR 8u /* unread descriptors beyond this many times the cap end the connection */
@@ -83,6 +84,8 @@ void conn_replied(struct conn *c)
 {
     if (c->in_flight > 0)
         c->in_flight--;
+    if (c->in_flight == 0)
+        nested_answered(c);
     conn_touch(c);
     count_unread(c);
 }

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/worker.h"
 
 #define GENERATIONS_MAX 16 /* between a worker and the peer: a shell, a script, a tool */
@@ -59,7 +60,7 @@ bool nested_inside(struct conn *c)
         c->inside_known = true;
         c->inside = find(c->supervisor, c->pid);
         if (c->inside)
-            TAILQ_INSERT_TAIL(&c->supervisor->nested_conns, c, nested);
+            TAILQ_INSERT_TAIL(&c->inside->conns, c, of_inside);
     }
     return c->inside != NULL;
 }
@@ -94,25 +95,111 @@ void nested_waits(struct conn *c)
         begin_to_wait(c);
 }
 
+/* ---- the tasks that it waits for ---- */
+
+bool nested_goes_ahead(const struct conn *c)
+{
+    return c->inside_waits && !c->inside->leader;
+}
+
+static bool become_child(struct worker *w, struct task *t)
+{
+    t->parent = w;
+    TAILQ_INSERT_TAIL(&w->children, t, sibling);
+    if (w->leader)
+        return false;
+    w->leader = t;
+    return true;
+}
+
+void nested_submit(const struct conn *c, struct task *t, bool front)
+{
+    const struct supervisor *s = c->supervisor;
+    if (become_child(c->inside, t))
+        core_submit_ahead(s->core, &t->core, s->now_ns);
+    else if (front)
+        core_submit_front(s->core, &t->core, s->now_ns);
+    else
+        core_submit(s->core, &t->core, s->now_ns);
+}
+
+void nested_adopt(const struct conn *c, struct task *t)
+{
+    const struct supervisor *s = c->supervisor;
+    if (c->inside_waits && !t->parent && !t->kept->process && become_child(c->inside, t))
+        core_lead(s->core, &t->core, s->now_ns);
+}
+
+void nested_end(struct task *t)
+{
+    struct worker *w = t->parent;
+    if (!w)
+        return;
+    TAILQ_REMOVE(&w->children, t, sibling);
+    t->parent = NULL;
+    if (w->leader != t)
+        return;
+    w->leader = TAILQ_FIRST(&w->children);
+    if (w->leader)
+        core_lead(w->supervisor->core, &w->leader->core, w->supervisor->now_ns);
+}
+
+/* Nobody waits for them any more. */
+static void let_children_go(struct worker *w)
+{
+    struct task *t;
+    w->leader = NULL;
+    while ((t = TAILQ_FIRST(&w->children))) {
+        TAILQ_REMOVE(&w->children, t, sibling);
+        t->parent = NULL;
+    }
+}
+
+/* ---- the end of waiting ---- */
+
 static void wait_no_more(struct conn *c)
 {
     struct worker *w = c->inside;
     if (!c->inside_waits)
         return;
     c->inside_waits = false;
-    if (--w->waits == 0)
-        core_worker_waiting(c->supervisor->core, &w->core, false, c->supervisor->now_ns);
+    if (--w->waits > 0)
+        return;
+    let_children_go(w);
+    core_worker_waiting(c->supervisor->core, &w->core, false, c->supervisor->now_ns);
 }
 
-void nested_settle(struct conn *c)
+void nested_answered(struct conn *c)
 {
-    if (c->inside_waits && (c->closed || (c->in_flight == 0 && !c->in_room)))
-        wait_no_more(c);
+    struct supervisor *s = c->supervisor;
+    if (!c->inside_waits || c->in_answered)
+        return;
+    c->in_answered = true;
+    TAILQ_INSERT_TAIL(&s->answered_conns, c, answered);
+    s->again = true;
+}
+
+static void strike_out(struct conn *c)
+{
+    if (c->in_answered)
+        TAILQ_REMOVE(&c->supervisor->answered_conns, c, answered);
+    c->in_answered = false;
+}
+
+void nested_run(struct supervisor *s)
+{
+    struct conn *c;
+    while ((c = TAILQ_FIRST(&s->answered_conns))) {
+        strike_out(c);
+        if (c->closed || (c->in_flight == 0 && !c->in_room)) /* it may have asked for more meanwhile */
+            wait_no_more(c);
+    }
 }
 
 static void leave(struct conn *c)
 {
-    TAILQ_REMOVE(&c->supervisor->nested_conns, c, nested);
+    strike_out(c);
+    TAILQ_REMOVE(&c->inside->conns, c, of_inside);
     c->inside = NULL;
     c->inside_waits = false;
 }
@@ -127,10 +214,8 @@ void nested_leave(struct conn *c)
 
 void nested_forget(struct worker *w)
 {
-    struct conn *c, *next;
-    for (c = TAILQ_FIRST(&w->supervisor->nested_conns); c; c = next) {
-        next = TAILQ_NEXT(c, nested);
-        if (c->inside == w)
-            leave(c);
-    }
+    struct conn *c;
+    let_children_go(w);
+    while ((c = TAILQ_FIRST(&w->conns)))
+        leave(c);
 }

@@ -78,8 +78,8 @@ bool rpc_must_wait(const struct conn *c)
     if (c->supervisor->stopping)
         return false; /* it is told so */
     if (c->waits_for)
-        return is_loading(c->waits_for) || queue_is_full(c->waits_for);
-    return bytes_are_full(c->supervisor, c->waits_bytes);
+        return is_loading(c->waits_for) || (queue_is_full(c->waits_for) && !nested_goes_ahead(c));
+    return bytes_are_full(c->supervisor, c->waits_bytes) && !nested_goes_ahead(c);
 }
 
 static enum rpc_result wait_for_pool(struct conn *c, struct pool *pool)
@@ -198,11 +198,15 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (!found)
         return result;
     struct pool *pool = q->function->pool;
-    /* Who runs in a worker is not made to stand in line behind those who wait for that worker. */
-    bool inside = method != OPTION_SUBMIT && nested_inside(r->conn);
+    bool waits = method == OPTION_CALL || method == OPTION_MAP;
+    if (waits && !nested_may_wait(r))
+        return RPC_DONE;
+    /* A worker that waits is not made to stand in line behind those who wait for it: one of its tasks goes before them,
+     * past the caps. The others stand there like everybody's. */
+    bool ahead = waits && nested_goes_ahead(r->conn);
     if (method == OPTION_SPAWN && !process_has_room(r, pool))
         return RPC_DONE;
-    if (method != OPTION_SPAWN && queue_is_full(pool) && !inside) {
+    if (method != OPTION_SPAWN && queue_is_full(pool) && !ahead) {
         if (method == OPTION_SUBMIT)
             return rpc_fail(
                 r, MPOOL_E_BUSY, "the queue of pool %s is full (max_queue = %u)", pool->name, pool->config->max_queue);
@@ -211,13 +215,9 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (q->options.args_memfd && !check_memfd(r, q))
         return RPC_DONE;
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
-    if (method == OPTION_SPAWN || method == OPTION_SUBMIT) {
-        *ret_good = true;
-        return RPC_DONE;
-    }
-    if (bytes_are_full(s, bytes) && !inside)
+    if (waits && bytes_are_full(s, bytes) && !ahead)
         return wait_for_bytes(r->conn, bytes);
-    *ret_good = nested_may_wait(r);
+    *ret_good = true;
     return RPC_DONE;
 }
 
@@ -466,8 +466,14 @@ static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t t
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
             wire_type_name(wire_peek(&r->params)));
     struct kept *k = rpc_find_kept(r, id);
-    if (k && (!k->task || timeout_ms == 0 || nested_may_wait(r)))
-        kept_wait(k, r->conn, r->msgid, r->no_reply, kind, timeout_ms);
+    if (!k)
+        return RPC_DONE;
+    if (k->task && timeout_ms > 0) {
+        if (!nested_may_wait(r))
+            return RPC_DONE;
+        nested_adopt(r->conn, k->task);
+    }
+    kept_wait(k, r->conn, r->msgid, r->no_reply, kind, timeout_ms);
     return RPC_DONE;
 }
 

@@ -204,6 +204,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
         worker_unmute(s);
     maps_run(s);
     queues_run(s);
+    nested_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);
     worker_spawn_wanted(s);
@@ -426,7 +427,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->maps);
     TAILQ_INIT(&s->dirty_maps);
     TAILQ_INIT(&s->kept);
-    TAILQ_INIT(&s->nested_conns);
+    TAILQ_INIT(&s->answered_conns);
     TAILQ_INIT(&s->processes);
     supervisor_tick(s);
     s->start_ns = s->now_ns;

@@ -93,7 +93,7 @@ struct supervisor {
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;           /* attached calls, newest first */
     struct map_list maps;             /* newest first */
-    struct conn_list nested_conns;    /* of peers inside workers: see nested.h */
+    struct conn_list answered_conns;  /* of peers inside workers: may wait no more, see nested.h */
     struct process_list processes;    /* that have not ended: see process.h */
     struct kept *kept_by_id;          /* hash */
     struct kept_list kept;            /* newest first */

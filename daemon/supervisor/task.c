@@ -15,6 +15,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
+#include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/process.h"
 #include "daemon/supervisor/supervisor.h"
@@ -164,6 +165,7 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
 
 void task_free(struct supervisor *s, struct task *t)
 {
+    nested_end(t);
     if (t->kind == TASK_CALL)
         free(t->call.name);
     fd_close(&t->args_fd);
@@ -188,9 +190,10 @@ static struct conn *caller_of(const struct task *t)
 void task_submit(struct supervisor *s, struct task *t, bool front)
 {
     s->stats.tasks.submitted++;
-    /* What a running task waits for goes before those who only wait: a pool full of parents could not end else. */
-    const struct conn *c = caller_of(t);
-    if (front || (c && c->inside))
+    const struct conn *c = t->kind == TASK_DETACHED ? NULL : caller_of(t);
+    if (c && c->inside_waits)
+        nested_submit(c, t, front);
+    else if (front)
         core_submit_front(s->core, &t->core, s->now_ns);
     else
         core_submit(s->core, &t->core, s->now_ns);

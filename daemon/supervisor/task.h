@@ -64,8 +64,10 @@ struct task {
             TAILQ_ENTRY(task) every; /* map's list */
         } chunk;
     };
-    uint32_t began_ms; /* when it began to run: so long after submitted_ms, and 1; 0: it has not */
-    int args_fd;       /* a sealed memfd with the arguments, or -1 */
+    uint32_t began_ms;         /* when it began to run: so long after submitted_ms, and 1; 0: it has not */
+    struct worker *parent;     /* that waits for it and has left its place for that, or NULL: see nested.h */
+    TAILQ_ENTRY(task) sibling; /* in that one's list */
+    int args_fd;               /* a sealed memfd with the arguments, or -1 */
     uint64_t args_length;
     uint8_t args[]; /* when args_fd is -1 and kind is not CHUNK */
 };

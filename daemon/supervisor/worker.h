@@ -10,6 +10,7 @@
 #include "daemon/core/core.h"
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/output.h"
+#include "daemon/supervisor/supervisor.h"
 
 struct function;
 struct pool;
@@ -59,8 +60,11 @@ struct worker {
     bool ready, doomed;             /* doomed: SIGKILL is sent */
     bool retiring;                  /* the retire job is placed */
     bool broke;
-    bool process;   /* made for one task: see process.h */
-    uint32_t waits; /* connections from inside it that wait for tasks: see nested.h */
+    bool process;                /* made for one task: see process.h */
+    uint32_t waits;              /* connections from inside it that wait for tasks: see nested.h */
+    struct conn_list conns;      /* of peers inside it */
+    TAILQ_HEAD(, task) children; /* the tasks that they wait for */
+    struct task *leader;         /* that one of them which goes before all that only wait; NULL: there are none */
     uint64_t born_ns, retired_ns, last_rss_check_ns;
 };
 

@@ -219,6 +219,8 @@ static bool spawn_one(struct pool *pool, bool process)
     w->generation = ++s->next_generation;
     w->born_ns = s->now_ns;
     s->births++;
+    TAILQ_INIT(&w->conns);
+    TAILQ_INIT(&w->children);
     TAILQ_INSERT_TAIL(&pool->workers, w, link);
     pool->worker_count++;
 

@@ -2,6 +2,7 @@
 """Tasks that wait for tasks of their own pool: more of them than there are workers, and never a deadlock."""
 import os
 import signal
+import sys
 
 from harness import MPOOL, RpcError, main, test, until
 
@@ -103,6 +104,79 @@ def a_parent_that_has_its_answer_waits_no_more(d):
     writer = os.open(fifo, os.O_WRONLY | os.O_CLOEXEC)  # it is at the other end: it has its answer
     until(lambda: not d.workers(function="nest.relay")[0]["waiting"], "its worker counts as busy again")
     assert d.request("pools")[0]["waiting"] == 0
+    os.close(writer)
+    assert c.reply(parent) == 49
+
+
+# A command that calls all that its arguments name, at once, and waits for the answers.
+FAN = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+from wire import Client
+with Client(sys.argv[1]) as c:
+    ids = [c.start("exec.run", ["sh", "-c", command]) for command in sys.argv[2:]]
+    assert all(c.reply(i)["status"] == 0 for i in ids)
+"""
+
+
+def fan(d, c, commands):
+    return c.start("exec.run", [sys.executable, "-c", FAN, d.path, *commands])
+
+
+@test(config=ONE, workers=None)
+def the_children_of_a_parent_run_in_their_order(d):
+    c, log = d.client(), os.path.join(d.home, "order")
+    done = c.reply(fan(d, c, [f"echo {i} >>{log}" for i in range(20)]))
+    assert done["status"] == 0, done
+    with open(log) as f:
+        assert [int(line) for line in f] == list(range(20))
+
+
+@test(config=POOL + "workers = 2\nmax_queue = 10\n", workers=None)
+def the_queue_has_its_cap_and_its_order_for_a_parent_with_many_children_too(d):
+    c, log, gate = d.client(), os.path.join(d.home, "order"), os.path.join(d.home, "gate")
+    os.mkfifo(gate)
+    door = os.open(gate, os.O_RDWR | os.O_CLOEXEC)
+    step = f"echo %s >>{log}; dd if={gate} bs=1 count=1 status=none >/dev/null"
+    parent = fan(d, c, [step % i for i in range(57)])
+
+    def queued():
+        return d.request("pools")[0]["queued"]
+
+    def begun():
+        with open(log) as f:
+            return f.read().split()
+
+    until(lambda: queued() == 10, "the queue is full")
+    until(lambda: os.path.exists(log) and len(begun()) == 2, "two of them run, one in its parent's place")
+    other = d.client()
+    assert other.error("submit", "math.square", [3]).code == "E_BUSY"
+    assert queued() == 10
+    late = other.start("exec.run", ["sh", "-c", f"echo other >>{log}"])
+    for n in range(1, 31):
+        os.write(door, b".")
+        until(lambda: "other" in begun() or len(begun()) >= n + 2, "the next one runs")
+        assert queued() <= 10
+        if "other" in begun():
+            break
+    order = begun()
+    assert "other" in order, f"30 of another's children went before it: {order}"
+    assert other.reply(late)["status"] == 0
+    os.write(door, b"." * 57)
+    assert c.reply(parent)["status"] == 0
+    mine = [int(word) for word in begun() if word != "other"]
+    assert sorted(mine) == list(range(57)) and all(abs(i - n) <= 3 for i, n in enumerate(mine)), mine
+    os.close(door)
+
+
+@test(config=POOL + "workers = 2\nmax_nested = 1\n", workers=None, modules=["nest"])
+def a_place_is_free_again_once_the_nested_call_is_answered(d):
+    c, fifo = d.client(), os.path.join(d.home, "fifo")
+    os.mkfifo(fifo)
+    parent = c.start("nest.relay", "math.square", [7], fifo)
+    writer = os.open(fifo, os.O_WRONLY | os.O_CLOEXEC)  # it has its answer, and goes on
+    for _ in range(10):
+        assert c.call("nest.down", 1) == 1, "the one place for those who wait is free"
     os.close(writer)
     assert c.reply(parent) == 49
 

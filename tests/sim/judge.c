@@ -68,6 +68,13 @@ void judge_place(struct sim *sim, struct proc *p, struct sim_task *t)
     uint32_t max_tasks = pool->config.max_tasks;
     if (max_tasks > 0 && !pool->reconfigured && p->claims + waiting >= max_tasks)
         sim_fail(sim, "proc %u gets more than max_tasks", p->id);
+    if (head && t->ahead)
+        sim_fail(sim, "task %u, for which a worker waits, is placed behind another one", t->index);
+    for (uint32_t i = 0; !t->ahead && i < sim->task_count; i++) {
+        const struct sim_task *other = &sim->tasks[i];
+        if (other->live && other->ahead && other->pool == t->pool && other->live->core.state == MPOOL_STATE_QUEUED)
+            sim_fail(sim, "task %u goes before task %u, for which a worker waits", t->index, i);
+    }
     if (t->front || t->placed_ever || t->requeued)
         return;
     if (t->order < pool->last_order)

@@ -156,6 +156,7 @@ void proc_waits(struct sim *sim, struct proc *p, uint32_t run)
         return;
     child->pool = p->pool;
     child->front = child->follower = true;
+    child->ahead = rng_percent(&sim->rng, 70);
     sim_say(sim, "proc %u waits for task %u", p->id, child->index);
     p->child = child;
     supervisor_submit(sim, child);

@@ -81,7 +81,9 @@ struct live_task { /* freed in finish(), so that nobody looks at it any more */
 struct sim_task {
     uint32_t index, pool;
     struct live_task *live; /* NULL: not submitted, or finished */
-    bool submitted, finished, front, follower;
+    bool submitted, finished, follower;
+    bool front; /* need not wait for those who came earlier */
+    bool ahead; /* goes before all others, and behind no head */
     uint32_t function, attempts, timeout_ms, grace_ms;
     bool alone, chunk;
     uint64_t submit_ns, finish_ns, order;

@@ -183,6 +183,14 @@ static void op_finish(void *context, struct core_task *task, enum core_why why)
         other->front = rng_percent(&sim->rng, 50);
         supervisor_submit(sim, other);
     }
+    if (sim->mischief.nested && rng_percent(&sim->rng, 10)) {
+        other = &sim->tasks[rng_below(&sim->rng, sim->task_count)];
+        if (other->live) {
+            sim_say(sim, "task %u is led", other->index);
+            other->front = other->ahead = true;
+            core_lead(sim->core, &other->live->core, sim->now_ns);
+        }
+    }
     if (rng_percent(&sim->rng, sim->mischief.cancel / 2)) {
         other = &sim->tasks[rng_below(&sim->rng, sim->task_count)];
         if (other->live)
@@ -235,7 +243,9 @@ void supervisor_submit(struct sim *sim, struct sim_task *t)
     t->order = ++sim->order;
     sim->unfinished++;
     sim_say(sim, "task %u is submitted to pool %u", t->index, t->pool);
-    if (t->front)
+    if (t->ahead)
+        core_submit_ahead(sim->core, &live->core, sim->now_ns);
+    else if (t->front)
         core_submit_front(sim->core, &live->core, sim->now_ns);
     else
         core_submit(sim->core, &live->core, sim->now_ns);

@@ -59,6 +59,87 @@ static void the_one_too_many_stands_by_for_the_next_wait_and_goes_in_time(void *
     desk_end(d, parent, CORE_RESULT_OK, US);
 }
 
+/* Else it might wait for as long as that head runs, while there is room for one worker more. */
+static void what_a_worker_waits_for_is_placed_behind_no_head(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 2, .max = 2, .max_nested = 1}, true);
+    struct hand *waiting = desk_ready_one(d);
+    desk_ready_one(d);
+    struct job *parent = desk_submit(d), *other = desk_submit(d);
+    desk_run(d);
+    desk_claim(parent);
+    desk_claim(other);
+    waiting = parent->hand;
+    core_worker_waiting(d->core, &waiting->core, true, d->now_ns);
+    struct job *child = desk_job(d);
+    core_submit_ahead(d->core, &child->core, d->now_ns);
+    desk_run(d);
+    assert_int_equal(child->placed, 0);
+    assert_int_equal(d->asked, 1);
+    struct hand *inner = desk_ready_one(d);
+    assert_ptr_equal(child->hand, inner);
+    desk_end(d, child, CORE_RESULT_OK, US);
+    core_worker_waiting(d->core, &waiting->core, false, d->now_ns);
+    desk_end(d, parent, CORE_RESULT_OK, US);
+    desk_end(d, other, CORE_RESULT_OK, US);
+}
+
+static void those_that_are_waited_for_go_first_in_the_order_of_their_coming(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 1);
+    d->function.mean_ns = 2 * MS;
+    struct job *running = desk_submit(d);
+    desk_run(d);
+    struct job *back = desk_submit(d), *led = desk_submit(d), *j[4];
+    for (int i = 0; i < 3; i++) {
+        j[i] = desk_job(d);
+        core_submit_ahead(d->core, &j[i]->core, d->now_ns);
+    }
+    core_lead(d->core, &led->core, d->now_ns);
+    j[3] = led;
+    struct job *last = running;
+    for (int i = 0; i < 4; i++) {
+        desk_end(d, last, CORE_RESULT_OK, 2 * MS);
+        desk_run(d);
+        assert_int_equal(j[i]->placed, 1);
+        last = j[i];
+    }
+    assert_int_equal(back->placed, 0);
+    desk_end(d, last, CORE_RESULT_OK, 2 * MS);
+    desk_run(d);
+    assert_int_equal(back->placed, 1);
+}
+
+static void one_that_lies_behind_a_head_comes_forth_when_it_is_led(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 1, .max = 1, .max_nested = 1}, true);
+    struct hand *outer = desk_ready_one(d);
+    struct job *parent = desk_submit(d);
+    desk_run(d);
+    desk_claim(parent);
+    core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+    struct job *head = desk_submit(d);
+    desk_run(d);
+    struct hand *inner = desk_ready_one(d);
+    desk_claim(head);
+    struct job *behind = desk_submit(d), *back = desk_submit(d);
+    desk_run(d);
+    assert_ptr_equal(behind->hand, inner);
+    core_lead(d->core, &behind->core, d->now_ns);
+    desk_run(d);
+    assert_int_equal(behind->claim, CLAIM_RECLAIMED);
+    assert_int_equal(back->placed, 0);
+    desk_end(d, head, CORE_RESULT_OK, US);
+    desk_run(d);
+    assert_int_equal(behind->placed, 2);
+    desk_end(d, behind, CORE_RESULT_OK, US);
+    core_worker_waiting(d->core, &outer->core, false, d->now_ns);
+    desk_end(d, parent, CORE_RESULT_OK, US);
+}
+
 static void a_busy_one_too_many_gets_nothing_more_and_goes(void **state)
 {
     struct desk *d = *state;
@@ -189,6 +270,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_waiting_worker_leaves_its_place_to_another_one),
         TEST(the_one_too_many_stands_by_for_the_next_wait_and_goes_in_time),
+        TEST(what_a_worker_waits_for_is_placed_behind_no_head),
+        TEST(those_that_are_waited_for_go_first_in_the_order_of_their_coming),
+        TEST(one_that_lies_behind_a_head_comes_forth_when_it_is_led),
         TEST(a_busy_one_too_many_gets_nothing_more_and_goes),
         TEST(no_more_may_wait_than_max_nested),
         TEST(a_worker_for_one_task_is_made_for_it_and_ends_with_it),
