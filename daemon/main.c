@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
+#include "daemon/base/start.h"
 #include "daemon/base/title.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/guardian.h"
@@ -99,6 +101,33 @@ static void print_report(const struct config_report *report)
         report->count == 1 ? "" : "s");
 }
 
+/* A path as it was given on the command line, made independent of the directory that we leave. Lives until the end. */
+static const char *absolute(const char *path)
+{
+    static char *here;
+    char *joined;
+    if (!path || path[0] == '/' || path[0] == 0)
+        return path;
+    if (!here && !(here = getcwd(NULL, 0))) {
+        fprintf(stderr, "mpoold: %s: the current directory cannot be told: %s; give an absolute path\n", path,
+            strerror(errno));
+        exit(EXIT_USAGE);
+    }
+    if (asprintf(&joined, "%s/%s", strcmp(here, "/") == 0 ? "" : here, path) < 0) {
+        fprintf(stderr, "mpoold: %s\n", strerror(ENOMEM));
+        exit(1);
+    }
+    return joined;
+}
+
+/* A module may be given as a name or as a path. */
+static const char *absolute_module(const char *module)
+{
+    size_t length = strlen(module);
+    bool path = strchr(module, '/') || (length > 3 && strcmp(module + length - 3, ".so") == 0);
+    return path ? absolute(module) : module;
+}
+
 static int serve(const struct config_arguments *arguments, bool check_only)
 {
     struct config *config;
@@ -119,6 +148,12 @@ static int serve(const struct config_arguments *arguments, bool check_only)
         return 0;
     }
     log_init((enum log_level)config->log_level, NULL);
+    /* The directory that we were started in may be removed, or be on a file system that is to be unmounted. */
+    if (chdir("/") < 0) {
+        fprintf(stderr, "mpoold: cannot change the directory to /: %s\n", strerror(errno));
+        config_free(config);
+        return 1;
+    }
     guardian_fork();
     title_set("mpoold", "mpoold: supervisor");
     struct supervisor *s;
@@ -142,14 +177,19 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ELEMENTS(options); i++)
         long_options[i] = (struct option){
             options[i].name, options[i].argument ? required_argument : no_argument, NULL, options[i].letter};
+    int r = start_clean();
+    if (r < 0) {
+        fprintf(stderr, "mpoold: cannot begin: %s\n", strerror(-r));
+        return 1;
+    }
     places_init();
     argv = title_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
         return template_main();
     for (int c; (c = getopt_long(argc, argv, "s:c:m:w:l:hV", long_options, NULL)) != -1;) {
         switch (c) {
-        case 's': arguments.socket_path = optarg; break;
-        case 'c': arguments.file = optarg; break;
+        case 's': arguments.socket_path = absolute(optarg); break;
+        case 'c': arguments.file = absolute(optarg); break;
         case 'w': arguments.workers = optarg; break;
         case 'l': arguments.log_level = optarg; break;
         case 'C': check_only = true; break;
@@ -161,7 +201,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "mpoold: more than %d modules\n", MODULES_MAX);
                 return EXIT_USAGE;
             }
-            modules[arguments.module_count++] = optarg;
+            modules[arguments.module_count++] = absolute_module(optarg);
             break;
         case 'h': usage(stdout); return 0;
         case 'V': puts("mpoold " MPOOL_VERSION); return 0;

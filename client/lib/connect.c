@@ -6,6 +6,7 @@
 #include <mpool/client.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,15 @@ static int open_socket(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    /* What a program that was started with closed standard descriptors prints must not go to the daemon. */
+    if (fd <= STDERR_FILENO) {
+        int low = fd;
+        fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        int error = errno;
+        close(low);
+        if (fd < 0)
+            return -error;
+    }
     /* A full backlog makes connect() wait; this bounds it. */
     struct timeval limit = {.tv_sec = HELLO_TIMEOUT_MS / 1000};
     int r = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ? -errno : 0;

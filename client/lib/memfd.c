@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,6 +40,10 @@ static int write_all(int fd, const uint8_t *bytes, size_t length)
 
 int memfd_from_bytes(const void *bytes, size_t length)
 {
+    /* A write beyond the limit would send SIGXFSZ, which ends a program that does not expect it. */
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < length)
+        return -EFBIG;
     int fd = memfd_create("mpool-args", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;

@@ -17,7 +17,8 @@
 /* A mapped, checked payload. Reference-counted with atomics: results that share one may be freed by other threads. */
 struct payload;
 
-/* bytes: borrowed, copied. → a descriptor, sealed SHRINK|GROW|WRITE|SEAL, to be closed by the caller; -errno. */
+/* bytes: borrowed, copied. → a descriptor, sealed SHRINK|GROW|WRITE|SEAL, to be closed by the caller;
+ * -errno (-EFBIG: more than this process may write to a file). */
 int memfd_from_bytes(const void *bytes, size_t length);
 
 /* fd: borrowed. → 0 with *ret_payload, one reference; MPOOL_EPROTOCOL when it is not a memfd so sealed, of exactly this

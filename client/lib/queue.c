@@ -131,11 +131,8 @@ static int send_put(const mpool_object *queue, const void *items, size_t length,
     r = request_open(client, "put", call, &request);
     if (r < 0)
         return r;
-    bool aside = goes_aside(queue, items, length);
-    if (aside && (fd = memfd_from_bytes(items, length)) < 0) {
-        request_drop(client, &request);
-        return handle_fail(client, fd, NULL);
-    }
+    /* Without a memfd (RLIMIT_FSIZE, no descriptor) it goes through the socket as any other item. */
+    bool aside = goes_aside(queue, items, length) && (fd = memfd_from_bytes(items, length)) >= 0;
     msgpack_packer pk = begin(&client->io.out, queue, aside ? 3 : 2);
     if (aside)
         msgpack_pack_nil(&pk);
@@ -144,7 +141,7 @@ static int send_put(const mpool_object *queue, const void *items, size_t length,
     pack_timeout(&pk, timeout_ms);
     if (aside)
         msgpack_pack_uint64(&pk, length);
-    r = request_close(client, &request, fd);
+    r = request_close(client, &request, aside ? fd : -1);
     *ret_msgid = request.msgid;
     return r;
 }

@@ -101,10 +101,12 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
     }
     if (aside) {
         fd = memfd_from_bytes(task->args, task->args_length);
-        if (fd < 0) {
+        /* Without a memfd (RLIMIT_FSIZE, no descriptor) they go through the socket, where they fit into a message. */
+        if (fd < 0 && task->args_length >= client->peer.message_bytes) {
             request_drop(client, &request);
             return handle_fail(client, fd, NULL);
         }
+        aside = fd >= 0;
     }
     struct wire_buf *out = &client->io.out;
     msgpack_packer pk = wire_packer(out);
@@ -118,7 +120,7 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         wire_buf_append(out, task->args, task->args_length);
     if (options > 0)
         pack_options(out, task, options, memfd_bytes);
-    r = request_close(client, &request, fd);
+    r = request_close(client, &request, aside ? fd : -1);
     if (r < 0)
         return r;
     *ret_msgid = request.msgid;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,6 +108,13 @@ static int write_part(int fd, const struct iovec *part)
 
 int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
 {
+    /* Written beyond it, SIGXFSZ would end a template or a worker. */
+    struct rlimit most;
+    uint64_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < size)
+        return -EFBIG;
     _cleanup_(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdint.h>
 
 #define CONTRACT_MESSAGE_MAX (192u << 10)
@@ -19,6 +20,11 @@ enum { CONTRACT_IDEMPOTENT = 1u << 0, CONTRACT_CANCELLABLE = 1u << 1 };
  * sleeping worker and stands behind every task placed before it. */
 #define CONTRACT_FUNCTION_RETIRE UINT32_MAX
 
+/* "Look whether you are cancelled", sent to the main thread of a worker after the word in its lane was set. A signal
+ * that is ignored by default: it interrupts only the function that waits for it, and what functions start finds neither
+ * it blocked nor a handler. */
+#define CONTRACT_CANCEL_SIGNAL SIGURG
+
 enum contract_type {
     /* supervisor → template */
     CONTRACT_CONFIG = 1, /* body: MessagePack map, see template_config.h; the first message */
@@ -29,6 +35,7 @@ enum contract_type {
     CONTRACT_TEMPLATE_READY,   /* body: MessagePack, list of modules with their functions, see template.c */
     CONTRACT_TEMPLATE_FAILED,  /* body: text, why a module did not load */
     CONTRACT_FORKED,           /* body: struct contract_forked */
+                               /* and CONTRACT_LOG, see below */
 
     /* supervisor → worker */
     CONTRACT_ARGS, /* body: struct contract_memfd; fd: the arguments of that position */

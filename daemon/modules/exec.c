@@ -364,7 +364,7 @@ static int finish(struct run *run, int64_t wall_ms)
  *
  * command     [program, args…], found along PATH; or a string for `/bin/sh -c`
  * options     env         map: variables over the worker's own; nil takes one away
- *             cwd         directory to start in
+ *             cwd         directory to start in; without it the worker's, which is / unless a module has changed it
  *             stdin       bytes; without it stdin is empty
  *             timeout     seconds, then TERM for the command's group, and KILL for everything a second later
  *             output      true: outputs go to the caller as they come, and not into the result

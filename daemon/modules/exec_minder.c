@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,9 @@ static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
 static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_page)
 {
     int ends[2];
+    struct rlimit most;
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < sizeof **ret_page)
+        return EFBIG; /* before it brings SIGXFSZ */
     fds[WORKER] = pidfd_open(getpid(), 0);
     fds[PAGE] = memfd_create(MINDER_PROGRAM, MFD_CLOEXEC);
     if (fds[WORKER] < 0 || fds[PAGE] < 0 || ftruncate(fds[PAGE], sizeof **ret_page) < 0)

@@ -86,9 +86,9 @@ void config_report_reset(struct config_report *report);
 
 /* What the command line says; every field may be empty. Borrowed. */
 struct config_arguments {
-    const char *file; /* NULL: the default, which may be absent; a named file must exist */
+    const char *file; /* absolute; NULL: the default, which may be absent; a named file must exist */
     const char *socket_path;
-    const char *const *modules; /* `module_count` paths or names, repeatable --module */
+    const char *const *modules; /* `module_count` absolute paths or names, repeatable --module */
     size_t module_count;
     const char *workers; /* for pools[0]: "4", "auto", "2..16" */
     const char *log_level;

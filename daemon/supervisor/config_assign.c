@@ -343,10 +343,7 @@ int config_assign(const struct config_key *key, void *base, const char *text, un
 int config_assign_module(
     struct config_strings *modules, const char *text, const struct config_place *place, struct config_report *report)
 {
-    _cleanup_(cleanup_free) char *module = NULL;
-    size_t length = strlen(text);
-    bool path = strchr(text, '/') || (length > 3 && strcmp(text + length - 3, ".so") == 0);
-    if (!path && !is_module_name(text)) {
+    if (text[0] != '/' && !is_module_name(text)) {
         config_report_mistake(report, place, "expected the name of a module, such as text, or the path of one");
         return 0;
     }
@@ -354,17 +351,7 @@ int config_assign_module(
         config_report_mistake(report, place, "more than %d modules", CONFIG_WORDS_MAX);
         return 0;
     }
-    if (path && text[0] != '/') {
-        _cleanup_(cleanup_free) char *here = getcwd(NULL, 0);
-        if (!here) {
-            config_report_mistake(report, place, "the current directory: %s", strerror(errno));
-            return 0;
-        }
-        if (asprintf(&module, "%s/%s", here, text) < 0)
-            module = NULL;
-    } else {
-        module = strdup(text);
-    }
+    _cleanup_(cleanup_free) char *module = strdup(text);
     if (!module)
         return -ENOMEM;
     char **items = realloc(modules->items, (modules->count + 2) * sizeof *items);

@@ -15,6 +15,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/start.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
@@ -346,6 +347,7 @@ static int watch_signals(struct supervisor *s)
         sigaddset(&set, numbers[i]);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of its write */
     /* Read, not handled: no system call is interrupted, and a worker's death costs no handler. Templates begin with a
      * mask of their own. */
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
@@ -367,16 +369,14 @@ static int watch_watchdog(struct supervisor *s)
     return !s->watchdog || event_add(s->watchdog, &tv) < 0 ? -ENOMEM : 0;
 }
 
-/* Connections and lanes need descriptors: the hard limit is ours to use; workers get back what we were started with. */
-static void raise_nofile(struct supervisor *s)
+/* Connections and lanes need descriptors, arrays need large files: the hard limits are ours to use. Templates get back
+ * what we were started with. */
+static void raise_limits(struct supervisor *s)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    s->soft_nofile = limit.rlim_cur;
-    s->hard_nofile = limit.rlim_max;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    start_raise_limits();
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        s->hard_nofile = limit.rlim_max;
 }
 
 /* A quarter of the memory of this machine, but at least what one connection may hold. */
@@ -443,7 +443,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->args_max = most_args();
     s->hash_key = random_key();
     s->hard_nofile = RLIM_INFINITY;
-    raise_nofile(s);
+    raise_limits(s);
     orphans_init();
 
     int r = 0;

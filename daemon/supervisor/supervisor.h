@@ -122,7 +122,6 @@ struct supervisor {
     uint32_t births;                                /* workers that were asked for and are not ready yet */
     uint32_t next_worker;
     uint64_t next_generation;
-    uint64_t soft_nofile; /* what the daemon was started with, for workers */
     uint64_t last_oom_kills;
     uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */

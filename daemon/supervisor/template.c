@@ -17,6 +17,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "daemon/base/start.h"
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/places.h"
@@ -49,11 +50,10 @@ static int send_config(const struct template *t, const struct pool *pool)
     const struct config_pool *c = pool->config;
     _cleanup_(wire_buf_reset) struct wire_buf out = {0};
     msgpack_packer pk = wire_packer(&out);
-    msgpack_pack_array(&pk, 10);
+    msgpack_pack_array(&pk, 9);
     wire_pack_text(&pk, pool->name);
     msgpack_pack_uint64(&pk, (uint64_t)getpid());
     msgpack_pack_uint32(&pk, s->config->max_depth);
-    msgpack_pack_uint64(&pk, s->soft_nofile);
     msgpack_pack_int(&pk, c->nice);
     if (c->uid != (uid_t)-1)
         msgpack_pack_uint64(&pk, c->uid);
@@ -215,6 +215,17 @@ static void set_deadline(struct template *t, uint64_t ms)
         event_del(t->deadline);
 }
 
+static void log_text(const struct template *t, const uint8_t *body, size_t size)
+{
+    static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+    struct contract_log log;
+    char line[3000];
+    memcpy(&log, body, sizeof log);
+    log_escape(line, sizeof line, body + sizeof log, size - sizeof log);
+    log_write(levels[log.level < ELEMENTS(levels) ? log.level : LOG_LEVEL_INFO], "log pool=%s template=%d text=\"%s\"",
+        t->pool ? t->pool->name : "-", (int)t->pid, line);
+}
+
 static void handle(struct template *t, const struct contract_head *head, const uint8_t *body, int *fds, size_t fd_count)
 {
     if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
@@ -234,6 +245,8 @@ static void handle(struct template *t, const struct contract_head *head, const u
         char why[1200];
         log_escape(why, sizeof why, body, head->size);
         template_fail(t, why);
+    } else if (head->type == CONTRACT_LOG && head->size >= sizeof(struct contract_log)) {
+        log_text(t, body, head->size);
     } else if (head->type == CONTRACT_FORKED && t->ready && head->size == sizeof(struct contract_forked)) {
         struct contract_forked forked;
         memcpy(&forked, body, sizeof forked);
@@ -374,7 +387,13 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
     free_strings(env);
-    return -r;
+    if (r != 0)
+        return -r;
+    /* It waits for its configuration: nothing of the pool's has run with our own limits. */
+    r = start_restore_limits(t->pid);
+    if (r < 0)
+        kill(t->pid, SIGKILL);
+    return r;
 }
 
 struct template *template_start(struct pool *pool)

@@ -142,8 +142,9 @@ void worker_cancel(void *context, struct core_worker *core_worker, struct core_t
     struct worker *w = worker_of(core_worker);
     (void)context;
     lane_cancel(w->lane, task->position);
-    /* Only "look again": it may hit the next task, which then sees that it is not meant. */
-    syscall(SYS_pidfd_send_signal, w->pidfd, SIGUSR1, NULL, 0);
+    /* Only "look again": it may hit the next task, which then sees that it is not meant. To the main thread, as others
+     * would take it away; it is our child and not reaped, so the number is its own. */
+    syscall(SYS_tgkill, w->pid, w->pid, CONTRACT_CANCEL_SIGNAL);
 }
 
 bool worker_kill_task(void *context, struct core_worker *core_worker, struct core_task *task)

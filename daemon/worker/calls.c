@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/lane/contract.h"
 #include "daemon/worker/task.h"
 #include "proto/text.h"
 
@@ -187,6 +188,9 @@ int host_reply_result(struct host *host, int error)
     switch (-error) {
     case 0: return 0;
     case EFBIG:
+        if (host->result.beyond_file)
+            return host_fail(host, MPOOL_E_RESULT_TOO_BIG, false,
+                "the result is larger than the worker may write to a file (RLIMIT_FSIZE)");
         return host_fail(host, MPOOL_E_RESULT_TOO_BIG, false, "the result is larger than %llu bytes",
             (unsigned long long)host->result.limit);
     case EEXIST: return host_fail(host, MPOOL_E_FAILED, false, "the function replied with more than one value");
@@ -288,6 +292,15 @@ static void drain(int fd)
         ;
 }
 
+void host_watch_no_cancel(struct host *host)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, CONTRACT_CANCEL_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    host->cancel_watched = false;
+}
+
 static int call_cancelled(mpool_task *task)
 {
     struct host *h = host_of(task);
@@ -306,21 +319,20 @@ static int call_cancel_fd(mpool_task *task)
     struct host *h = host_of(task);
     if (h->cancel_watched)
         return h->cancel_fd;
-    sigset_t usr1;
-    sigemptyset(&usr1);
-    sigaddset(&usr1, SIGUSR1);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, CONTRACT_CANCEL_SIGNAL);
     if (h->cancel_fd < 0) {
-        /* The worker keeps it blocked from birth; a second time does no harm. */
-        sigprocmask(SIG_BLOCK, &usr1, NULL);
-        h->cancel_fd = signalfd(-1, &usr1, SFD_CLOEXEC | SFD_NONBLOCK);
+        h->cancel_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (h->cancel_fd < 0)
             return host_fail(h, MPOOL_E_FAILED, true, "no descriptor to wait for a cancel: %s", strerror(errno));
     }
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     h->cancel_watched = true;
     /* Signals of earlier tasks go; if this task's own one went with them, it is sent again. */
     drain(h->cancel_fd);
     if (h->ops.cancelled(h->user))
-        raise(SIGUSR1);
+        raise(CONTRACT_CANCEL_SIGNAL);
     return h->cancel_fd;
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
@@ -69,18 +70,33 @@ static int grow_memfd(struct result *r, size_t size)
     return 0;
 }
 
+/* The memfd is a file to the kernel: one that grows beyond RLIMIT_FSIZE brings SIGXFSZ, and the worker's end. */
+static uint64_t file_limit(void)
+{
+    struct rlimit most;
+    return getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY ? most.rlim_cur : UINT64_MAX;
+}
+
 int result_grow(struct result *r, uint64_t more)
 {
+    r->beyond_file = false;
     if (more > r->limit || r->used > r->limit - more || more > (uint64_t)PTRDIFF_MAX / 2)
         return -EFBIG;
 
     /* Doubling costs address space only: pages come with their first touch. One large value is asked for at once and
      * gets just what it needs. */
-    size_t need = r->used + (size_t)more, size = r->room * 2 > need ? r->room * 2 : need;
+    uint64_t file = file_limit();
+    size_t need = r->used + (size_t)more;
+    r->beyond_file = need > file;
+    if (r->beyond_file)
+        return -EFBIG;
+    size_t size = r->room * 2 > need ? r->room * 2 : need;
     if (size > r->limit)
         size = (size_t)r->limit;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size = (size + page - 1) / page * page;
+    if (size > file)
+        size = (size_t)file;
     return r->memfd < 0 ? to_memfd(r, size) : grow_memfd(r, size);
 }
 

@@ -13,8 +13,9 @@
 struct result {
     uint8_t *base; /* what is written so far: base[0 … used) */
     size_t used, room;
-    uint64_t limit; /* bytes that it may ever have */
-    int memfd;      /* -1: base is the lane's space */
+    uint64_t limit;   /* bytes that it may ever have */
+    bool beyond_file; /* the last -EFBIG was for RLIMIT_FSIZE */
+    int memfd;        /* -1: base is the lane's space */
 };
 
 /* space: borrowed, `room` bytes; may be NULL with room 0. */

@@ -44,13 +44,14 @@ static void flush_prints(void)
 static int run_function(struct host *h, const struct module_function *function)
 {
     h->failed = false;
-    h->cancel_watched = false;
     reply_begin(&h->reply, &h->result, h->config.max_depth);
     running = true;
     int r = function->run(&h->task);
     if (escaped)
         _exit(EXIT_FAILURE);
     running = false;
+    if (h->cancel_watched)
+        host_watch_no_cancel(h);
     flush_prints();
     arena_reset(&h->arena);
     if (h->failed)

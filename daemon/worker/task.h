@@ -28,8 +28,8 @@ struct host {
     size_t failure_length;
     char failure[HOST_TEXT_MAX];
 
-    int cancel_fd;       /* signalfd on SIGUSR1, made when first asked for; -1 before */
-    bool cancel_watched; /* the running function has asked for it */
+    int cancel_fd;       /* signalfd on CONTRACT_CANCEL_SIGNAL, made when first asked for; -1 before */
+    bool cancel_watched; /* the running function has asked for it: the signal is blocked */
 };
 
 /* The calls that functions are lent. */
@@ -40,6 +40,9 @@ int host_fail(struct host *host, enum mpool_error error, bool retryable, const c
     __attribute__((format(printf, 4, 5)));
 int host_vfail(struct host *host, enum mpool_error error, bool retryable, const char *format, va_list ap)
     __attribute__((format(printf, 4, 0)));
+
+/* The function that watched for a cancel has ended. */
+void host_watch_no_cancel(struct host *host);
 
 /* Reports what a reply call said (0 or negative). → 0 or -1. */
 int host_reply_result(struct host *host, int error);

@@ -17,7 +17,9 @@
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
 #include "daemon/lane/contract.h"
+#include "daemon/worker/atfork.h"
 #include "daemon/worker/modules.h"
+#include "daemon/worker/threads.h"
 #include "daemon/worker/worker.h"
 #include "proto/buf.h"
 #include "proto/reader.h"
@@ -31,6 +33,7 @@ struct template
     pid_t supervisor;
     uint32_t max_depth;
     struct modules *modules;
+    bool threads_told;
 };
 
 static int tell(uint32_t type, const void *body, size_t size, int fd)
@@ -45,6 +48,17 @@ static void tell_loading(void *user, const char *module)
 {
     (void)user;
     tell(CONTRACT_TEMPLATE_LOADING, module, strlen(module), -1);
+}
+
+static void tell_log(void *user, const char *module, int level, const char *text)
+{
+    struct {
+        struct contract_log head;
+        char text[3000];
+    } body = {.head.level = (uint32_t)level};
+    (void)user;
+    snprintf(body.text, sizeof body.text, "%s%s%s", module ? module : "", module ? ": " : "", text);
+    tell(CONTRACT_LOG, &body, offsetof(__typeof__(body), text) + strlen(body.text), -1);
 }
 
 static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
@@ -82,24 +96,24 @@ static int read_name(struct wire_reader *in, char (*ret)[4096])
     return 0;
 }
 
-/* The first message, see template_configure() of the supervisor: [pool, supervisor pid, depth, nofile, nice, uid|nil,
- * gid|nil, user, [directories], [modules]]. */
+/* The first message, see send_config() of the supervisor: [pool, supervisor pid, depth, nice, uid|nil, gid|nil, user,
+ * [directories], [modules]]. */
 static int configure(struct template *t, const uint8_t *body, size_t size)
 {
     struct wire_reader in = wire_reader(body, size);
     uint32_t count;
-    uint64_t supervisor, depth, nofile, uid = UINT64_MAX, gid = UINT64_MAX;
+    uint64_t supervisor, depth, uid = UINT64_MAX, gid = UINT64_MAX;
     int64_t nice_value;
     const char *text;
     size_t length;
     char name[4096], user[256] = "", why[MODULES_WHY_MAX];
 
-    if (wire_read_array(&in, &count) < 0 || count != 10 || wire_read_str(&in, &text, &length) < 0 ||
+    if (wire_read_array(&in, &count) < 0 || count != 9 || wire_read_str(&in, &text, &length) < 0 ||
         length >= sizeof t->pool)
         return refuse("the supervisor's first message cannot be read");
     memcpy(t->pool, text, length);
-    if (wire_read_u64(&in, &supervisor) < 0 || wire_read_u64(&in, &depth) < 0 || wire_read_u64(&in, &nofile) < 0 ||
-        wire_read_i64(&in, &nice_value) < 0 || (wire_read_nil(&in) < 0 && wire_read_u64(&in, &uid) < 0) ||
+    if (wire_read_u64(&in, &supervisor) < 0 || wire_read_u64(&in, &depth) < 0 || wire_read_i64(&in, &nice_value) < 0 ||
+        (wire_read_nil(&in) < 0 && wire_read_u64(&in, &uid) < 0) ||
         (wire_read_nil(&in) < 0 && wire_read_u64(&in, &gid) < 0) || wire_read_str(&in, &text, &length) < 0 ||
         length >= sizeof user)
         return refuse("the supervisor's first message cannot be read");
@@ -115,12 +129,6 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
         if (write(oom, "500", 3) < 0)
             dprintf(STDERR_FILENO, "oom_score_adj: %s\n", strerror(errno));
         close(oom);
-    }
-    /* The supervisor raised its own soft limit; tasks get what the daemon was started with. */
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && nofile > 0 && nofile <= limit.rlim_max) {
-        limit.rlim_cur = nofile;
-        setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (nice_value != 0 && setpriority(PRIO_PROCESS, 0, (int)nice_value) < 0)
         return refuse("nice = %lld: %s", (long long)nice_value, strerror(errno));
@@ -150,7 +158,7 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
         if (modules_load(t->modules, name, why) < 0)
             return refuse("%s", why);
     }
-    struct modules_hooks hooks = {.pool = t->pool, .before = tell_loading};
+    struct modules_hooks hooks = {.pool = t->pool, .log = tell_log, .before = tell_loading};
     if (modules_init(t->modules, &hooks, why) < 0)
         return refuse("%s", why);
     return 0;
@@ -193,7 +201,8 @@ static int report(const struct template *t)
  *
  * glibc's fork() cannot do that, so its work for the child's thread structure is done by hand: the kernel is told where
  * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered anew.
- * Locks need no care, as the template has one thread. The exit signal is inherited with CLONE_PARENT. */
+ * Locks need no care, as the template has one thread, and the
+ * handlers of libraries are run by atfork.c. The exit signal is inherited with CLONE_PARENT. */
 static pid_t fork_sibling(void)
 {
     void *tid_address = NULL;
@@ -218,11 +227,30 @@ static pid_t fork_sibling(void)
 
 enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_BEACON, FORK_OUT, FORK_ERR, FORK_FDS };
 
-static int serve_fork(const struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
+/* A thread that no fork handler has ended is not in the new worker, but the locks that it held are, held for good. */
+static void warn_of_threads(struct template *t)
+{
+    char names[1024], text[1400];
+    size_t others = t->threads_told ? 0 : threads_others(names, sizeof names);
+    if (others == 0)
+        return;
+    t->threads_told = true;
+    snprintf(text, sizeof text,
+        "the template has %zu thread%s beside its own (%s), which workers lack: a function that needs one, or a lock "
+        "that "
+        "one held, may hang; start threads in MPOOL_WORKER_INIT, or end them in a pthread_atfork() handler",
+        others, others == 1 ? "" : "s", names);
+    tell_log(NULL, NULL, MPOOL_LOG_WARNING, text);
+}
+
+static int serve_fork(struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
 {
     fflush(NULL); /* or each worker would write what the template had not yet */
+    atfork_prepare();
+    warn_of_threads(t);
     pid_t pid = fork_sibling();
     if (pid == 0) {
+        atfork_child();
         close(CONTRACT_TEMPLATE_FD);
         struct worker_setup setup = {
             .modules = t->modules,
@@ -239,6 +267,7 @@ static int serve_fork(const struct template *t, const struct contract_fork *ask,
         };
         worker_main(&setup);
     }
+    atfork_parent();
     struct contract_forked answer = {.worker = ask->worker, .pid = pid, .generation = ask->generation};
     return tell(CONTRACT_FORKED, &answer, sizeof answer, -1);
 }

@@ -171,6 +171,9 @@ _Noreturn void worker_main(struct worker_setup *setup)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != setup->supervisor)
         _exit(WORKER_EXIT_ORPHAN);
+    /* kill(0, …) in a function is for this worker and what it has started. */
+    if (setsid() < 0)
+        _exit(WORKER_EXIT_SETUP);
     title_set("mpoold-worker", "mpoold: worker %s/%u", setup->pool, setup->number);
 
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -181,12 +184,6 @@ _Noreturn void worker_main(struct worker_setup *setup)
     close(setup->out);
     close(setup->err);
     setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
-
-    /* The host reads SIGUSR1 from a signalfd: "look whether you are cancelled". */
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, NULL);
 
     struct worker w = {.control = setup->control};
     int r = worker_lane_open(&w.lane, setup->lane_s, setup->lane_w, setup->beacon, setup->control);

@@ -1,8 +1,13 @@
 /* The library's calls against a real daemon. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <mpool/queue.h>
 
 #include "client_tap.h"
 
@@ -217,6 +222,46 @@ static bool a_child_of_fork_leaves_the_connection_alone(mpool_client *client)
     return true;
 }
 
+static bool a_connection_takes_no_standard_descriptor(mpool_client *client)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        mpool_client *own = NULL;
+        fflush(stdout);
+        int kept = dup(fd);
+        close(fd);
+        int r = mpool_connect(&own, NULL);
+        bool free_still = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+        dup2(kept, fd);
+        close(kept);
+        EXPECT(r == 0 && free_still && mpool_ping(own) == 0);
+        mpool_disconnect(own);
+    }
+    return true;
+}
+
+/* It is the program that would be killed, so the limit is for a child. */
+static bool large_arguments_and_items_go_under_a_limit_of_file_sizes(mpool_client *client)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        size_t size = 3 << 20;
+        char *large = calloc(1, size);
+        mpool_client *own;
+        mpool_object *queue;
+        bool ok = setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 16, 1 << 16}) == 0 && large &&
+                  mpool_connect(&own, NULL) == 0 && mpool_call(own, NULL, "sys.echo", "B", large, size) == 0 &&
+                  mpool_object_open(own, &queue, "queue", NULL, NULL) == 0 &&
+                  mpool_queue_put(queue, 0, "B", large, size) >= 0;
+        if (!ok)
+            printf("# %s\n", mpool_error_text(own));
+        fflush(stdout);
+        _exit(ok ? 0 : 1);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    return true;
+}
+
 int main(void)
 {
     static const struct tap_test tests[] = {
@@ -232,6 +277,8 @@ int main(void)
         TAP_TEST(a_submitted_task_is_kept_for_its_id),
         TAP_TEST(what_the_daemon_tells_of_itself_is_well_formed),
         TAP_TEST(a_child_of_fork_leaves_the_connection_alone),
+        TAP_TEST(a_connection_takes_no_standard_descriptor),
+        TAP_TEST(large_arguments_and_items_go_under_a_limit_of_file_sizes),
     };
     return tap_main(tests, sizeof(tests) / sizeof(tests[0]));
 }

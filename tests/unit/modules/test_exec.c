@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/lane/contract.h"
 #include "proto/reader.h"
 
 /* ---- reading the answer ----------------------------------------------------------------------------------------- */
@@ -341,7 +342,7 @@ static void on_alarm(int signal_number)
 {
     (void)signal_number;
     alarmed->cancelled = 1;
-    kill(getpid(), SIGUSR1);
+    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
 }
 
 static void a_cancel_ends_the_command(void **state)

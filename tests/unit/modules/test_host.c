@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/lane/contract.h"
+
 /* ---- arguments -------------------------------------------------------------------------------------------------- */
 
 static int fn_square(mpool_task *t)
@@ -451,7 +453,7 @@ static void on_alarm(int signal_number)
 {
     (void)signal_number;
     alarmed->cancelled = 1;
-    kill(getpid(), SIGUSR1);
+    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
 }
 
 static void a_cancel_wakes_a_function_that_polls(void **state)
@@ -472,7 +474,7 @@ static int fn_cancel_fd_is_quiet(mpool_task *t)
     struct pollfd p = {.fd = mpool_cancel_fd(t), .events = POLLIN};
     if (poll(&p, 1, 0) != 0)
         return mpool_fail(t, 0, "readable for no reason");
-    kill(getpid(), SIGUSR1); /* one that was meant for the task before */
+    kill(getpid(), CONTRACT_CANCEL_SIGNAL); /* one that was meant for the task before */
     if (poll(&p, 1, 10000) != 1 || mpool_cancelled(t) || poll(&p, 1, 0) != 0)
         return mpool_fail(t, 0, "a stale signal stays");
     return 0;
@@ -484,7 +486,7 @@ static void a_stale_cancel_signal_does_not_make_a_poller_spin(void **state)
     uint32_t waits = world_add(w, "t.wait", fn_wait_for_cancel), quiet = world_add(w, "t.quiet", fn_cancel_fd_is_quiet);
     w->cancelled = 1;
     world_run(w, waits, "[]");
-    kill(getpid(), SIGUSR1);
+    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
     w->cancelled = 0;
     world_run(w, quiet, "[]");
     assert_result(w, "nil");

@@ -56,6 +56,26 @@ static void assert_refused(struct shelf *s, const char *file, int error, const c
     assert_int_equal(count, 0);
 }
 
+static void a_module_in_cxx_declares_what_one_in_c_does(void **state)
+{
+    struct shelf *s = *state;
+    size_t count;
+    if (load(s, "plusplus.so") == -ENOENT)
+        skip(); /* no C++ compiler */
+    assert_string_equal(s->why, "");
+    const struct module_function *f = modules_functions(s->modules, &count);
+    assert_int_equal(count, 4);
+    assert_string_equal(f[3].name, "plusplus.all");
+    assert_string_equal(f[3].summary, "n → n·n");
+    assert_int_equal(f[3].timeout_s, 7);
+    assert_int_equal(f[3].flags, MPOOL_IDEMPOTENT);
+    assert_int_equal(f[1].flags, MPOOL_IDEMPOTENT | MPOOL_CANCELLABLE);
+    const struct modules_hooks hooks = {.pool = "p"};
+    assert_int_equal(modules_init(s->modules, &hooks, s->why), 0);
+    assert_int_equal(modules_worker_init(s->modules, &hooks, s->why), 0);
+    modules_worker_fini(s->modules);
+}
+
 static void a_module_is_found_by_name_along_the_search_path(void **state)
 {
     struct shelf *s = *state;
@@ -296,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_module_is_found_by_name_along_the_search_path),
+        T(a_module_in_cxx_declares_what_one_in_c_does),
         T(an_unknown_name_says_where_it_was_looked_for),
         T(an_older_layout_loads_unchanged_and_runs),
         T(a_broken_table_is_refused_with_what_to_do),

@@ -66,7 +66,7 @@ static const char mistaken[] = "x\n[daemon\n[daemon]\nmax_depht = 1\nmax_depth =
 /* Loads text once with each allocation failing in turn. expected: what it gives when none fails. */
 static void load_with_failures(void **state, const char *text, int expected)
 {
-    static const char *const modules[] = {"text", "./x.so"};
+    static const char *const modules[] = {"text", "/x.so"};
     files_write(state, "/etc/mpoold/mpoold.conf.d/a.conf", "[pool b]\n");
     files_write(state, "/etc/mpoold/mpoold.conf", text);
     for (long n = 1;; n++) {

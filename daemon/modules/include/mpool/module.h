@@ -16,6 +16,7 @@
  *     cc -shared -fPIC -o math.so math.c        // links nothing
  *
  * A module is loaded once in its pool's template process; workers are forked from it, warm. It is never unloaded.
+ * Handlers of pthread_atfork() run around that fork. Threads do not come along: start them in MPOOL_WORKER_INIT.
  * A worker runs one function at a time, on its main thread. All calls below are for that thread, inside the function
  * (or the hook) that was handed the task, unless they say otherwise.
  *
@@ -97,6 +98,25 @@ typedef const struct mpool_module_info *mpool_module_entry(void);
 
 /* A line a call, so that what there is can be seen at a glance. */
 /* clang-format off */
+#ifdef __cplusplus
+/* C++ (14 or later) wants designators in the order of declaration: .flags, .timeout_s, .summary. */
+struct mpool_fn_options {
+    uint32_t flags = 0, timeout_s = 0;
+    const char *summary = nullptr;
+};
+constexpr struct mpool_row mpool_fn_row_(const char *name, mpool_function *function, mpool_fn_options options)
+{
+    return {MPOOL_ROW_FUNCTION, options.flags, name, function, nullptr, nullptr, options.timeout_s, 0, options.summary};
+}
+constexpr struct mpool_row mpool_hook_row_(uint32_t kind, mpool_hook *hook, mpool_fini *fini)
+{
+    return {kind, 0, nullptr, nullptr, hook, fini, 0, 0, nullptr};
+}
+#define MPOOL_FN(fn_name, fn, ...) mpool_fn_row_((fn_name), (fn), __extension__ mpool_fn_options{__VA_ARGS__})
+#define MPOOL_INIT(fn)        mpool_hook_row_(MPOOL_ROW_INIT, (fn), nullptr)
+#define MPOOL_WORKER_INIT(fn) mpool_hook_row_(MPOOL_ROW_WORKER_INIT, (fn), nullptr)
+#define MPOOL_WORKER_FINI(fn) mpool_hook_row_(MPOOL_ROW_WORKER_FINI, nullptr, (fn))
+#else
 #define MPOOL_FN(fn_name, fn, ...)                                                                                     \
     {                                                                                                                  \
         .kind = MPOOL_ROW_FUNCTION, .name = (fn_name), .function = (fn), __VA_ARGS__                                   \
@@ -104,6 +124,7 @@ typedef const struct mpool_module_info *mpool_module_entry(void);
 #define MPOOL_INIT(fn)        {.kind = MPOOL_ROW_INIT, .hook = (fn)}
 #define MPOOL_WORKER_INIT(fn) {.kind = MPOOL_ROW_WORKER_INIT, .hook = (fn)}
 #define MPOOL_WORKER_FINI(fn) {.kind = MPOOL_ROW_WORKER_FINI, .fini = (fn)}
+#endif
 
 /* MPOOL_MODULE("name", "version", rows…): once per shared object, at file level. */
 #define MPOOL_MODULE(module_name, module_version, ...)                                                                 \
