@@ -76,6 +76,10 @@ int daemon_connect(mpool_client **ret)
     int r = mpool_connect(ret, settings.socket);
     if (r >= 0)
         return EXIT_OK;
+    if (mpool_code_name(r)) { /* somebody has answered */
+        say_error("the daemon does not take this connection: %s (%s)", mpool_strerror(r), mpool_code_name(r));
+        return EXIT_OWN;
+    }
     if (r == -EACCES)
         say_error("you may not use the daemon's socket: %s", mpool_strerror(r));
     else

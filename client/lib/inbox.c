@@ -181,6 +181,20 @@ static int take_items(mpool_client *client, struct wire_reader params, int *ran)
     return call->items(call->userdata, first, params);
 }
 
+/* [[class, text]]: why the daemon is about to close the connection. What is lost with it is lost for that. */
+static int take_farewell(mpool_client *client, struct wire_reader params)
+{
+    int class;
+    const char *sentence;
+    size_t length;
+    if (wire_read_error(params.at, (size_t)(params.end - params.at), &class, &sentence, &length) < 0)
+        return MPOOL_EPROTOCOL;
+    char text[HANDLE_TEXT_BYTES];
+    snprintf(text, sizeof(text), "%.*s", (int)length, sentence);
+    handle_lose(client, text_code(sentence, length), text);
+    return 0;
+}
+
 static int deliver_notification(mpool_client *client, const struct wire_message *message, int *ran)
 {
     struct wire_reader params = wire_reader(message->params, message->params_length);
@@ -188,7 +202,7 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
     static const struct {
         const char *name;
         uint32_t count;
-    } known[] = {{"memfd", 2}, {"output", 3}, {"process_output", 3}, {"items", 3}, {"object", 2}};
+    } known[] = {{"memfd", 2}, {"output", 3}, {"process_output", 3}, {"items", 3}, {"object", 2}, {"error", 1}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i].name) != message->method_length ||
             memcmp(known[i].name, message->method, message->method_length) != 0)
@@ -200,7 +214,8 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
         case 1: return take_output(client, params, ran);
         case 2: return take_process_output(client, params, ran);
         case 3: return take_items(client, params, ran);
-        default: return take_object(client, params);
+        case 4: return take_object(client, params);
+        default: return take_farewell(client, params);
         }
     }
     return 0; /* a later daemon's news */
@@ -245,6 +260,8 @@ int inbox_deliver(mpool_client *client)
             handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent a message that breaks the protocol.");
             break;
         }
+        if (client->loss) /* it was a farewell, and the buffer is no more */
+            break;
         wire_buf_consume(in, length);
         wire_scan_init(&client->scan);
     }

@@ -16,6 +16,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn_out.h"
 #include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/parties.h"
@@ -468,7 +469,12 @@ static void tear(struct conn *c)
         c->torn = true;
         event_del(c->on_readable);
         event_del(c->on_writable);
-        shutdown(c->fd, SHUT_RDWR);
+        if (c->closing && wire_buf_length(&c->out) == 0) {
+            farewell_begin(s->farewells, c->fd);
+            c->fd = -1;
+        } else {
+            shutdown(c->fd, SHUT_RDWR);
+        }
         struct map *m;
         struct waiter *w;
         party_free(c->party);
@@ -518,7 +524,7 @@ void conn_free(struct conn *c)
     for (size_t i = 0; i < c->passing_count; i++)
         close(c->passing[i].fd);
     free(c->passing);
-    close(c->fd);
+    fd_close(&c->fd);
     wire_buf_reset(&c->in);
     wire_buf_reset(&c->out);
     call_table_deinit(&c->calls);

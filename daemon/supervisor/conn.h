@@ -64,7 +64,7 @@ struct conn {
     bool stopped;              /* `in` holds more, but there was no room for it */
     bool whole;                /* that scan has ended: the message waits for room */
     bool half_closed;          /* it sends no more, but may read what it asked for */
-    bool closing;              /* no more reading; closed once `out` is written */
+    bool closing;              /* no more reading; closed once `out` is written: see farewell.h */
     bool closed;               /* dead: goes at the end of the pass */
     bool torn;                 /* what it owned has been cancelled */
     uint64_t partial_since_ns; /* 0: it has not begun a message that it has not finished */

@@ -20,6 +20,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/supervisor.h"
 
 #define ACCEPT_BUDGET 64 /* connections taken in one pass */
@@ -167,7 +168,7 @@ static void pause_accepting(struct listener *l, const char *why)
     event_add(l->try_again, &tv);
 }
 
-static void turn_away(int fd)
+static void turn_away(struct supervisor *s, int fd)
 {
     struct wire_buf out = {0};
     wire_put_notification(&out, "error");
@@ -178,7 +179,7 @@ static void turn_away(int fd)
     if (!out.failed && send(fd, out.data, out.end, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         log_debug("turned away without a word: %s", strerror(errno));
     wire_buf_reset(&out);
-    close(fd);
+    farewell_begin(s->farewells, fd);
 }
 
 static void on_connect(evutil_socket_t listening, short what, void *arg)
@@ -196,7 +197,7 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
         }
         if (s->conn_count >= s->config->max_connections) {
             s->stats.connections_refused++;
-            turn_away(fd);
+            turn_away(s, fd);
             continue;
         }
         conn_new(s, fd);

@@ -19,6 +19,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
@@ -450,6 +451,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->base = new_base();
     s->names = names_new();
     s->shares = shares_new(config);
+    s->farewells = farewells_new(s);
     s->objects = objects_new(s);
     s->parties = parties_new(s);
     s->core = core_new(&ops, s);
@@ -457,7 +459,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
         r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->shares || !s->objects || !s->parties || !s->core || !s->housekeeping)
+    if (!s->base || !s->names || !s->shares || !s->farewells || !s->objects || !s->parties || !s->core ||
+        !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
         r = beacon_new(&s->beacon);
@@ -498,6 +501,7 @@ void supervisor_free(struct supervisor *s)
         pool_free(pool);
     }
     listener_free(s->listener);
+    farewells_free(s->farewells);
     orphans_end();
     deadline_deinit(&s->core_deadline);
     struct event *events[] = {s->on_signals, s->housekeeping, s->watchdog};

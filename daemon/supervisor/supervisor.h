@@ -22,6 +22,7 @@
 
 struct conn;
 struct kept;
+struct farewells;
 struct map;
 struct pool;
 struct task;
@@ -81,7 +82,8 @@ struct supervisor {
     struct core *core;
     struct beacon *beacon;
     struct listener *listener;
-    struct names *names; /* functions by name, over all pools */
+    struct farewells *farewells; /* peers that have been told why they are closed */
+    struct names *names;         /* functions by name, over all pools */
 
     struct pool_list pools; /* in the configuration's order, the default pool first; closing ones at the end */
     struct conn_list conns;

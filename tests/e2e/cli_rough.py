@@ -39,6 +39,16 @@ def waits(pid):
 # ---- a daemon that stops ---------------------------------------------------------------------------------------------
 
 
+@test(config="[daemon]\nmax_connections = 1\n")
+def a_full_daemon_says_so_whatever_is_sent(d):
+    keeper = d.client()
+    assert keeper.request("ping") == "pong"
+    for words, input in ((["ping"], None), (["call", "math.square", "3"], None), (["run", "wc", "-c"], bytes(8 << 20)),
+                         (["map", "math.square"], b"1\n" * 1000000)):
+        ran = mpool(d, *words, input=input)
+        assert ran.code == 125 and "E_BUSY" in ran.err and "no daemon answers" not in ran.err, (words, ran)
+
+
 @test()
 def control_c_ends_every_verb_though_the_daemon_hangs(d):
     task = mpool(d, "submit", "sys.sleep", "600").out.strip()

@@ -359,6 +359,57 @@ def connections_over_the_cap_do_not_disturb_the_others(d):
     until(lambda: connects(d), "there is room again")
 
 
+# ---- last words --------------------------------------------------------------------------------------------------------
+
+
+def words_of(messages):
+    """The errors among them, without their classes."""
+    return [(m[2] if m[0] == 1 else m[2][0])[1].split(":")[0] for m in messages if m[1] != "memfd"]
+
+
+@test(config="[daemon]\nmax_message = 1M\nmax_connections = 2\n")
+def who_is_still_writing_reads_why_it_is_refused(d):
+    """With a plain socket: all is written first, and then it is read. No write fails."""
+    much = bytes(8 << 20)
+    for data, error in ((b"\x94\x00\x07\xa4call\x92\xa8sys.echo\x91\xc6" + struct.pack(">I", len(much)), "E_TOO_BIG"),
+                        (pack([0, 7, "call", ["sys.echo", [Raw(b"\x91" * 40)]]]), "E_TOO_DEEP"),
+                        (pack([0, 7, 5, []]), "E_BAD_REQUEST")):
+        c = Client(d.path)
+        c.sock.sendall(data + much)
+        assert words_of(c.ended()) == [error], error
+        c.close()
+    until(lambda: d.request("stats")["connections"] == 1, "they are gone")
+    full = [d.client(), d.client()]
+    assert [c.request("ping") for c in full] == ["pong", "pong"]
+    c = Client(d.path)
+    c.sock.sendall(pack([0, 1, "ping", []]) + much)
+    assert c.receive() == [2, "error", [[1, "E_BUSY: too many connections (max_connections)"]]]
+    assert c.ended() == []
+    c.close()
+
+
+@test(config="[daemon]\nmax_connections = 1\n")
+def who_does_not_heed_last_words_is_left_soon(d):
+    """Neither many that stay, nor one that writes on for ever, hold anything for long."""
+    keeper = d.client()
+    assert keeper.request("ping") == "pong"
+    stay = [Client(d.path) for _ in range(150)]
+    assert all(words_of([c.receive()]) == ["E_BUSY"] for c in stay)
+    assert sum(d.descriptors().values()) - sum(d.base.values()) <= 1 + 64
+
+    def is_left():
+        try:
+            stay[-1].sock.send(bytes(1 << 20))
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+        return False
+
+    until(is_left, "the one that writes on is left")
+    until(lambda: sum(d.descriptors().values()) == sum(d.base.values()) + 1, "so are those that are silent")
+    for c in stay:
+        c.close()
+
+
 def connects(d):
     try:
         with Client(d.path, timeout=1.0) as c:

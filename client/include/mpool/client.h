@@ -31,7 +31,7 @@
  *
  * Completion. Every call that was accepted completes exactly once: with a result, with an error, or as soon as the
  * connection is lost with why it was: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the
- * protocol. Nothing hangs on a dead daemon.
+ * protocol, MPOOL_EBUSY when it is full and takes no more connections. Nothing hangs on a dead daemon.
  *
  * Callbacks. Inside one, whatever waits or processes (the blocking calls, mpool_process, mpool_run, mpool_map_next with
  * a time-out) is refused with -EDEADLK; everything else may be called, mpool_disconnect() and mpool_map_free()
@@ -101,7 +101,8 @@ enum mpool_code {
 /* Connects and says hello. path: the socket; NULL: $MPOOL_SOCKET, else $XDG_RUNTIME_DIR/mpoold/mpoold.sock, else
  * /run/mpoold/mpoold.sock, the first that answers. *ret_client: taken by the caller, mpool_disconnect() ends it.
  * → 0; -ENOENT or -ECONNREFUSED: nobody answers; -EACCES; -ENAMETOOLONG (a socket's path has 107 bytes at most);
- * MPOOL_EPROTOCOL; -ECONNRESET; -ENOMEM; -ETIMEDOUT (5 s without hello); a code of the daemon's that refused hello. */
+ * MPOOL_EPROTOCOL; -ECONNRESET; -ENOMEM; -ETIMEDOUT (5 s without hello); a code of the daemon's that refused it, such
+ * as MPOOL_EBUSY. */
 MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
 
 /* What mpool_connect(NULL) tries, one path a line, for messages. Writes at most `size` bytes with the end mark.

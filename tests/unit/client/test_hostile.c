@@ -109,6 +109,29 @@ static void deep_nesting_ends_the_connection(void **state)
     fake_stop(&fake);
 }
 
+static void a_farewell_is_the_reason_of_the_loss(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\x93\x02\xa5"
+                                "error\x91\x92\x01\xb3"
+                                "E_BUSY: it is full."
+                                "\x94\x01\x01\xc0\x07";
+    struct words words = {bytes, sizeof(bytes) - 1};
+    struct fake fake = {0};
+    struct ends ends = {0};
+    mpool_client *client;
+    fake_start(&fake, serve_words, &words);
+    assert_int_equal(mpool_connect(&client, fake.path), 0);
+    assert_int_equal(mpool_apply_async(client, NULL, count_end, &ends, "f", NULL), 0);
+    assert_int_equal(mpool_run(client, 10000), MPOOL_EBUSY);
+    assert_int_equal(ends.count, 1);
+    assert_int_equal(ends.code, MPOOL_EBUSY);
+    assert_string_equal(mpool_error_text(client), "E_BUSY: it is full.");
+    assert_int_equal(mpool_call(client, NULL, "f", NULL), MPOOL_EBUSY);
+    mpool_disconnect(client);
+    fake_stop(&fake);
+}
+
 static void serve_flood(struct fake *fake)
 {
     /* A message within the limit, announced at 60 MiB; 8 MiB of it come, and then the end. */
@@ -544,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_messages_end_the_connection),
         cmocka_unit_test(deep_nesting_ends_the_connection),
+        cmocka_unit_test(a_farewell_is_the_reason_of_the_loss),
         cmocka_unit_test(a_promise_of_bytes_costs_nothing),
         cmocka_unit_test(a_thousand_calls_end_when_the_daemon_does),
         cmocka_unit_test(half_an_answer_is_none),
