@@ -122,6 +122,7 @@ bool wire_message_quick(const uint8_t *data, size_t length, struct wire_message 
         return false;
     ret->kind = (enum wire_kind)data[1];
     ret->has_msgid = ret->kind == WIRE_REQUEST;
+    ret->first_end = NULL;
     if (ret->kind == WIRE_RESPONSE) {
         ret->error = at;
         ret->error_length = 1;

@@ -26,7 +26,8 @@ struct wire_message {
     uint32_t params_count; /* elements of params */
     const uint8_t *params; /* the first element; the array header is already passed */
     size_t params_length;
-    const uint8_t *error; /* responses: the raw value; nil is one byte 0xc0 */
+    const uint8_t *first_end; /* where the scan saw the first container among params end; NULL: not told */
+    const uint8_t *error;     /* responses: the raw value; nil is one byte 0xc0 */
     size_t error_length;
     const uint8_t *result;
     size_t result_length;

@@ -36,11 +36,13 @@ enum wire_scan_result {
 };
 
 struct wire_scan {
-    uint64_t at;                      /* bytes passed */
-    uint64_t outstanding;             /* elements declared and not passed, over all levels */
-    uint64_t skip;                    /* bytes of a str, bin or ext that are still to come */
-    uint32_t depth;                   /* open containers */
-    uint64_t first_end;               /* where the first container of a message's params ends; 0: none has ended */
+    uint64_t at;          /* bytes passed */
+    uint64_t outstanding; /* elements declared and not passed, over all levels */
+    uint64_t skip;        /* bytes of a str, bin or ext that are still to come */
+    uint32_t depth;       /* open containers */
+    uint64_t
+        first_end; /* where the first container among a message's params ends, if those are fewer than WIRE_RUN: it
+                    * may be most of the message, and need not be walked again to find the next; 0: none has ended */
     uint64_t remain[WIRE_DEPTH_ROOM]; /* elements to come, per open container */
 };
 

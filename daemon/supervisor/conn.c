@@ -17,6 +17,7 @@
 #include "daemon/supervisor/conn_out.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/farewell.h"
+#include "daemon/supervisor/large_reply.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/parties.h"
@@ -149,6 +150,8 @@ static void handle_messages(struct conn *c)
                 refuse(c, &m, MPOOL_E_BAD_REQUEST, why);
                 return;
             }
+            if (c->scan.first_end > 0 && m.params_count < WIRE_RUN)
+                m.first_end = wire_buf_at(&c->in) + c->scan.first_end;
         }
         if (m.kind == WIRE_RESPONSE) {
             refuse(c, NULL, MPOOL_E_BAD_REQUEST, "a response, but nothing was asked");
@@ -311,7 +314,7 @@ void conn_flush(struct conn *c)
          * have come back in the very pass that took it: so this does not depend on what is being watched. */
         consume(c);
     }
-    bool served = wire_buf_length(&c->out) == 0;
+    bool served = conn_unsent(c) == 0;
     if (!c->closed && served && (c->closing || (c->half_closed && c->in_flight == 0 && !c->in_room)))
         conn_close(c, NULL);
     if (c->closed) {
@@ -483,6 +486,7 @@ static void tear(struct conn *c)
             waiter_free(w);
         while ((m = LIST_FIRST(&c->maps)))
             map_cancel(m);
+        large_replies_drop(c);
         struct task *t, *next;
         for (t = TAILQ_FIRST(&c->calls.all); t; t = next) {
             next = TAILQ_NEXT(t, call.of_conn);
@@ -509,6 +513,7 @@ void conn_free(struct conn *c)
     if (c->in_room)
         TAILQ_REMOVE(&s->waiting_conns, c, room);
     processes_orphaned(c);
+    large_replies_drop(c);
     peer_forget(c);
     nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);

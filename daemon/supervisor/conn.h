@@ -19,6 +19,7 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
+struct large_reply;
 struct process;
 struct task;
 struct map;
@@ -33,9 +34,12 @@ struct waiter;
 #define CONN_ARGS_MAX    (256u << 20) /* bytes of arguments in flight, beyond which it is not read */
 #define CONN_NAME_MAX    64u
 
-struct conn_passing { /* a descriptor that goes out with a byte of the output */
+struct conn_passing { /* what goes out with, or before, a byte of the output */
     uint64_t at;      /* running offset of that byte */
     int fd;
+    bool streams;          /* not the descriptor: what is in it, … */
+    bool shared;           /* … which is held by others as well */
+    uint64_t offset, left; /* … from here on, so much */
 };
 
 struct conn {
@@ -77,8 +81,10 @@ struct conn {
     unsigned fd_count;
     struct conn_passing *passing;
     size_t passing_count, passing_size;
+    uint64_t streaming, held_streaming; /* bytes that are still to be streamed; those that nobody else holds */
 
     struct call_table calls; /* attached calls by msgid */
+    LIST_HEAD(, large_reply) large_replies;
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, queue_wait) queue_waits; /* requests that wait at queues */
@@ -127,6 +133,12 @@ bool conn_may_pass_fd(struct conn *c);
 /* Appends [2, what, [msgid, size]], whose first byte carries the descriptor (taken). → false: no memory; it is closed.
  */
 bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t size, int fd);
+/* Bytes of its output that have not been written yet. */
+uint64_t conn_unsent(const struct conn *c);
+/* What is in a memfd that nobody can change is appended to the output, piece by piece as it is read, and never copied
+ * to memory. fd: taken. shared: others hold it as well, so that it takes no memory of this connection. → false: no
+ * memory; it is closed. */
+bool conn_stream(struct conn *c, int fd, uint64_t size, bool shared);
 /* The oldest descriptor that came with the requests, now the caller's; -ENOENT: none came; -EMFILE: it came, but there
  * was no room for it. */
 int conn_take_fd(struct conn *c);

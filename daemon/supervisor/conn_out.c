@@ -14,8 +14,9 @@
 #include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/nested.h"
 
-#define HOLD_BYTES  (4u << 10)
-#define HARD_FACTOR 8u /* unread descriptors beyond this many times the cap end the connection */
+#define HOLD_BYTES   (4u << 10)
+#define STREAM_PIECE (128u << 10) /* read from a memfd and sent in one go */
+#define HARD_FACTOR  8u           /* unread descriptors beyond this many times the cap end the connection */
 
 bool conn_may_be_held(const struct conn *c)
 {
@@ -33,7 +34,12 @@ void conn_touch(struct conn *c)
 
 bool conn_is_full(const struct conn *c)
 {
-    return wire_buf_length(&c->out) >= c->supervisor->config->max_output_bytes;
+    return conn_unsent(c) >= c->supervisor->config->max_output_bytes;
+}
+
+uint64_t conn_unsent(const struct conn *c)
+{
+    return wire_buf_length(&c->out) + c->streaming;
 }
 
 void conn_forget_unread(struct conn *c)
@@ -71,7 +77,7 @@ static void count_unread(struct conn *c)
     uint64_t before = c->unread;
     if (c->closed)
         return;
-    c->unread = wire_buf_length(&c->out);
+    c->unread = wire_buf_length(&c->out) + c->held_streaming;
     share_subtract(c->share, SHARE_UNREAD, before);
     share_add(c->share, SHARE_UNREAD, c->unread);
     if (c->unread > before && c->unread > CONN_KEEP_BUFFER)
@@ -130,47 +136,101 @@ bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t siz
     return true;
 }
 
-/* Sends the next piece: up to the next descriptor's byte, or that byte with its descriptor. → bytes or -errno. */
-static ssize_t send_piece(struct conn *c)
+bool conn_stream(struct conn *c, int fd, uint64_t size, bool shared)
+{
+    if (!conn_may_pass_fd(c)) {
+        close(fd);
+        return false;
+    }
+    c->passing[c->passing_count++] = (struct conn_passing){
+        .at = c->sent + wire_buf_length(&c->out), .fd = fd, .streams = true, .shared = shared, .left = size};
+    c->streaming += size;
+    c->held_streaming += shared ? 0 : size;
+    return true;
+}
+
+static void passed(struct conn *c)
+{
+    close(c->passing[0].fd);
+    memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
+}
+
+/* Bytes of the output, at most `most`, perhaps with a descriptor. → how many, or -errno */
+static ssize_t send_bytes(struct conn *c, size_t most, const int *fd)
 {
     struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
-    if (c->passing_count == 0)
-        return packet_send(c->fd, &piece, 1, NULL, 0);
-    uint64_t ahead = c->passing[0].at - c->sent;
-    if (ahead > 0) {
-        if (piece.iov_len > ahead)
-            piece.iov_len = (size_t)ahead;
-        return packet_send(c->fd, &piece, 1, NULL, 0);
-    }
-    if (c->passing_count > 1 && piece.iov_len > c->passing[1].at - c->sent)
-        piece.iov_len = (size_t)(c->passing[1].at - c->sent);
-    ssize_t n = packet_send(c->fd, &piece, 1, &c->passing[0].fd, 1);
+    if (piece.iov_len > most)
+        piece.iov_len = most;
+    ssize_t n = packet_send(c->fd, &piece, 1, fd, fd ? 1 : 0);
     if (n > 0) {
-        close(c->passing[0].fd);
-        memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
+        wire_buf_consume(&c->out, (size_t)n);
+        c->sent += (uint64_t)n;
     }
+    return n;
+}
+
+/* Read into memory that stays warm: a mapping would cost a fault for every page. */
+static ssize_t send_streamed(struct conn *c, struct conn_passing *p)
+{
+    static uint8_t bytes[STREAM_PIECE];
+    ssize_t n = pread(p->fd, bytes, p->left < sizeof bytes ? (size_t)p->left : sizeof bytes, (off_t)p->offset);
+    if (n <= 0)
+        return n < 0 ? -errno : -EIO; /* it cannot have become shorter: it is sealed */
+    n = packet_send(c->fd, &(struct iovec){bytes, (size_t)n}, 1, NULL, 0);
+    if (n <= 0)
+        return n;
+    p->offset += (uint64_t)n;
+    p->left -= (uint64_t)n;
+    c->streaming -= (uint64_t)n;
+    c->held_streaming -= p->shared ? 0 : (uint64_t)n;
+    if (p->left == 0)
+        passed(c);
+    return n;
+}
+
+/* Sends the next piece: up to the next byte that something goes with, what is streamed before it, or that byte with its
+ * descriptor. → bytes or -errno. */
+static ssize_t send_piece(struct conn *c, size_t most)
+{
+    struct conn_passing *p = c->passing;
+    if (c->passing_count == 0)
+        return send_bytes(c, most, NULL);
+    uint64_t ahead = p->at - c->sent;
+    if (ahead > 0)
+        return send_bytes(c, ahead < most ? (size_t)ahead : most, NULL);
+    if (p->streams)
+        return send_streamed(c, p);
+    if (c->passing_count > 1 && p[1].at - c->sent < most)
+        most = (size_t)(p[1].at - c->sent);
+    ssize_t n = send_bytes(c, most, &p->fd);
+    if (n > 0)
+        passed(c);
     return n;
 }
 
 void conn_write_out(struct conn *c)
 {
-    while (wire_buf_length(&c->out) > 0) {
-        ssize_t n = send_piece(c);
+    /* One that reads as fast as we write has its share of a pass as any other. */
+    size_t share = STEP_BYTES;
+    while (conn_unsent(c) > 0 && share > 0) {
+        ssize_t n = send_piece(c, share);
         if (n == -EAGAIN)
             break;
         if (n < 0) {
             conn_close(c, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
             return;
         }
-        wire_buf_consume(&c->out, (size_t)n);
-        c->sent += (uint64_t)n;
+        share -= (size_t)n < share ? (size_t)n : share;
     }
     if (c->out.failed) {
         conn_close(c, "no memory for its replies");
         return;
     }
-    bool left = wire_buf_length(&c->out) > 0;
-    if (left != c->writing) {
+    bool left = conn_unsent(c) > 0;
+    if (left && share == 0) {
+        supervisor_defer(c->supervisor);
+        conn_touch(c);
+    } else if (left != c->writing) {
         if (left)
             event_add(c->on_writable, NULL);
         else

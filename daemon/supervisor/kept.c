@@ -121,6 +121,7 @@ static void tell(struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, 
         o.error = MPOOL_E_FAILED; /* with the whole error value as data */
     else if (k->result_fd >= 0)
         o.memfd = fcntl(k->result_fd, F_DUPFD_CLOEXEC, 0); /* may be passed on; the record keeps its own */
+    o.shared = true;
     if (o.error == MPOOL_ERROR_NONE && k->result_fd >= 0 && o.memfd < 0) {
         o.error = MPOOL_E_INTERNAL;
         o.text = "no descriptor for a large result; ask again";

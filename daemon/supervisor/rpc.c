@@ -63,6 +63,19 @@ enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *form
     return RPC_DONE;
 }
 
+int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length)
+{
+    const uint8_t *end = r->message->first_end;
+    if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
+        return -EBADMSG;
+    if (!end || r->params.at > end)
+        return wire_read_raw(&r->params, ret, ret_length);
+    *ret = r->params.at; /* what stands before it is no container, as its reader took a string or a number */
+    *ret_length = (size_t)(end - r->params.at);
+    r->params.at = end;
+    return 0;
+}
+
 bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size)
 {
     const struct config *config = r->conn->supervisor->config;

@@ -43,6 +43,9 @@ rpc_method rpc_open, rpc_close, rpc_remove, rpc_objects, rpc_inspect;
 /* rpc_queue.c */
 rpc_method rpc_put, rpc_get, rpc_confirm, rpc_done, rpc_join, rpc_finish;
 
+/* The next parameter, an array: its bytes, found without walking over them where the scan has told its end. → 0, or
+ * -EBADMSG: it is none. */
+int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length);
 /* A task's id from params. → false: answered. */
 bool rpc_read_id(struct rpc *r, uint64_t *ret);
 /* A detached task of this peer's. → NULL: answered. */

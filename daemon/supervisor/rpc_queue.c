@@ -237,7 +237,7 @@ enum rpc_result rpc_put(struct rpc *r)
     uint64_t at_ns;
     uint32_t count, in = 0;
     bool waits;
-    if (wire_peek(&r->params) != WIRE_TYPE_ARRAY || wire_read_raw(&r->params, &raw, &length) < 0)
+    if (rpc_read_array(r, &raw, &length) < 0)
         return rpc_fail(
             r, MPOOL_E_BAD_PARAMS, "items: expected an array, got %s", wire_type_name(wire_peek(&r->params)));
     if (!read_deadline(r, 2, &at_ns, &waits))

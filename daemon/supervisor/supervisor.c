@@ -20,6 +20,7 @@
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/farewell.h"
+#include "daemon/supervisor/large_reply.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
@@ -205,6 +206,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     if (!TAILQ_EMPTY(&s->muted_workers))
         worker_unmute(s);
     maps_run(s);
+    large_replies_run(s);
     queues_run(s);
     nested_run(s);
     core_run(s->core, s->now_ns);
@@ -243,12 +245,12 @@ static bool something_to_collect(const struct supervisor *s)
 static bool is_over(struct supervisor *s)
 {
     const struct conn *c;
-    if (!s->stopping || !core_is_empty(s->core) || !TAILQ_EMPTY(&s->maps))
+    if (!s->stopping || !core_is_empty(s->core) || !TAILQ_EMPTY(&s->maps) || !TAILQ_EMPTY(&s->large_replies))
         return false;
     if (s->flush_until_ns == 0)
         s->flush_until_ns = s->now_ns + FLUSH_GRACE_NS;
     TAILQ_FOREACH (c, &s->conns, link)
-        if (!c->closed && wire_buf_length(&c->out) > 0 && s->now_ns < s->flush_until_ns) {
+        if (!c->closed && conn_unsent(c) > 0 && s->now_ns < s->flush_until_ns) {
             supervisor_need_housekeeping(s); /* so that the loop wakes for the deadline */
             return false;
         }
@@ -426,6 +428,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     TAILQ_INIT(&s->muted_workers);
     TAILQ_INIT(&s->calls);
     TAILQ_INIT(&s->maps);
+    TAILQ_INIT(&s->large_replies);
     TAILQ_INIT(&s->dirty_maps);
     TAILQ_INIT(&s->kept);
     TAILQ_INIT(&s->answered_conns);

@@ -23,6 +23,7 @@
 struct conn;
 struct kept;
 struct farewells;
+struct large_reply;
 struct map;
 struct pool;
 struct task;
@@ -36,6 +37,7 @@ struct shares;
 
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
+TAILQ_HEAD(large_reply_list, large_reply);
 TAILQ_HEAD(map_list, map);
 TAILQ_HEAD(pool_list, pool);
 TAILQ_HEAD(process_list, process);
@@ -62,6 +64,7 @@ TAILQ_HEAD(worker_list, worker);
     X(workers_broke_protocol)                                                                                          \
     X(orphans_killed)                                                                                                  \
     X(loop_passes)                                                                                                     \
+    X(loop_deferrals)                                                                                                  \
     X(loop_sleeps)
 
 struct supervisor_stats {
@@ -95,10 +98,11 @@ struct supervisor {
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;           /* attached calls, newest first */
     struct map_list maps;             /* newest first */
-    struct conn_list answered_conns;  /* of peers inside workers: may wait no more, see nested.h */
-    struct process_list processes;    /* that have not ended: see process.h */
-    struct kept *kept_by_id;          /* hash */
-    struct kept_list kept;            /* newest first */
+    struct large_reply_list large_replies;
+    struct conn_list answered_conns; /* of peers inside workers: may wait no more, see nested.h */
+    struct process_list processes;   /* that have not ended: see process.h */
+    struct kept *kept_by_id;         /* hash */
+    struct kept_list kept;           /* newest first */
     uint64_t kept_bytes;
     uint32_t kept_count;
     struct objects *objects; /* shared ones */
@@ -158,6 +162,24 @@ static inline void supervisor_tick(struct supervisor *s)
 {
     s->now_ns = clock_now_ns();
     s->wall_ms = clock_wall_ms();
+}
+
+/* No work holds the loop: whatever grows with what a client asks for (copies, writes, scans) goes on for a step of a
+ * pass, and as long as there is time in it, then in the next one. So everybody else waits for a pass, not for the work.
+ */
+#define STEP_BYTES (1u << 20)
+#define PASS_NS    (5 * NS_PER_MS)
+
+static inline bool supervisor_has_time(const struct supervisor *s)
+{
+    return clock_now_ns() - s->now_ns < PASS_NS;
+}
+
+/* Some work goes on in the next pass. */
+static inline void supervisor_defer(struct supervisor *s)
+{
+    s->stats.loop_deferrals++;
+    s->again = true;
 }
 
 /* SIGTERM: the first time with the configured grace, the second time at once. */

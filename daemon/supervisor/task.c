@@ -14,6 +14,7 @@
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/large_reply.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/nested.h"
 #include "daemon/supervisor/pool.h"
@@ -375,23 +376,19 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
             (unsigned long long)o->size, (unsigned long long)task_max_result(c->supervisor, c));
         return;
     }
+    if (o->memfd >= 0) {
+        large_reply_start(c, msgid, o);
+        return;
+    }
     size_t before = wire_buf_mark(&c->out);
     wire_put_result(&c->out, msgid);
     size_t mark = wire_buf_length(&c->out);
-    uint8_t *to = wire_buf_reserve(&c->out, (size_t)o->size);
-    bool good = to != NULL;
-    if (good && o->memfd >= 0)
-        good = read_memfd(o->memfd, to, o->size);
-    else if (good)
-        memcpy(to, o->data, (size_t)o->size);
-    if (good)
-        wire_buf_commit(&c->out, (size_t)o->size);
-    bool broke = good && !is_whole(c->supervisor, wire_buf_at(&c->out) + mark, o->size);
-    if (!good || broke) {
+    wire_buf_append(&c->out, o->data, (size_t)o->size);
+    if (c->out.failed || !is_whole(c->supervisor, wire_buf_at(&c->out) + mark, o->size)) {
+        o->broke = !c->out.failed;
         wire_buf_rewind(&c->out, before);
-        o->broke = broke;
-        if (broke)
-            conn_reply_error(c, msgid, MPOOL_E_LOST, "the worker's answer was damaged; it has been ended");
+        if (o->broke)
+            conn_reply_error(c, msgid, MPOOL_E_LOST, TASK_WORKER_BROKE);
         else
             conn_reply_error(
                 c, msgid, MPOOL_E_INTERNAL, "no memory for a result of %llu bytes", (unsigned long long)o->size);
@@ -503,6 +500,8 @@ void task_finished(void *context, struct core_task *core_task, enum core_why why
         o.attempt = (task_context.partial_items == 0 ? t->chunk.item_attempt : 0) + 1;
         o.attempts = t->chunk.map->attempts;
     }
+    if (t->core.worker)
+        o.generation = worker_of(t->core.worker)->generation;
     describe(t, why, &o, text, sizeof text);
     if (t->kind == TASK_DETACHED && t->kept->process)
         process_judge(t->kept->process, &o, text, sizeof text);

@@ -103,11 +103,16 @@ struct outcome {
     const uint8_t *data; /* result or error value, in the lane: may change until copied */
     uint64_t size;
     int memfd;           /* holds the result instead of data, or -1; the receiver may take it (set it to -1) */
+    bool shared;         /* and others hold it, too */
+    uint64_t generation; /* of the worker that made it; 0: nobody that can be told */
     uint32_t items_done; /* chunks */
     const struct verdict *verdict; /* LOST, and kills; else NULL */
     uint32_t attempt, attempts;
     bool broke; /* set by the receiver: the bytes were not one whole harmless value */
 };
+
+/* What a caller hears whose worker sent no whole value. */
+#define TASK_WORKER_BROKE "the worker's answer was damaged; it has been ended"
 
 /* Makes a task. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small ones are copied
  * out of it, so that what is held open is worth it; checked to be one whole value then).

@@ -61,6 +61,16 @@ void worker_break(struct worker *w, const char *what)
     worker_kill_process(w);
 }
 
+void worker_break_by_generation(struct supervisor *s, uint64_t generation, const char *what)
+{
+    struct pool *pool;
+    struct worker *w;
+    TAILQ_FOREACH (pool, &s->pools, link)
+        TAILQ_FOREACH (w, &pool->workers, link)
+            if (w->generation == generation)
+                worker_break(w, what);
+}
+
 struct task *worker_running(const struct worker *w)
 {
     struct core_task *head = TAILQ_FIRST(&w->core.lane);

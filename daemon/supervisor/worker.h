@@ -99,6 +99,8 @@ void worker_unmute(struct supervisor *s);
 
 /* Takes in what the lane has resolved. → how many positions. */
 unsigned worker_collect(struct worker *w);
+/* The worker of this generation, if it still lives, has done what no honest one does: said, and killed. */
+void worker_break_by_generation(struct supervisor *s, uint64_t generation, const char *what);
 /* Is there anything resolved? One load. */
 bool worker_has_result(const struct worker *w);
 /* Publishes what was placed in this pass. */

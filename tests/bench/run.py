@@ -14,6 +14,7 @@ import sys
 import facts
 import instructions
 import life
+import neighbours
 import sides
 import speed
 import state
@@ -35,6 +36,7 @@ MEASURES = (
     ("killed", "a worker's death until the next one has answered", life.killed, True, True),
     ("memory", "memory of a worker, of a queued no-op, of a million of them", life.memory, True, False),
     ("backlog", "the cost of a task in a queue of a million and of a hundred", life.backlog, True, False),
+    ("neighbours", "a ping beside neighbours that ask for much", neighbours.neighbours, True, True),
     ("shared", "locks, values and arrays beside those of multiprocessing", state.shared, True, True),
     ("idle", "what an idle daemon with 1,000 connections costs", life.idle, True, False),
     ("instructions", "instructions a task in client, supervisor and worker", instructions.measure, False, False),

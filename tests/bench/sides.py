@@ -94,12 +94,12 @@ def pinned(cpu):
 class Ours(Side):
     """A daemon with a client of its own."""
 
-    def __init__(self, workers=None, cpu=None, config=None, program="bench", modules=()):
+    def __init__(self, workers=None, cpu=None, config=None, program="bench", modules=(), stderr=None):
         self.home = new_home()
         self.daemon = None
         try:
             self.daemon = Daemon(self.home, workers=workers or len(os.sched_getaffinity(0)), config=config, modules=modules,
-                                 prefix=pinned(cpu))
+                                 prefix=pinned(cpu), stderr=stderr)
             super().__init__([*pinned(cpu), f"{PROGRAMS}/{program}", self.daemon.path])
         except BaseException:
             self._end()
