@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/memfd_fill.h"
 
 int packet_pair(int flags, int ret[2])
 {
@@ -93,39 +93,13 @@ int fd_set_nonblock(int fd)
     return 0;
 }
 
-static int write_part(int fd, const struct iovec *part)
-{
-    for (size_t done = 0; done < part->iov_len;) {
-        ssize_t n = write(fd, (const char *)part->iov_base + done, part->iov_len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
 {
-    /* Written beyond it, SIGXFSZ would end a template or a worker. */
-    struct rlimit most;
-    uint64_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += parts[i].iov_len;
-    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < size)
-        return -EFBIG;
-    _cleanup_(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    for (size_t i = 0; i < count; i++) {
-        int r = write_part(fd, &parts[i]);
-        if (r < 0)
-            return r;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return -errno;
-    return TAKE_FD(fd);
+    struct memfd_fill whole;
+    int r = memfd_fill_begin(&whole, name);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = memfd_fill_add(&whole, parts[i].iov_base, parts[i].iov_len);
+    return r < 0 ? r : memfd_fill_end(&whole);
 }
 
 int memfd_of_bytes(const char *name, const void *bytes, size_t length)

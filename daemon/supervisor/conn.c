@@ -425,6 +425,7 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->number = ++s->stats.connections_accepted;
     c->accepted_boot_ns = boot_now_ns();
     wire_scan_init(&c->scan);
+    c->args = MEMFD_FILL_NONE;
     call_table_init(&c->calls, s->hash_key);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conn_count++;
@@ -526,6 +527,7 @@ void conn_free(struct conn *c)
     conn_forget_unread(c);
     share_leave(c->share);
     drop_fds(c);
+    memfd_fill_drop(&c->args);
     for (size_t i = 0; i < c->passing_count; i++)
         close(c->passing[i].fd);
     free(c->passing);

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/base/memfd_fill.h"
 #include "daemon/supervisor/call_table.h"
 #include "daemon/supervisor/supervisor.h"
 #include "proto/buf.h"
@@ -85,6 +86,7 @@ struct conn {
 
     struct call_table calls; /* attached calls by msgid */
     LIST_HEAD(, large_reply) large_replies;
+    struct memfd_fill args; /* of the request that `in` begins with: so far */
     LIST_HEAD(, map) maps;
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, queue_wait) queue_waits; /* requests that wait at queues */

@@ -64,6 +64,10 @@ int options_read(struct wire_reader *in, unsigned method, struct task_options *r
         snprintf(why, why_size, "options: expected a map, got %s", wire_type_name(wire_peek(in)));
         return -EINVAL;
     }
+    if (pairs > ELEMENTS(options)) { /* a million times the same one would take long */
+        snprintf(why, why_size, "options: %u keys are more than there are options", pairs);
+        return -EINVAL;
+    }
     for (uint32_t i = 0; i < pairs; i++) {
         const char *key;
         size_t length;

@@ -68,9 +68,9 @@ int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length)
     const uint8_t *end = r->message->first_end;
     if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
         return -EBADMSG;
-    if (!end || r->params.at > end)
+    if (!end || r->params.at >= end) /* where it ends is known of the first container alone */
         return wire_read_raw(&r->params, ret, ret_length);
-    *ret = r->params.at; /* what stands before it is no container, as its reader took a string or a number */
+    *ret = r->params.at;
     *ret_length = (size_t)(end - r->params.at);
     r->params.at = end;
     return 0;

@@ -137,12 +137,23 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
     return no_function(r, name, length, chosen);
 }
 
+static int pass_param(struct rpc *r)
+{
+    const uint8_t *bytes;
+    size_t length;
+    return wire_peek(&r->params) == WIRE_TYPE_ARRAY ? rpc_read_array(r, &bytes, &length) : wire_skip(&r->params);
+}
+
 /* Does the request name args_memfd, whatever else is wrong with it? Then one of the descriptors is its own. */
 static bool names_memfd(const struct rpc *r)
 {
-    struct wire_reader in = r->params;
+    struct rpc ahead = *r;
+    struct wire_reader in;
     uint32_t pairs;
-    if (r->count < 3 || wire_skip(&in) < 0 || wire_skip(&in) < 0 || wire_read_map(&in, &pairs) < 0)
+    if (r->count < 3 || pass_param(&ahead) < 0 || pass_param(&ahead) < 0)
+        return false;
+    in = ahead.params;
+    if (wire_read_map(&in, &pairs) < 0)
         return false;
     for (uint32_t i = 0; i < pairs; i++) {
         const char *key;
@@ -168,6 +179,39 @@ static bool check_memfd(struct rpc *r, const struct request *q)
     return false;
 }
 
+static enum rpc_result good(bool *ret_good)
+{
+    *ret_good = true;
+    return RPC_DONE;
+}
+
+/* Arguments that are too large for a lane go to the worker as a memfd. They are copied into it a step at a time, with
+ * the request offered again for each of them. */
+static enum rpc_result copy_args(struct rpc *r, struct request *q, bool *ret_good)
+{
+    struct conn *c = r->conn;
+    int error = 0;
+    if (q->args_fd >= 0 || q->args_length <= LANE_BLOCK_MAX)
+        return good(ret_good);
+    if (!memfd_fill_is_on(&c->args))
+        error = memfd_fill_begin(&c->args, "mpool-args");
+    size_t left = error < 0 ? 0 : q->args_length - (size_t)c->args.size;
+    if (error == 0)
+        error = memfd_fill_add(&c->args, q->args + c->args.size, left < STEP_BYTES ? left : STEP_BYTES);
+    if (error == 0 && left > STEP_BYTES) {
+        supervisor_defer(c->supervisor);
+        c->waits_for = NULL;
+        c->waits_bytes = 0;
+        return RPC_LATER;
+    }
+    if (error == 0)
+        error = q->args_fd = memfd_fill_end(&c->args);
+    if (error < 0)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the arguments: %s", strerror(-error));
+    q->options.args_memfd = q->args_length;
+    return good(ret_good);
+}
+
 /* → RPC_LATER, or RPC_DONE with *ret_good telling whether it was good (else it has been answered). */
 static enum rpc_result check_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
@@ -181,10 +225,9 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
             wire_type_name(wire_peek(&r->params)));
     bool no_items = r->count > 1 && wire_read_nil(&r->params) == 0;
     if (r->count > 1 && !no_items) {
-        if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
+        if (rpc_read_array(r, &q->args, &q->args_length) < 0)
             return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected an array, got %s",
                 method == OPTION_MAP ? "items" : "args", wire_type_name(wire_peek(&r->params)));
-        wire_read_raw(&r->params, &q->args, &q->args_length);
     }
     q->options = (struct task_options){.daemonic = true};
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
@@ -217,8 +260,7 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
     if (waits && bytes_are_full(s, bytes) && !ahead)
         return wait_for_bytes(r->conn, bytes);
-    *ret_good = true;
-    return RPC_DONE;
+    return method == OPTION_MAP ? good(ret_good) : copy_args(r, q, ret_good);
 }
 
 /* The same, and the descriptor that came with the request stays with it: in q when it is good, in front of the others
@@ -232,6 +274,8 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
     enum rpc_result result = check_request(r, method, q, ret_good);
     if (*ret_good)
         return result;
+    if (result != RPC_LATER)
+        memfd_fill_drop(&c->args);
     if (result == RPC_LATER && q->args_fd != -ENOENT)
         conn_return_fd(c, q->args_fd < 0 ? -1 : q->args_fd);
     else if (q->args_fd >= 0)

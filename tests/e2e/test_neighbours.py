@@ -9,9 +9,10 @@ import pty
 import re
 import signal
 import socket
+import struct
 
-from harness import SLOW, Daemon, main, test, until
-from wire import pack
+from harness import SLOW, Daemon, main, pack, test, until
+from wire import Raw
 
 
 # ---- requests by the thousand ---------------------------------------------------------------------------------------
@@ -56,6 +57,63 @@ def a_name_of_megabytes_is_refused_like_any_other(d):
         said = c.error(method, *params)
         assert said.code == error, said
         assert len(str(said)) < 2000
+
+
+# ---- large ones go on step by step ----------------------------------------------------------------------------------
+
+MIB = 1 << 20
+STEP = MIB  # of what one connection has copied, scanned or written in one pass
+
+
+def deferrals(d, work):
+    """How often work was put off to another pass meanwhile."""
+    before = d.request("stats")["loop_deferrals"]
+    work()
+    return d.request("stats")["loop_deferrals"] - before
+
+
+def values(count):
+    """An array of so many numbers: each byte of it has to be looked at."""
+    return Raw(b"\xdd" + struct.pack(">I", count) + b"\x01" * count)
+
+
+@test()
+def a_large_argument_is_copied_in_steps(d):
+    c = d.client()
+    size = 8 * MIB
+    assert deferrals(d, lambda: c.call("sys.noop", b"x" * size)) >= 7
+    assert deferrals(d, lambda: c.call("sys.noop", values(size))) >= 7
+    assert deferrals(d, lambda: c.wait(c.submit("sys.noop", values(size)))) >= 7
+    assert c.call("sys.echo", b"y" * (size + 1)) == b"y" * (size + 1)
+
+
+@test()
+def a_large_result_is_looked_over_in_steps(d):
+    """Small numbers, each of which is a value of its own; and nothing of it is sent before all of it was seen."""
+    c = d.client()
+    count = 8 * MIB
+
+    def work():
+        c.send_bytes(pack([0, 1, "call", ["sys.echo", [values(count)]]]))
+        left = count + 9
+        while left > 0:
+            left -= len(c.sock.recv(1 << 20))
+        assert left == 0
+
+    assert deferrals(d, work) >= 7 + 7  # on the way in, too
+
+
+@test()
+def a_client_that_goes_in_the_middle_of_its_large_request_or_answer_leaves_nothing(d):
+    before = d.rss_kib()
+    for _ in range(3):
+        for function in ("sys.noop", "sys.echo"):
+            c = d.client()
+            c.send_bytes(pack([0, 1, "call", [function, [values(8 * MIB)]]]))
+            c.close()
+            d.clients.remove(c)
+    d.settle(quiet=True)
+    until(lambda: d.rss_kib() < before + 16 * 1024 * SLOW, "the memory was given back")
 
 
 # ---- a log that nobody reads ----------------------------------------------------------------------------------------

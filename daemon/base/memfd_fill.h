@@ -1,0 +1,26 @@
+/* A memfd that is filled bit by bit, and sealed when it is whole. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct memfd_fill {
+    int fd; /* -1: none is being filled */
+    uint64_t size;
+};
+
+#define MEMFD_FILL_NONE ((struct memfd_fill){.fd = -1})
+
+static inline bool memfd_fill_is_on(const struct memfd_fill *m)
+{
+    return m->fd >= 0;
+}
+
+/* → 0 or -errno (-ENOSPC, -EMFILE …). */
+int memfd_fill_begin(struct memfd_fill *m, const char *name);
+/* Appends all of it; how much of a larger whole is the caller's choice. → 0, or -errno: it is dropped. */
+int memfd_fill_add(struct memfd_fill *m, const void *bytes, size_t length);
+/* Seals it (SHRINK, GROW, WRITE, SEAL). → the descriptor, the caller's; or -errno: it is dropped. */
+int memfd_fill_end(struct memfd_fill *m);
+void memfd_fill_drop(struct memfd_fill *m); /* none: nothing */
