@@ -14,6 +14,7 @@
     X(wait)                                                                                                            \
     X(result)                                                                                                          \
     X(cancel)                                                                                                          \
+    X(forget)                                                                                                          \
     X(ls)                                                                                                              \
     X(status)                                                                                                          \
     X(lock)                                                                                                            \

@@ -95,19 +95,30 @@ int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status)
     return mpool_request(client, ret_status, "status", "u", id);
 }
 
-int mpool_cancel(mpool_client *client, uint64_t id)
+/* method(id), answered with yes or no. → 1 or 0; negative. */
+static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
 {
     mpool_result *result;
-    int r = mpool_request(client, &result, "cancel", "u", id);
+    int r = mpool_request(client, &result, method, "u", id);
     if (r < 0)
         return r;
-    bool stopped;
-    if (mpool_result_bool(result, &stopped) < 0)
-        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a cancel with neither yes nor no.");
+    bool yes;
+    if (mpool_result_bool(result, &yes) < 0)
+        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a question with neither yes nor no.");
     else
-        r = stopped ? 1 : 0;
+        r = yes ? 1 : 0;
     mpool_result_free(result);
     return r;
+}
+
+int mpool_cancel(mpool_client *client, uint64_t id)
+{
+    return ask_yes_or_no(client, "cancel", id);
+}
+
+int mpool_forget(mpool_client *client, uint64_t id)
+{
+    return ask_yes_or_no(client, "forget", id);
 }
 
 int mpool_ping(mpool_client *client)

@@ -58,11 +58,12 @@ struct config {
     uint32_t max_user_share;   /* percent of what all may have that one user may */
     uint32_t max_in_flight;    /* requests of one connection */
     uint64_t max_output_bytes; /* unread reply bytes of one connection before it is paused */
+    uint64_t max_args_bytes;   /* of all connections; 0: a quarter of the memory */
     uint64_t max_unread_bytes; /* of all connections; 0: a quarter of the memory */
     uint32_t max_kept;         /* detached tasks and results kept */
     uint64_t max_kept_bytes;
     uint32_t max_user_processes; /* of one user at a time */
-    uint64_t result_ttl_ms;
+    uint64_t result_ttl_ms, max_result_ttl_ms;
     uint64_t cancel_grace_ms;  /* between telling a cancellable function and killing it */
     uint64_t stop_grace_ms;    /* SIGTERM: how long running tasks may go on */
     uint64_t stall_timeout_ms; /* a connection that does not finish a message is closed */

@@ -62,6 +62,9 @@ enum config_type {
         "Unanswered requests of one connection; beyond that it is not read until some are answered")                   \
     X(max_output_bytes, CONFIG_SIZE, max_output_bytes, "8M", 64 * CONFIG_KIB, 64 * CONFIG_GIB, NULL,                   \
         "Replies that a connection has not read yet; beyond that it is not read until it reads")                       \
+    X(max_args_bytes, CONFIG_SIZE, max_args_bytes, "0", CONFIG_MIB, 64 * CONFIG_TIB, "a quarter of the memory",        \
+        "Arguments under way on all connections together; beyond that those who send more are not read until there "   \
+        "is room. At least two of the largest messages")                                                               \
     X(max_unread_bytes, CONFIG_SIZE, max_unread_bytes, "0", CONFIG_MIB, 64 * CONFIG_TIB, "a quarter of the memory",    \
         "Replies that all connections together have not read yet; beyond that the connection that holds the most is "  \
         "closed. At least two of the largest messages")                                                                \
@@ -72,6 +75,8 @@ enum config_type {
         "Processes of one user at a time, over all pools")                                                             \
     X(result_ttl, CONFIG_DURATION, result_ttl_ms, "1h", CONFIG_MS_PER_S, 365 * CONFIG_MS_PER_DAY, NULL,                \
         "How long the result of a detached task is kept")                                                              \
+    X(max_result_ttl, CONFIG_DURATION, max_result_ttl_ms, "7d", CONFIG_MS_PER_S, 365 * CONFIG_MS_PER_DAY, NULL,        \
+        "The longest time for which a caller may have it kept (ttl_s)")                                                \
     X(cancel_grace, CONFIG_DURATION, cancel_grace_ms, "2s", 0, CONFIG_MS_PER_DAY, NULL,                                \
         "How long a cancelled function may go on before its worker is killed; 0: not at all")                          \
     X(stop_grace, CONFIG_DURATION, stop_grace_ms, "10s", 0, CONFIG_MS_PER_DAY, NULL,                                   \

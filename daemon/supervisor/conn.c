@@ -359,16 +359,22 @@ bool conn_housekeeping(struct conn *c)
     return c->partial_since_ns || !c->reading;
 }
 
+bool conn_may_hold(const struct conn *c, uint64_t bytes)
+{
+    return bytes == 0 || c->share->used[SHARE_ARGS] == 0 ||
+           share_has_room(c->share, SHARE_ARGS, conn_is_admin(c), bytes);
+}
+
 void conn_hold(struct conn *c, uint64_t bytes)
 {
     c->args_bytes += bytes;
-    c->supervisor->args_bytes += bytes;
+    share_add(c->share, SHARE_ARGS, bytes);
 }
 
 void conn_let_go(struct conn *c, uint64_t bytes)
 {
     c->args_bytes -= bytes;
-    c->supervisor->args_bytes -= bytes;
+    share_subtract(c->share, SHARE_ARGS, bytes);
 }
 
 /* ---- calls ---- */
@@ -411,6 +417,17 @@ static uint64_t boot_now_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+/* One too many: it is told so, and goes. */
+static void turn_away(struct conn *c)
+{
+    const struct share *u = c->share;
+    bool own = !conn_is_admin(c) && u->used[SHARE_CONNECTIONS] >= share_most(u->all, SHARE_CONNECTIONS, false);
+    c->supervisor->stats.connections_refused++;
+    conn_farewell(c, MPOOL_E_BUSY,
+        own ? "you have all the connections you may (max_connections, max_user_share)"
+            : "too many connections (max_connections)");
+}
+
 struct conn *conn_new(struct supervisor *s, int fd)
 {
     struct conn *c = calloc(1, sizeof *c);
@@ -428,7 +445,6 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->args = MEMFD_FILL_NONE;
     call_table_init(&c->calls, s->hash_key);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
-    s->conn_count++;
     c->on_readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->on_writable = event_new(s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || !c->on_readable || !c->on_writable ||
@@ -446,8 +462,23 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->gid = cred.gid;
     c->pid = cred.pid;
     read_groups(c);
+    if (!share_has_room(c->share, SHARE_CONNECTIONS, conn_is_admin(c), 1)) {
+        turn_away(c);
+        return c;
+    }
+    c->counted = true;
+    share_add(c->share, SHARE_CONNECTIONS, 1);
     log_debug("conn=%llu accepted uid=%u pid=%d", (unsigned long long)c->number, (unsigned)c->uid, (int)c->pid);
     return c;
+}
+
+/* It counts no more; what it holds for its tasks does until they end. */
+static void leave_share(struct conn *c)
+{
+    conn_forget_unread(c);
+    if (c->counted)
+        share_subtract(c->share, SHARE_CONNECTIONS, 1);
+    c->counted = false;
 }
 
 void conn_close(struct conn *c, const char *why)
@@ -456,8 +487,7 @@ void conn_close(struct conn *c, const char *why)
         return;
     c->closed = true;
     nested_answered(c);
-    c->supervisor->conn_count--; /* who comes in its place need not wait for the end of what it owned */
-    conn_forget_unread(c);
+    leave_share(c); /* who comes in its place need not wait for the end of what it owned */
     if (why)
         log_info("conn=%llu uid=%u pid=%d client=%s closed: %s", (unsigned long long)c->number, (unsigned)c->uid,
             (int)c->pid, c->name[0] ? c->name : "-", why);
@@ -518,13 +548,11 @@ void conn_free(struct conn *c)
     peer_forget(c);
     nested_leave(c);
     TAILQ_REMOVE(&s->conns, c, link);
-    if (!c->closed)
-        s->conn_count--;
     if (c->on_readable)
         event_free(c->on_readable);
     if (c->on_writable)
         event_free(c->on_writable);
-    conn_forget_unread(c);
+    leave_share(c);
     share_leave(c->share);
     drop_fds(c);
     memfd_fill_drop(&c->args);

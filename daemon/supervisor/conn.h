@@ -57,6 +57,7 @@ struct conn {
     gid_t gid;
     pid_t pid; /* for people; nothing is decided by it */
     struct share *share;
+    bool counted; /* among its user's connections */
     gid_t *groups;
     size_t group_count;
     char name[CONN_NAME_MAX + 1]; /* as it said in hello */
@@ -128,6 +129,8 @@ bool conn_housekeeping(struct conn *c);
 /* Answers end one request each; they touch. */
 void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Tells why it is closed, to whoever it is, and closes it. */
+void conn_farewell(struct conn *c, enum mpool_error error, const char *text);
 /* After the response has been packed into c->out, or none is wanted. */
 void conn_replied(struct conn *c);
 /* Room for one more, so that the next conn_pass_fd() cannot fail. → false: no memory. */
@@ -148,6 +151,8 @@ int conn_take_fd(struct conn *c);
 void conn_return_fd(struct conn *c, int fd);
 
 /* Arguments that are kept in memory until its call or map has ended. */
+/* May it hold so many more? One request of a user's alone always may. */
+bool conn_may_hold(const struct conn *c, uint64_t bytes);
 void conn_hold(struct conn *c, uint64_t bytes);
 void conn_let_go(struct conn *c, uint64_t bytes);
 

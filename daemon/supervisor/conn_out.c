@@ -12,6 +12,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/shares.h"
+#include "proto/tables.h"
 #include "daemon/supervisor/nested.h"
 
 #define HOLD_BYTES   (4u << 10)
@@ -106,6 +107,19 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
     if (!c->closed)
         wire_put_error(&c->out, msgid, error, "%s", text);
     conn_replied(c);
+}
+
+void conn_farewell(struct conn *c, enum mpool_error error, const char *text)
+{
+    const struct wire_error_info *info = wire_error_info(error);
+    char sentence[256];
+    int n = snprintf(sentence, sizeof sentence, "%s: %s", info->name, text);
+    wire_put_notification(&c->out, "error");
+    msgpack_packer pk = wire_packer(&c->out);
+    msgpack_pack_array(&pk, 1);
+    wire_put_error_value(&c->out, info->class, sentence, n < (int)sizeof sentence ? (size_t)n : sizeof sentence - 1);
+    c->closing = true;
+    conn_touch(c);
 }
 
 bool conn_may_pass_fd(struct conn *c)

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/process.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/status.h"
 #include "proto/scan.h"
 
@@ -31,14 +32,28 @@ static void expired(evutil_socket_t fd, short what, void *arg)
     kept_free(k->supervisor, k);
 }
 
-bool kept_has_room(const struct supervisor *s, uint64_t args_length)
+bool kept_has_room(const struct conn *c, uint64_t args_length)
 {
-    uint64_t most = s->config->max_kept_bytes;
-    return s->kept_count < s->config->max_kept && args_length <= most && s->kept_bytes <= most - args_length;
+    bool admin = conn_is_admin(c);
+    return share_has_room(c->share, SHARE_KEPT, admin, 1) &&
+           share_has_room(c->share, SHARE_KEPT_BYTES, admin, RECORD_COST + args_length);
 }
 
-struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options)
+static void count_more(struct kept *k, uint64_t bytes)
 {
+    k->counted += bytes;
+    share_add(k->share, SHARE_KEPT_BYTES, bytes);
+}
+
+static void count_less(struct kept *k, uint64_t bytes)
+{
+    k->counted -= bytes;
+    share_subtract(k->share, SHARE_KEPT_BYTES, bytes);
+}
+
+struct kept *kept_new(struct conn *c, struct task *t, const struct task_options *options)
+{
+    struct supervisor *s = c->supervisor;
     struct kept *k = calloc(1, sizeof *k);
     if (!k)
         return NULL;
@@ -48,16 +63,19 @@ struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const str
     if (options->name)
         k->name = strndup(options->name, options->name_length);
     k->expiry = evtimer_new(s->base, expired, k);
-    if (!k->function || !k->expiry || (options->name && !k->name)) {
+    k->share = shares_join(s->shares, c->uid);
+    if (!k->function || !k->expiry || !k->share || (options->name && !k->name)) {
         if (k->expiry)
             event_free(k->expiry);
+        share_leave(k->share);
         free(k->function);
         free(k->name);
         free(k);
         return NULL;
     }
     k->id = t->id;
-    k->uid = uid;
+    k->uid = c->uid;
+    k->admin = conn_is_admin(c);
     k->task = t;
     k->state = MPOOL_STATE_QUEUED;
     memcpy(k->pool, t->function->pool->name, sizeof k->pool);
@@ -66,9 +84,8 @@ struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const str
     k->ttl_ms = options->ttl_s ? options->ttl_s * 1000 : s->config->result_ttl_ms;
     HASH_ADD(hh, s->kept_by_id, id, sizeof k->id, k);
     TAILQ_INSERT_HEAD(&s->kept, k, link);
-    s->kept_count++;
-    s->kept_bytes += RECORD_COST + t->args_length;
-    k->counted = RECORD_COST + t->args_length;
+    share_add(k->share, SHARE_KEPT, 1);
+    count_more(k, RECORD_COST + t->args_length);
     return k;
 }
 
@@ -86,8 +103,9 @@ void kept_free(struct supervisor *s, struct kept *k)
         waiter_free(w);
     HASH_DELETE(hh, s->kept_by_id, k);
     TAILQ_REMOVE(&s->kept, k, link);
-    s->kept_count--;
-    s->kept_bytes -= k->counted;
+    share_subtract(k->share, SHARE_KEPT, 1);
+    count_less(k, k->counted);
+    share_leave(k->share);
     event_free(k->expiry);
     fd_close(&k->result_fd);
     process_free(k->process);
@@ -208,7 +226,7 @@ void kept_started(struct kept *k)
 /* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in. */
 static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct outcome *o)
 {
-    if (s->kept_bytes + o->size > s->config->max_kept_bytes)
+    if (!share_has_room(k->share, SHARE_KEPT_BYTES, k->admin, o->size))
         return MPOOL_E_RESULT_TOO_BIG;
     if (o->memfd >= 0) {
         k->result_fd = TAKE_FD(o->memfd);
@@ -225,12 +243,11 @@ static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct
         }
     }
     k->size = o->size;
-    k->counted += o->size;
-    s->kept_bytes += o->size;
+    count_more(k, o->size);
     return MPOOL_ERROR_NONE;
 }
 
-static void keep_error(struct supervisor *s, struct kept *k, const struct outcome *o)
+static void keep_error(struct kept *k, const struct outcome *o)
 {
     char text[5100];
     int class = 0;
@@ -244,8 +261,7 @@ static void keep_error(struct supervisor *s, struct kept *k, const struct outcom
         return;
     k->result = value.data;
     k->size = value.end;
-    k->counted += k->size;
-    s->kept_bytes += k->size;
+    count_more(k, k->size);
 }
 
 void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
@@ -263,8 +279,7 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
         k->has_verdict = true;
         k->worker = o->verdict->worker;
     }
-    s->kept_bytes -= t->args_length;
-    k->counted -= t->args_length;
+    count_less(k, t->args_length);
     k->task = NULL;
     if (k->process)
         process_ended(k->process);
@@ -277,14 +292,26 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
                     : error == MPOOL_E_LOST ? "the worker's answer was damaged"
                                             : "out of memory for the result"};
         k->state = error == MPOOL_E_LOST ? MPOOL_STATE_LOST : MPOOL_STATE_FAILED;
-        keep_error(s, k, &mine);
+        keep_error(k, &mine);
     } else if (o->error != MPOOL_ERROR_NONE) {
-        keep_error(s, k, o);
+        keep_error(k, o);
     }
     struct waiter *w;
     while ((w = LIST_FIRST(&k->waiters))) {
         tell(k, w->conn, w->msgid, w->no_reply, w->kind);
         waiter_free(w);
     }
-    set_timer(k->expiry, k->ttl_ms);
+    if (k->forgotten)
+        kept_free(s, k);
+    else
+        set_timer(k->expiry, k->ttl_ms);
+}
+
+bool kept_forget(struct supervisor *s, struct kept *k)
+{
+    k->forgotten = true;
+    if (k->task)
+        return false;
+    kept_free(s, k);
+    return true;
 }

@@ -35,6 +35,8 @@ struct kept {
     TAILQ_ENTRY(kept) link;
     uint64_t id;
     uid_t uid;
+    struct share *share;     /* of who submitted it, … */
+    bool admin;              /* … who was an administrator */
     struct task *task;       /* while it has not ended */
     struct process *process; /* owned; NULL: a plain task */
     char *name;              /* owned, or NULL */
@@ -44,7 +46,8 @@ struct kept {
     uint64_t submitted_ms, started_ms, ended_ms;
     uint32_t attempt, attempts, worker;
     uint64_t ttl_ms;
-    uint64_t counted; /* its part of the supervisor's kept_bytes */
+    bool forgotten;   /* goes at once when its task ends */
+    uint64_t counted; /* its part of its share's kept bytes */
     uint8_t *result;  /* owned: the result, or the error value */
     uint64_t size;
     int result_fd; /* instead of result, or -1 */
@@ -57,11 +60,11 @@ struct kept {
 };
 
 /* → NULL: no memory. The task is linked to it. */
-struct kept *kept_new(struct supervisor *s, struct task *t, uid_t uid, const struct task_options *options);
+struct kept *kept_new(struct conn *c, struct task *t, const struct task_options *options);
 struct kept *kept_find(struct supervisor *s, uint64_t id);
-/* Is there room for one more, with so many bytes of arguments? Records whose task has ended may be dropped early only
- * by their time to live. */
-bool kept_has_room(const struct supervisor *s, uint64_t args_length);
+/* Is there room for one more of this peer's, with so many bytes of arguments? Records whose task has ended go by their
+ * time to live, or when they are forgotten, and never to make room. */
+bool kept_has_room(const struct conn *c, uint64_t args_length);
 void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
 /* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
 void kept_wait(
@@ -69,4 +72,6 @@ void kept_wait(
 void waiter_free(struct waiter *w);
 /* Answers those who wait for its start. */
 void kept_started(struct kept *k);
+/* Nobody wants to know any more. → whether it is gone; else it goes with the end of its task. */
+bool kept_forget(struct supervisor *s, struct kept *k);
 void kept_free(struct supervisor *s, struct kept *k);

@@ -20,7 +20,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
-#include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/supervisor.h"
 
 #define ACCEPT_BUDGET 64 /* connections taken in one pass */
@@ -168,20 +167,6 @@ static void pause_accepting(struct listener *l, const char *why)
     event_add(l->try_again, &tv);
 }
 
-static void turn_away(struct supervisor *s, int fd)
-{
-    struct wire_buf out = {0};
-    wire_put_notification(&out, "error");
-    msgpack_packer pk = wire_packer(&out);
-    msgpack_pack_array(&pk, 1);
-    static const char text[] = "E_BUSY: too many connections (max_connections)";
-    wire_put_error_value(&out, 1, text, sizeof text - 1);
-    if (!out.failed && send(fd, out.data, out.end, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("turned away without a word: %s", strerror(errno));
-    wire_buf_reset(&out);
-    farewell_begin(s->farewells, fd);
-}
-
 static void on_connect(evutil_socket_t listening, short what, void *arg)
 {
     struct listener *l = arg;
@@ -194,11 +179,6 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
                 pause_accepting(l, strerror(errno));
             return;
-        }
-        if (s->conn_count >= s->config->max_connections) {
-            s->stats.connections_refused++;
-            turn_away(s, fd);
-            continue;
         }
         conn_new(s, fd);
         /* The lowest free number tells how many are in use. */

@@ -21,6 +21,7 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_RESULT] = rpc_result,
     [MPOOL_METHOD_STATUS] = rpc_status,
     [MPOOL_METHOD_CANCEL] = rpc_cancel,
+    [MPOOL_METHOD_FORGET] = rpc_forget,
     [MPOOL_METHOD_LIST] = rpc_list,
     [MPOOL_METHOD_FUNCTIONS] = rpc_functions,
     [MPOOL_METHOD_POOLS] = rpc_pools,

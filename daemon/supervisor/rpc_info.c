@@ -10,6 +10,7 @@
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/rpc.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/task.h"
 #include "proto/tables.h"
@@ -446,12 +447,12 @@ enum rpc_result rpc_stats(struct rpc *r)
     wire_pack_key_u64(&pk, "started_ms", s->start_wall_ms);
     wire_pack_key_u64(&pk, "uptime_ms", (s->now_ns - s->start_ns) / NS_PER_MS);
     wire_pack_key_u64(&pk, "spin_ns", s->spinners.budget_ns);
-    wire_pack_key_u64(&pk, "connections", s->conn_count);
+    wire_pack_key_u64(&pk, "connections", s->shares->used[SHARE_CONNECTIONS]);
     wire_pack_key_u64(&pk, "queued", queued);
     wire_pack_key_u64(&pk, "running", running);
-    wire_pack_key_u64(&pk, "attached_bytes", s->args_bytes);
-    wire_pack_key_u64(&pk, "detached_kept", s->kept_count);
-    wire_pack_key_u64(&pk, "detached_bytes", s->kept_bytes);
+    wire_pack_key_u64(&pk, "attached_bytes", s->shares->used[SHARE_ARGS]);
+    wire_pack_key_u64(&pk, "detached_kept", s->shares->used[SHARE_KEPT]);
+    wire_pack_key_u64(&pk, "detached_bytes", s->shares->used[SHARE_KEPT_BYTES]);
     wire_pack_text(&pk, "tasks");
     msgpack_pack_map(&pk, task_counters);
 #define X(name) wire_pack_key_u64(&pk, #name, s->stats.tasks.name);

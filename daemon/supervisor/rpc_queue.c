@@ -127,9 +127,7 @@ static int put_one(struct channel *ch, const struct channel_item *item)
 static bool may_hold(const struct rpc *r, uint64_t bytes)
 {
     const struct conn *c = r->conn;
-    const struct supervisor *s = c->supervisor;
-    return (s->args_bytes == 0 || s->args_bytes + bytes <= s->args_max) &&
-           (c->args_bytes == 0 || c->args_bytes + bytes < CONN_ARGS_MAX);
+    return conn_may_hold(c, bytes) && (c->args_bytes == 0 || c->args_bytes + bytes < CONN_ARGS_MAX);
 }
 
 static enum rpc_result held_too_much(struct rpc *r)

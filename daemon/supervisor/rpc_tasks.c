@@ -67,19 +67,13 @@ static bool queue_is_full(const struct pool *pool)
     return counts.queued >= pool->config->max_queue;
 }
 
-/* What all connections have in flight has a cap too; but one request alone is always taken. */
-static bool bytes_are_full(const struct supervisor *s, uint64_t more)
-{
-    return s->args_bytes > 0 && more > 0 && s->args_bytes + more > s->args_max;
-}
-
 bool rpc_must_wait(const struct conn *c)
 {
     if (c->supervisor->stopping)
         return false; /* it is told so */
     if (c->waits_for)
         return is_loading(c->waits_for) || (queue_is_full(c->waits_for) && !nested_goes_ahead(c));
-    return bytes_are_full(c->supervisor, c->waits_bytes) && !nested_goes_ahead(c);
+    return !conn_may_hold(c, c->waits_bytes) && !nested_goes_ahead(c);
 }
 
 static enum rpc_result wait_for_pool(struct conn *c, struct pool *pool)
@@ -258,7 +252,7 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (q->options.args_memfd && !check_memfd(r, q))
         return RPC_DONE;
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
-    if (waits && bytes_are_full(s, bytes) && !ahead)
+    if (waits && !ahead && !conn_may_hold(r->conn, bytes))
         return wait_for_bytes(r->conn, bytes);
     return method == OPTION_MAP ? good(ret_good) : copy_args(r, q, ret_good);
 }
@@ -332,14 +326,24 @@ enum rpc_result rpc_call(struct rpc *r)
 /* A request for a task whose result is kept, if there is room for one more. */
 static enum rpc_result read_kept_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
-    const struct supervisor *s = r->conn->supervisor;
+    const struct config *config = r->conn->supervisor->config;
+    uint64_t most_ms =
+        config->result_ttl_ms > config->max_result_ttl_ms ? config->result_ttl_ms : config->max_result_ttl_ms;
     enum rpc_result result = read_request(r, method, q, ret_good);
-    if (!*ret_good || kept_has_room(s, q->options.args_memfd ? q->options.args_memfd : q->args_length))
+    if (!*ret_good)
+        return result;
+    bool brief = q->options.ttl_s * 1000 <= most_ms;
+    if (brief && kept_has_room(r->conn, q->options.args_memfd ? q->options.args_memfd : q->args_length))
         return result;
     fd_close(&q->args_fd);
     *ret_good = false;
-    return rpc_fail(r, MPOOL_E_BUSY, "the daemon keeps all the tasks it may (max_kept = %u, max_kept_bytes = %llu)",
-        s->config->max_kept, (unsigned long long)s->config->max_kept_bytes);
+    if (!brief)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "option ttl_s: expected at most %llu (max_result_ttl), got %llu",
+            (unsigned long long)most_ms / 1000, (unsigned long long)q->options.ttl_s);
+    return rpc_fail(r, MPOOL_E_BUSY,
+        "the daemon keeps all the tasks it may, or you have your part of them (max_kept = %u, max_kept_bytes = %llu, "
+        "max_user_share = %u): forget some, or wait until their time is over",
+        config->max_kept, (unsigned long long)config->max_kept_bytes, config->max_user_share);
 }
 
 enum rpc_result rpc_submit(struct rpc *r)
@@ -355,7 +359,7 @@ enum rpc_result rpc_submit(struct rpc *r)
     if (!t)
         return RPC_DONE;
     t->id = s->next_task_id++;
-    t->kept = kept_new(s, t, c->uid, &q.options);
+    t->kept = kept_new(c, t, &q.options);
     if (!t->kept) {
         task_free(s, t);
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
@@ -385,7 +389,7 @@ enum rpc_result rpc_spawn(struct rpc *r)
     if (!t)
         return RPC_DONE;
     t->id = s->next_task_id++;
-    t->kept = kept_new(s, t, c->uid, &q.options);
+    t->kept = kept_new(c, t, &q.options);
     if (!t->kept || process_new(t->kept, c, &q.options) < 0) {
         if (t->kept)
             kept_free(s, t->kept);
@@ -449,8 +453,8 @@ static enum rpc_result no_task(struct rpc *r, uint64_t id)
             "task %llu is of an earlier run: the daemon was started anew since, and keeps tasks in memory only",
             (unsigned long long)id);
     if (id >= s->first_task_id && id < s->next_task_id)
-        return rpc_fail(
-            r, MPOOL_E_NO_TASK, "the result of task %llu was kept for its time and is gone", (unsigned long long)id);
+        return rpc_fail(r, MPOOL_E_NO_TASK, "the result of task %llu is gone: its time is over, or it was forgotten",
+            (unsigned long long)id);
     return rpc_fail(r, MPOOL_E_NO_TASK, "there is no task %llu", (unsigned long long)id);
 }
 
@@ -602,4 +606,13 @@ enum rpc_result rpc_cancel(struct rpc *r)
     else
         map_cancel(m);
     return rpc_answer_bool(r, true);
+}
+
+enum rpc_result rpc_forget(struct rpc *r)
+{
+    uint64_t id;
+    if (!rpc_read_id(r, &id))
+        return RPC_DONE;
+    struct kept *k = rpc_find_kept(r, id);
+    return k ? rpc_answer_bool(r, kept_forget(r->conn->supervisor, k)) : RPC_DONE;
 }

@@ -24,6 +24,10 @@ void shares_configure(struct shares *all, const struct config *config)
      * with else. */
     uint64_t one = (config->max_message + config->max_output_bytes) * 100 / config->max_user_share;
     all->percent = config->max_user_share;
+    all->most[SHARE_CONNECTIONS] = config->max_connections;
+    all->most[SHARE_KEPT] = config->max_kept;
+    all->most[SHARE_KEPT_BYTES] = config->max_kept_bytes;
+    all->most[SHARE_ARGS] = larger(config->max_args_bytes ? config->max_args_bytes : quarter_of_memory(), one);
     all->most[SHARE_UNREAD] = larger(config->max_unread_bytes ? config->max_unread_bytes : quarter_of_memory(), one);
 }
 

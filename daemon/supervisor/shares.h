@@ -17,14 +17,18 @@
 struct config;
 
 enum share_kind {
-    SHARE_UNREAD, /* bytes of replies that have not been read */
+    SHARE_CONNECTIONS,
+    SHARE_KEPT,       /* records of detached tasks */
+    SHARE_KEPT_BYTES, /* their arguments and results */
+    SHARE_ARGS,       /* bytes of arguments under way */
+    SHARE_UNREAD,     /* bytes of replies that have not been read */
     SHARE_KINDS,
 };
 
 struct share { /* one user's */
     UT_hash_handle hh;
     uid_t uid;
-    uint32_t members; /* connections that count here */
+    uint32_t members; /* connections and records that count here */
     uint64_t used[SHARE_KINDS];
     struct shares *all;
 };

@@ -382,14 +382,6 @@ static void raise_limits(struct supervisor *s)
         s->hard_nofile = limit.rlim_max;
 }
 
-/* A quarter of the memory of this machine, but at least what one connection may hold. */
-static uint64_t most_args(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    uint64_t quarter = pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 0;
-    return quarter > CONN_ARGS_MAX ? quarter : CONN_ARGS_MAX;
-}
-
 static uint64_t random_key(void)
 {
     uint64_t key;
@@ -444,7 +436,6 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->last_oom_kills = orphans_oom_kills();
     spinners_init(&s->spinners);
     spinners_configure(&s->spinners, config->spin);
-    s->args_max = most_args();
     s->hash_key = random_key();
     s->hard_nofile = RLIM_INFINITY;
     raise_limits(s);

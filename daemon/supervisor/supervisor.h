@@ -103,12 +103,9 @@ struct supervisor {
     struct process_list processes;   /* that have not ended: see process.h */
     struct kept *kept_by_id;         /* hash */
     struct kept_list kept;           /* newest first */
-    uint64_t kept_bytes;
-    uint32_t kept_count;
-    struct objects *objects; /* shared ones */
-    struct parties *parties; /* who has them open */
-    struct shares *shares;   /* what its users hold */
-    uint32_t conn_count;     /* of those that are not closed */
+    struct objects *objects;         /* shared ones */
+    struct parties *parties;         /* who has them open */
+    struct shares *shares;           /* what its users hold */
 
     struct core_timers queue_timers; /* of requests that wait at queues */
     struct deadline core_deadline;   /* of the heart, and of those */
@@ -132,7 +129,6 @@ struct supervisor {
     uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */
-    uint64_t args_bytes, args_max;  /* of attached calls and maps, over all connections */
     uint64_t hash_key;              /* of tables whose keys clients choose: they cannot know where a key falls */
     struct task_room *task_rooms;   /* memory of small tasks that have ended, kept for the next ones */
     uint32_t task_room_count;

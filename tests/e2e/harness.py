@@ -10,6 +10,7 @@ Knows nothing of any method's meaning but `pools`, which tells when a daemon has
 objects stay until they are removed.
 """
 import collections
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -452,6 +453,37 @@ def as_nobody(action, gid=NOBODY, groups=()):
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
+
+
+@contextlib.contextmanager
+def held_by_nobody(action):
+    """Inside of it another process, of that user, has done action and holds what came of it."""
+    done, told = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            kept = action()  # noqa: F841 (whatever it is, it is kept until the end)
+            os.write(done[1], b"x")
+            os.close(told[1])
+            os.read(told[0], 1)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(done[1])
+    os.close(told[0])
+    try:
+        assert os.read(done[0], 1) == b"x", "it failed for the other user"
+        yield
+    finally:
+        os.close(told[1])
+        os.close(done[0])
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "it failed for the other user"
 
 
 def test(daemon=True, timeout=60, descriptors=True, **options):

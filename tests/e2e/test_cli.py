@@ -101,6 +101,24 @@ def wait_and_result_tell_failures_and_time_outs_apart(d):
 
 
 @test()
+def forget_drops_results(d):
+    done = mpool(d, "submit", "math.square", "7").out.strip()
+    slow = mpool(d, "submit", "sys.sleep", "600").out.strip()
+    assert mpool(d, "result", "-t", "10", done).out == "49\n"
+    ran = mpool(d, "forget", done, slow)
+    assert ran.code == 0 and ran.out == "" and slow in ran.err and "has not ended" in ran.err, ran
+    ran = mpool(d, "result", done)
+    assert ran.code == 125 and "E_NO_TASK" in ran.err, ran
+    ran = mpool(d, "forget", done)
+    assert ran.code == 125 and "E_NO_TASK" in ran.err, ran
+    assert mpool(d, "cancel", slow).code == 0
+    until(lambda: mpool(d, "ls", "--ids").out == "", "it is gone with its end")
+    again = mpool(d, "submit", "math.square", "7").out.strip()
+    d.request("wait", int(again))
+    assert mpool(d, "--json", "forget", again).out == f'{{"id": {again}, "forgotten": true}}\n'
+
+
+@test()
 def the_daemon_is_pictured(d):
     assert "math.square" in mpool(d, "functions", "--names").lines
     assert re.search(r"^math\.square +default ", mpool(d, "functions").out, re.M)

@@ -190,6 +190,10 @@ MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **
 /* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
 
+/* Nobody wants the result of a submitted task any more: the daemon drops what it keeps of it. → 1 dropped; 0 the task
+ * has not ended, goes on, and is dropped at its end; negative (MPOOL_ENO_TASK, MPOOL_EDENIED). */
+MPOOL_PUBLIC int mpool_forget(mpool_client *client, uint64_t id);
+
 /* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). *ret_result: taken; may be NULL.
  */
 MPOOL_PUBLIC int mpool_request(

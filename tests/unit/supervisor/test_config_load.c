@@ -36,7 +36,9 @@ static void no_file_at_all_gives_the_defaults(void **state)
     assert_int_equal(config->max_in_flight, 65536);
     assert_int_equal(config->max_user_share, 50);
     assert_true(config->max_output_bytes == 8 * MIB);
+    assert_true(config->max_args_bytes == 0);
     assert_true(config->max_unread_bytes == 0);
+    assert_true(config->max_result_ttl_ms == 7 * 86400000);
     assert_int_equal(config->max_kept, 100000);
     assert_true(config->max_kept_bytes == 256 * MIB);
     assert_int_equal(config->max_user_processes, 64);
@@ -83,7 +85,7 @@ static void every_key_reaches_its_field(void **state)
         "[daemon]\n"
         "socket = /tmp/some.sock\nsocket_mode = 0600\nsocket_group = 4242\nmodule_path = /a, /b/c\n"
         "max_message = 1M\nmax_depth = 64\nmax_payload = 2G\nmax_connections = 11\nmax_in_flight = 12\n"
-        "max_user_share = 25\nmax_unread_bytes = 5M\n"
+        "max_user_share = 25\nmax_unread_bytes = 5M\nmax_args_bytes = 6M\nmax_result_ttl = 2h\n"
         "max_output_bytes = 1M\nmax_kept = 13\nmax_kept_bytes = 2M\nmax_user_processes = 14\nresult_ttl = 5m\n"
         "cancel_grace = 500ms\nstop_grace = 0\nstall_timeout = 90\nmax_objects = 14\nmax_user_objects = 15\n"
         "max_user_object_bytes = 3M\nmax_open_objects = 16\nlog_level = debug\n"
@@ -107,6 +109,8 @@ static void every_key_reaches_its_field(void **state)
     assert_int_equal(config->max_user_share, 25);
     assert_true(config->max_output_bytes == MIB);
     assert_true(config->max_unread_bytes == 5 * MIB);
+    assert_true(config->max_args_bytes == 6 * MIB);
+    assert_true(config->max_result_ttl_ms == 7200000);
     assert_int_equal(config->max_kept, 13);
     assert_true(config->max_kept_bytes == 2 * MIB);
     assert_int_equal(config->max_user_processes, 14);

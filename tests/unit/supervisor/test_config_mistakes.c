@@ -63,10 +63,11 @@ static void numbers_have_ranges(void **state)
 {
     static const char *const settings[] = {"max_message = 4095", "max_message = 3G", "max_depth = 129",
         "max_payload = 1", "max_payload = 2T", "max_connections = 0", "max_connections = 1000001", "max_in_flight = 0",
-        "max_output_bytes = 1K", "max_user_share = 101", "max_unread_bytes = 1K", "max_kept = 0", "max_kept_bytes = 1K",
-        "result_ttl = 0", "result_ttl = 366d", "cancel_grace = 25h", "stop_grace = 25h", "stall_timeout = 999ms",
-        "max_depth = 99999999999999999999", "max_message = 99999999999999999999", "max_objects = 1000001",
-        "max_user_objects = -1", "max_user_object_bytes = 65T", "max_open_objects = many"};
+        "max_output_bytes = 1K", "max_user_share = 101", "max_unread_bytes = 1K", "max_args_bytes = 1K",
+        "max_result_ttl = 0", "max_kept = 0", "max_kept_bytes = 1K", "result_ttl = 0", "result_ttl = 366d",
+        "cancel_grace = 25h", "stop_grace = 25h", "stall_timeout = 999ms", "max_depth = 99999999999999999999",
+        "max_message = 99999999999999999999", "max_objects = 1000001", "max_user_objects = -1",
+        "max_user_object_bytes = 65T", "max_open_objects = many"};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         char text[128];
         snprintf(text, sizeof text, "[daemon]\n%s\n", settings[i]);

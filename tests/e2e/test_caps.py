@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""Do the caps hold, and does one user's use of them leave the others, and the administrator, their part?"""
+from harness import Client, RpcError, daemon_for_others, held_by_nobody, main, test, until
+
+OPEN = "[daemon]\nsocket_mode = 0666\n"
+
+
+def refused(c, *request):
+    e = c.error(*request)
+    assert (e.kind, e.code) == (1, "E_BUSY"), e
+    return e
+
+
+# ---- connections -------------------------------------------------------------------------------------------------------
+
+
+def come_in(path, count):
+    """→ those who were let in, and what the others were told."""
+    inside, words = [], []
+    for _ in range(count):
+        c = Client(path)
+        try:
+            c.send("ping")
+            message = c.receive()
+        except (BrokenPipeError, ConnectionResetError) as e:
+            raise AssertionError("it was closed without a word") from e
+        if message[0] == 1:
+            inside.append(c)
+        else:
+            assert message[:2] == [2, "error"], message
+            words.append(message[2][0][1])
+    return inside, words
+
+
+@test(daemon=False)
+def one_user_has_a_part_of_the_connections_and_no_more(home):
+    d = daemon_for_others(home, OPEN + "max_connections = 20\n")
+
+    def all_it_may():
+        inside, words = come_in(d.path, 200)
+        assert len(inside) == 10 and len(words) == 190, (len(inside), len(words))
+        assert all(w == "E_BUSY: you have all the connections you may (max_connections, max_user_share)" for w in words), words
+        return inside
+
+    with held_by_nobody(all_it_may):
+        inside, words = come_in(d.path, 12)
+        assert len(inside) == 10 and words == ["E_BUSY: too many connections (max_connections)"] * 2, words
+        for c in inside:
+            c.close()
+    until(lambda: d.request("stats")["connections"] == 1, "all are gone")
+    d.finish()
+
+
+@test(daemon=False)
+def the_last_connections_are_the_administrators(home):
+    d = daemon_for_others(home, OPEN + "max_connections = 32\nmax_user_share = 100\n")
+
+    def all_it_may():
+        inside, words = come_in(d.path, 40)
+        assert len(inside) == 30 and set(words) == {"E_BUSY: too many connections (max_connections)"}, (len(inside), words)
+        return inside
+
+    with held_by_nobody(all_it_may):
+        assert d.request("ping") == "pong"
+    d.finish()
+
+
+# ---- kept tasks --------------------------------------------------------------------------------------------------------
+
+
+@test(daemon=False)
+def one_user_has_a_part_of_the_kept_tasks_and_no_more(home):
+    d = daemon_for_others(home, OPEN + "max_kept = 20\nmax_kept_bytes = 2M\n")
+
+    def number():
+        c = Client(d.path)
+        for i in range(10):
+            c.submit("math.square", i)
+        e = refused(c, "submit", "math.square", [1])
+        assert "max_user_share = 50" in e.text and "forget" in e.text, e
+
+    with held_by_nobody(number):
+        c = d.client()
+        for i in range(10):
+            c.submit("math.square", i)
+        refused(c, "submit", "math.square", [1])
+        for t in c.request("list", {"all": True}):
+            c.wait(t["id"])
+            assert c.request("forget", t["id"]) is True
+    assert d.request("stats")["detached_kept"] == 0 and d.request("stats")["detached_bytes"] == 0
+
+    def size():
+        c = Client(d.path)
+        done = [c.submit("sys.blob", 400000) for _ in range(4)]
+        codes = []
+        for task in done:
+            try:
+                c.request("result", task, 20000)
+            except RpcError as e:
+                codes.append(e.code)
+        assert codes == ["E_RESULT_TOO_BIG"] * 2, codes
+        refused(c, "submit", "sys.echo", [bytes(300000)])
+
+    with held_by_nobody(size):
+        c = d.client()
+        assert len(c.request("result", c.submit("sys.blob", 900000), 20000)) == 900000
+        for t in c.request("list", {"all": True}):
+            c.request("forget", t["id"])
+    d.finish()
+
+
+@test(config="[daemon]\nmax_kept = 3\n", workers="1")
+def what_is_forgotten_makes_room(d):
+    c, other = d.client(), d.client()
+    tasks = [c.submit("math.square", i) for i in range(3)]
+    refused(c, "submit", "math.square", [1])
+    c.wait(tasks[1])
+    assert c.request("forget", tasks[1]) is True
+    for method in ("result", "status", "wait", "forget", "cancel"):
+        e = c.error(method, tasks[1])
+        assert e.code == "E_NO_TASK" and "forgotten" in e.text, e
+    late = c.submit("sys.sleep", 0.3)
+    waits = other.send("wait", [late])
+    assert c.request("forget", late) is False, "it has not ended"
+    assert other.reply(waits)["state"] == "done", "who waits is answered"
+    assert c.error("status", late).code == "E_NO_TASK", "and then it is gone"
+    stays = c.request("spawn", "sys.sleep", [60])["id"]
+    assert c.request("forget", stays) is False and c.request("cancel", stays) is True
+    until(lambda: d.request("stats")["detached_kept"] == 2, "it goes with its end")
+    for bad in (None, "7", -1):
+        assert c.error("forget", bad).code == "E_BAD_PARAMS"
+
+
+@test(config="[daemon]\nresult_ttl = 1h\nmax_result_ttl = 2h\n")
+def how_long_a_result_is_kept_is_bounded_by_the_configuration(d):
+    c = d.client()
+    assert c.submit("sys.noop", ttl_s=7200) > 0
+    for ttl_s in (7201, 0x7fffffff):
+        e = c.error("submit", "sys.noop", [], {"ttl_s": ttl_s})
+        assert e.code == "E_BAD_PARAMS" and "ttl_s" in e.text and "7200" in e.text and "max_result_ttl" in e.text, e
+        assert c.error("spawn", "sys.noop", [], {"ttl_s": ttl_s}).code == "E_BAD_PARAMS"
+
+
+if __name__ == "__main__":
+    main()
