@@ -14,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "daemon/supervisor/conn_in.h"
 #include "daemon/supervisor/conn_out.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/farewell.h"
@@ -28,7 +29,6 @@
 #include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/task.h"
 
-#define READ_CHUNK (64u << 10)
 #define SLOW_RATE  (64u << 10)     /* bytes a second that a message must at least make, once past the stall time-out */
 #define TURN_NS    (5 * NS_PER_MS) /* requests of all connections in one pass */
 #define TURN_BATCH 64u             /* requests of one connection in one pass: what a lane holds */
@@ -58,7 +58,7 @@ static bool has_room(const struct conn *c)
 /* Not worth two system calls: it goes on in the next pass. */
 static bool only_waits_its_turn(const struct conn *c)
 {
-    return c->in_room && !c->waits_for && c->waits_bytes == 0;
+    return c->in_room && !c->waits_for && c->waits_bytes == 0 && !c->waits_to_grow;
 }
 
 /* It is to go on in another pass: with the message it stands at, once that may be taken. */
@@ -187,6 +187,7 @@ static void consume(struct conn *c)
 {
     uint64_t since_ns = clock_now_ns();
     handle_messages(c);
+    conn_count_in(c);
     c->supervisor->turn_ns += clock_now_ns() - since_ns;
 }
 
@@ -202,7 +203,7 @@ void conn_serve_line(struct supervisor *s)
             return;
         }
         TAILQ_REMOVE(&s->waiting_conns, c, room);
-        c->in_room = false;
+        c->in_room = c->waits_to_grow = false;
         conn_touch(c);
         consume(c); /* if it has to wait again, it does so at the end */
     }
@@ -234,14 +235,21 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     supervisor_tick(c->supervisor);
     for (size_t budget = CONN_READ_BUDGET; budget > 0 && has_room(c);) {
-        uint8_t *to = wire_buf_reserve(&c->in, READ_CHUNK);
+        if (!conn_grow(c)) {
+            c->waits_for = NULL;
+            c->waits_bytes = 0;
+            c->waits_to_grow = true;
+            stand_in_line(c);
+            break;
+        }
+        uint8_t *to = wire_buf_reserve(&c->in, CONN_READ_CHUNK);
         if (!to) {
             conn_close(c, "no memory for its message");
             return;
         }
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
-        ssize_t n = packet_receive(fd, to, READ_CHUNK, fds, &fd_count);
+        ssize_t n = packet_receive(fd, to, CONN_READ_CHUNK, fds, &fd_count);
         if (n == -EAGAIN)
             break;
         for (size_t i = 0; i < fd_count; i++)
@@ -261,7 +269,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         wire_buf_commit(&c->in, (size_t)n);
         budget -= (size_t)n < budget ? (size_t)n : budget;
         consume(c);
-        if ((size_t)n < READ_CHUNK && fd_count == 0)
+        if ((size_t)n < CONN_READ_CHUNK && fd_count == 0)
             break; /* that was all; another call would only say so */
     }
     if (!has_room(c))
@@ -361,7 +369,8 @@ bool conn_housekeeping(struct conn *c)
 
 bool conn_may_hold(const struct conn *c, uint64_t bytes)
 {
-    return bytes == 0 || c->share->used[SHARE_ARGS] == 0 ||
+    /* What came with the message is here already. */
+    return bytes <= c->in_counted || c->share->used[SHARE_ARGS] == c->share->unfinished ||
            share_has_room(c->share, SHARE_ARGS, conn_is_admin(c), bytes);
 }
 
@@ -476,6 +485,7 @@ struct conn *conn_new(struct supervisor *s, int fd)
 static void leave_share(struct conn *c)
 {
     conn_forget_unread(c);
+    conn_forget_in(c);
     if (c->counted)
         share_subtract(c->share, SHARE_CONNECTIONS, 1);
     c->counted = false;

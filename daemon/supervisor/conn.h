@@ -32,6 +32,7 @@ struct waiter;
 #define CONN_FDS_MAX     16u          /* descriptors that came and are not used yet */
 #define CONN_PASSING_MAX 64u          /* descriptors that go out and are not read, beyond which it is not read */
 #define CONN_READ_BUDGET (256u << 10) /* bytes read from one connection in one pass */
+#define CONN_READ_CHUNK  (64u << 10)  /* … in one call */
 #define CONN_ARGS_MAX    (256u << 20) /* bytes of arguments in flight, beyond which it is not read */
 #define CONN_NAME_MAX    64u
 
@@ -74,6 +75,8 @@ struct conn {
     bool closed;               /* dead: goes at the end of the pass */
     bool torn;                 /* what it owned has been cancelled */
     uint64_t partial_since_ns; /* 0: it has not begun a message that it has not finished */
+    uint64_t in_counted;       /* of `in`, in its share: see conn_in.h */
+    bool waits_to_grow;        /* stands in line until its message may become longer */
     uint64_t partial_bytes;    /* of an unfinished message, so far */
     uint64_t sent;             /* running offset of `out`'s first byte */
     uint64_t unread;           /* of `out`, as counted in its share */

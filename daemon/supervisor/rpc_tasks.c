@@ -8,6 +8,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/conn_in.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
@@ -71,6 +72,8 @@ bool rpc_must_wait(const struct conn *c)
 {
     if (c->supervisor->stopping)
         return false; /* it is told so */
+    if (c->waits_to_grow)
+        return !conn_may_grow(c);
     if (c->waits_for)
         return is_loading(c->waits_for) || (queue_is_full(c->waits_for) && !nested_goes_ahead(c));
     return !conn_may_hold(c, c->waits_bytes) && !nested_goes_ahead(c);

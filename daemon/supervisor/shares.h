@@ -15,12 +15,13 @@
 #include <uthash.h>
 
 struct config;
+struct conn;
 
 enum share_kind {
     SHARE_CONNECTIONS,
     SHARE_KEPT,       /* records of detached tasks */
     SHARE_KEPT_BYTES, /* their arguments and results */
-    SHARE_ARGS,       /* bytes of arguments under way */
+    SHARE_ARGS,       /* bytes of arguments under way, and of messages that are not whole yet */
     SHARE_UNREAD,     /* bytes of replies that have not been read */
     SHARE_KINDS,
 };
@@ -30,6 +31,8 @@ struct share { /* one user's */
     uid_t uid;
     uint32_t members; /* connections and records that count here */
     uint64_t used[SHARE_KINDS];
+    uint64_t unfinished;      /* of its arguments: bytes of messages that are not whole yet, … */
+    const struct conn *ahead; /* … of which this one may go on, whatever the others hold: see conn_in.h; or NULL */
     struct shares *all;
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Do the caps hold, and does one user's use of them leave the others, and the administrator, their part?"""
-from harness import Client, RpcError, daemon_for_others, held_by_nobody, main, test, until
+from harness import Client, RpcError, daemon_for_others, held_by_nobody, main, pack, test, until
 
 OPEN = "[daemon]\nsocket_mode = 0666\n"
 
@@ -62,6 +62,100 @@ def the_last_connections_are_the_administrators(home):
 
     with held_by_nobody(all_it_may):
         assert d.request("ping") == "pong"
+    d.finish()
+
+
+# ---- arguments ---------------------------------------------------------------------------------------------------------
+
+
+def held(d):
+    return d.request("stats")["attached_bytes"]
+
+
+def push(c, data):
+    """As much of it as is taken now → how much."""
+    c.sock.setblocking(False)
+    sent = 0
+    try:
+        while sent < len(data):
+            sent += c.sock.send(data[sent:])
+    except BlockingIOError:
+        pass
+    c.sock.setblocking(True)
+    return sent
+
+
+class Unfinished:
+    """A call of much that goes in bit by bit, and is answered."""
+
+    def __init__(self, d, size):
+        self.data, self.client = pack([0, 1, "call", ["sys.sleep", [0, bytes(size)]]]), d.client()
+
+    def push(self, most=None):
+        self.data = self.data[push(self.client, self.data[: len(self.data) if most is None else most]):]
+
+    def is_answered(self):
+        self.push()
+        return not self.data and self.client.reply(1) is None
+
+
+@test(config="[daemon]\nmax_message = 2M\nmax_output_bytes = 1M\nmax_args_bytes = 6M\n", timeout=90)
+def unfinished_messages_count_and_all_of_them_end(d):
+    """Twenty of 2 MiB, of which each has sent all but its last bytes: more than there is room for, and nobody is lost."""
+    before = d.rss_kib()
+    calls = [Unfinished(d, (2 << 20) - 100) for _ in range(20)]
+    other = d.client()
+
+    def stuck():
+        for u in calls:
+            if len(u.data) > 50:
+                u.push(len(u.data) - 50)
+        return sum(len(u.data) > 50 for u in calls) > 10 and other.call("math.square", 3) == 9 and held(d) > 5 << 20
+
+    until(stuck, "there is no room for more")
+    assert held(d) <= (6 << 20) + (2 << 20) + (1 << 20), held(d)
+    assert d.rss_kib() - before < 40 << 10
+    left = list(calls)
+    while left:  # whatever the order in which they send the rest
+        done = [u for u in left if u.is_answered()]
+        left = [u for u in left if u not in done]
+        assert other.request("ping") == "pong"
+    assert held(d) == 0
+
+
+@test(config="[daemon]\nmax_message = 256K\nmax_output_bytes = 64K\nmax_args_bytes = 1M\nstall_timeout = 1s\n", timeout=90)
+def unfinished_messages_that_stop_make_room_for_the_others(d):
+    calls = [Unfinished(d, 200000) for _ in range(8)]
+    for u in calls:
+        u.push(len(u.data) - 50)
+    until(lambda: held(d) > 700000, "they are held")
+    late = Unfinished(d, 200000)
+    until(late.is_answered, "it has its turn")
+
+
+@test(daemon=False)
+def one_user_has_a_part_of_the_arguments_and_no_more(home):
+    d = daemon_for_others(home, OPEN + "max_message = 1M\nmax_output_bytes = 1M\nmax_args_bytes = 16M\nmax_user_share = 25\n")
+
+    def all_it_may():
+        clients = [Client(d.path) for _ in range(12)]
+        call = pack([0, 1, "call", ["sys.sleep", [600, bytes(900000)]]])
+        for c in clients:
+            c.sent = push(c, call)
+
+        def full():
+            for c in clients:
+                c.sent += push(c, call[c.sent:])
+            return held(d) > 3 << 20
+
+        until(full, "it has its part")
+        assert held(d) <= (5 << 20), held(d)
+        return clients
+
+    with held_by_nobody(all_it_may):
+        c = d.client()
+        assert len(c.call("sys.echo", bytes(900000))) == 900000
+    until(lambda: held(d) == 0, "it is gone with its connections")
     d.finish()
 
 
