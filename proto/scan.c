@@ -25,6 +25,13 @@ void wire_scan_init(struct wire_scan *scan)
     scan->first_end = 0;
 }
 
+void wire_scan_init_inside(struct wire_scan *scan, uint64_t count)
+{
+    wire_scan_init(scan);
+    scan->outstanding = scan->remain[0] = count;
+    scan->depth = 1;
+}
+
 enum wire_scan_result wire_scan_feed(
     struct wire_scan *scan, const struct wire_limits *limits, const uint8_t *data, uint64_t length)
 {

@@ -47,6 +47,8 @@ struct wire_scan {
 };
 
 void wire_scan_init(struct wire_scan *scan);
+/* As if the head of an array of so many had been passed: for a row of them, in pieces. max_depth counts that array. */
+void wire_scan_init_inside(struct wire_scan *scan, uint64_t count);
 
 /* data: the value's first byte; length: bytes there so far (may grow, and data may move, between calls).
  * After a negative result the scan must not be continued. */

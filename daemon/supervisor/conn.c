@@ -157,6 +157,8 @@ static void handle_messages(struct conn *c)
             refuse(c, NULL, MPOOL_E_BAD_REQUEST, "a response, but nothing was asked");
             return;
         }
+        c->message_length = length;
+        c->taken = false;
         switch (rpc_handle(c, &m)) {
         case RPC_LATER:
             stand_in_line(c);
@@ -167,7 +169,8 @@ static void handle_messages(struct conn *c)
         case RPC_DONE: left--; break;
         }
         s->again = true; /* whatever follows from it: in a flush the heart has run already in this pass */
-        wire_buf_consume(&c->in, length);
+        if (!c->taken)
+            wire_buf_consume(&c->in, length);
         wire_scan_init(&c->scan);
         c->whole = false;
         c->partial_since_ns = 0;
@@ -181,6 +184,18 @@ static void handle_messages(struct conn *c)
         c->partial_since_ns = s->now_ns;
         supervisor_need_housekeeping(s);
     }
+}
+
+void *conn_take_message(struct conn *c)
+{
+    struct wire_buf behind = {.cap = c->in.cap};
+    size_t length = wire_buf_length(&c->in) - c->message_length;
+    if (wire_buf_append(&behind, wire_buf_at(&c->in) + c->message_length, length) < 0)
+        return NULL;
+    void *memory = c->in.data;
+    c->in = behind;
+    c->taken = true;
+    return memory;
 }
 
 static void consume(struct conn *c)

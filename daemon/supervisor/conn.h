@@ -69,6 +69,8 @@ struct conn {
     struct wire_buf in, out;
     struct wire_scan scan;     /* of the message that `in` begins with */
     bool stopped;              /* `in` holds more, but there was no room for it */
+    size_t message_length;     /* of the one that is being handled */
+    bool taken;                /* and it is somebody else's now */
     bool whole;                /* that scan has ended: the message waits for room */
     bool half_closed;          /* it sends no more, but may read what it asked for */
     bool closing;              /* no more reading; closed once `out` is written: see farewell.h */
@@ -147,6 +149,11 @@ uint64_t conn_unsent(const struct conn *c);
  * to memory. fd: taken. shared: others hold it as well, so that it takes no memory of this connection. → false: no
  * memory; it is closed. */
 bool conn_stream(struct conn *c, int fd, uint64_t size, bool shared);
+/* The same of `size` bytes from an offset on. */
+bool conn_stream_from(struct conn *c, int fd, uint64_t offset, uint64_t size, bool shared);
+/* The message that is being handled: the memory in which it lies is the caller's from here on (from the heap, to be
+ * freed), what has come behind it is copied. → NULL: no memory; nothing has changed. */
+void *conn_take_message(struct conn *c);
 /* The oldest descriptor that came with the requests, now the caller's; -ENOENT: none came; -EMFILE: it came, but there
  * was no room for it. */
 int conn_take_fd(struct conn *c);

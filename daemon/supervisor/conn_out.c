@@ -150,17 +150,26 @@ bool conn_pass_fd(struct conn *c, const char *what, uint32_t msgid, uint64_t siz
     return true;
 }
 
-bool conn_stream(struct conn *c, int fd, uint64_t size, bool shared)
+bool conn_stream_from(struct conn *c, int fd, uint64_t offset, uint64_t size, bool shared)
 {
     if (!conn_may_pass_fd(c)) {
         close(fd);
         return false;
     }
-    c->passing[c->passing_count++] = (struct conn_passing){
-        .at = c->sent + wire_buf_length(&c->out), .fd = fd, .streams = true, .shared = shared, .left = size};
+    c->passing[c->passing_count++] = (struct conn_passing){.at = c->sent + wire_buf_length(&c->out),
+        .fd = fd,
+        .streams = true,
+        .shared = shared,
+        .offset = offset,
+        .left = size};
     c->streaming += size;
     c->held_streaming += shared ? 0 : size;
     return true;
+}
+
+bool conn_stream(struct conn *c, int fd, uint64_t size, bool shared)
+{
+    return conn_stream_from(c, fd, 0, size, shared);
 }
 
 static void passed(struct conn *c)

@@ -6,20 +6,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/map_chunks.h"
 #include "daemon/supervisor/map_results.h"
 #include "daemon/supervisor/pool.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
 
-#define CHUNK_AIM_NS     (2 * NS_PER_MS) /* how long a chunk is to run, by its function's mean */
-#define CHUNK_BUDGET_US  5000u           /* after this long a worker hands the rest of a chunk back */
-#define CHUNK_ITEMS_MAX  4096u
-#define CHUNK_BYTES_MAX  (256u << 10)
-#define CHUNKS_AHEAD_MAX 256u
-#define SCAN_BYTES       (1u << 20) /* of a mapping, scanned in one pass */
+#define ITEMS_COPIED_MAX (64u << 10) /* more bytes of items keep the memory of their message */
+#define UNMAP_BYTES      (16u << 20) /* of a mapping, given back in one pass */
 
 void map_touch(struct map *m)
 {
@@ -37,11 +35,14 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     struct supervisor *s = c->supervisor;
     struct map *m = calloc(1, sizeof *m);
     if (m && mapping) {
-        m->items = (uint8_t *)(uintptr_t)items;
+        m->items = items;
+    } else if (m && length > ITEMS_COPIED_MAX) {
+        m->memory = conn_take_message(c);
+        m->items = m->memory ? items : NULL;
     } else if (m) {
-        m->items = malloc(length ? length : 1);
-        if (m->items)
-            memcpy(m->items, items, length);
+        m->items = m->memory = malloc(length ? length : 1);
+        if (m->memory)
+            memcpy(m->memory, items, length);
     }
     if (m && mapping) {
         m->scan = malloc(sizeof *m->scan);
@@ -77,12 +78,29 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->uid = c->uid;
     m->submitted_ms = s->wall_ms;
     TAILQ_INIT(&m->chunks);
+    TAILQ_INIT(&m->rests);
+    TAILQ_INIT(&m->large);
+    m->item = MEMFD_FILL_NONE;
+    map_list_init(&m->list, count);
     TAILQ_INSERT_HEAD(&s->maps, m, every);
     attached_add(&s->attached_maps, &m->by_id, m->id);
     LIST_INSERT_HEAD(&c->maps, m, of_conn);
     conn_hold(c, length);
     map_touch(m);
     return 0;
+}
+
+/* It has ended, and so have its chunks: gives back some of what it holds. → there is more. */
+static bool shed(struct map *m)
+{
+    size_t left = m->mapping_length - m->unmapped;
+    if (map_results_shed(m))
+        return true;
+    if (left <= UNMAP_BYTES)
+        return false;
+    munmap((char *)m->mapping + m->unmapped, UNMAP_BYTES);
+    m->unmapped += UNMAP_BYTES;
+    return true;
 }
 
 static void map_free(struct map *m)
@@ -92,12 +110,12 @@ static void map_free(struct map *m)
     attached_remove(&m->by_id);
     if (m->in_dirty)
         TAILQ_REMOVE(&s->dirty_maps, m, dirty);
+    map_chunks_free(m);
     map_results_free(m);
     free(m->scan);
     if (m->mapping)
-        munmap(m->mapping, m->mapping_length);
-    else
-        free(m->items);
+        munmap((char *)m->mapping + m->unmapped, m->mapping_length - m->unmapped);
+    free(m->memory);
     free(m->name);
     free(m);
 }
@@ -145,72 +163,15 @@ struct map *map_find(const struct conn *c, uint32_t msgid)
     return NULL;
 }
 
-/* ---- chunks
- * ------------------------------------------------------------------------------------------------------------------ */
-
-void map_job(const struct map *m, const struct task *t, struct lane_job *ret)
-{
-    ret->flags |= LANE_JOB_CHUNK | (m->each || m->stream ? LANE_JOB_PAIRS : 0) | (m->star ? LANE_JOB_STAR : 0);
-    ret->items = t->chunk.count;
-    ret->budget_us = m->options.chunk && t->core.timeout_ms == 0 ? 0 : CHUNK_BUDGET_US;
-    ret->attempt = t->chunk.item_attempt + 1;
-    ret->max_result = task_max_result(m->supervisor, m->conn);
-}
-
-static int add_chunk(
-    struct map *m, uint32_t first, uint32_t count, size_t offset, size_t length, uint32_t item_attempt, bool front)
-{
-    int error;
-    struct supervisor *s = m->supervisor;
-    struct task *t = task_new(s, m->function, TASK_CHUNK, &m->options, NULL, 0, -1, &error);
-    if (!t)
-        return error;
-    t->id = s->next_attached_id++;
-    t->chunk.map = m;
-    t->chunk.first = first;
-    t->chunk.count = count;
-    t->chunk.offset = offset;
-    t->chunk.length = length;
-    t->chunk.item_attempt = item_attempt;
-    t->core.attempts = 1; /* a chunk is never run again as a whole: its items are judged one by one */
-    if (t->core.timeout_ms > 0)
-        t->core.timeout_ms += CHUNK_BUDGET_US / 1000; /* the last item begins within the budget */
-    TAILQ_INSERT_TAIL(&m->chunks, t, chunk.every);
-    m->chunk_count++;
-    task_submit(s, t, front);
-    return 0;
-}
-
-static size_t skip_items(const struct map *m, size_t offset, uint32_t count)
-{
-    struct wire_reader r = wire_reader(m->items + offset, m->items_length - offset);
-    (void)wire_skip_many(&r, count); /* all of it was scanned */
-    return (size_t)(r.at - m->items);
-}
-
-static uint32_t chunk_size(const struct map *m, uint32_t workers)
-{
-    uint32_t left = m->count - m->next;
-    if (m->options.chunk)
-        return m->options.chunk < left ? (uint32_t)m->options.chunk : left;
-    uint64_t mean = m->function->item_mean_ns;
-    uint64_t n = mean ? CHUNK_AIM_NS / mean : 1;
-    uint64_t fair = left / (2 * (uint64_t)workers) + 1; /* the end is to find all workers busy */
-    if (n > fair)
-        n = fair;
-    if (n > CHUNK_ITEMS_MAX)
-        n = CHUNK_ITEMS_MAX;
-    return n > 0 ? (uint32_t)n : 1;
-}
-
 /* Looks at some more of a mapping, so that a gigabyte of items holds up nobody. */
 static void scan_on(struct map *m)
 {
     struct wire_limits limits = {.max_bytes = m->mapping_length, .max_depth = m->supervisor->config->max_depth};
     uint64_t left = m->mapping_length - m->scan->at;
-    uint64_t upto = m->scan->at + (left < SCAN_BYTES ? left : SCAN_BYTES);
+    uint64_t upto = m->scan->at + (left < STEP_BYTES ? left : STEP_BYTES);
     enum wire_scan_result verdict = wire_scan_feed(m->scan, &limits, m->mapping, upto);
     if (verdict == WIRE_SCAN_MORE && upto < m->mapping_length) {
+        supervisor_defer(m->supervisor);
         map_touch(m);
         return;
     }
@@ -238,47 +199,16 @@ void maps_go_on(struct conn *c)
     map_touch(m);
 }
 
-/* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them; just one in a full
- * queue, so that many maps do not make it boundless. */
-static void feed(struct map *m)
-{
-    uint32_t workers = m->function->pool->config->max;
-    uint32_t ahead = workers * 2 < CHUNKS_AHEAD_MAX ? workers * 2 : CHUNKS_AHEAD_MAX;
-    struct core_pool_counts counts;
-    core_pool_counts(m->function->pool->core, &counts);
-    if (counts.queued >= m->function->pool->config->max_queue)
-        ahead = 1;
-    while (!m->ended && m->next < m->count && m->chunk_count < ahead) {
-        const uint8_t *begin = m->items + m->next_offset;
-        size_t left = m->items_length - m->next_offset;
-        struct wire_reader r = wire_reader(begin, left < CHUNK_BYTES_MAX ? left : CHUNK_BYTES_MAX);
-        uint32_t n = wire_skip_many(&r, chunk_size(m, workers));
-        if (n == 0) { /* a large item travels alone */
-            r.end = begin + left;
-            n = wire_skip_many(&r, 1);
-        }
-        size_t length = (size_t)(r.at - begin);
-        int error = add_chunk(m, m->next, n, m->next_offset, length, 0, false);
-        if (error < 0) {
-            if (m->chunk_count == 0)
-                map_fail(m, MPOOL_E_INTERNAL, strerror(-error));
-            return;
-        }
-        m->next += n;
-        m->next_offset += length;
-    }
-}
-
 /* ---- ends of chunks ---- */
 
 static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t count, uint32_t item_attempt)
 {
     if (m->ended || count == 0)
         return;
-    size_t skip = skip_items(m, t->chunk.offset, from);
+    size_t skip = map_skip_items(m, t->chunk.offset, from);
     /* Mostly it is all that is left: a long rest is not walked each time that a bit of it is done. */
     bool to_the_end = from + count == t->chunk.count;
-    size_t stop = to_the_end ? t->chunk.offset + t->chunk.length : skip_items(m, skip, count);
+    size_t stop = to_the_end ? t->chunk.offset + t->chunk.length : map_skip_items(m, skip, count);
     struct map_rest *rest = malloc(sizeof *rest);
     if (!rest) {
         map_fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
@@ -289,14 +219,35 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
         .offset = skip,
         .length = stop - skip,
         .item_attempt = item_attempt};
-    SLIST_INSERT_HEAD(&m->rests, rest, link);
+    TAILQ_INSERT_HEAD(&m->rests, rest, link);
     map_touch(m);
+}
+
+/* From a chunk of which so many items were run: how long one takes. */
+static void learn(struct map *m, uint32_t done)
+{
+    const struct lane_result *r = task_context.result;
+    if (r) {
+        struct function *f = m->function;
+        uint64_t mean = r->run_ns / done;
+        /* The same weight as the heart's averages: an eighth, so that a few odd items do not swing it. */
+        f->item_mean_ns = f->item_mean_ns ? f->item_mean_ns - f->item_mean_ns / 8 + mean / 8 : mean;
+        if (f->item_mean_ns == 0)
+            f->item_mean_ns = 1;
+        f->calls += done - 1;
+    }
 }
 
 static void chunk_done(struct map *m, struct task *t, struct outcome *o)
 {
     size_t length = 0;
     uint32_t done = o->items_done;
+    if (o->memfd >= 0 && done >= 1 && done <= t->chunk.count && t->core.stop == CORE_WHY_RESULT &&
+        map_take_large(m, t->chunk.first, done, &o->memfd, o->size, o->generation) == 0) {
+        learn(m, done);
+        requeue(m, t, done, t->chunk.count - done, 0);
+        return;
+    }
     uint8_t *copy = done >= 1 && done <= t->chunk.count ? map_copy_results(o, o->data, o->size, &length) : NULL;
     bool obeyed = copy && map_last_item_obeyed(m, t, &done, copy, &length);
     if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
@@ -313,16 +264,7 @@ static void chunk_done(struct map *m, struct task *t, struct outcome *o)
         map_item_error(m, t->chunk.first + done, &stopped);
         done++;
     }
-    const struct lane_result *r = task_context.result;
-    if (r) {
-        struct function *f = m->function;
-        uint64_t mean = r->run_ns / done;
-        /* The same weight as the heart's averages: an eighth, so that a few odd items do not swing it. */
-        f->item_mean_ns = f->item_mean_ns ? f->item_mean_ns - f->item_mean_ns / 8 + mean / 8 : mean;
-        if (f->item_mean_ns == 0)
-            f->item_mean_ns = 1;
-        f->calls += done - 1;
-    }
+    learn(m, done);
     requeue(m, t, done, t->chunk.count - done, 0);
 }
 
@@ -392,9 +334,29 @@ void map_chunk_finished(struct supervisor *s, struct task *t, struct outcome *o)
     }
 }
 
+/* A step of what is to be done with results; the answer, once all are there. */
+static void gather(struct map *m)
+{
+    bool more = map_look_over_large(m);
+    if (!m->ended && !m->stream) {
+        int r = map_list_step(&m->list, STEP_BYTES);
+        more |= r > 0;
+        if (r < 0)
+            map_fail(m, MPOOL_E_INTERNAL, "no memory for the results of a map");
+    }
+    if (m->ended)
+        return;
+    if (more) {
+        supervisor_defer(m->supervisor);
+        map_touch(m);
+    } else if (!m->scan && m->answered == m->count) {
+        map_answer(m);
+    }
+}
+
 void maps_run(struct supervisor *s)
 {
-    struct map *m, *last = TAILQ_LAST(&s->dirty_maps, map_list);
+    struct map *m, *last = TAILQ_LAST(&s->dirty_maps, maps);
     bool was_last = !last;
     while (!was_last && (m = TAILQ_FIRST(&s->dirty_maps))) {
         was_last = m == last; /* those that are touched while this goes on wait for the next pass */
@@ -403,33 +365,31 @@ void maps_run(struct supervisor *s)
         if (s->stopping)
             map_fail(m, MPOOL_E_SHUTDOWN, "the daemon is stopping");
         bool held_up = !m->ended && is_held_up(m);
-        struct map_rest *rest;
-        while (!held_up && (rest = SLIST_FIRST(&m->rests))) {
-            SLIST_REMOVE_HEAD(&m->rests, link);
-            if (!m->ended &&
-                add_chunk(m, rest->first, rest->count, rest->offset, rest->length, rest->item_attempt, true) < 0)
-                map_fail(m, MPOOL_E_INTERNAL, "out of memory for a chunk");
-            free(rest);
-        }
         if (!m->ended && m->scan)
             scan_on(m);
-        if (!m->ended && !m->scan && m->answered == m->count)
-            map_answer(m);
-        if (!m->ended) {
-            if (!m->scan && !held_up)
-                feed(m);
+        if (!m->ended)
+            gather(m);
+        if (!m->ended && !m->scan && !held_up)
+            map_hand_out(m);
+        if (!m->ended)
             continue;
-        }
         struct task *t, *next;
         for (t = TAILQ_FIRST(&m->chunks); t; t = next) {
             next = TAILQ_NEXT(t, chunk.every);
             core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
         }
-        if (m->chunk_count == 0)
+        if (m->chunk_count == 0 && shed(m)) {
+            supervisor_defer(s);
+            map_touch(m);
+        } else if (m->chunk_count == 0) {
             map_free(m);
-        else if (m->in_dirty) { /* chunks that ended from inside have touched it: only running ones are left */
+        } else if (m->in_dirty) { /* chunks that ended from inside have touched it: only running ones are left */
             TAILQ_REMOVE(&s->dirty_maps, m, dirty);
             m->in_dirty = false;
+        }
+        if (!was_last && !supervisor_has_time(s)) {
+            supervisor_defer(s);
+            return; /* those that have not had their turn are the first in the next pass */
         }
     }
 }

@@ -4,6 +4,8 @@
  * measured time; a worker hands the rest of a chunk back after a few milliseconds. When a worker dies, the items that
  * it had finished keep their results, the one it ran gets the verdict (or another attempt, alone), the others run
  * elsewhere.
+ *
+ * Whatever grows with items or results goes on a step in each pass: scans, copies, the list of results, and the end.
  */
 #pragma once
 
@@ -11,16 +13,16 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/base/memfd_fill.h"
+#include "daemon/supervisor/map_list.h"
 #include "daemon/supervisor/task.h"
 #include "proto/message.h"
 #include "proto/scan.h"
 
-struct map_part;
-
 struct map_rest { /* items that go to the heart again, at the front */
-    SLIST_ENTRY(map_rest) link;
+    TAILQ_ENTRY(map_rest) link;
     uint32_t first, count, item_attempt;
-    size_t offset, length;
+    size_t offset, length; /* length 0: of one large item whose end is not known yet */
 };
 
 struct map {
@@ -42,10 +44,11 @@ struct map {
     uint32_t attempts;           /* of one item */
     uint64_t submitted_ms;
 
-    uint8_t *items; /* the elements' bytes, without the array's header */
+    const uint8_t *items; /* the elements' bytes, without the array's header … */
+    void *memory;         /* … and the memory in which they lie, unless it is: */
     size_t items_length;
-    void *mapping; /* when they are a mapped memfd; else items is on the heap */
-    size_t mapping_length;
+    void *mapping; /* of a memfd */
+    size_t mapping_length, unmapped;
     struct wire_scan *scan; /* of a mapping, not finished yet: nothing of it is believed; owned, or NULL */
     uint32_t count;
     uint32_t next; /* first item that no chunk holds yet */
@@ -53,16 +56,18 @@ struct map {
     uint32_t answered, failed;
     TAILQ_HEAD(, task) chunks; /* with the heart */
     uint32_t chunk_count;
-    SLIST_HEAD(, map_rest) rests;
+    TAILQ_HEAD(, map_rest) rests;
+    struct map_rest *coming;     /* one large item that is being made ready; or NULL */
+    struct wire_scan *item_scan; /* of it, while its end is looked for; owned, or NULL */
+    struct memfd_fill item;      /* its copy */
 
-    struct map_part *parts; /* results that wait for the whole; not for streams */
-    size_t part_count, part_size;
-    uint64_t parts_bytes;
+    struct map_list list;          /* results; not of a map that streams */
+    TAILQ_HEAD(, map_large) large; /* that are not looked over yet */
 };
 
-/* items: the array's elements, `count` of them, scanned and copied; or in a mapping (taken), which holds the array and
- * is scanned bit by bit before its first item runs.
- * → 0 (the answer comes by itself), or -errno with nothing taken but the mapping. */
+/* items: the array's elements, `count` of them, scanned; large ones keep the memory of the message that is being
+ * handled (conn_take_message()). Or in a mapping (taken), which holds the array and is scanned bit by bit before its
+ * first item runs. → 0 (the answer comes by itself), or -errno with nothing taken but the mapping. */
 int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f, const struct task_options *options,
     const uint8_t *items, size_t length, uint32_t count, void *mapping, size_t mapping_length);
 

@@ -4,165 +4,186 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/map.h"
+#include "daemon/supervisor/map_check.h"
 #include "proto/reader.h"
 
-#define PAIR_DEPTH 1u /* levels around an item's result: [error, result] */
+/* How the results of a chunk begin: array32, as many as items were run. */
+#define HEAD_BYTES 5u
 
-struct map_part {
-    uint32_t first, count;
-    uint8_t *bytes; /* elements without a header; owned */
-    size_t length;
+#define SHED_PARTS 4096u /* early results that are freed in one pass */
+
+struct map_large { /* the results of a chunk, in a memfd that nobody can change, while they are looked at */
+    TAILQ_ENTRY(map_large) link;
+    struct map_part part;
+    struct map_check check;
+    int fd;              /* of a map that streams; else -1: the mapping is enough */
+    uint64_t generation; /* of the worker that sent it */
 };
 
-static int add_part(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
+static void answer_list(struct map *m)
 {
-    if (m->part_count == m->part_size) {
-        size_t size = m->part_size ? m->part_size * 2 : 16;
-        struct map_part *grown = realloc(m->parts, size * sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        m->parts = grown;
-        m->part_size = size;
+    struct conn *c = m->conn;
+    uint64_t size = 0;
+    int fd = map_list_take_file(&m->list, &size);
+    if (m->no_reply) {
+        fd_close(&fd);
+    } else if (fd >= 0 && c->memfd) {
+        struct outcome o = {.state = MPOOL_STATE_DONE, .size = size, .memfd = fd};
+        task_respond(c, m->msgid, false, &o);
+        return;
+    } else if (fd >= 0) { /* it was looked over when its parts came */
+        wire_put_result(&c->out, m->msgid);
+        if (!conn_stream(c, TAKE_FD(fd), size, false))
+            c->out.failed = true;
+    } else if (fd == -ENOENT && !m->list.tail.failed) {
+        wire_put_result(&c->out, m->msgid);
+        wire_buf_append(&c->out, wire_buf_at(&m->list.tail), wire_buf_length(&m->list.tail));
+    } else {
+        conn_reply_error(c, m->msgid, MPOOL_E_INTERNAL, "out of memory for the results of a map");
+        return;
     }
-    m->parts[m->part_count++] = (struct map_part){first, count, bytes, length};
-    m->parts_bytes += length;
-    return 0;
-}
-
-static int by_first(const void *a, const void *b)
-{
-    uint32_t x = ((const struct map_part *)a)->first, y = ((const struct map_part *)b)->first;
-    return x < y ? -1 : x > y;
-}
-
-/* The whole list, straight from its parts. → a memfd or -1: then it has to go through the socket. */
-static int list_as_memfd(const struct map *m, const struct wire_buf *head)
-{
-    struct iovec *parts = calloc(m->part_count + 1, sizeof *parts);
-    if (!parts)
-        return -1;
-    parts[0] = (struct iovec){(void *)(uintptr_t)wire_buf_at(head), wire_buf_length(head)};
-    for (size_t i = 0; i < m->part_count; i++)
-        parts[i + 1] = (struct iovec){m->parts[i].bytes, m->parts[i].length};
-    int fd = memfd_of_parts("mpool-map", parts, m->part_count + 1);
-    free(parts);
-    return fd < 0 ? -1 : fd;
+    conn_replied(c);
 }
 
 void map_answer(struct map *m)
 {
     struct conn *c = m->conn;
-    struct outcome o = {.state = MPOOL_STATE_DONE, .memfd = -1};
-    struct wire_buf whole = {0};
-    msgpack_packer pk = wire_packer(&whole);
-    if (m->stream) {
-        msgpack_pack_array(&pk, 2);
-        msgpack_pack_uint32(&pk, m->count - m->failed);
-        msgpack_pack_uint32(&pk, m->failed);
+    if (!m->stream) {
+        answer_list(m);
     } else {
-        if (m->part_count > 0)
-            qsort(m->parts, m->part_count, sizeof *m->parts, by_first);
-        msgpack_pack_array(&pk, m->count);
-        o.size = wire_buf_length(&whole) + m->parts_bytes;
-        if (c->memfd && o.size >= MEMFD_RESULT_MIN)
-            o.memfd = list_as_memfd(m, &whole);
-        for (size_t i = 0; o.memfd < 0 && i < m->part_count; i++) {
-            wire_buf_append(&whole, m->parts[i].bytes, m->parts[i].length);
-            free(m->parts[i].bytes);
-            m->parts[i].bytes = NULL;
+        if (!m->no_reply) {
+            wire_put_result(&c->out, m->msgid);
+            msgpack_packer pk = wire_packer(&c->out);
+            msgpack_pack_array(&pk, 2);
+            msgpack_pack_uint32(&pk, m->count - m->failed);
+            msgpack_pack_uint32(&pk, m->failed);
         }
+        conn_replied(c);
     }
-    if (o.memfd < 0) {
-        o.data = wire_buf_at(&whole);
-        o.size = wire_buf_length(&whole);
-    }
-    if (whole.failed) {
-        o.error = MPOOL_E_INTERNAL;
-        o.text = "out of memory for the results of a map";
-    }
-    task_respond(c, m->msgid, m->no_reply, &o);
-    fd_close(&o.memfd);
-    wire_buf_reset(&whole);
     map_end(m);
 }
 
-/* Is [error, result] in pairs a failure? Moves past the pair. */
-static int pair_failed(struct wire_reader *r, bool *ret)
+/* ---- results that have come and are good ---- */
+
+static void stream_out(struct map *m, struct map_part *part, int *fd)
 {
-    uint32_t two;
-    if (wire_read_array(r, &two) < 0 || two != 2)
-        return -EBADMSG;
-    *ret = wire_peek(r) != WIRE_TYPE_NIL;
-    for (int i = 0; i < 2; i++)
-        if (wire_skip(r) < 0)
-            return -EBADMSG;
-    return 0;
+    struct wire_buf *out = &m->conn->out;
+    if (m->no_reply || m->conn->closed)
+        return;
+    wire_put_notification(out, "items");
+    msgpack_packer pk = wire_packer(out);
+    msgpack_pack_array(&pk, 3);
+    msgpack_pack_uint32(&pk, m->msgid);
+    msgpack_pack_uint32(&pk, part->first);
+    msgpack_pack_array(&pk, part->count);
+    if (*fd < 0)
+        wire_buf_append(out, part->bytes, part->length);
+    else if (!conn_stream_from(m->conn, TAKE_FD(*fd), HEAD_BYTES, part->length, false))
+        out->failed = true;
+    conn_touch(m->conn);
 }
 
-/* Are they `count` pairs and nothing else? *ret_failed: how many of them are failures. */
-static bool check_pairs(struct wire_reader r, uint32_t count, uint32_t max_depth, uint32_t *ret_failed)
+/* part: taken. fd: of its memfd, or -1. */
+static void deliver(struct map *m, struct map_part part, uint32_t failed, int *fd)
 {
-    uint32_t done = 0;
-    for (;;) {
-        done += wire_skip_good_pairs(&r, count - done);
-        if (done == count)
-            return r.at == r.end;
-        const uint8_t *at = r.at;
-        bool bad = false;
-        if (pair_failed(&r, &bad) < 0 || !wire_scan_row(max_depth, at, (uint64_t)(r.at - at), 1))
-            return false;
-        *ret_failed += bad;
-        done++;
+    m->answered += part.count;
+    m->failed += failed;
+    m->supervisor->stats.tasks.items += part.count;
+    if (m->stream) {
+        stream_out(m, &part, fd);
+        map_part_free(&part);
+    } else if (m->list.bytes + part.length > task_max_result(m->supervisor, m->conn)) {
+        map_part_free(&part);
+        map_fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true");
+    } else if (map_list_add(&m->list, part) < 0) {
+        map_fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
     }
 }
 
-/* `count` results from item `first` on; bytes: their elements, taken. Checked here: they come from a worker. */
+static bool has_pairs(const struct map *m)
+{
+    return m->each || m->stream;
+}
+
 int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *bytes, size_t length)
 {
-    const struct config *config = m->supervisor->config;
-    uint32_t failed = 0;
+    struct map_part part = {.first = first, .count = count, .bytes = bytes, .length = length, .memory = bytes};
+    struct map_check check;
+    int none = -1;
     if (m->ended) {
-        free(bytes);
+        map_part_free(&part);
         return 0;
     }
-    uint32_t depth = config->max_depth + PAIR_DEPTH;
-    if (m->each || m->stream ? !check_pairs(wire_reader(bytes, length), count, depth, &failed)
-                             : !wire_scan_row(depth, bytes, length, count)) {
-        free(bytes);
+    map_check_init(&check, count, has_pairs(m), m->supervisor->config->max_depth);
+    if (map_check_step(&check, bytes, length, SIZE_MAX) != 1) {
+        map_part_free(&part);
         return -EBADMSG;
     }
-    m->answered += count;
-    m->failed += failed;
-    m->supervisor->stats.tasks.items += count;
-    if (!m->stream) {
-        if (m->parts_bytes + length > task_max_result(m->supervisor, m->conn)) {
-            free(bytes);
-            map_fail(m, MPOOL_E_RESULT_TOO_BIG, "the results of the map together are too large; use stream: true");
-        } else if (add_part(m, first, count, bytes, length) < 0) {
-            free(bytes);
-            map_fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
-        }
-        return 0;
-    }
-    if (!m->no_reply && !m->conn->closed) {
-        struct wire_buf *out = &m->conn->out;
-        wire_put_notification(out, "items");
-        msgpack_packer pk = wire_packer(out);
-        msgpack_pack_array(&pk, 3);
-        msgpack_pack_uint32(&pk, m->msgid);
-        msgpack_pack_uint32(&pk, first);
-        msgpack_pack_array(&pk, count);
-        wire_buf_append(out, bytes, length);
-        conn_touch(m->conn);
-    }
-    free(bytes);
+    deliver(m, part, check.failed, &none);
     return 0;
+}
+
+/* ---- large ones ---- */
+
+int map_take_large(struct map *m, uint32_t first, uint32_t count, int *fd, uint64_t size, uint64_t generation)
+{
+    if (size < HEAD_BYTES)
+        return -EBADMSG;
+    struct map_large *l = calloc(1, sizeof *l);
+    uint8_t *mapping = l ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, *fd, 0) : MAP_FAILED;
+    if (mapping == MAP_FAILED) {
+        free(l);
+        return -ENOMEM;
+    }
+    l->part = (struct map_part){.first = first,
+        .count = count,
+        .bytes = mapping + HEAD_BYTES,
+        .length = (size_t)size - HEAD_BYTES,
+        .memory = mapping,
+        .mapping = (size_t)size};
+    l->fd = m->stream ? TAKE_FD(*fd) : -1;
+    l->generation = generation;
+    map_check_init(&l->check, count, has_pairs(m), m->supervisor->config->max_depth);
+    TAILQ_INSERT_TAIL(&m->large, l, link);
+    map_touch(m);
+    return 0;
+}
+
+static void large_free(struct map *m, struct map_large *l)
+{
+    TAILQ_REMOVE(&m->large, l, link);
+    map_part_free(&l->part);
+    fd_close(&l->fd);
+    free(l);
+}
+
+bool map_look_over_large(struct map *m)
+{
+    struct map_large *l = TAILQ_FIRST(&m->large);
+    if (!l)
+        return false;
+    int r = map_check_step(&l->check, l->part.bytes, l->part.length, STEP_BYTES);
+    if (r == 0)
+        return true;
+    if (r > 0) {
+        struct map_part part = l->part;
+        l->part = (struct map_part){0};
+        deliver(m, part, l->check.failed, &l->fd);
+    } else {
+        struct outcome lost = {.error = MPOOL_E_LOST, .text = TASK_WORKER_BROKE, .memfd = -1};
+        worker_break_by_generation(m->supervisor, l->generation, "results of a map that are not what was asked for");
+        for (uint32_t i = 0; i < l->part.count; i++)
+            map_item_error(m, l->part.first + i, &lost);
+    }
+    large_free(m, l);
+    return !TAILQ_EMPTY(&m->large);
 }
 
 /* One item ends with an error of ours. */
@@ -194,16 +215,15 @@ void map_item_error(struct map *m, uint32_t item, struct outcome *o)
 /* The results of the first `items` of a chunk, without their array's header. → owned copy, or NULL. */
 uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, size_t *ret_length)
 {
-    uint8_t head[5];
-    if (size < sizeof head)
+    if (size < HEAD_BYTES)
         return NULL;
-    size_t length = (size_t)size - sizeof head;
+    size_t length = (size_t)size - HEAD_BYTES;
     uint8_t *copy = malloc(length ? length : 1);
     if (!copy)
         return NULL;
     if (o->memfd >= 0) {
         for (size_t done = 0; done < length;) {
-            ssize_t n = pread(o->memfd, copy + done, length - done, (off_t)(done + sizeof head));
+            ssize_t n = pread(o->memfd, copy + done, length - done, (off_t)(done + HEAD_BYTES));
             if (n < 0 && errno == EINTR)
                 continue;
             if (n <= 0) {
@@ -213,7 +233,7 @@ uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t
             done += (size_t)n;
         }
     } else {
-        memcpy(copy, data + sizeof head, length);
+        memcpy(copy, data + HEAD_BYTES, length);
     }
     *ret_length = length;
     return copy;
@@ -226,21 +246,29 @@ bool map_last_item_obeyed(
 {
     struct wire_reader r = wire_reader(copy, *length);
     bool failed = false;
-    if (t->core.stop == CORE_WHY_RESULT || (!m->each && !m->stream))
+    if (t->core.stop == CORE_WHY_RESULT || !has_pairs(m))
         return false;
     if (wire_skip_many(&r, *done - 1) < *done - 1)
         return false;
     size_t before = (size_t)(r.at - copy);
-    if (pair_failed(&r, &failed) < 0 || !failed)
+    if (map_check_pair(r.at, (size_t)(r.end - r.at), &failed) < 0 || !failed)
         return false;
     *length = before;
     (*done)--;
     return true;
 }
 
+bool map_results_shed(struct map *m)
+{
+    struct map_large *l;
+    if ((l = TAILQ_FIRST(&m->large)))
+        large_free(m, l);
+    return map_list_shed(&m->list, SHED_PARTS) || !TAILQ_EMPTY(&m->large);
+}
+
 void map_results_free(struct map *m)
 {
-    for (size_t i = 0; i < m->part_count; i++)
-        free(m->parts[i].bytes);
-    free(m->parts);
+    while (map_results_shed(m))
+        ;
+    map_list_deinit(&m->list);
 }

@@ -197,9 +197,7 @@ static enum rpc_result copy_args(struct rpc *r, struct request *q, bool *ret_goo
         error = memfd_fill_add(&c->args, q->args + c->args.size, left < STEP_BYTES ? left : STEP_BYTES);
     if (error == 0 && left > STEP_BYTES) {
         supervisor_defer(c->supervisor);
-        c->waits_for = NULL;
-        c->waits_bytes = 0;
-        return RPC_LATER;
+        return wait_for_bytes(c, 0); /* for its turn alone */
     }
     if (error == 0)
         error = q->args_fd = memfd_fill_end(&c->args);

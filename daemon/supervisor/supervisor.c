@@ -37,6 +37,7 @@
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker.h"
 
+#define COLLECT_BYTES   (4u << 20)     /* of results that lie in lanes, copied in one pass */
 #define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
 #define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
 
@@ -154,14 +155,27 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
  * ----------------------------------------------------------------------------------------------------------------------
  */
 
+/* Each worker in its turn, until the results are too much to be copied in one pass. */
 static unsigned collect(struct supervisor *s)
 {
-    struct worker *w, *next;
+    struct worker *w, *next, *last = TAILQ_LAST(&s->busy_workers, worker_list);
     unsigned n = 0;
+    s->collected_bytes = 0;
     for (w = TAILQ_FIRST(&s->busy_workers); w; w = next) {
-        next = TAILQ_NEXT(w, busy);
-        if (!w->broke && worker_has_result(w))
-            n += worker_collect(w);
+        next = w == last ? NULL : TAILQ_NEXT(w, busy);
+        if (w->broke || !worker_has_result(w))
+            continue;
+        n += worker_collect(w);
+        if (s->collected_bytes < COLLECT_BYTES)
+            continue;
+        if (next) { /* they are the first in the next pass */
+            supervisor_defer(s);
+            while ((w = TAILQ_FIRST(&s->busy_workers)) != next) {
+                TAILQ_REMOVE(&s->busy_workers, w, busy);
+                TAILQ_INSERT_TAIL(&s->busy_workers, w, busy);
+            }
+        }
+        break;
     }
     return n;
 }
@@ -220,8 +234,11 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     bool held = spinners_hold(s, collected > 0);
     for (c = TAILQ_FIRST(&s->dirty_conns); c; c = next) {
         next = c == last ? NULL : TAILQ_NEXT(c, dirty);
+        uint64_t deferrals = s->stats.loop_deferrals;
         if (!held || !conn_may_be_held(c))
             conn_flush(c);
+        if (s->stats.loop_deferrals > deferrals && !supervisor_has_time(s))
+            break; /* the others are the first in the next pass */
     }
     uint64_t next_ns = core_next_ns(s->core);
     if (next_ns > 0)

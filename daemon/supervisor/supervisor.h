@@ -38,7 +38,7 @@ struct shares;
 TAILQ_HEAD(conn_list, conn);
 TAILQ_HEAD(kept_list, kept);
 TAILQ_HEAD(large_reply_list, large_reply);
-TAILQ_HEAD(map_list, map);
+TAILQ_HEAD(maps, map);
 TAILQ_HEAD(pool_list, pool);
 TAILQ_HEAD(process_list, process);
 TAILQ_HEAD(task_list, task);
@@ -97,7 +97,7 @@ struct supervisor {
     struct spinners spinners;
     struct worker_list muted_workers; /* not read, as their task's caller does not read what it prints */
     struct task_list calls;           /* attached calls, newest first */
-    struct map_list maps;             /* newest first */
+    struct maps maps;                 /* newest first */
     struct large_reply_list large_replies;
     struct conn_list answered_conns; /* of peers inside workers: may wait no more, see nested.h */
     struct process_list processes;   /* that have not ended: see process.h */
@@ -129,16 +129,17 @@ struct supervisor {
     uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */
+    uint64_t collected_bytes;       /* of results, in this pass */
     uint64_t hash_key;              /* of tables whose keys clients choose: they cannot know where a key falls */
     struct task_room *task_rooms;   /* memory of small tasks that have ended, kept for the next ones */
     uint32_t task_room_count;
     struct attached_table attached_calls, attached_maps;
 
-    bool spawns_wanted;         /* of some pool */
-    bool children_changed;      /* one has died, or come to us from one that has */
-    bool orphans_wanted;        /* somebody may be left behind */
-    bool again;                 /* this pass has made work for another one: do not sleep */
-    struct map_list dirty_maps; /* may have room for another chunk, or have ended */
+    bool spawns_wanted;     /* of some pool */
+    bool children_changed;  /* one has died, or come to us from one that has */
+    bool orphans_wanted;    /* somebody may be left behind */
+    bool again;             /* this pass has made work for another one: do not sleep */
+    struct maps dirty_maps; /* may have room for another chunk, or have ended */
     bool stopping;
     uint32_t stops_direct, stops_passed_on, stops_heeded; /* SIGTERMs, by the way they came */
     uint64_t flush_until_ns; /* after the last task: how long replies may still be written */

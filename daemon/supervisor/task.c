@@ -220,25 +220,7 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
         for (int i = 0; i < 4; i++)
             header[1 + i] = (uint8_t)(t->chunk.count >> (24 - 8 * i));
         pieces[count++] = (struct iovec){header, 5};
-        pieces[count++] = (struct iovec){m->items + t->chunk.offset, t->chunk.length};
-        if (t->args_fd < 0 && t->chunk.length + 5 > LANE_BLOCK_MAX) {
-            /* One item that is larger than a block: it gets a memfd of its own, for as long as the chunk lives. */
-            int fd = memfd_create("mpool-item", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-            if (fd < 0)
-                return -errno;
-            for (int i = 0; i < count; i++)
-                for (size_t done = 0; done < pieces[i].iov_len;) {
-                    ssize_t n = write(fd, (char *)pieces[i].iov_base + done, pieces[i].iov_len - done);
-                    if (n < 0 && errno != EINTR) {
-                        int error = errno;
-                        close(fd);
-                        return -error;
-                    }
-                    done += n > 0 ? (size_t)n : 0;
-                }
-            t->args_fd = fd;
-            t->args_length = t->chunk.length + 5;
-        }
+        pieces[count++] = (struct iovec){(void *)(uintptr_t)(m->items + t->chunk.offset), t->chunk.length};
     } else {
         ret->max_result = task_max_result(s, t->kind == TASK_CALL ? t->call.conn : NULL);
         pieces[count++] = (struct iovec){t->args, (size_t)t->args_length};

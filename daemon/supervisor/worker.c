@@ -266,6 +266,7 @@ unsigned worker_collect(struct worker *w)
             if (w->broke)
                 break;
         }
+        w->supervisor->collected_bytes += result.memfd ? 0 : result.size;
         t->function->calls++;
         w->last_task = task_public_id(t);
         w->last_function = t->function;

@@ -11,7 +11,7 @@ import signal
 import socket
 import struct
 
-from harness import SLOW, Daemon, main, pack, test, until
+from harness import SLOW, Daemon, main, memfd, pack, test, until
 from wire import Raw
 
 
@@ -101,6 +101,39 @@ def a_large_result_is_looked_over_in_steps(d):
         assert left == 0
 
     assert deferrals(d, work) >= 7 + 7  # on the way in, too
+
+
+def swallow(c, size, request):
+    """Sends, and reads so many bytes of answers as raw ones."""
+    c.send_bytes(request)
+    while size > 0:
+        size -= len(c.sock.recv(1 << 20))
+    assert size == 0
+
+
+@test()
+def a_large_list_of_a_map_is_put_together_in_steps(d):
+    """For a client without memfds; and its results, several of a chunk together, come in memfds of the worker's."""
+    c = d.client()
+    count, item = 16, MIB
+    for options in ({}, {"chunk": 4}, {"each": True}):
+        each = 5 + item + (2 if "each" in options else 0)
+        assert deferrals(d, lambda: swallow(c, 4 + 3 + count * each, pack(
+            [0, 1, "map", ["sys.blob", [item] * count, options]]))) >= 15, options
+
+
+@test()
+def a_large_item_is_found_and_copied_in_steps(d):
+    c = d.client()
+    size = 8 * MIB
+    assert deferrals(d, lambda: c.map("sys.noop", [1, values(size), 2])) >= 7 + 7
+    assert c.map("sys.echo", [b"a", b"x" * size, b"b"]) == [b"a", b"x" * size, b"b"]
+    fd = memfd(pack([b"a", values(size), b"b"]))
+    options = {"args_memfd": os.fstat(fd).st_size}
+    before = d.request("stats")["loop_deferrals"]
+    assert c.reply(c.send("map", ["sys.noop", None, options], fds=[fd])) == [None] * 3
+    assert d.request("stats")["loop_deferrals"] - before >= 7 + 7 + 7  # it is looked over first
+    os.close(fd)
 
 
 @test()
