@@ -45,7 +45,7 @@ ssize_t packet_send(int socket, const struct iovec *parts, size_t count, const i
     return n < 0 ? -errno : n;
 }
 
-ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count)
+ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count, bool *ret_lost)
 {
     union packet_control control;
     struct iovec part = {buffer, size};
@@ -56,7 +56,7 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
     ssize_t n;
     /* Of a peer that has gone with messages unread, a SEQPACKET socket says so first, once, and then hands out what
      * that peer had sent. */
-    bool reset = false;
+    bool reset = false, lost = false;
     do {
         n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
     } while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
@@ -70,10 +70,12 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
             int fd;
             memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof fd);
             /* Alignment of the control buffer may leave room for one more than asked for. */
-            if (got < room)
+            if (got < room) {
                 fds[got++] = fd;
-            else
+            } else {
                 close(fd);
+                lost = true;
+            }
         }
     }
     if (msg.msg_flags & MSG_TRUNC) {
@@ -82,6 +84,8 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
         return -EMSGSIZE;
     }
     *fd_count = got;
+    if (ret_lost)
+        *ret_lost = lost || (msg.msg_flags & MSG_CTRUNC);
     return n;
 }
 
@@ -119,4 +123,17 @@ int memfd_check(int fd, uint64_t size)
     if (fstat(fd, &st) < 0)
         return -errno;
     return (uint64_t)st.st_size == size ? 0 : -EMSGSIZE;
+}
+
+bool memfd_read(int fd, uint8_t *to, uint64_t size)
+{
+    for (uint64_t done = 0; done < size;) {
+        ssize_t n = pread(fd, to + done, (size_t)(size - done), (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += (uint64_t)n;
+    }
+    return true;
 }

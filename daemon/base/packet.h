@@ -5,12 +5,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define PACKET_FDS_MAX 8
+#define PACKET_FDS_MAX 16
 
 /* Both ends CLOEXEC. flags: SOCK_NONBLOCK or 0, for both ends. → 0 or -errno. */
 int packet_pair(int flags, int ret[2]);
@@ -21,8 +22,9 @@ ssize_t packet_send(int socket, const struct iovec *parts, size_t count, const i
 
 /* What a peer sent before its end comes first, then the end of file, however it ended.
  * fds: room for *fd_count descriptors (at most PACKET_FDS_MAX); they are the caller's. *fd_count: how many came.
+ * *ret_lost (or NULL): more were sent than came, for want of room here or of free descriptors; how many nobody knows.
  * → bytes (0: end of file) or -errno; -EMSGSIZE when a SEQPACKET message was longer than `size`. */
-ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count);
+ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *fd_count, bool *ret_lost);
 
 int fd_set_nonblock(int fd); /* → 0 or -errno */
 
@@ -34,3 +36,5 @@ int memfd_of_parts(const char *name, const struct iovec *parts, size_t count);
 /* Is it a memfd that nobody can change any more (sealed SHRINK, GROW and WRITE), of exactly `size` bytes?
  * → 0, -EPERM (not sealed), -EMSGSIZE (another size), -EINVAL (no memfd). */
 int memfd_check(int fd, uint64_t size);
+/* Its first `size` bytes. → false: it could not be read, or has fewer. */
+bool memfd_read(int fd, uint8_t *to, uint64_t size);

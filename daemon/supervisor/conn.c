@@ -224,11 +224,25 @@ void conn_serve_line(struct supervisor *s)
     }
 }
 
+static void drop_fds(struct conn *c)
+{
+    while (c->fd_count > 0)
+        fd_close(&c->fds[--c->fd_count]);
+}
+
+/* Some are missing, and nobody knows which: none of them may be taken for another one. */
+static void lose_fds(struct conn *c)
+{
+    drop_fds(c);
+    c->fds_lost = true;
+}
+
 static void keep_fd(struct conn *c, int fd)
 {
     rlim_t limit = c->supervisor->hard_nofile;
-    if (c->fd_count == CONN_FDS_MAX) {
-        close(fd); /* nobody asked for so many */
+    if (c->fds_lost || c->fd_count == CONN_FDS_MAX) {
+        close(fd);
+        lose_fds(c);
         return;
     }
     /* The lowest free number tells how many are in use. Its place is kept, so that the others stay with their requests.
@@ -236,12 +250,6 @@ static void keep_fd(struct conn *c, int fd)
     if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit)
         fd_close(&fd);
     c->fds[c->fd_count++] = fd;
-}
-
-static void drop_fds(struct conn *c)
-{
-    while (c->fd_count > 0)
-        fd_close(&c->fds[--c->fd_count]);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -264,11 +272,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         }
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
-        ssize_t n = packet_receive(fd, to, CONN_READ_CHUNK, fds, &fd_count);
+        bool lost = false;
+        ssize_t n = packet_receive(fd, to, CONN_READ_CHUNK, fds, &fd_count, &lost);
         if (n == -EAGAIN)
             break;
         for (size_t i = 0; i < fd_count; i++)
             keep_fd(c, fds[i]);
+        if (lost)
+            lose_fds(c);
         if (n == 0 && !has_hung_up(c)) {
             /* shutdown(SHUT_WR): no more requests, but the answers are still wanted. That it leaves for good can only
              * be asked from now on, as the end of file stays readable. */
@@ -290,12 +301,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (!has_room(c))
         conn_touch(c);
     /* Descriptors come with the request that uses them: what is left of whole messages is nobody's. */
-    if (wire_buf_length(&c->in) == 0)
+    if (wire_buf_length(&c->in) == 0) {
         drop_fds(c);
+        c->fds_lost = false;
+    }
 }
 
 int conn_take_fd(struct conn *c)
 {
+    if (c->fds_lost)
+        return -EMFILE;
     if (c->fd_count == 0)
         return -ENOENT;
     int fd = c->fds[0];
@@ -305,8 +320,9 @@ int conn_take_fd(struct conn *c)
 
 void conn_return_fd(struct conn *c, int fd)
 {
-    if (c->fd_count == CONN_FDS_MAX) { /* cannot be: it came from there in this very message */
-        close(fd);
+    if (c->fds_lost ||
+        c->fd_count == CONN_FDS_MAX) { /* the latter cannot be: it came from there in this very message */
+        fd_close(&fd);
         return;
     }
     memmove(c->fds + 1, c->fds, c->fd_count++ * sizeof c->fds[0]);

@@ -86,6 +86,7 @@ struct conn {
 
     int fds[CONN_FDS_MAX]; /* received, oldest first; -1: there was no room for it */
     unsigned fd_count;
+    bool fds_lost; /* some did not come: until all that is here has been read, no request has its own */
     struct conn_passing *passing;
     size_t passing_count, passing_size;
     uint64_t streaming, held_streaming; /* bytes that are still to be streamed; those that nobody else holds */

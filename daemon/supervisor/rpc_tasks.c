@@ -264,7 +264,7 @@ static enum rpc_result read_request(struct rpc *r, unsigned method, struct reque
 {
     struct conn *c = r->conn;
     *q = (struct request){.args_fd = -ENOENT};
-    if (c->fd_count > 0 && names_memfd(r))
+    if ((c->fd_count > 0 || c->fds_lost) && names_memfd(r))
         q->args_fd = conn_take_fd(c);
     enum rpc_result result = check_request(r, method, q, ret_good);
     if (*ret_good)

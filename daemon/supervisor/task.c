@@ -56,19 +56,6 @@ static uint32_t least_timeout(const struct task_options *o, const struct functio
     return least > UINT32_MAX ? UINT32_MAX : (uint32_t)least;
 }
 
-static bool read_memfd(int fd, uint8_t *to, uint64_t size)
-{
-    for (uint64_t done = 0; done < size;) {
-        ssize_t n = pread(fd, to + done, (size_t)(size - done), (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (uint64_t)n;
-    }
-    return true;
-}
-
 static bool is_whole(const struct supervisor *s, const uint8_t *bytes, uint64_t size)
 {
     struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
@@ -135,7 +122,7 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
         return NULL;
     }
     if (here > 0 && fd >= 0) {
-        int r = !read_memfd(fd, t->args, here) ? -EIO : is_whole(s, t->args, here) ? 0 : -EBADMSG;
+        int r = !memfd_read(fd, t->args, here) ? -EIO : is_whole(s, t->args, here) ? 0 : -EBADMSG;
         if (r < 0) {
             give_room(s, t);
             *ret_errno = r;

@@ -272,7 +272,7 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
     for (int i = 0; i < 64 && t->socket >= 0; i++) {
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
-        ssize_t n = packet_receive(socket, &message, sizeof message, fds, &fd_count);
+        ssize_t n = packet_receive(socket, &message, sizeof message, fds, &fd_count, NULL);
         if (n == -EAGAIN)
             break;
         if (n == 0) {

@@ -226,6 +226,30 @@ static enum core_result core_result_of(enum lane_outcome outcome)
     }
 }
 
+/* The memfd of a large result: sealed, and of the size that was said. What would have fitted into the lane is read from
+ * it at once, so that behind this nobody holds a descriptor for a few bytes. → false: the worker has broken the
+ * protocol. */
+static bool take_memfd(struct worker *w, struct lane_result *result, int *ret_fd)
+{
+    static uint8_t small[LANE_BLOCK_MAX];
+    _cleanup_(fd_close) int fd = worker_take_memfd(w, result->position, result->size);
+    if (fd < 0 || memfd_check(fd, result->size) < 0) {
+        worker_break(w, "a large result without its sealed memfd");
+        return false;
+    }
+    if (result->size > sizeof small) {
+        *ret_fd = TAKE_FD(fd);
+        return true;
+    }
+    if (!memfd_read(fd, small, (size_t)result->size)) {
+        worker_break(w, "a memfd that cannot be read");
+        return false;
+    }
+    result->memfd = false;
+    result->data = small;
+    return true;
+}
+
 unsigned worker_collect(struct worker *w)
 {
     struct supervisor *s = w->supervisor;
@@ -251,13 +275,8 @@ unsigned worker_collect(struct worker *w)
         }
         struct task *t = task_of(head);
         _cleanup_(fd_close) int memfd = -1;
-        if (result.memfd) {
-            memfd = worker_take_memfd(w, result.position, result.size);
-            if (memfd < 0 || memfd_check(memfd, result.size) < 0) {
-                worker_break(w, "a large result without its sealed memfd");
-                break;
-            }
-        }
+        if (result.memfd && !take_memfd(w, &result, &memfd))
+            break;
         if (t->output) { /* what it said and printed comes before its answer */
             for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
                 ;

@@ -183,7 +183,7 @@ bool worker_hear(struct worker *w)
     size_t count = 1;
     if (w->control < 0 || (!w->broke && must_collect_first(w)))
         return false;
-    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count);
+    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count, NULL);
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {

@@ -286,7 +286,7 @@ int template_main(void)
     for (bool configured = false;;) {
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
-        ssize_t n = packet_receive(CONTRACT_TEMPLATE_FD, &message, sizeof message, fds, &fd_count);
+        ssize_t n = packet_receive(CONTRACT_TEMPLATE_FD, &message, sizeof message, fds, &fd_count, NULL);
         if (n == 0)
             return 0; /* the supervisor has no more use for this template */
         if (n < 0 || (size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)

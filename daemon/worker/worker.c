@@ -98,7 +98,7 @@ static int receive_args(int control, uint32_t position, uint64_t size)
         } message;
         int fd = -1;
         size_t count = 1;
-        ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count);
+        ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count, NULL);
         if (n <= 0)
             return n < 0 ? (int)n : -EPIPE;
         if (n != sizeof message || message.head.type != CONTRACT_ARGS || count != 1) {

@@ -138,6 +138,41 @@ def a_request_that_waits_keeps_its_descriptor(d):
         os.close(fd)
 
 
+@test()
+def descriptors_that_are_lost_on_their_way_are_not_taken_for_others(d):
+    """More in one message than are taken: what comes behind them is not mistaken for what is missing."""
+    c = d.client()
+    fds = [memfd(pack([i])) for i in range(60)]
+
+    def call(i):
+        return pack([0, i, "call", ["math.square", None, {"args_memfd": 2}]])
+
+    def send():
+        c.send_bytes(b"".join(call(i) for i in range(10)), fds[:10])
+        c.send_bytes(b"".join(call(i) for i in range(10, 50)), fds[10:50])
+        c.send_bytes(call(50)[:10], fds[50:51])
+        for i in range(51, 60):
+            c.send_bytes(call(i - 1)[10:] + call(i)[:10], fds[i:i + 1])
+        c.send_bytes(call(59)[10:])
+
+    in_one_go(d, send)
+    answers = {}
+    for i in range(60):
+        try:
+            answers[i] = c.reply(i)
+        except RpcError as e:
+            answers[i] = e.code
+    assert all(answers[i] == i * i for i in range(10)), answers
+    assert all(answers[i] in (i * i, "E_BUSY") for i in range(10, 60)), answers
+    assert "E_BUSY" in answers.values(), answers
+    c.next_id = 100
+    assert c.request("ping") == "pong"
+    c.send("call", ["math.square", None, {"args_memfd": 2}], msgid=60, fds=[fds[7]])
+    assert c.reply(60) == 49, "the next ones are told apart again"
+    for fd in fds:
+        os.close(fd)
+
+
 @test(nofile=160, workers="1")
 def descriptors_that_are_not_read_do_not_use_them_up(d):
     c, other = d.client(), d.client()

@@ -194,5 +194,18 @@ def memfds_of_a_client_that_goes_are_closed(d):
     until(lambda: d.request("stats")["connections"] == 1, "all are gone")
 
 
+@test(modules=["trial"])
+def a_small_result_in_a_memfd_is_a_small_result(d):
+    """What was begun as a large result, in a memfd, and became a small one."""
+    c = d.client()
+    for memfd_too in (False, True):
+        c.request("hello", {"memfd": memfd_too})
+        got = c.map("trial.big_and_fail", [3_000_000] * 20, each=True, chunk=1)
+        assert [pair[0][1] for pair in got] == ["E_FAILED: all for nothing"] * 20
+        got = c.map("trial.big_and_fail", [3_000_000] * 4, stream=True)
+        assert got == [0, 4], got
+    assert not c.fds
+
+
 if __name__ == "__main__":
     main()

@@ -186,6 +186,12 @@ static int big(mpool_task *task)
     return 0;
 }
 
+/* size → fails, when it has made so many bytes of a result */
+static int big_and_fail(mpool_task *task)
+{
+    return big(task) < 0 ? -1 : mpool_fail(task, MPOOL_FAIL_FINAL, "all for nothing");
+}
+
 /* bin → its length and the sum of its bytes */
 static int weigh(mpool_task *task)
 {
@@ -227,4 +233,5 @@ MPOOL_MODULE("trial", "1.0.0", MPOOL_FN("pid_after", pid_after), MPOOL_FN("crash
     MPOOL_FN("note_and_fail", note_and_fail), MPOOL_FN("fail_until", fail_until),
     MPOOL_FN("crash_until", crash_until, .flags = MPOOL_IDEMPOTENT), MPOOL_FN("deaf", deaf), MPOOL_FN("spin", spin),
     MPOOL_FN("progress", progress, .flags = MPOOL_CANCELLABLE), MPOOL_FN("hoard", hoard), MPOOL_FN("big", big),
-    MPOOL_FN("weigh", weigh), MPOOL_FN("say", say), MPOOL_FN("doze", doze, .timeout_s = 1))
+    MPOOL_FN("big_and_fail", big_and_fail), MPOOL_FN("weigh", weigh), MPOOL_FN("say", say),
+    MPOOL_FN("doze", doze, .timeout_s = 1))
