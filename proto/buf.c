@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/text.h"
+
 /* The first allocation: fits most requests and replies. */
 #define LEAST_SIZE 256u
 
@@ -134,15 +136,27 @@ msgpack_packer wire_packer(struct wire_buf *b)
     return pk;
 }
 
+void wire_pack_str(msgpack_packer *pk, const char *text, size_t length)
+{
+    msgpack_pack_str(pk, length);
+    for (size_t at = 0; at < length;) {
+        size_t good = wire_utf8_prefix(text + at, length - at);
+        msgpack_pack_str_body(pk, text + at, good);
+        at += good;
+        if (at < length) {
+            msgpack_pack_str_body(pk, "?", 1);
+            at++;
+        }
+    }
+}
+
 void wire_pack_text(msgpack_packer *pk, const char *text)
 {
     if (!text) {
         msgpack_pack_nil(pk);
         return;
     }
-    size_t length = strnlen(text, UINT32_MAX); /* what a str's length can say */
-    msgpack_pack_str(pk, length);
-    msgpack_pack_str_body(pk, text, length);
+    wire_pack_str(pk, text, strnlen(text, UINT32_MAX)); /* what a str's length can say */
 }
 
 void wire_pack_key_text(msgpack_packer *pk, const char *key, const char *text)

@@ -90,7 +90,11 @@ void wire_buf_trim(struct wire_buf *b, size_t keep);
 /* A msgpack-c packer that appends to the buffer. */
 msgpack_packer wire_packer(struct wire_buf *b);
 
-/* Shorthands for maps of names. text is terminated and should be UTF-8 (see wire_utf8_scrub); NULL packs nil. */
+/* The one way to a str on the wire: what is not well-formed UTF-8 in it becomes '?', byte by byte, as strict readers
+ * drop their connection over it. */
+void wire_pack_str(msgpack_packer *pk, const char *text, size_t length);
+
+/* Shorthands for maps of names. text is terminated; NULL packs nil. */
 void wire_pack_text(msgpack_packer *pk, const char *text);
 void wire_pack_key_text(msgpack_packer *pk, const char *key, const char *text);
 void wire_pack_key_u64(msgpack_packer *pk, const char *key, uint64_t value);

@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "proto/pack.h"
@@ -16,8 +15,6 @@
 #include "proto/tables.h"
 #include "proto/text.h"
 
-/* Of an error's text on the wire, its name included. */
-#define MOST_ERROR_TEXT 4000u
 /* [1, msgid, nil, … and [0, msgid, "… with a msgid of five bytes. */
 #define RESULT_HEAD_MOST  8u
 #define REQUEST_HEAD_MOST 8u
@@ -200,17 +197,18 @@ void wire_put_result(struct wire_buf *b, uint32_t msgid)
 
 void wire_put_error_value(struct wire_buf *b, int class, const char *text, size_t length)
 {
-    char clean[MOST_ERROR_TEXT];
+    char clean[WIRE_ERROR_TEXT_MAX];
     size_t keep = wire_utf8_cut(text, length, sizeof(clean));
     if (keep)
         memcpy(clean, text, keep);
     wire_utf8_scrub(clean, keep);
 
     msgpack_packer pk = wire_packer(b);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_int(&pk, class);
-    msgpack_pack_str(&pk, keep);
-    msgpack_pack_str_body(&pk, clean, keep);
+    if (class != WIRE_ERROR_AS_TEXT) {
+        msgpack_pack_array(&pk, 2);
+        msgpack_pack_int(&pk, class);
+    }
+    wire_pack_str(&pk, clean, keep);
 }
 
 void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const char *text, size_t length)
@@ -221,25 +219,26 @@ void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const ch
     msgpack_pack_nil(&pk);
 }
 
-void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
+size_t wire_error_words(
+    char out[WIRE_ERROR_TEXT_MAX + 1], enum mpool_error error, const char *format, va_list arguments)
 {
     const struct wire_error_info *info = wire_error_info(error);
-    /* Longer than what is kept, so that the cut sees whether the character before it goes on. */
-    char text[MOST_ERROR_TEXT + 8];
-    int named = snprintf(text, sizeof(text), "%s: ", info->name);
-    size_t length = named > 0 ? (size_t)named : 0, room = sizeof(text) - length;
+    size_t size = WIRE_ERROR_TEXT_MAX + 1, named = wire_format(out, size, "%s: ", info->name);
+    size_t said = wire_vformat(out + named, size - named, format, arguments);
+    /* Nothing to say, or a format that cannot be printed: the table's sentence says what the name means. */
+    if (said == 0)
+        said = wire_format(out + named, size - named, "%s", info->sentence);
+    return named + said;
+}
 
+void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
+{
+    char text[WIRE_ERROR_TEXT_MAX + 1];
     va_list arguments;
     va_start(arguments, format);
-    int said = vsnprintf(text + length, room, format, arguments);
+    size_t length = wire_error_words(text, error, format, arguments);
     va_end(arguments);
-
-    /* Nothing to say, or a format that cannot be printed: the table's sentence says what the name means. */
-    if (said <= 0)
-        said = snprintf(text + length, room, "%s", info->sentence);
-    if (said > 0)
-        length += (size_t)said < room ? (size_t)said : room - 1;
-    wire_put_error_text(b, msgid, info->class, text, length);
+    wire_put_error_text(b, msgid, wire_error_info(error)->class, text, length);
 }
 
 int wire_read_error(const uint8_t *error, size_t length, int *ret_class, const char **ret_text, size_t *ret_length)

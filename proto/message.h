@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,9 +52,17 @@ void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method);
 void wire_put_notification(struct wire_buf *b, const char *method);
 /* [1, msgid, nil, …: the caller appends the result next, as one value. */
 void wire_put_result(struct wire_buf *b, uint32_t msgid);
-/* [1, msgid, [class, "E_NAME: text"], nil], whole. The text is cut at 4,000 bytes, on a UTF-8 boundary. */
+/* Bytes of an error's text on the wire, its name included: longer ones are cut there, between characters. */
+#define WIRE_ERROR_TEXT_MAX 4000u
+/* In the place of a class: the error is the text alone, for clients that want one string. */
+#define WIRE_ERROR_AS_TEXT (-1)
+
+/* [1, msgid, [class, "E_NAME: text"], nil], whole. */
 void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The text of it. → its length; it is terminated, too. */
+size_t wire_error_words(char out[WIRE_ERROR_TEXT_MAX + 1], enum mpool_error error, const char *format,
+    va_list arguments) __attribute__((format(printf, 3, 0)));
 /* The same from text that already carries its "E_NAME: ". */
 void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const char *text, size_t length);
 /* [class, "E_NAME: text"] alone, for lists of outcomes. */

@@ -6,6 +6,7 @@
 #include "proto/reader.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/shape.h"
@@ -32,6 +33,22 @@ const char *wire_type_name(enum wire_type type)
     return "nothing";
 }
 
+void wire_describe(const struct wire_reader *r, char out[WIRE_DESCRIBED_MAX])
+{
+    uint64_t u64;
+    int64_t i64;
+    double f64;
+    struct wire_reader w = *r;
+    if (wire_peek(r) == WIRE_TYPE_FLOAT && wire_read_f64(&w, &f64) == 0)
+        snprintf(out, WIRE_DESCRIBED_MAX, "the float %.16g", f64);
+    else if (wire_peek(r) == WIRE_TYPE_INT && wire_read_u64(&w, &u64) == 0)
+        snprintf(out, WIRE_DESCRIBED_MAX, "%llu", (unsigned long long)u64);
+    else if (wire_peek(r) == WIRE_TYPE_INT && wire_read_i64(&w, &i64) == 0)
+        snprintf(out, WIRE_DESCRIBED_MAX, "%lld", (long long)i64);
+    else
+        snprintf(out, WIRE_DESCRIBED_MAX, "%s", wire_type_name(wire_peek(r)));
+}
+
 int wire_read_nil(struct wire_reader *r)
 {
     if (r->at == r->end)
@@ -53,6 +70,45 @@ int wire_read_bool(struct wire_reader *r, bool *ret)
     return 0;
 }
 
+/* A float of either width. Does not move; *ret_length is the value's length. */
+static int peek_float(const struct wire_reader *r, double *ret, size_t *ret_length)
+{
+    if (r->at == r->end)
+        return -ENODATA;
+    if (wire_peek(r) != WIRE_TYPE_FLOAT)
+        return -EBADMSG;
+    size_t length = wire_shape[*r->at];
+    if (bytes_left(r) < length)
+        return -ENODATA;
+    if (length == 5) {
+        uint32_t raw = wire_be32(r->at + 1);
+        float value;
+        memcpy(&value, &raw, sizeof(value));
+        *ret = (double)value;
+    } else {
+        uint64_t raw = wire_be64(r->at + 1);
+        memcpy(ret, &raw, sizeof(*ret));
+    }
+    *ret_length = length;
+    return 0;
+}
+
+/* A float that stands for an integer: it is whole, and so small that no other integer has the same float. */
+static int peek_whole_float(const struct wire_reader *r, uint64_t *ret_bits, bool *ret_negative, size_t *ret_length)
+{
+    double value;
+    size_t length;
+    int error = peek_float(r, &value, &length);
+    if (error)
+        return error;
+    if (!(value > -0x1p53 && value < 0x1p53) || value != (double)(int64_t)value)
+        return -EBADMSG;
+    *ret_bits = (uint64_t)(int64_t)value;
+    *ret_negative = (int64_t)value < 0;
+    *ret_length = length;
+    return 0;
+}
+
 /* Any integer, as magnitude bits and sign: *ret_negative means that *ret_bits is a negative number's two's complement.
  * Does not move; *ret_length is the value's length. */
 static int peek_integer(const struct wire_reader *r, uint64_t *ret_bits, bool *ret_negative, size_t *ret_length)
@@ -60,7 +116,7 @@ static int peek_integer(const struct wire_reader *r, uint64_t *ret_bits, bool *r
     if (r->at == r->end)
         return -ENODATA;
     if (wire_peek(r) != WIRE_TYPE_INT)
-        return -EBADMSG;
+        return peek_whole_float(r, ret_bits, ret_negative, ret_length);
 
     const uint8_t *at = r->at;
     size_t length = wire_shape[*at];
@@ -128,36 +184,18 @@ int wire_read_u64(struct wire_reader *r, uint64_t *ret)
 
 int wire_read_f64(struct wire_reader *r, double *ret)
 {
-    if (r->at == r->end)
-        return -ENODATA;
-    if (*r->at == 0xca) {
-        if (bytes_left(r) < 5)
-            return -ENODATA;
-        uint32_t raw = wire_be32(r->at + 1);
-        float value;
-        memcpy(&value, &raw, sizeof(value));
-        *ret = (double)value;
-        r->at += 5;
-        return 0;
-    }
-    if (*r->at == 0xcb) {
-        if (bytes_left(r) < 9)
-            return -ENODATA;
-        uint64_t raw = wire_be64(r->at + 1);
-        memcpy(ret, &raw, sizeof(*ret));
-        r->at += 9;
-        return 0;
-    }
-
     uint64_t bits;
     bool negative;
     size_t length;
-    int error = peek_integer(r, &bits, &negative, &length);
-    if (error)
-        return error;
-    *ret = negative ? (double)(int64_t)bits : (double)bits;
-    r->at += length;
-    return 0;
+    int error = peek_float(r, ret, &length);
+    if (error == -EBADMSG) {
+        error = peek_integer(r, &bits, &negative, &length);
+        if (!error)
+            *ret = negative ? (double)(int64_t)bits : (double)bits;
+    }
+    if (!error)
+        r->at += length;
+    return error;
 }
 
 /* A str (fix_str) or bin whose 8-bit form has head byte `first` and whose 16- and 32-bit forms follow it. */
@@ -257,7 +295,17 @@ int wire_read_array(struct wire_reader *r, uint32_t *ret_count)
 
 int wire_read_map(struct wire_reader *r, uint32_t *ret_pairs)
 {
-    return read_container(r, 0x80, 0xde, 2, ret_pairs);
+    int error = read_container(r, 0x80, 0xde, 2, ret_pairs);
+    if (error != -EBADMSG)
+        return error;
+    struct wire_reader w = *r;
+    uint32_t elements;
+    error = wire_read_array(&w, &elements);
+    if (error || elements > 0)
+        return error ? error : -EBADMSG;
+    *ret_pairs = 0;
+    *r = w;
+    return 0;
 }
 
 int wire_skip_any(struct wire_reader *r)

@@ -2,6 +2,9 @@
 #include "proto/text.h"
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* → the length of the well-formed character that begins at `at`, or 0. */
 static size_t character_length(const uint8_t *at, size_t here)
@@ -35,6 +38,24 @@ static size_t character_length(const uint8_t *at, size_t here)
     return length;
 }
 
+size_t wire_utf8_prefix(const char *text, size_t length)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t at = 0, passed = 1;
+    while (at < length && passed > 0) {
+        uint64_t word;
+        while (length - at >= sizeof word) { /* most text is ASCII */
+            memcpy(&word, bytes + at, sizeof word);
+            if (word & 0x8080808080808080u)
+                break;
+            at += sizeof word;
+        }
+        passed = at < length ? character_length(bytes + at, length - at) : 0;
+        at += passed;
+    }
+    return at;
+}
+
 size_t wire_utf8_cut(const char *text, size_t length, size_t most)
 {
     if (length <= most)
@@ -59,4 +80,49 @@ void wire_utf8_scrub(char *text, size_t length)
             text[i] = '?';
         i += passed ? passed : 1;
     }
+}
+
+char *wire_label(const char *text, size_t length)
+{
+    char *copy = malloc(length + 1);
+    if (!copy)
+        return NULL;
+    if (length)
+        memcpy(copy, text, length);
+    copy[length] = 0;
+    wire_utf8_scrub(copy, length);
+    return copy;
+}
+
+/* → the length without a character at its end of which bytes are missing. */
+static size_t without_torn_end(const char *text, size_t length)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    for (size_t back = 1; back <= 3 && back <= length; back++) {
+        uint8_t lead = bytes[length - back];
+        if ((lead & 0xc0) == 0x80)
+            continue;
+        size_t whole = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        return whole > back ? length - back : length;
+    }
+    return length;
+}
+
+size_t wire_vformat(char *to, size_t size, const char *format, va_list arguments)
+{
+    int said = vsnprintf(to, size, format, arguments);
+    size_t length = said < 0 ? 0 : (size_t)said;
+    if (length >= size)
+        length = without_torn_end(to, size - 1);
+    to[length] = 0;
+    return length;
+}
+
+size_t wire_format(char *to, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t length = wire_vformat(to, size, format, arguments);
+    va_end(arguments);
+    return length;
 }

@@ -5,11 +5,29 @@
  */
 #pragma once
 
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+/* → how many bytes at its beginning are well-formed UTF-8: all of them, if it is. NUL is. */
+size_t wire_utf8_prefix(const char *text, size_t length);
+static inline bool wire_is_utf8(const char *text, size_t length)
+{
+    return wire_utf8_prefix(text, length) == length;
+}
 
 /* → the largest length, at most `most`, at which text can be cut without splitting a character. */
 size_t wire_utf8_cut(const char *text, size_t length, size_t most);
+/* The arguments of a "%.*s" that shows the beginning of a stranger's text. */
+#define WIRE_SHOWN(text, length, most) (int)wire_utf8_cut(text, length, most), text
 
 /* Replaces each byte that is not part of well-formed UTF-8 (overlong forms and surrogates are not), and each NUL, by
  * '?'. The length stays. */
 void wire_utf8_scrub(char *text, size_t length);
+/* → a copy of a stranger's name for others to see: scrubbed, terminated, the caller's to free. NULL: no memory. */
+char *wire_label(const char *text, size_t length);
+
+/* As snprintf(), but what does not fit is cut between characters. → the length of what stands in `to`; size must not be
+ * 0. */
+size_t wire_format(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+size_t wire_vformat(char *to, size_t size, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));

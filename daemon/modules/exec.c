@@ -65,7 +65,16 @@ static void close_fd(int *fd)
 static int read_option(struct run *run, const char *key, size_t length, mpool_value *v)
 {
     mpool_task *task = run->task;
-#define IS(name) (length == sizeof(name) - 1 && memcmp(key, name, length) == 0)
+    static const char *const names[] = {"env", "cwd", "stdin", "timeout", "output", "max_output"};
+    size_t known = 0, count = sizeof names / sizeof names[0];
+    while (known < count && (strlen(names[known]) != length || memcmp(key, names[known], length) != 0))
+        known++;
+    if (known == count)
+        return mpool_fail(task, MPOOL_FAIL_FINAL,
+            "there is no option \"%.*s\": use env, cwd, stdin, timeout, output or max_output", (int)length, key);
+    if (mpool_type(task, v) == MPOOL_NIL)
+        return mpool_skip(task, v); /* as if it was left out */
+#define IS(name) (strcmp(names[known], name) == 0)
     if (IS("env")) {
         run->request.env = *v;
         run->request.has_env = true;
@@ -94,16 +103,12 @@ static int read_option(struct run *run, const char *key, size_t length, mpool_va
         run->pass_on = r == 0 && on;
         return r;
     }
-    if (IS("max_output")) {
-        uint64_t bytes;
-        if (mpool_read_u64(task, v, &bytes) < 0)
-            return -1;
-        run->max_output = bytes < MAX_OUTPUT_LIMIT ? (size_t)bytes : MAX_OUTPUT_LIMIT;
-        return 0;
-    }
 #undef IS
-    return mpool_fail(task, MPOOL_FAIL_FINAL,
-        "there is no option \"%.*s\": use env, cwd, stdin, timeout, output or max_output", (int)length, key);
+    uint64_t bytes; /* max_output */
+    if (mpool_read_u64(task, v, &bytes) < 0)
+        return -1;
+    run->max_output = bytes < MAX_OUTPUT_LIMIT ? (size_t)bytes : MAX_OUTPUT_LIMIT;
+    return 0;
 }
 
 static int read_arguments(struct run *run)
@@ -113,7 +118,7 @@ static int read_arguments(struct run *run)
         return -1;
     if (mpool_arg_count(task) > 2)
         return mpool_fail(task, MPOOL_FAIL_FINAL, "exec.run takes a command and a map of options");
-    if (mpool_arg_count(task) < 2 || mpool_arg_type(task, 1) == MPOOL_NIL)
+    if (!mpool_arg_given(task, 1))
         return 0;
     mpool_value options;
     uint32_t pairs;
@@ -362,7 +367,8 @@ static int finish(struct run *run, int64_t wall_ms)
 
 /* exec.run(command, options?)
  *
- * command     [program, args…], found along PATH; or a string for `/bin/sh -c`
+ * command     [program, args…], found along PATH; or a string for `/bin/sh -c`. Strings may be str or bin everywhere,
+ *             and an option of nil is none
  * options     env         map: variables over the worker's own; nil takes one away
  *             cwd         directory to start in; without it the worker's, which is / unless a module has changed it
  *             stdin       bytes; without it stdin is empty

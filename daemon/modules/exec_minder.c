@@ -209,7 +209,8 @@ static int add_command(struct strings *s, const struct exec_request *request, ui
     const void *text; /* bin as well: arguments need not be UTF-8 */
     size_t length;
     uint32_t argc = 0;
-    if (mpool_type(task, &v) == MPOOL_STR) {
+    int type = mpool_type(task, &v);
+    if (type == MPOOL_STR || type == MPOOL_BIN) {
         *ret_argc = 3;
         if (add_string(s, "/bin/sh", 7) < 0 || add_string(s, "-c", 2) < 0 ||
             mpool_read_bin(task, &v, &text, &length) < 0)

@@ -95,9 +95,9 @@ static int fail(mpool_task *task)
     const char *message = "failed as asked";
     size_t length = strlen(message);
     int retryable = 0;
-    if (mpool_arg_count(task) > 0 && mpool_arg_str(task, 0, &message, &length) < 0)
+    if (mpool_arg_given(task, 0) && mpool_arg_str(task, 0, &message, &length) < 0)
         return -1;
-    if (mpool_arg_count(task) > 1 && mpool_arg_bool(task, 1, &retryable) < 0)
+    if (mpool_arg_given(task, 1) && mpool_arg_bool(task, 1, &retryable) < 0)
         return -1;
     return mpool_fail(task, retryable ? MPOOL_FAIL_RETRYABLE : MPOOL_FAIL_FINAL, "%.*s", (int)length, message);
 }
@@ -119,7 +119,7 @@ static int crash(mpool_task *task)
             return -1;
         _exit((int)(number & 0xff));
     }
-    if (mpool_arg_count(task) > 0 && mpool_arg_i64(task, 0, &number) < 0)
+    if (mpool_arg_given(task, 0) && mpool_arg_i64(task, 0, &number) < 0)
         return -1;
     if (number < 1 || number >= NSIG)
         return mpool_fail(task, MPOOL_FAIL_FINAL, "there is no signal %lld", (long long)number);
@@ -196,7 +196,7 @@ static int output(mpool_task *task)
     uint64_t stream = STDOUT_FILENO;
     if (mpool_arg_bin(task, 0, &text, &length) < 0)
         return -1;
-    if (mpool_arg_count(task) > 1 && mpool_arg_u64(task, 1, &stream) < 0)
+    if (mpool_arg_given(task, 1) && mpool_arg_u64(task, 1, &stream) < 0)
         return -1;
     return mpool_output(task, stream == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO, text, length);
 }

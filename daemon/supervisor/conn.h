@@ -8,6 +8,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -63,6 +64,7 @@ struct conn {
     size_t group_count;
     char name[CONN_NAME_MAX + 1]; /* as it said in hello */
     bool memfd;                   /* takes results as memfds */
+    bool errors_as_text;          /* takes errors as one str */
 
     struct event *on_readable, *on_writable;
     bool reading, writing; /* which of them are on */
@@ -135,6 +137,10 @@ bool conn_housekeeping(struct conn *c);
 /* Answers end one request each; they touch. */
 void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+void conn_vreply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+/* The response, in the shape that this client takes. text: with its "E_NAME: ". Does not end the request. */
+void conn_put_error(struct conn *c, uint32_t msgid, int class, const char *text, size_t length);
 /* Tells why it is closed, to whoever it is, and closes it. */
 void conn_farewell(struct conn *c, enum mpool_error error, const char *text);
 /* After the response has been packed into c->out, or none is wanted. */

@@ -14,6 +14,7 @@
 #include "daemon/supervisor/shares.h"
 #include "proto/tables.h"
 #include "daemon/supervisor/nested.h"
+#include "proto/tables.h"
 
 #define HOLD_BYTES   (4u << 10)
 #define STREAM_PIECE (128u << 10) /* read from a memfd and sent in one go */
@@ -97,16 +98,26 @@ void conn_replied(struct conn *c)
     count_unread(c);
 }
 
+void conn_put_error(struct conn *c, uint32_t msgid, int class, const char *text, size_t length)
+{
+    wire_put_error_text(&c->out, msgid, c->errors_as_text ? WIRE_ERROR_AS_TEXT : class, text, length);
+}
+
+void conn_vreply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, va_list ap)
+{
+    char text[WIRE_ERROR_TEXT_MAX + 1];
+    size_t length = wire_error_words(text, error, format, ap);
+    if (!c->closed)
+        conn_put_error(c, msgid, wire_error_info(error)->class, text, length);
+    conn_replied(c);
+}
+
 void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, const char *format, ...)
 {
-    char text[2048];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    conn_vreply_error(c, msgid, error, format, ap);
     va_end(ap);
-    if (!c->closed)
-        wire_put_error(&c->out, msgid, error, "%s", text);
-    conn_replied(c);
 }
 
 void conn_farewell(struct conn *c, enum mpool_error error, const char *text)

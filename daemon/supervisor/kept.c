@@ -14,6 +14,7 @@
 #include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/status.h"
 #include "proto/scan.h"
+#include "proto/text.h"
 
 #define RECORD_COST 512u /* what a record without a result counts, about its memory */
 
@@ -60,11 +61,11 @@ struct kept *kept_new(struct conn *c, struct task *t, const struct task_options 
     k->supervisor = s;
     k->result_fd = -1;
     k->function = strdup(t->function->name);
-    if (options->name)
-        k->name = strndup(options->name, options->name_length);
+    if (options->name.at)
+        k->name = wire_label(options->name.at, options->name.length);
     k->expiry = evtimer_new(s->base, expired, k);
     k->share = shares_join(s->shares, c->uid);
-    if (!k->function || !k->expiry || !k->share || (options->name && !k->name)) {
+    if (!k->function || !k->expiry || !k->share || (options->name.at && !k->name)) {
         if (k->expiry)
             event_free(k->expiry);
         share_leave(k->share);
@@ -206,6 +207,23 @@ void kept_wait(
     LIST_INSERT_HEAD(&c->waiters, w, of_conn);
     if (w->timer)
         set_timer(w->timer, timeout_ms);
+}
+
+bool kept_wait_cancel(struct conn *c, uint32_t msgid)
+{
+    struct waiter *w;
+    LIST_FOREACH(w, &c->waiters, of_conn)
+    if (w->msgid == msgid && !w->no_reply)
+        break;
+    if (!w)
+        return false;
+    if (w->kind == WAITER_START) { /* nobody would ever know the id */
+        core_cancel(c->supervisor->core, &w->kept->task->core, CORE_WHY_CANCEL, c->supervisor->now_ns);
+        return true;
+    }
+    conn_reply_error(c, msgid, MPOOL_E_CANCELLED, "it was cancelled while it waited");
+    waiter_free(w);
+    return true;
 }
 
 void kept_started(struct kept *k)

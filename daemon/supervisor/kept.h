@@ -1,7 +1,6 @@
 /* Detached tasks and their results: records by id, in memory, with a cap and a time to live.
  *
- * A record is made when the task is acknowledged and goes `ttl` after its end. A restart forgets all of them, and ids
- * of earlier runs can be told from ids that never were.
+ * A record is made when the task is acknowledged and goes `ttl` after its end. A restart forgets all of them.
  */
 #pragma once
 
@@ -69,6 +68,9 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o);
 /* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
 void kept_wait(
     struct kept *k, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
+/* A request of this connection that waits is answered with E_CANCELLED; one that waits for a process to start cancels
+ * that. → false: none with this msgid. */
+bool kept_wait_cancel(struct conn *c, uint32_t msgid);
 void waiter_free(struct waiter *w);
 /* Answers those who wait for its start. */
 void kept_started(struct kept *k);

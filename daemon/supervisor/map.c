@@ -15,6 +15,7 @@
 #include "daemon/supervisor/pool.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
+#include "proto/text.h"
 
 #define ITEMS_COPIED_MAX (64u << 10) /* more bytes of items keep the memory of their message */
 #define UNMAP_BYTES      (16u << 20) /* of a mapping, given back in one pass */
@@ -69,9 +70,9 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->stream = options->stream;
     m->star = options->star;
     m->options = *options;
-    m->options.name = m->options.pool = NULL;
-    if (options->name)
-        m->name = strndup(options->name, options->name_length);
+    m->options.name = m->options.pool = (struct option_text){0};
+    if (options->name.at)
+        m->name = wire_label(options->name.at, options->name.length);
     m->attempts = options->attempts                     ? (uint32_t)options->attempts
                   : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
                                                         : 1;

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/map_check.h"
 #include "proto/reader.h"
+#include "proto/text.h"
 
 /* How the results of a chunk begin: array32, as many as items were run. */
 #define HEAD_BYTES 5u
@@ -195,10 +196,12 @@ void map_item_error(struct map *m, uint32_t item, struct outcome *o)
         return;
     size_t length = task_error_text(o, text, sizeof text, &class);
     if (!m->each && !m->stream) { /* the first bad item ends it all */
-        char whole[5200];
-        int n = snprintf(whole, sizeof whole, "%.*s (item %u)", (int)length, text, item);
-        if (!m->no_reply && n > 0)
-            wire_put_error_text(&m->conn->out, m->msgid, class, whole, (size_t)n);
+        char whole[WIRE_ERROR_TEXT_MAX + 1], which[24];
+        size_t which_length = wire_format(which, sizeof which, " (item %u)", item);
+        size_t n = wire_format(
+            whole, sizeof whole, "%.*s%s", WIRE_SHOWN(text, length, WIRE_ERROR_TEXT_MAX - which_length), which);
+        if (!m->no_reply)
+            conn_put_error(m->conn, m->msgid, class, whole, n);
         conn_replied(m->conn);
         map_end(m);
         return;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/supervisor/option_table.h"
 #include "proto/kinds.h"
 #include "proto/reader.h"
 
@@ -15,7 +16,7 @@
 #define OBJECT_SEMAPHORES (OBJECT_OF(SEMAPHORE) | OBJECT_OF(BOUNDED_SEMAPHORE))
 #define OBJECT_QUEUES     (OBJECT_OF(QUEUE) | OBJECT_OF(JOINABLE_QUEUE) | OBJECT_OF(PIPE))
 
-/* X(name, type, least, most, kinds): TEXT: a string of so many bytes; UINT; BOOL; NUMBER: any integer or float. */
+/* X(name, type, least, most, kinds): the types are those of option_table.h. */
 #define OBJECT_OPTIONS(X)                                                                                              \
     X(create, TEXT, 2, 3, OBJECT_OF_ALL)                                                                               \
     X(mode, UINT, 0, 0666, OBJECT_OF_ALL)                                                                              \
@@ -42,28 +43,14 @@ enum object_option {
 
 enum object_create { OBJECT_CREATE_YES, OBJECT_CREATE_NO, OBJECT_CREATE_NEW };
 
-struct object_number {
-    bool is_float, is_signed; /* signed: below 0 */
-    union {
-        uint64_t u;
-        int64_t i;
-        double f;
-    };
-};
-
-struct object_text {
-    const char *at; /* points into the message */
-    size_t length;
-};
-
 struct object_options {
     uint32_t given; /* bits 1 << OBJECT_OPTION_… */
     enum object_create how;
     enum mpool_element element; /* i64 where none is named */
-    struct object_text create, type;
+    struct option_text create, type;
     uint64_t mode, group, ttl_s, count, parties, capacity, size, end;
     bool read_only, set, at_least_once, duplex;
-    struct object_number value;
+    struct option_number value;
 };
 
 static inline bool object_option_given(const struct object_options *o, enum object_option option)

@@ -35,19 +35,18 @@ static int bad_value(enum mpool_element element, struct object_refusal *why)
 /* The bits of a value, in the machine's order, at the first bytes of the cell. */
 static int cell_of(const struct object_options *options, uint64_t *ret_cell, struct object_refusal *why)
 {
-    const struct object_number *n = &options->value;
+    const struct option_number *n = &options->value;
     enum mpool_element element = options->element;
     *ret_cell = 0;
     if (element == MPOOL_ELEMENT_F64 || element == MPOOL_ELEMENT_F32) {
-        double f = n->is_float ? n->f : n->is_signed ? (double)n->i : (double)n->u;
-        float narrow = (float)f;
+        float narrow = (float)n->f;
         if (element == MPOOL_ELEMENT_F32)
             memcpy(ret_cell, &narrow, sizeof narrow);
         else
-            memcpy(ret_cell, &f, sizeof f);
+            memcpy(ret_cell, &n->f, sizeof n->f);
         return 0;
     }
-    if (n->is_float)
+    if (!n->is_whole)
         return object_refuse(
             why, MPOOL_E_BAD_PARAMS, "option value: expected an integer for %s", wire_element_info(element)->name);
     unsigned bits = element_bytes(element) * 8;
@@ -55,7 +54,7 @@ static int cell_of(const struct object_options *options, uint64_t *ret_cell, str
                      element == MPOOL_ELEMENT_I64;
     uint64_t most = is_signed ? UINT64_MAX >> (65 - bits) : UINT64_MAX >> (64 - bits);
     int64_t least = is_signed ? -(int64_t)most - 1 : 0;
-    if (n->is_signed ? n->i < least : n->u > most)
+    if (n->is_negative ? n->i < least : n->u > most)
         return bad_value(element, why);
     switch (bits) {
     case 8: memcpy(ret_cell, &(uint8_t){(uint8_t)n->u}, 1); break;
@@ -69,10 +68,10 @@ static int cell_of(const struct object_options *options, uint64_t *ret_cell, str
 static int tokens_of(
     enum mpool_kind kind, const struct object_options *options, uint32_t *ret, struct object_refusal *why)
 {
-    const struct object_number *n = &options->value;
+    const struct option_number *n = &options->value;
     uint64_t tokens = object_option_given(options, OBJECT_OPTION_value) ? n->u : 1;
     unsigned least = kind == MPOOL_KIND_BOUNDED_SEMAPHORE ? 1 : 0;
-    if (n->is_float || n->is_signed || tokens < least || tokens > SYNC_SLOTS)
+    if (!n->is_whole || n->is_negative || tokens < least || tokens > SYNC_SLOTS)
         return object_refuse(
             why, MPOOL_E_BAD_PARAMS, "option value: expected an integer from %u to %u", least, SYNC_SLOTS);
     *ret = (uint32_t)tokens;

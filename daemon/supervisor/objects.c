@@ -16,6 +16,7 @@
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/queue_objects.h"
+#include "proto/text.h"
 
 TAILQ_HEAD(object_list, object);
 
@@ -58,7 +59,7 @@ int object_refuse(struct object_refusal *why, enum mpool_error error, const char
     va_list ap;
     why->error = error;
     va_start(ap, format);
-    vsnprintf(why->text, sizeof why->text, format, ap);
+    wire_vformat(why->text, sizeof why->text, format, ap);
     va_end(ap);
     return -1;
 }

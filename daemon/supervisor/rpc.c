@@ -8,6 +8,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
 #include "proto/tables.h"
+#include "proto/text.h"
 
 static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_HELLO] = rpc_hello,
@@ -52,15 +53,13 @@ static const bool takes_long[MPOOL_METHOD_COUNT] = {
 
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)
 {
-    char text[1024];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
     if (r->no_reply)
         conn_replied(r->conn);
     else
-        conn_reply_error(r->conn, r->msgid, error, "%s", text);
+        conn_vreply_error(r->conn, r->msgid, error, format, ap);
+    va_end(ap);
     return RPC_DONE;
 }
 
@@ -99,6 +98,29 @@ bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size)
     return false;
 }
 
+enum rpc_result rpc_wrong_type(struct rpc *r, const char *name, const char *expected)
+{
+    char got[WIRE_DESCRIBED_MAX];
+    wire_describe(&r->params, got);
+    return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected %s, got %s", name, expected, got);
+}
+
+bool rpc_read_u64(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret)
+{
+    char expected[96];
+    struct wire_reader before = r->params;
+    if (wire_read_u64(&r->params, ret) == 0 && *ret >= least && *ret <= most)
+        return true;
+    if (most == UINT64_MAX)
+        snprintf(expected, sizeof expected, "an integer, %llu or more", (unsigned long long)least);
+    else
+        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)least,
+            (unsigned long long)most);
+    r->params = before;
+    rpc_wrong_type(r, name, expected);
+    return false;
+}
+
 msgpack_packer rpc_begin(struct rpc *r)
 {
     r->mark = wire_buf_mark(&r->conn->out);
@@ -125,8 +147,8 @@ static enum rpc_result unknown(struct rpc *r)
     for (int i = 0; i < MPOOL_METHOD_COUNT; i++)
         names[i] = wire_method_info((enum mpool_method)i)->name;
     const char *near = wire_nearest(r->message->method, length, names, MPOOL_METHOD_COUNT);
-    return rpc_fail(r, MPOOL_E_NO_METHOD, "there is no method '%.*s'%s%s%s", length > 64 ? 64 : (int)length,
-        r->message->method, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return rpc_fail(r, MPOOL_E_NO_METHOD, "there is no method '%.*s'%s%s%s", WIRE_SHOWN(r->message->method, length, 64),
+        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 enum rpc_result rpc_answer_bool(struct rpc *r, bool value)

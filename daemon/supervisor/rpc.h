@@ -46,8 +46,12 @@ rpc_method rpc_put, rpc_get, rpc_confirm, rpc_done, rpc_join, rpc_finish;
 /* The next parameter, an array: its bytes, found without walking over them where the scan has told its end. → 0, or
  * -EBADMSG: it is none. */
 int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length);
-/* A task's id from params. → false: answered. */
-bool rpc_read_id(struct rpc *r, uint64_t *ret);
+#define RPC_TIMEOUT_MAX_MS (UINT64_MAX >> 20) /* five centuries, as nanoseconds in 64 bits */
+
+/* An integer as the next parameter. name: the parameter's, for the sentence. → false: answered. */
+bool rpc_read_u64(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret);
+/* What stands there instead of what was expected ("an array"). → RPC_DONE */
+enum rpc_result rpc_wrong_type(struct rpc *r, const char *name, const char *expected);
 /* A detached task of this peer's. → NULL: answered. */
 struct kept *rpc_find_kept(struct rpc *r, uint64_t id);
 

@@ -1,7 +1,9 @@
 /* The methods that tell: hello, ping, list, functions, pools, workers, stats. */
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/conn.h"
@@ -14,74 +16,81 @@
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/task.h"
 #include "proto/tables.h"
+#include "proto/text.h"
 
 #define PROTOCOL_VERSION 1
 #define LIST_LIMIT       1000u
 #define LIST_LIMIT_MAX   10000u
 
-static bool key_is(const char *key, size_t length, const char *name)
-{
-    return strlen(name) == length && memcmp(key, name, length) == 0;
-}
-
 /* ---- hello, ping
  * -------------------------------------------------------------------------------------------------------------- */
 
-static enum rpc_result hello_options(struct rpc *r, bool *ret_good)
+struct hello {
+    struct option_text client, errors;
+    uint64_t protocol;
+    bool memfd;
+};
+
+#define HELLO_OPTIONS(X)                                                                                               \
+    X(client, TEXT, 0, CONN_NAME_MAX)                                                                                  \
+    X(protocol, UINT, 0, UINT64_MAX)                                                                                   \
+    X(memfd, BOOL, 0, 0)                                                                                               \
+    X(errors, TEXT, 0, SIZE_MAX)
+
+enum {
+#define X(name, ...) HELLO_##name,
+    HELLO_OPTIONS(X)
+#undef X
+};
+
+/* → false: answered, and nothing has changed. */
+static bool take_hello(struct rpc *r)
 {
+    static const struct option_row rows[] = {
+#define X(name, type, least, most) {#name, OPTION_##type, offsetof(struct hello, name), least, most, 1},
+        HELLO_OPTIONS(X)
+#undef X
+    };
+    static const struct option_table table = {"option", rows, ELEMENTS(rows)};
     struct conn *c = r->conn;
-    struct wire_reader *in = &r->params;
-    static const char *const names[] = {"client", "protocol", "memfd"};
-    char name[CONN_NAME_MAX + 1] = "";
-    bool memfd = false;
-    uint32_t pairs = 0;
-    *ret_good = false;
-    if (r->count > 0 && wire_read_nil(in) < 0 && wire_read_map(in, &pairs) < 0)
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "options: expected a map, got %s", wire_type_name(wire_peek(in)));
-    for (uint32_t i = 0; i < pairs; i++) {
-        const char *key, *text;
-        size_t length, text_length;
-        uint64_t number;
-        if (wire_read_text(in, &key, &length) < 0)
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "options: expected a string as key");
-        if (key_is(key, length, "client")) {
-            if (wire_read_text(in, &text, &text_length) < 0 || text_length > CONN_NAME_MAX)
-                return rpc_fail(
-                    r, MPOOL_E_BAD_PARAMS, "option client: expected a string of at most %u bytes", CONN_NAME_MAX);
-            size_t n = 0;
-            for (size_t j = 0; j < text_length; j++) /* it is printed in the log */
-                name[n++] = text[j] > 0x20 && text[j] < 0x7f && text[j] != '"' ? text[j] : '_';
-            name[n] = 0;
-        } else if (key_is(key, length, "protocol")) {
-            if (wire_read_u64(in, &number) < 0 || number != PROTOCOL_VERSION)
-                return rpc_fail(
-                    r, MPOOL_E_BAD_PARAMS, "option protocol: this server speaks version %d", PROTOCOL_VERSION);
-        } else if (key_is(key, length, "memfd")) {
-            if (wire_read_bool(in, &memfd) < 0)
-                return rpc_fail(
-                    r, MPOOL_E_BAD_PARAMS, "option memfd: expected a bool, got %s", wire_type_name(wire_peek(in)));
-        } else {
-            const char *near = wire_nearest(key, length, names, 3);
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no option '%.*s' here%s%s%s",
-                length > 64 ? 64 : (int)length, key, near ? "; did you mean '" : "", near ? near : "",
-                near ? "'?" : "");
+    struct hello h = {.protocol = PROTOCOL_VERSION};
+    char why[256];
+    uint32_t given = 0;
+    bool as_text = c->errors_as_text;
+    if (r->count > 0 &&
+        option_table_read(&table, 1, "hello", &r->params, &h, &given, (struct option_why){why, sizeof why}) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
+        return false;
+    }
+    if (h.protocol != PROTOCOL_VERSION) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "option protocol: this server speaks version %d", PROTOCOL_VERSION);
+        return false;
+    }
+    if (given & 1u << HELLO_errors) {
+        as_text = option_is(&h.errors, "text");
+        if (!as_text && !option_is(&h.errors, "pair")) {
+            rpc_fail(r, MPOOL_E_BAD_PARAMS, "option errors: expected \"pair\" or \"text\"");
+            return false;
         }
     }
-    if (name[0])
-        memcpy(c->name, name, sizeof c->name);
-    c->memfd = memfd;
-    *ret_good = true;
-    return RPC_DONE;
+    c->errors_as_text = as_text;
+    if (given & 1u << HELLO_memfd)
+        c->memfd = h.memfd;
+    for (size_t i = 0; i < h.client.length; i++) { /* it is printed in the log */
+        char letter = h.client.at[i];
+        c->name[i] = letter > 0x20 && letter < 0x7f && letter != '"' ? letter : '_';
+    }
+    if (h.client.length > 0)
+        c->name[h.client.length] = 0;
+    return true;
 }
 
 enum rpc_result rpc_hello(struct rpc *r)
 {
     struct conn *c = r->conn;
     const struct config *config = c->supervisor->config;
-    bool good;
-    enum rpc_result result = hello_options(r, &good);
-    if (!good)
-        return result;
+    if (!take_hello(r))
+        return RPC_DONE;
     msgpack_packer pk = rpc_begin(r);
     msgpack_pack_map(&pk, 7);
     wire_pack_key_text(&pk, "server", "mpoold");
@@ -97,7 +106,8 @@ enum rpc_result rpc_hello(struct rpc *r)
     wire_pack_key_u64(&pk, "memfd_bytes", config->max_payload);
     wire_pack_key_u64(&pk, "in_flight", config->max_in_flight);
     wire_pack_text(&pk, "features");
-    msgpack_pack_array(&pk, 3);
+    msgpack_pack_array(&pk, 4);
+    wire_pack_text(&pk, "errors");
     wire_pack_text(&pk, "memfd");
     wire_pack_text(&pk, "output");
     wire_pack_text(&pk, "stream");
@@ -116,70 +126,62 @@ enum rpc_result rpc_ping(struct rpc *r)
  */
 
 struct filter {
+    struct option_text state_name, function, pool, name;
     int state; /* -1: any */
-    const char *function, *pool, *name;
-    size_t function_length, pool_length, name_length;
     uint64_t limit;
     bool all;
     bool process; /* only these */
 };
 
+/* → false: answered. */
 static bool read_filter(struct rpc *r, struct filter *f)
 {
-    struct wire_reader *in = &r->params;
-    static const char *const names[] = {"state", "function", "pool", "name", "limit", "all", "process"};
-    uint32_t pairs = 0;
+#define ROW(name, type, field, least, most)                                                                            \
+    {                                                                                                                  \
+        name, OPTION_##type, offsetof(struct filter, field), least, most, 1                                            \
+    }
+    static const struct option_row rows[] = {
+        ROW("state", TEXT, state_name, 0, SIZE_MAX),
+        ROW("function", TEXT, function, 0, SIZE_MAX),
+        ROW("pool", TEXT, pool, 0, SIZE_MAX),
+        ROW("name", TEXT, name, 0, SIZE_MAX),
+        ROW("limit", UINT, limit, 1, LIST_LIMIT_MAX),
+        ROW("all", BOOL, all, 0, 0),
+        ROW("process", BOOL, process, 0, 0),
+    };
+#undef ROW
+    static const struct option_table table = {"filter", rows, ELEMENTS(rows)};
+    char why[256];
     *f = (struct filter){.state = -1, .limit = LIST_LIMIT};
-    if (r->count > 0 && wire_read_nil(in) < 0 && wire_read_map(in, &pairs) < 0) {
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a map, got %s", wire_type_name(wire_peek(in)));
+    if (r->count > 0 &&
+        option_table_read(&table, 1, "list", &r->params, f, NULL, (struct option_why){why, sizeof why}) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
         return false;
     }
-    for (uint32_t i = 0; i < pairs; i++) {
-        const char *key, *text;
-        size_t length, text_length;
-        if (wire_read_text(in, &key, &length) < 0) {
-            rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a string as key");
-            return false;
-        }
-        int bad = 0;
-        if (key_is(key, length, "state")) {
-            bad = wire_read_text(in, &text, &text_length);
-            f->state = bad < 0 ? -1 : wire_state_find(text, text_length);
-            if (bad == 0 && f->state < 0) {
-                rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter state: there is no state '%.*s'",
-                    text_length > 32 ? 32 : (int)text_length, text);
-                return false;
-            }
-        } else if (key_is(key, length, "function")) {
-            bad = wire_read_text(in, &f->function, &f->function_length);
-        } else if (key_is(key, length, "pool")) {
-            bad = wire_read_text(in, &f->pool, &f->pool_length);
-        } else if (key_is(key, length, "name")) {
-            bad = wire_read_text(in, &f->name, &f->name_length);
-        } else if (key_is(key, length, "limit")) {
-            bad = wire_read_u64(in, &f->limit) < 0 || f->limit < 1 || f->limit > LIST_LIMIT_MAX ? -1 : 0;
-        } else if (key_is(key, length, "all")) {
-            bad = wire_read_bool(in, &f->all);
-        } else if (key_is(key, length, "process")) {
-            bad = wire_read_bool(in, &f->process);
-        } else {
-            const char *near = wire_nearest(key, length, names, 7);
-            rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no filter '%.*s'%s%s%s", length > 64 ? 64 : (int)length, key,
-                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-            return false;
-        }
-        if (bad < 0) {
-            rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter %.*s: %s", (int)length, key,
-                key_is(key, length, "limit") ? "expected an integer from 1 to 10000" : "wrong type");
-            return false;
-        }
+    if (f->state_name.at)
+        f->state = wire_state_find(f->state_name.at, f->state_name.length);
+    if (f->state_name.at && f->state < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter state: there is no state '%.*s'",
+            WIRE_SHOWN(f->state_name.at, f->state_name.length, 32));
+        return false;
     }
     return true;
 }
 
-static bool text_matches(const char *wanted, size_t length, const char *have)
+static bool text_matches(const struct option_text *wanted, const char *have)
 {
-    return !wanted || (have && key_is(wanted, length, have));
+    return !wanted->at || (have && option_is(wanted, have));
+}
+
+/* A name is kept as others are shown it, so it is looked for like that. */
+static bool name_matches(const struct option_text *wanted, const char *have)
+{
+    char shown[TASK_NAME_MAX];
+    if (!wanted->at || !have || wanted->length > sizeof shown)
+        return !wanted->at;
+    memcpy(shown, wanted->at, wanted->length);
+    wire_utf8_scrub(shown, wanted->length);
+    return option_is(&(struct option_text){shown, wanted->length}, have);
 }
 
 static bool matches(const struct filter *f, const struct conn *c, uid_t uid, enum mpool_state state,
@@ -187,8 +189,8 @@ static bool matches(const struct filter *f, const struct conn *c, uid_t uid, enu
 {
     if (uid != c->uid && !(f->all && conn_is_admin(c)))
         return false;
-    return (f->state < 0 || f->state == (int)state) && text_matches(f->function, f->function_length, function) &&
-           text_matches(f->pool, f->pool_length, pool) && text_matches(f->name, f->name_length, name);
+    return (f->state < 0 || f->state == (int)state) && text_matches(&f->function, function) &&
+           text_matches(&f->pool, pool) && name_matches(&f->name, name);
 }
 
 /* Three lists, each newest first, merged by the time of submission. */
@@ -266,8 +268,7 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
     msgpack_pack_map(pk, 10);
     wire_pack_key_text(pk, "name", f->name);
     wire_pack_text(pk, "module");
-    msgpack_pack_str(pk, (size_t)(dot - f->name));
-    msgpack_pack_str_body(pk, f->name, (size_t)(dot - f->name));
+    wire_pack_str(pk, f->name, (size_t)(dot - f->name));
     wire_pack_key_text(pk, "version", t && f->module < t->module_count ? t->modules[f->module].version : NULL);
     TAILQ_FOREACH (pool, &s->pools, link) {
         const struct function *same = pool_function(pool, f->name, strlen(f->name));

@@ -1,7 +1,9 @@
 /* The methods of shared objects that all kinds have: open, close, remove, objects, inspect. */
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/objects.h"
@@ -9,6 +11,7 @@
 #include "daemon/supervisor/rpc.h"
 #include "proto/sync.h"
 #include "proto/tables.h"
+#include "proto/text.h"
 
 static enum rpc_result refuse(struct rpc *r, const struct object_refusal *why)
 {
@@ -49,28 +52,29 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     return rpc_end(r);
 }
 
-static bool read_kind(struct rpc *r, int *ret_kind)
+/* A kind by its name; without one (-1) any. → false: answered. */
+static bool find_kind(struct rpc *r, const struct option_text *name, int *ret_kind)
 {
-    const char *text;
-    size_t length;
-    *ret_kind = -1;
-    if (wire_read_nil(&r->params) == 0)
-        return true;
-    if (wire_read_text(&r->params, &text, &length) < 0) {
-        rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "kind: expected a string or nil, got %s", wire_type_name(wire_peek(&r->params)));
-        return false;
-    }
-    *ret_kind = wire_kind_find(text, length);
-    if (*ret_kind >= 0)
+    *ret_kind = name->at ? wire_kind_find(name->at, name->length) : -1;
+    if (!name->at || *ret_kind >= 0)
         return true;
     const char *names[MPOOL_KIND_COUNT];
     for (int i = 0; i < MPOOL_KIND_COUNT; i++)
         names[i] = wire_kind_info((enum mpool_kind)i)->name;
-    const char *near = wire_nearest(text, length, names, MPOOL_KIND_COUNT);
-    rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no kind of object '%.*s'%s%s%s", length > 64 ? 64 : (int)length, text,
+    const char *near = wire_nearest(name->at, name->length, names, MPOOL_KIND_COUNT);
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no kind of object '%.*s'%s%s%s", WIRE_SHOWN(name->at, name->length, 64),
         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return false;
+}
+
+static bool read_kind(struct rpc *r, int *ret_kind)
+{
+    struct option_text name = {0};
+    if (wire_read_nil(&r->params) < 0 && wire_read_text(&r->params, &name.at, &name.length) < 0) {
+        rpc_wrong_type(r, "kind", "a string or nil");
+        return false;
+    }
+    return find_kind(r, &name, ret_kind);
 }
 
 enum rpc_result rpc_open(struct rpc *r)
@@ -83,8 +87,7 @@ enum rpc_result rpc_open(struct rpc *r)
     if (!read_kind(r, &wish.kind))
         return RPC_DONE;
     if (r->count > 1 && wire_read_nil(&r->params) < 0 && wire_read_text(&r->params, &wish.text, &wish.length) < 0)
-        return rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "name: expected a string or nil, got %s", wire_type_name(wire_peek(&r->params)));
+        return rpc_wrong_type(r, "name", "a string or nil");
     struct wire_reader none = wire_reader("\xc0", 1);
     if (object_options_read(r->count > 2 ? &r->params : &none, wish.kind, &options, why.text, sizeof why.text) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why.text);
@@ -106,9 +109,8 @@ enum rpc_result rpc_open(struct rpc *r)
 enum rpc_result rpc_close(struct rpc *r)
 {
     uint64_t id;
-    if (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &id) < 0)
-        return rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "id: expected an integer, got %s", wire_type_name(wire_peek(&r->params)));
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
+        return RPC_DONE;
     struct object_use *use = objects_find_use(r->conn, id);
     if (use)
         objects_close_use(use);
@@ -122,7 +124,7 @@ static struct object *read_object(struct rpc *r, unsigned *ret_rights)
     size_t length;
     struct object_refusal why;
     if (wire_read_text(&r->params, &text, &length) < 0) {
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "name: expected a string, got %s", wire_type_name(wire_peek(&r->params)));
+        rpc_wrong_type(r, "name", "a string");
         return NULL;
     }
     struct object *o = objects_find(r->conn, text, length, ret_rights, &why);
@@ -173,41 +175,27 @@ static void pack_row(msgpack_packer *pk, const struct object *o, const struct co
 }
 
 struct filter {
-    int kind;
+    int kind; /* -1: any */
+    struct option_text kind_name;
     bool all;
 };
 
+/* → false: answered. */
 static bool read_filter(struct rpc *r, struct filter *f)
 {
-    struct wire_reader *in = &r->params;
-    uint32_t pairs = 0;
+    static const struct option_row rows[] = {
+        {"kind", OPTION_TEXT, offsetof(struct filter, kind_name), 0, SIZE_MAX, 1},
+        {"all", OPTION_BOOL, offsetof(struct filter, all), 0, 0, 1},
+    };
+    static const struct option_table table = {"filter", rows, ELEMENTS(rows)};
+    char why[256];
     *f = (struct filter){.kind = -1};
-    if (r->count > 0 && wire_read_nil(in) < 0 && wire_read_map(in, &pairs) < 0) {
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a map, got %s", wire_type_name(wire_peek(in)));
+    if (r->count > 0 &&
+        option_table_read(&table, 1, "objects", &r->params, f, NULL, (struct option_why){why, sizeof why}) < 0) {
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
         return false;
     }
-    for (uint32_t i = 0; i < pairs; i++) {
-        const char *key;
-        size_t length;
-        if (wire_read_text(in, &key, &length) < 0) {
-            rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter: expected a string as key");
-            return false;
-        }
-        if (length == 4 && memcmp(key, "kind", 4) == 0) {
-            if (!read_kind(r, &f->kind))
-                return false;
-        } else if (length == 3 && memcmp(key, "all", 3) == 0) {
-            if (wire_read_bool(in, &f->all) < 0) {
-                rpc_fail(r, MPOOL_E_BAD_PARAMS, "filter all: expected a bool, got %s", wire_type_name(wire_peek(in)));
-                return false;
-            }
-        } else {
-            rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no filter '%.*s' here; there are kind and all",
-                length > 64 ? 64 : (int)length, key);
-            return false;
-        }
-    }
-    return true;
+    return find_kind(r, &f->kind_name, &f->kind);
 }
 
 static bool is_listed(const struct object *o, const struct conn *c, const struct filter *f)

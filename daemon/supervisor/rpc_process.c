@@ -17,8 +17,8 @@ static int read_signal(struct wire_reader *in)
     const char *name;
     size_t length;
     uint64_t number;
-    if (wire_peek(in) == WIRE_TYPE_INT)
-        return wire_read_u64(in, &number) == 0 && number < NSIG ? (int)number : 0;
+    if (wire_read_u64(in, &number) == 0)
+        return number < NSIG ? (int)number : 0;
     if (wire_read_text(in, &name, &length) < 0)
         return 0;
     if (length > 3 && strncasecmp(name, "SIG", 3) == 0) {
@@ -43,7 +43,7 @@ enum rpc_result rpc_signal(struct rpc *r)
 {
     struct supervisor *s = r->conn->supervisor;
     uint64_t id;
-    if (!rpc_read_id(r, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_DONE;
     int number = read_signal(&r->params);
     if (number == 0)

@@ -4,7 +4,6 @@
  * are passed on as the bytes they came in, which the scan of the message has been over.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/base/cleanup.h"
@@ -17,33 +16,14 @@
 #include "daemon/supervisor/queue_wait.h"
 #include "daemon/supervisor/rpc.h"
 
-#define ITEM_MARGIN     64u /* around an item in the message that brings it to its taker */
-#define ASK_MOST        CHANNEL_ITEMS_MAX
-#define TIMEOUT_MOST_MS (UINT64_MAX >> 20) /* five centuries, as nanoseconds in 64 bits */
-
-/* A number as the next parameter. → false: answered. */
-static bool read_number(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret)
-{
-    struct wire_reader in = r->params;
-    bool is_integer = wire_peek(&in) == WIRE_TYPE_INT, fits = is_integer && wire_read_u64(&r->params, ret) == 0;
-    if (fits && *ret >= least && *ret <= most)
-        return true;
-    char got[24];
-    if (fits)
-        snprintf(got, sizeof got, "%llu", (unsigned long long)*ret);
-    rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected a number from %llu to %llu, got %s", name, (unsigned long long)least,
-        (unsigned long long)most,
-        fits         ? got
-        : is_integer ? "a negative one"
-                     : wire_type_name(wire_peek(&in)));
-    return false;
-}
+#define ITEM_MARGIN 64u /* around an item in the message that brings it to its taker */
+#define ASK_MOST    CHANNEL_ITEMS_MAX
 
 /* The handle that the first parameter names. → NULL: answered. */
 static struct queue_user *read_user(struct rpc *r)
 {
     uint64_t id;
-    return read_number(r, "id", 1, UINT64_MAX, &id) ? queue_objects_find(r, id) : NULL;
+    return rpc_read_u64(r, "id", 1, UINT64_MAX, &id) ? queue_objects_find(r, id) : NULL;
 }
 
 /* The time-out as parameter number `at` (from 0), as a deadline; none or nil: for ever. → false: answered. */
@@ -54,7 +34,7 @@ static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool 
     *ret_waits = true;
     if (r->count <= at || wire_read_nil(&r->params) == 0)
         return true;
-    if (!read_number(r, "timeout_ms", 0, TIMEOUT_MOST_MS, &ms))
+    if (!rpc_read_u64(r, "timeout_ms", 0, RPC_TIMEOUT_MAX_MS, &ms))
         return false;
     *ret_waits = ms > 0;
     *ret_at_ns = r->conn->supervisor->now_ns + ms * NS_PER_MS;
@@ -187,7 +167,7 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: must be nil, as the item comes in a memfd");
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_DONE;
-    if (!read_number(r, "memfd_size", 1, UINT64_MAX, &size))
+    if (!rpc_read_u64(r, "memfd_size", 1, UINT64_MAX, &size))
         return RPC_DONE;
     struct channel *ch = queue_puts_to(u);
     if (!ch)
@@ -236,8 +216,7 @@ enum rpc_result rpc_put(struct rpc *r)
     uint32_t count, in = 0;
     bool waits;
     if (rpc_read_array(r, &raw, &length) < 0)
-        return rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "items: expected an array, got %s", wire_type_name(wire_peek(&r->params)));
+        return rpc_wrong_type(r, "items", "an array");
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_DONE;
     struct channel *ch = queue_puts_to(u);
@@ -276,7 +255,7 @@ enum rpc_result rpc_get(struct rpc *r)
     bool waits;
     if (!u)
         return RPC_DONE;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !read_number(r, "max", 1, ASK_MOST, &most))
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "max", 1, ASK_MOST, &most))
         return RPC_DONE;
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_DONE;
@@ -314,12 +293,10 @@ enum rpc_result rpc_confirm(struct rpc *r)
     struct channel *ch = queue_takes_from(u);
     if (!ch || !ch->options.at_least_once)
         return rpc_fail(r, MPOOL_E_DENIED, "its items need no confirmation: it was not made with at_least_once");
-    struct wire_reader tickets = r->params;
     if (wire_read_array(&r->params, &count) < 0)
-        return rpc_fail(
-            r, MPOOL_E_BAD_PARAMS, "tickets: expected an array, got %s", wire_type_name(wire_peek(&tickets)));
+        return rpc_wrong_type(r, "tickets", "an array");
     for (uint32_t i = 0; i < count; i++) {
-        if (!read_number(r, "tickets", 0, UINT64_MAX, &ticket)) {
+        if (!rpc_read_u64(r, "tickets", 0, UINT64_MAX, &ticket)) {
             channel_settle(ch);
             return RPC_DONE;
         }
@@ -335,7 +312,7 @@ enum rpc_result rpc_done(struct rpc *r)
     uint64_t n = 1;
     if (!u)
         return RPC_DONE;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !read_number(r, "n", 0, UINT32_MAX, &n))
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "n", 0, UINT32_MAX, &n))
         return RPC_DONE;
     struct channel *ch = queue_takes_from(u);
     if (!ch || (!ch->options.joinable && !ch->options.at_least_once))

@@ -22,6 +22,7 @@
 #include "daemon/supervisor/status.h"
 #include "daemon/supervisor/task.h"
 #include "proto/scan.h"
+#include "proto/text.h"
 
 #define WHY_MAX 320
 
@@ -37,7 +38,6 @@ struct request {
 static enum rpc_result no_function(struct rpc *r, const char *name, size_t length, const struct pool *in)
 {
     struct supervisor *s = r->conn->supervisor;
-    int shown = length > 128 ? 128 : (int)length;
     struct pool *pool;
     TAILQ_FOREACH (pool, &s->pools, link) {
         if ((in && in != pool) || !pool_promises(pool, name, length) || pool->failures == 0)
@@ -46,8 +46,8 @@ static enum rpc_result no_function(struct rpc *r, const char *name, size_t lengt
             pool->error ? pool->error : "it could not be started");
     }
     const char *near = names_nearest(s, name, length);
-    return rpc_fail(r, MPOOL_E_NO_FUNCTION, "there is no function '%.*s'%s%s%s%s%s", shown, name, in ? " in pool " : "",
-        in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return rpc_fail(r, MPOOL_E_NO_FUNCTION, "there is no function '%.*s'%s%s%s%s%s", WIRE_SHOWN(name, length, 128),
+        in ? " in pool " : "", in ? in->name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static bool is_loading(const struct pool *pool)
@@ -104,11 +104,11 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
     struct pool *chosen = NULL, *pool;
     bool denied = false;
     *ret_found = false;
-    if (q->options.pool) {
-        chosen = pool_find(s, q->options.pool, q->options.pool_length);
+    if (q->options.pool.at) {
+        chosen = pool_find(s, q->options.pool.at, q->options.pool.length);
         if (!chosen)
             return rpc_fail(
-                r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool_length, q->options.pool);
+                r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool.length, q->options.pool.at);
         if (!pool_allows(chosen, c->uid, c->gid, c->groups, c->group_count))
             return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", chosen->name);
     }
@@ -129,8 +129,7 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
             return wait_for_pool(c, pool);
     }
     if (denied)
-        return rpc_fail(
-            r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", length > 128 ? 128 : (int)length, name);
+        return rpc_fail(r, MPOOL_E_DENIED, "you may not use a pool that has %.*s", WIRE_SHOWN(name, length, 128));
     return no_function(r, name, length, chosen);
 }
 
@@ -216,13 +215,11 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     char why[WHY_MAX];
     *ret_good = false;
     if (wire_read_text(&r->params, &name, &length) < 0)
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "function: expected a string such as \"math.square\", got %s",
-            wire_type_name(wire_peek(&r->params)));
+        return rpc_wrong_type(r, "function", "a string such as \"math.square\"");
     bool no_items = r->count > 1 && wire_read_nil(&r->params) == 0;
     if (r->count > 1 && !no_items) {
         if (rpc_read_array(r, &q->args, &q->args_length) < 0)
-            return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected an array, got %s",
-                method == OPTION_MAP ? "items" : "args", wire_type_name(wire_peek(&r->params)));
+            return rpc_wrong_type(r, method == OPTION_MAP ? "items" : "args", "an array");
     }
     q->options = (struct task_options){.daemonic = true};
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
@@ -312,8 +309,8 @@ enum rpc_result rpc_call(struct rpc *r)
     t->call.conn = c;
     t->call.msgid = r->msgid;
     t->call.uid = c->uid;
-    if (q.options.name)
-        t->call.name = strndup(q.options.name, q.options.name_length);
+    if (q.options.name.at)
+        t->call.name = wire_label(q.options.name.at, q.options.name.length);
     if (!conn_add_call(c, t)) {
         task_free(s, t);
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
@@ -438,20 +435,12 @@ enum rpc_result rpc_map(struct rpc *r)
 /* ---- following
  * ------------------------------------------------------------------------------------------------------------------ */
 
-bool rpc_read_id(struct rpc *r, uint64_t *ret)
-{
-    if (wire_peek(&r->params) == WIRE_TYPE_INT && wire_read_u64(&r->params, ret) == 0)
-        return true;
-    rpc_fail(r, MPOOL_E_BAD_PARAMS, "id: expected a task's id, got %s", wire_type_name(wire_peek(&r->params)));
-    return false;
-}
-
 static enum rpc_result no_task(struct rpc *r, uint64_t id)
 {
     struct supervisor *s = r->conn->supervisor;
-    if (id < s->first_task_id && id >= SUPERVISOR_FIRST_ID)
+    if (id < s->first_task_id && id >= SUPERVISOR_OLDEST_ID)
         return rpc_fail(r, MPOOL_E_NO_TASK,
-            "task %llu is of an earlier run: the daemon was started anew since, and keeps tasks in memory only",
+            "there is no task %llu; if it was of an earlier run, it went with that: tasks are kept in memory only",
             (unsigned long long)id);
     if (id >= s->first_task_id && id < s->next_task_id)
         return rpc_fail(r, MPOOL_E_NO_TASK, "the result of task %llu is gone: its time is over, or it was forgotten",
@@ -507,13 +496,11 @@ static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, st
 static enum rpc_result wait_for(struct rpc *r, enum waiter_kind kind, uint64_t timeout_ms)
 {
     uint64_t id;
-    if (!rpc_read_id(r, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_DONE;
     if (r->count > 1 && wire_read_nil(&r->params) < 0 &&
-        (wire_peek(&r->params) != WIRE_TYPE_INT || wire_read_u64(&r->params, &timeout_ms) < 0 ||
-            timeout_ms > (UINT64_MAX >> 20)))
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "timeout_ms: expected milliseconds, 0 or more, got %s",
-            wire_type_name(wire_peek(&r->params)));
+        !rpc_read_u64(r, "timeout_ms", 0, RPC_TIMEOUT_MAX_MS, &timeout_ms))
+        return RPC_DONE;
     struct kept *k = rpc_find_kept(r, id);
     if (!k)
         return RPC_DONE;
@@ -539,7 +526,7 @@ enum rpc_result rpc_result(struct rpc *r)
 enum rpc_result rpc_status(struct rpc *r)
 {
     uint64_t id;
-    if (!rpc_read_id(r, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_DONE;
     if (id < SUPERVISOR_ATTACHED_ID) {
         struct kept *k = rpc_find_kept(r, id);
@@ -561,7 +548,7 @@ enum rpc_result rpc_status(struct rpc *r)
     return rpc_end(r);
 }
 
-/* {"msgid": n}: a call or map of this very connection. */
+/* {"msgid": n}: a request of this very connection that has not been answered. */
 static enum rpc_result cancel_own(struct rpc *r)
 {
     struct supervisor *s = r->conn->supervisor;
@@ -578,7 +565,8 @@ static enum rpc_result cancel_own(struct rpc *r)
         map_cancel(m);
     if (t)
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->now_ns);
-    return rpc_answer_bool(r, m || t || queue_wait_cancel(r->conn, (uint32_t)msgid));
+    bool found = m || t || queue_wait_cancel(r->conn, (uint32_t)msgid) || kept_wait_cancel(r->conn, (uint32_t)msgid);
+    return rpc_answer_bool(r, found);
 }
 
 enum rpc_result rpc_cancel(struct rpc *r)
@@ -587,7 +575,7 @@ enum rpc_result rpc_cancel(struct rpc *r)
     uint64_t id;
     if (wire_peek(&r->params) == WIRE_TYPE_MAP)
         return cancel_own(r);
-    if (!rpc_read_id(r, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_DONE;
     if (id < SUPERVISOR_ATTACHED_ID) {
         struct kept *k = rpc_find_kept(r, id);
@@ -612,7 +600,7 @@ enum rpc_result rpc_cancel(struct rpc *r)
 enum rpc_result rpc_forget(struct rpc *r)
 {
     uint64_t id;
-    if (!rpc_read_id(r, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_DONE;
     struct kept *k = rpc_find_kept(r, id);
     return k ? rpc_answer_bool(r, kept_forget(r->conn->supervisor, k)) : RPC_DONE;

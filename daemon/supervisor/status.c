@@ -92,8 +92,7 @@ static void pack(msgpack_packer *pk, const struct facts *f)
     int class;
     wire_pack_text(pk, "error");
     if (f->error && wire_read_error(f->error, (size_t)f->error_length, &class, &text, &length) == 0) {
-        msgpack_pack_str(pk, length);
-        msgpack_pack_str_body(pk, text, length);
+        wire_pack_str(pk, text, length);
     } else {
         msgpack_pack_nil(pk);
     }

@@ -44,10 +44,12 @@ TAILQ_HEAD(process_list, process);
 TAILQ_HEAD(task_list, task);
 TAILQ_HEAD(worker_list, worker);
 
-/* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and those
- * of an earlier run are known as such. Attached calls and chunks count in a range of their own. All are below 2^53. */
+/* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and none is
+ * used twice. Those that a daemon may have given before this one began with the day of the first one. Attached calls
+ * and chunks count in a range of their own. All are below 2^53. */
 #define SUPERVISOR_ID_EPOCH_MS 1767225600000ull
 #define SUPERVISOR_FIRST_ID    1000ull
+#define SUPERVISOR_OLDEST_ID   (324ull * 86400000) /* 2026-11-21 */
 #define SUPERVISOR_ATTACHED_ID (1ull << 52)
 
 /* Counters since the start, by the names that `stats` shows: those of tasks, and the rest. */

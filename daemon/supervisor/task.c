@@ -328,7 +328,7 @@ void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome 
         char text[5100];
         int class = 0;
         size_t length = task_error_text(o, text, sizeof text, &class);
-        wire_put_error_text(&c->out, msgid, class, text, length);
+        conn_put_error(c, msgid, class, text, length);
         conn_replied(c);
         return;
     }

@@ -13,6 +13,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/supervisor/attached.h"
+#include "daemon/supervisor/option_table.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/errors.h"
 
@@ -25,10 +26,11 @@ struct supervisor;
 
 enum task_kind { TASK_CALL, TASK_DETACHED, TASK_CHUNK };
 
+#define TASK_NAME_MAX 128u /* bytes */
+
 /* What the caller asked for beside function and arguments, checked. See options.h for the names. */
 struct task_options {
-    const char *pool, *name; /* not terminated; borrowed from the request */
-    size_t pool_length, name_length;
+    struct option_text pool, name;                           /* borrowed from the request */
     uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
     bool output, star, each, stream;
     bool daemonic; /* true unless said otherwise */

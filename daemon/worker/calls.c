@@ -53,11 +53,12 @@ static int call_value_type(const mpool_value *v)
 }
 
 /* A value was not what the function wanted. `expected` may be several words. */
-static int mismatch(mpool_task *task, const mpool_value *v, const char *expected, bool right_type)
+static int mismatch(mpool_task *task, const mpool_value *v, const char *expected)
 {
     struct host *h = host_of(task);
     struct wire_reader r = reader_of(v), top;
-    const char *got = right_type ? "one out of its range" : wire_type_name(wire_peek(&r));
+    char got[WIRE_DESCRIBED_MAX];
+    wire_describe(&r, got);
     ssize_t index = arguments_locate(&h->arguments, v->at);
     if (index < 0)
         return host_fail(h, MPOOL_E_BAD_ARGS, false, "expected %s, got %s", expected, got);
@@ -71,7 +72,7 @@ static int call_read_bool(mpool_task *task, mpool_value *v, int *ret)
     struct wire_reader r = reader_of(v);
     bool value;
     if (wire_read_bool(&r, &value) < 0)
-        return mismatch(task, v, "bool", false);
+        return mismatch(task, v, "bool");
     *ret = value;
     v->at = r.at;
     return 0;
@@ -82,7 +83,7 @@ static int call_read_i64(mpool_task *task, mpool_value *v, int64_t *ret)
     struct wire_reader r = reader_of(v);
     int64_t value;
     if (wire_read_i64(&r, &value) < 0)
-        return mismatch(task, v, "integer", wire_peek(&r) == WIRE_TYPE_INT);
+        return mismatch(task, v, wire_peek(&r) == WIRE_TYPE_INT ? "integer below 2^63" : "integer");
     *ret = value;
     v->at = r.at;
     return 0;
@@ -93,7 +94,7 @@ static int call_read_u64(mpool_task *task, mpool_value *v, uint64_t *ret)
     struct wire_reader r = reader_of(v);
     uint64_t value;
     if (wire_read_u64(&r, &value) < 0)
-        return mismatch(task, v, "integer of 0 or more", wire_peek(&r) == WIRE_TYPE_INT);
+        return mismatch(task, v, "integer of 0 or more");
     *ret = value;
     v->at = r.at;
     return 0;
@@ -104,7 +105,7 @@ static int call_read_f64(mpool_task *task, mpool_value *v, double *ret)
     struct wire_reader r = reader_of(v);
     double value;
     if (wire_read_f64(&r, &value) < 0)
-        return mismatch(task, v, "number", false);
+        return mismatch(task, v, "number");
     *ret = value;
     v->at = r.at;
     return 0;
@@ -115,8 +116,8 @@ static int call_read_str(mpool_task *task, mpool_value *v, const char **ret, siz
     struct wire_reader r = reader_of(v);
     const char *text;
     size_t length;
-    if (wire_read_str(&r, &text, &length) < 0)
-        return mismatch(task, v, "string", false);
+    if (wire_read_text(&r, &text, &length) < 0)
+        return mismatch(task, v, "string");
     *ret = text;
     *ret_length = length;
     v->at = r.at;
@@ -129,7 +130,7 @@ static int call_read_bin(mpool_task *task, mpool_value *v, const void **ret, siz
     const char *bytes;
     size_t length;
     if (wire_read_text(&r, &bytes, &length) < 0)
-        return mismatch(task, v, "binary or string", false);
+        return mismatch(task, v, "binary or string");
     *ret = bytes;
     *ret_length = length;
     v->at = r.at;
@@ -141,7 +142,7 @@ static int call_read_array(mpool_task *task, mpool_value *v, uint32_t *ret_count
     struct wire_reader r = reader_of(v);
     uint32_t count;
     if (wire_read_array(&r, &count) < 0)
-        return mismatch(task, v, "array", false);
+        return mismatch(task, v, "array");
     *ret_count = count;
     v->at = r.at;
     return 0;
@@ -152,7 +153,7 @@ static int call_read_map(mpool_task *task, mpool_value *v, uint32_t *ret_pairs)
     struct wire_reader r = reader_of(v);
     uint32_t pairs;
     if (wire_read_map(&r, &pairs) < 0)
-        return mismatch(task, v, "map", false);
+        return mismatch(task, v, "map");
     *ret_pairs = pairs;
     v->at = r.at;
     return 0;
@@ -162,7 +163,7 @@ static int call_skip(mpool_task *task, mpool_value *v)
 {
     struct wire_reader r = reader_of(v);
     if (wire_skip(&r) < 0)
-        return mismatch(task, v, "a value", false);
+        return mismatch(task, v, "a value");
     v->at = r.at;
     return 0;
 }
@@ -173,7 +174,7 @@ static int call_read_raw(mpool_task *task, mpool_value *v, const void **ret, siz
     const uint8_t *raw;
     size_t length;
     if (wire_read_raw(&r, &raw, &length) < 0)
-        return mismatch(task, v, "a value", false);
+        return mismatch(task, v, "a value");
     *ret = raw;
     *ret_length = length;
     v->at = r.at;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/pack.h"
+#include "proto/text.h"
 
 /* What is written in one go: a head or a scalar. */
 struct head {
@@ -165,47 +166,11 @@ int reply_map(struct reply *r, uint32_t pairs)
     return container(r, &head, 2 * (uint64_t)pairs);
 }
 
-/* Clients that decode strictly drop their connection over text that is not UTF-8, so none leaves here. */
-static bool is_utf8(const uint8_t *at, size_t length)
-{
-    const uint8_t *end = at + length;
-    while (at < end) {
-        uint64_t word;
-        while ((size_t)(end - at) >= sizeof word) {
-            memcpy(&word, at, sizeof word);
-            if (word & 0x8080808080808080u)
-                break;
-            at += sizeof word;
-        }
-        if (at == end)
-            break;
-        if (*at < 0x80) {
-            at++;
-            continue;
-        }
-        size_t n = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
-        /* The second byte's range shuts out overlong forms, surrogates and what lies beyond U+10FFFF. */
-        uint8_t low = *at == 0xe0   ? 0xa0
-                      : *at == 0xf0 ? 0x90
-                                    : 0x80,
-                high = *at == 0xed   ? 0x9f
-                       : *at == 0xf4 ? 0x8f
-                                     : 0xbf;
-        if (*at < 0xc2 || *at > 0xf4 || (size_t)(end - at) < n || at[1] < low || at[1] > high)
-            return false;
-        for (size_t i = 2; i < n; i++)
-            if ((at[i] & 0xc0) != 0x80)
-                return false;
-        at += n;
-    }
-    return true;
-}
-
 int reply_str(struct reply *r, const char *text, size_t length)
 {
     if (length > UINT32_MAX)
         return -EFBIG;
-    if (!is_utf8((const uint8_t *)text, length))
+    if (!wire_is_utf8(text, length)) /* clients that decode strictly drop their connection over it */
         return -EILSEQ;
     struct head head;
     msgpack_packer pk = head_packer(&head);

@@ -622,7 +622,7 @@ def wrong_params_name_the_parameter(d):
         ("cancel", [{"msgi": 1}], "msgid"),
         ("call", ["math.square", [7], {"timeout_ms": "1"}], "timeout_ms"),
         ("call", ["math.square", [7], {"timeout_ms": 0}], "timeout_ms"),
-        ("call", ["math.square", [7], {"timeout_ms": 2**31}], "timeout_ms"),
+        ("call", ["math.square", [7], {"timeout_ms": 2**31 + 1}], "timeout_ms"),
         ("call", ["math.square", [7], {"attempts": 0}], "attempts"),
         ("call", ["math.square", [7], {"attempts": 101}], "attempts"),
         ("call", ["math.square", [7], {"name": "x" * 129}], "name"),

@@ -265,10 +265,10 @@ static void wrong_arguments_are_refused(void **state)
         const char *args, *says;
     } bad[] = {
         {"[]", "E_BAD_ARGS: argument 1 is missing: 0 given"},
-        {"[7]", "E_BAD_ARGS: argument 1: expected array, got integer"},
+        {"[7]", "E_BAD_ARGS: argument 1: expected array, got 7"},
         {"[[]]", "E_FAILED: the command is empty"},
-        {"[[\"true\", 7]]", "E_BAD_ARGS: in argument 1: expected binary or string, got integer"},
-        {"[[\"true\"], 7]", "E_BAD_ARGS: argument 2: expected map, got integer"},
+        {"[[\"true\", 7]]", "E_BAD_ARGS: in argument 1: expected binary or string, got 7"},
+        {"[[\"true\"], 7]", "E_BAD_ARGS: argument 2: expected map, got 7"},
         {"[[\"true\"], {\"cdw\": \"/\"}]",
             "E_FAILED: there is no option \"cdw\": use env, cwd, stdin, timeout, output or "
             "max_output"},

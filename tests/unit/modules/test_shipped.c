@@ -44,7 +44,7 @@ static void math_is_exact_or_fails(void **state)
         {"math.factorial", "[0]", "1"},
         {"math.factorial", "[20]", "2432902008176640000"},
         {"math.factorial", "[21]", "E_FAILED: the result does not fit 64 bits"},
-        {"math.factorial", "[-1]", "E_BAD_ARGS: argument 1: expected integer of 0 or more, got one out of its range"},
+        {"math.factorial", "[-1]", "E_BAD_ARGS: argument 1: expected integer of 0 or more, got -1"},
         {"math.is_prime", "[0]", "false"},
         {"math.is_prime", "[1]", "false"},
         {"math.is_prime", "[2]", "true"},
@@ -67,7 +67,7 @@ static void text_counts_characters_and_not_bytes(void **state)
         {"text.wordcount", "[\"/nonexistent\"]", "E_FAILED: /nonexistent: No such file or directory"},
         {"text.wordcount", "[\"/\"]", "E_FAILED: /: Is a directory"},
         {"text.wordcount", "[\"/dev/null\"]", "0"},
-        {"text.wordcount", "[17]", "E_BAD_ARGS: argument 1: expected string, got integer"},
+        {"text.wordcount", "[17]", "E_BAD_ARGS: argument 1: expected string, got 17"},
     };
     assert_rows(*state, rows, ELEMENTS(rows));
     struct world *w = *state;

@@ -162,6 +162,21 @@ static void long_forms_and_bin_names_are_read_alike(void **state)
     assert_int_equal(m.params_count, 0);
 }
 
+/* Where a language has no other numbers, kind and msgid are floats. */
+static void an_envelope_of_floats_is_read_as_one_of_integers(void **state)
+{
+    (void)state;
+    static const char request[] = "\x94\xca\x00\x00\x00\x00\xcb\x41\xef\xff\xff\xff\xe0\x00\x00\xa1x\x90";
+    struct wire_message m;
+    const char *why;
+    size_t length;
+    assert_int_equal(parse(request, sizeof request - 1, &m, &why), 0);
+    assert_int_equal(m.kind, WIRE_REQUEST);
+    assert_true(m.has_msgid);
+    assert_int_equal(m.msgid, UINT32_MAX);
+    assert_false(wire_message_quick((const uint8_t *)request, sizeof request - 1, &m, &length));
+}
+
 static void every_malformed_envelope_is_refused_with_a_reason(void **state)
 {
     (void)state;
@@ -186,7 +201,9 @@ static void every_malformed_envelope_is_refused_with_a_reason(void **state)
         {"\x94\x00\xa1"
          "1\xa1x\x90",
             7, false, "msgid"},
-        {"\x94\x00\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00\xa1x\x90", 14, false, "msgid"},
+        {"\x94\x00\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\xa1x\x90", 14, false, "msgid"}, /* 0.5 */
+        {"\x94\x00\xcb\x41\xf0\x00\x00\x00\x00\x00\x00\xa1x\x90", 14, false, "msgid"}, /* 2^32 */
+        {"\x94\xca\x40\x40\x00\x00\x01\xa1x\x90", 10, false, "must begin with"},       /* 3.0 */
         {"\x94\x00\xcf\x00\x00\x00\x01\x00\x00\x00\x00\xa1x\x90", 14, false, "msgid"},
         {"\x92\x00\x07", 3, true, "request must be"},
         {"\x93\x00\x07\xa1x", 5, true, "request must be"},
@@ -477,6 +494,7 @@ int main(void)
         cmocka_unit_test(a_notification_is_read),
         cmocka_unit_test(a_response_is_read),
         cmocka_unit_test(long_forms_and_bin_names_are_read_alike),
+        cmocka_unit_test(an_envelope_of_floats_is_read_as_one_of_integers),
         cmocka_unit_test(every_malformed_envelope_is_refused_with_a_reason),
         cmocka_unit_test(a_message_cut_at_any_byte_is_refused_unscanned_too),
         cmocka_unit_test(what_is_written_is_read_again),

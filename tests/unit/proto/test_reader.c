@@ -68,6 +68,9 @@ static const struct sample {
     {"\xd3\x80\x00\x00\x00\x00\x00\x00\x00", 9, WIRE_TYPE_INT, BIT(AS_I64) | BIT(AS_F64)},
     {"\xca\x3f\xc0\x00\x00", 5, WIRE_TYPE_FLOAT, BIT(AS_F64)},
     {"\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00", 9, WIRE_TYPE_FLOAT, BIT(AS_F64)},
+    {"\xca\x40\x00\x00\x00", 5, WIRE_TYPE_FLOAT, BIT(AS_F64) | BIT(AS_I64) | BIT(AS_U64)},
+    {"\xcb\x40\x00\x00\x00\x00\x00\x00\x00", 9, WIRE_TYPE_FLOAT, BIT(AS_F64) | BIT(AS_I64) | BIT(AS_U64)},
+    {"\xcb\xc0\x00\x00\x00\x00\x00\x00\x00", 9, WIRE_TYPE_FLOAT, BIT(AS_F64) | BIT(AS_I64)},
     {"\xa0", 1, WIRE_TYPE_STR, BIT(AS_STR) | BIT(AS_TEXT)},
     {"\xa3xyz", 4, WIRE_TYPE_STR, BIT(AS_STR) | BIT(AS_TEXT)},
     {"\xd9\x03xyz", 5, WIRE_TYPE_STR, BIT(AS_STR) | BIT(AS_TEXT)},
@@ -84,7 +87,9 @@ static const struct sample {
     {"\xd6\x07xyzw", 6, WIRE_TYPE_EXT, 0},
     {"\xd7\x07xyzwxyzw", 10, WIRE_TYPE_EXT, 0},
     {"\xd8\x07xyzwxyzwxyzwxyzw", 18, WIRE_TYPE_EXT, 0},
-    {"\x90", 1, WIRE_TYPE_ARRAY, BIT(AS_ARRAY)},
+    {"\x90", 1, WIRE_TYPE_ARRAY, BIT(AS_ARRAY) | BIT(AS_MAP)},
+    {"\xdc\x00\x00", 3, WIRE_TYPE_ARRAY, BIT(AS_ARRAY) | BIT(AS_MAP)},
+    {"\xdd\x00\x00\x00\x00", 5, WIRE_TYPE_ARRAY, BIT(AS_ARRAY) | BIT(AS_MAP)},
     {"\x92\x01\x02", 3, WIRE_TYPE_ARRAY, BIT(AS_ARRAY)},
     {"\xdc\x00\x02\x01\x02", 5, WIRE_TYPE_ARRAY, BIT(AS_ARRAY)},
     {"\xdd\x00\x00\x00\x02\x01\x02", 7, WIRE_TYPE_ARRAY, BIT(AS_ARRAY)},
@@ -239,6 +244,56 @@ static void floats_of_both_widths_keep_their_value(void **state)
     double nan;
     assert_int_equal(wire_read_f64(&r, &nan), 0);
     assert_true(isnan(nan));
+}
+
+static void a_whole_float_below_2_to_53_is_that_integer_and_no_other_float_is_one(void **state)
+{
+    (void)state;
+    static const double integers[] = {
+        0.0, -0.0, 1, -1, 255, 4294967296.0, -4294967296.0, 28000000123.0, 0x1p53 - 1, -(0x1p53 - 1)};
+    static const double others[] = {
+        0.5, -0.5, 1.5, 4294967296.5, 0x1p53, -0x1p53, 0x1p63, 0x1p64, 1e300, 5e-324, INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < COUNT(integers) + COUNT(others); i++) {
+        bool is_integer = i < COUNT(integers);
+        double value = is_integer ? integers[i] : others[i - COUNT(integers)];
+        struct wire_buf b = {0};
+        msgpack_packer pk = wire_packer(&b);
+        msgpack_pack_double(&pk, value);
+        struct wire_reader r = wire_reader(wire_buf_at(&b), wire_buf_length(&b)), u = r;
+        int64_t i64 = 0;
+        uint64_t u64 = 0;
+        assert_int_equal(wire_read_i64(&r, &i64), is_integer ? 0 : -EBADMSG);
+        assert_int_equal(wire_read_u64(&u, &u64), is_integer && !(value < 0) ? 0 : -EBADMSG);
+        if (is_integer)
+            assert_true((double)i64 == value && (value < 0 || u64 == (uint64_t)i64));
+        wire_buf_reset(&b);
+    }
+}
+
+static void what_came_is_described_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *words;
+    } rows[] = {
+        {"", 0, "nothing"},
+        {"\xc0", 1, "nil"},
+        {"\x07", 1, "7"},
+        {"\xd3\x80\x00\x00\x00\x00\x00\x00\x00", 9, "-9223372036854775808"},
+        {"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9, "18446744073709551615"},
+        {"\xcb\xbf\xf8\x00\x00\x00\x00\x00\x00", 9, "the float -1.5"},
+        {"\xcb\xff\xef\xff\xff\xff\xff\xff\xff", 9, "the float -1.797693134862316e+308"},
+        {"\xcd\x01", 2, "integer"}, /* cut short */
+        {"\xa1x", 2, "string"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char words[WIRE_DESCRIBED_MAX];
+        struct wire_reader r = wire_reader(rows[i].bytes, rows[i].length);
+        wire_describe(&r, words);
+        assert_string_equal(words, rows[i].words);
+    }
 }
 
 static void booleans_keep_their_value(void **state)
@@ -433,6 +488,8 @@ int main(void)
         cmocka_unit_test(the_never_used_byte_is_no_value),
         cmocka_unit_test(integers_survive_packing_at_every_border),
         cmocka_unit_test(floats_of_both_widths_keep_their_value),
+        cmocka_unit_test(a_whole_float_below_2_to_53_is_that_integer_and_no_other_float_is_one),
+        cmocka_unit_test(what_came_is_described_in_words),
         cmocka_unit_test(booleans_keep_their_value),
         cmocka_unit_test(blobs_point_into_the_bytes),
         cmocka_unit_test(a_count_that_the_bytes_cannot_hold_is_not_given),

@@ -81,6 +81,60 @@ static void a_cut_through_bytes_that_are_no_text_falls_where_it_must(void **stat
     assert_int_equal(wire_utf8_cut(NULL, 0, 10), 0);
 }
 
+static void a_well_formed_beginning_is_measured(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    assert_int_equal(wire_utf8_prefix("", 0), 0);
+    assert_int_equal(wire_utf8_prefix("a\0z", 3), 3);
+    assert_int_equal(wire_utf8_prefix("12345678\xc3", 9), 8);
+    assert_int_equal(wire_utf8_prefix("1234567\xc3\xa9z", 10), 10);
+    for (int round = 0; round < 20000; round++) {
+        char text[24], scrubbed[24];
+        size_t length = random_below(&random, sizeof(text) + 1), same = 0;
+        for (size_t i = 0; i < length; i++)
+            text[i] =
+                (char)(random_below(&random, 4) ? 1 + random_below(&random, 127) : 128 + random_below(&random, 128));
+        memcpy(scrubbed, text, length);
+        wire_utf8_scrub(scrubbed, length);
+        while (same < length && scrubbed[same] == text[same])
+            same++;
+        char *exact = (char *)exact_copy(text, length);
+        assert_int_equal(wire_utf8_prefix(exact, length), same);
+        free(exact);
+    }
+}
+
+static void a_text_that_does_not_fit_is_cut_between_characters(void **state)
+{
+    (void)state;
+    const char *text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+    static const size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t size = 1; size <= COUNT(expected); size++) {
+        char out[16];
+        memset(out, 'x', sizeof(out));
+        size_t length = wire_format(out, size, "%s", text);
+        assert_int_equal(length, expected[size - 1]);
+        assert_int_equal(strlen(out), length);
+        assert_memory_equal(out, text, length);
+        assert_int_equal(out[size], 'x');
+    }
+    char out[4];
+    assert_int_equal(wire_format(out, sizeof(out), "%.*s|", WIRE_SHOWN("\xe2\x82\xac\xe2\x82\xac", 6, 5)), 3);
+    assert_string_equal(out, "\xe2\x82\xac");
+}
+
+static void a_label_is_a_copy_that_others_may_see(void **state)
+{
+    (void)state;
+    char *label = wire_label("n\0a\xff\xc3\xa9", 6);
+    assert_string_equal(label, "n?a?\xc3\xa9");
+    free(label);
+    label = wire_label(NULL, 0);
+    assert_string_equal(label, "");
+    free(label);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +142,9 @@ int main(void)
         cmocka_unit_test(ill_formed_bytes_become_question_marks),
         cmocka_unit_test(scrubbed_text_is_well_formed_whatever_it_was),
         cmocka_unit_test(a_cut_splits_no_character),
+        cmocka_unit_test(a_well_formed_beginning_is_measured),
+        cmocka_unit_test(a_text_that_does_not_fit_is_cut_between_characters),
+        cmocka_unit_test(a_label_is_a_copy_that_others_may_see),
         cmocka_unit_test(a_cut_through_bytes_that_are_no_text_falls_where_it_must),
     };
     return cmocka_run_group_tests_name("proto/text", tests, NULL, NULL);

@@ -180,8 +180,29 @@ static void nil_is_no_option_at_all(void **state)
     assert_int_equal(read_options(&b, MPOOL_KIND_LOCK, &o), 0);
     assert_int_equal(o.given, 0);
     pk = wire_packer(&b);
-    msgpack_pack_array(&pk, 0);
-    assert_int_equal(read_options(&b, MPOOL_KIND_LOCK, &o), -EINVAL);
+    msgpack_pack_array(&pk, 0); /* an empty map, as PHP and Lua say it */
+    assert_int_equal(read_options(&b, MPOOL_KIND_LOCK, &o), 0);
+    assert_int_equal(o.given, 0);
+}
+
+static void a_number_may_come_as_a_float(void **state)
+{
+    (void)state;
+    struct object_options o;
+    static const struct {
+        double value;
+        bool is_whole, is_negative;
+    } rows[] = {{3, true, false}, {-3, true, true}, {1.5, false, false}, {1e300, false, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire_buf b = {0};
+        msgpack_packer pk = wire_packer(&b);
+        msgpack_pack_map(&pk, 1);
+        wire_pack_key_f64(&pk, "value", rows[i].value);
+        assert_int_equal(read_options(&b, MPOOL_KIND_VALUE, &o), 0);
+        assert_true(o.value.f == rows[i].value);
+        assert_int_equal(o.value.is_whole, rows[i].is_whole);
+        assert_int_equal(o.value.is_negative, rows[i].is_negative);
+    }
 }
 
 int main(void)
@@ -194,6 +215,7 @@ int main(void)
         cmocka_unit_test(numbers_are_taken_at_their_bounds_and_refused_beyond),
         cmocka_unit_test(an_option_is_refused_where_it_means_nothing),
         cmocka_unit_test(nil_is_no_option_at_all),
+        cmocka_unit_test(a_number_may_come_as_a_float),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,13 +183,16 @@ struct mpool_host {
     int (*value_type)(const mpool_value *v); /* → enum mpool_type; never fails */
     /* each reads one value and moves past it */
     int (*read_bool)(mpool_task *task, mpool_value *v, int *ret);
+    /* integers, and floats that are whole and below 2^53: some languages have no other numbers */
     int (*read_i64)(mpool_task *task, mpool_value *v, int64_t *ret);
     int (*read_u64)(mpool_task *task, mpool_value *v, uint64_t *ret);
     int (*read_f64)(mpool_task *task, mpool_value *v, double *ret); /* integers too */
-    int (*read_str)(mpool_task *task, mpool_value *v, const char **ret, size_t *ret_length);   /* not terminated */
-    int (*read_bin)(mpool_task *task, mpool_value *v, const void **ret, size_t *ret_length);   /* bin or str */
+    /* str or bin, not terminated. A str from a stranger need not be UTF-8, and paths come as bin where they are not */
+    int (*read_str)(mpool_task *task, mpool_value *v, const char **ret, size_t *ret_length);
+    int (*read_bin)(mpool_task *task, mpool_value *v, const void **ret, size_t *ret_length);
     int (*read_array)(mpool_task *task, mpool_value *v, uint32_t *ret_count); /* then the elements follow in *v */
-    int (*read_map)(mpool_task *task, mpool_value *v, uint32_t *ret_pairs);   /* then key, value, key, value … */
+    /* then key, value, key, value …; an empty array is an empty map: PHP and Lua cannot say otherwise */
+    int (*read_map)(mpool_task *task, mpool_value *v, uint32_t *ret_pairs);
     int (*skip)(mpool_task *task, mpool_value *v);
     /* one whole value as its MessagePack bytes */
     int (*read_raw)(mpool_task *task, mpool_value *v, const void **ret, size_t *ret_length);
@@ -292,6 +295,12 @@ MPOOL_INLINE int mpool_arg_type(mpool_task *t, uint32_t i)
     if (i >= t->host->arg_count(t) || t->host->arg(t, i, &v) < 0)
         return MPOOL_NOTHING;
     return t->host->value_type(&v);
+}
+/* Is it there, and not nil? Callers leave an optional argument out by either. */
+MPOOL_INLINE int mpool_arg_given(mpool_task *t, uint32_t i)
+{
+    int type = mpool_arg_type(t, i);
+    return type != MPOOL_NOTHING && type != MPOOL_NIL;
 }
 #define MPOOL_ARG_(suffix, type)                                                                                       \
     MPOOL_INLINE int mpool_arg_##suffix(mpool_task *t, uint32_t i, type *ret)                                          \
