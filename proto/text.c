@@ -38,6 +38,11 @@ static size_t character_length(const uint8_t *at, size_t here)
     return length;
 }
 
+size_t wire_utf8_character(const char *text, size_t length)
+{
+    return length > 0 ? character_length((const uint8_t *)text, length) : 0;
+}
+
 size_t wire_utf8_prefix(const char *text, size_t length)
 {
     const uint8_t *bytes = (const uint8_t *)text;
@@ -94,8 +99,7 @@ char *wire_label(const char *text, size_t length)
     return copy;
 }
 
-/* → the length without a character at its end of which bytes are missing. */
-static size_t without_torn_end(const char *text, size_t length)
+size_t wire_utf8_whole(const char *text, size_t length)
 {
     const uint8_t *bytes = (const uint8_t *)text;
     for (size_t back = 1; back <= 3 && back <= length; back++) {
@@ -113,7 +117,7 @@ size_t wire_vformat(char *to, size_t size, const char *format, va_list arguments
     int said = vsnprintf(to, size, format, arguments);
     size_t length = said < 0 ? 0 : (size_t)said;
     if (length >= size)
-        length = without_torn_end(to, size - 1);
+        length = wire_utf8_whole(to, size - 1);
     to[length] = 0;
     return length;
 }

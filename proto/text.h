@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* → the bytes of the well-formed character that text begins with, or 0: it begins with none. */
+size_t wire_utf8_character(const char *text, size_t length);
 /* → how many bytes at its beginning are well-formed UTF-8: all of them, if it is. NUL is. */
 size_t wire_utf8_prefix(const char *text, size_t length);
 static inline bool wire_is_utf8(const char *text, size_t length)
@@ -16,6 +18,8 @@ static inline bool wire_is_utf8(const char *text, size_t length)
     return wire_utf8_prefix(text, length) == length;
 }
 
+/* → the length without a character at its end of which bytes are missing. */
+size_t wire_utf8_whole(const char *text, size_t length);
 /* → the largest length, at most `most`, at which text can be cut without splitting a character. */
 size_t wire_utf8_cut(const char *text, size_t length, size_t most);
 /* The arguments of a "%.*s" that shows the beginning of a stranger's text. */

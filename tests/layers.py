@@ -181,11 +181,21 @@ def check_alone(root):
         return [w for w in pool.map(lambda p: compiles_alone(root, p, flags), headers) if w]
 
 
+# What may pack a str by itself: the one place that makes it valid UTF-8, and the one that refuses what is not.
+STR_PACKERS = ("proto/buf.c", "daemon/worker/reply.c")
+
+
+def check_strings(root):
+    return [f"{path}: packs a str itself: wire_pack_str() makes it valid UTF-8" for path in sources(root)
+            if not path.startswith("client/") and path not in STR_PACKERS and "msgpack_pack_str" in code_of(read(root, path))]
+
+
 CHECKS = (
     ("includes_point_downward_only", check_edges),
     ("headers_include_one_another_in_no_circle", check_cycles),
     ("there_is_no_umbrella_header", check_umbrellas),
     ("each_header_compiles_alone", check_alone),
+    ("there_is_one_way_to_a_str_on_the_wire", check_strings),
 )
 
 # A sound little tree, and what is planted in it: (name, file, text, the check that must find it)
@@ -213,6 +223,7 @@ PLANTS = (
     ("a circle", "proto/a.h", '#pragma once\n#include "proto/c.h"\nint a(void);\n', check_cycles),
     ("a header that only includes", "daemon/core/b.h", '#pragma once\n#include "proto/a.h"\n', check_umbrellas),
     ("a header that leans on its includer", "daemon/core/b.h", "#pragma once\nuint8_t b(void);\n", check_alone),
+    ("a str that nobody has looked at", "daemon/supervisor/b.c", "void b(void) { msgpack_pack_str_body(0, 0, 0); }\n", check_strings),
     ("a header without a guard", "daemon/core/b.h", "struct b { int c; };\n", check_alone),
 )
 

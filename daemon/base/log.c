@@ -24,6 +24,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/rate_limit.h"
+#include "proto/text.h"
 
 #define LINE_MAX_BYTES PIPE_BUF /* a pipe takes it whole, or not at all */
 
@@ -139,9 +140,9 @@ static size_t begin(char *line, size_t room, enum log_level level)
 static size_t make_line(char *line, enum log_level level, const char *format, va_list ap)
 {
     size_t room = LINE_MAX_BYTES - 1, n = begin(line, room, level);
-    int body = vsnprintf(line + n, room - n, format, ap);
-    if (body > 0)
-        n += (size_t)body < room - n ? (size_t)body : room - n - 1;
+    size_t said = wire_vformat(line + n, room - n, format, ap);
+    wire_utf8_scrub(line + n, said); /* who reads a log may be strict */
+    n += said;
     line[n++] = '\n';
     return n;
 }
@@ -197,13 +198,15 @@ void log_foreign(enum log_level level, const char *format, ...)
 
 void log_escape(char *out, unsigned long out_size, const void *text, unsigned long length)
 {
-    const unsigned char *in = text;
-    unsigned long n = 0;
+    const char *in = text;
+    unsigned long n = 0, character;
     if (out_size == 0)
         return;
-    for (unsigned long i = 0; i < length; i++) {
-        bool plain = in[i] >= 0x20 && in[i] != 0x7f && in[i] != '"' && in[i] != '\\';
-        unsigned long need = plain ? 1 : 4;
+    for (unsigned long i = 0; i < length; i += character) {
+        unsigned char first = (unsigned char)in[i];
+        bool plain = first >= 0x20 && first != 0x7f && first != '"' && first != '\\';
+        character = plain ? wire_utf8_character(in + i, length - i) : 0;
+        unsigned long need = character > 0 ? character : 4;
         if (n + need + sizeof "…" > out_size) {
             if (out_size - n >= sizeof "…") {
                 memcpy(out + n, "…", sizeof "…" - 1);
@@ -211,10 +214,13 @@ void log_escape(char *out, unsigned long out_size, const void *text, unsigned lo
             }
             break;
         }
-        if (plain)
-            out[n++] = (char)in[i];
-        else
-            n += (unsigned long)snprintf(out + n, 5, "\\x%02x", in[i]);
+        if (character > 0) {
+            memcpy(out + n, in + i, character);
+            n += character;
+        } else {
+            n += (unsigned long)snprintf(out + n, 5, "\\x%02x", first);
+            character = 1;
+        }
     }
     out[n] = 0;
 }

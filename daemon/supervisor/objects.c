@@ -322,8 +322,8 @@ static int check_text(const char *text, size_t length, struct object_refusal *wh
     if (object_handle_parse(text, length, &handle) || object_name_is_valid(text, length))
         return 0;
     return object_refuse(why, MPOOL_E_BAD_PARAMS,
-        "name '%.*s': expected 1 to %u bytes of A-Z a-z 0-9 . _ : / @ -, or a handle", length > 64 ? 64 : (int)length,
-        text, OBJECT_NAME_MAX);
+        "name '%.*s': expected 1 to %u bytes of A-Z a-z 0-9 . _ : / @ -, or a handle",
+        (int)wire_utf8_cut(text, length, 64), text, OBJECT_NAME_MAX);
 }
 
 static int no_object(const char *text, size_t length, struct object_refusal *why)

@@ -9,6 +9,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "proto/text.h"
 
 static void readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -122,7 +123,14 @@ void output_lines_add(struct output_lines *l, const char *who, const void *bytes
             length--;
             output_lines_end(l, who);
         } else if (l->length == sizeof l->line) {
+            /* A longer line goes on in the next one, between two characters. */
+            char tail[4];
+            size_t whole = wire_utf8_whole(l->line, l->length), torn = l->length - whole;
+            memcpy(tail, l->line + whole, torn);
+            l->length = whole;
             output_lines_end(l, who);
+            memcpy(l->line, tail, torn);
+            l->length = torn;
         }
     }
 }

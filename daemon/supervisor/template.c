@@ -27,6 +27,7 @@
 #include "proto/buf.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
+#include "proto/text.h"
 
 #define TEMPLATE_REPORT_MAX (16u << 20)
 #define BIRTH_TIMEOUT_MS    10000 /* a fork takes milliseconds, seconds where the template is very large */
@@ -284,7 +285,7 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
         }
         if (n < 0) {
             char why[128];
-            snprintf(why, sizeof why, "its messages cannot be received: %s", strerror((int)-n));
+            wire_format(why, sizeof why, "its messages cannot be received: %s", strerror((int)-n));
             template_fail(t, why);
             break;
         }
@@ -306,9 +307,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     (void)what;
     supervisor_tick(t->supervisor);
     if (t->ready)
-        snprintf(why, sizeof why, "its template has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
+        wire_format(why, sizeof why, "its template has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
     else
-        snprintf(why, sizeof why, "loading %s takes longer than load_timeout = %gs",
+        wire_format(why, sizeof why, "loading %s takes longer than load_timeout = %gs",
             t->loading[0] ? t->loading : "its modules", (double)t->load_timeout_ms / 1000);
     template_fail(t, why);
 }
@@ -336,11 +337,11 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     char why[400], when[300] = "";
     const char *name = sigabbrev_np(info.si_status);
     if (!t->ready && t->loading[0])
-        snprintf(when, sizeof when, " while loading %s", t->loading);
+        wire_format(when, sizeof when, " while loading %s", t->loading);
     if (info.si_code == CLD_EXITED)
-        snprintf(why, sizeof why, "its template exited with status %d%s", info.si_status, when);
+        wire_format(why, sizeof why, "its template exited with status %d%s", info.si_status, when);
     else
-        snprintf(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
+        wire_format(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
     if (!t->retired)
         template_fail(t, why);
     t->pid = 0;

@@ -6,7 +6,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/worker/task.h"
-#include "proto/tables.h"
+#include "proto/message.h"
 
 int host_new(struct host **ret, const struct host_config *config, const struct host_ops *ops, void *user)
 {
@@ -45,15 +45,7 @@ int host_vfail(struct host *host, enum mpool_error error, bool retryable, const 
         return -1;
     host->failed = true;
     host->retryable = retryable;
-    size_t room = sizeof host->failure;
-    int named = snprintf(host->failure, room, "%s: ", wire_error_info(error)->name);
-    size_t n = named > 0 ? (size_t)named : 0;
-    int said = vsnprintf(host->failure + n, room - n, format, ap);
-    if (said <= 0)
-        said = snprintf(host->failure + n, room - n, "%s", wire_error_info(error)->sentence);
-    if (said > 0)
-        n += (size_t)said < room - n ? (size_t)said : room - n - 1;
-    host->failure_length = n;
+    host->failure_length = wire_error_words(host->failure, error, format, ap);
     return -1;
 }
 

@@ -14,9 +14,10 @@
 
 #include "daemon/lane/worker_lane.h"
 #include "daemon/worker/modules.h"
+#include "proto/message.h"
 
-#define HOST_OUTPUT_MAX (128u << 10) /* bytes handed to host_ops.output in one call, at most */
-#define HOST_TEXT_MAX   4000u        /* bytes of a failure or log line; longer ones are cut on a character's boundary */
+#define HOST_OUTPUT_MAX (128u << 10)        /* bytes handed to host_ops.output in one call, at most */
+#define HOST_TEXT_MAX   WIRE_ERROR_TEXT_MAX /* bytes of a failure or log line; longer ones are cut between characters */
 
 struct host;
 

@@ -209,13 +209,13 @@ int modcheck_file(const char *name, const char *const *directories, bool json, F
     char why[MODULES_WHY_MAX];
     const char *when = reached == LOADING ? "while" : "when";
     if (late)
-        snprintf(why, sizeof why, "%s did not come to an end %s %s: it was killed after %d s", name, when,
+        wire_format(why, sizeof why, "%s did not come to an end %s %s: it was killed after %d s", name, when,
             doing[reached], PATIENCE_MS / 1000);
     else if (WIFSIGNALED(status))
-        snprintf(why, sizeof why, "%s crashed %s %s: SIG%s (%s)", name, when, doing[reached],
+        wire_format(why, sizeof why, "%s crashed %s %s: SIG%s (%s)", name, when, doing[reached],
             sigabbrev_np(WTERMSIG(status)), sigdescr_np(WTERMSIG(status)));
     else
-        snprintf(why, sizeof why, "%s ended the process %s %s, with status %d", name, when, doing[reached],
+        wire_format(why, sizeof why, "%s ended the process %s %s, with status %d", name, when, doing[reached],
             WEXITSTATUS(status));
     put_wrong(out, json, name, why);
     return 1;

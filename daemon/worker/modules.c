@@ -8,6 +8,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/worker/trust.h"
+#include "proto/text.h"
 
 /* Up to here a row has been whole since ABI 1.0; what a module lacks behind it reads as zero. */
 #define ROW_SIZE_MIN  offsetof(struct mpool_row, timeout_s)
@@ -87,7 +88,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *why, int error, co
 {
     va_list ap;
     va_start(ap, format);
-    vsnprintf(why, MODULES_WHY_MAX, format, ap);
+    wire_vformat(why, MODULES_WHY_MAX, format, ap);
     va_end(ap);
     return -error;
 }
@@ -249,11 +250,11 @@ static int find(const struct modules *m, const char *name, char **ret, char *why
         if (r != -ENOENT && r != -ENOTDIR)
             return r;
     }
-    int n = snprintf(why, MODULES_WHY_MAX, "there is no module %s: no %s.so in", name, name);
-    for (size_t i = 0; i < m->directory_count && n > 0 && (size_t)n < MODULES_WHY_MAX; i++)
-        n += snprintf(why + n, MODULES_WHY_MAX - (size_t)n, "%s %s", i ? "," : "", m->directories[i]);
+    size_t n = wire_format(why, MODULES_WHY_MAX, "there is no module %s: no %s.so in", name, name);
+    for (size_t i = 0; i < m->directory_count; i++)
+        n += wire_format(why + n, MODULES_WHY_MAX - n, "%s %s", i ? "," : "", m->directories[i]);
     if (m->directory_count == 0)
-        snprintf(why, MODULES_WHY_MAX, "there is no module %s: the search path is empty", name);
+        wire_format(why, MODULES_WHY_MAX, "there is no module %s: the search path is empty", name);
     return -ENOENT;
 }
 
@@ -329,7 +330,7 @@ __attribute__((format(printf, 2, 0))) static int hook_fail(mpool_init *init, con
 {
     struct hook_run *run = CONTAINER_OF(init, struct hook_run, public);
     if (!run->failure[0])
-        vsnprintf(run->failure, sizeof run->failure, format, ap);
+        wire_vformat(run->failure, sizeof run->failure, format, ap);
     return -1;
 }
 
@@ -337,7 +338,7 @@ __attribute__((format(printf, 3, 0))) static void hook_log(mpool_init *init, int
 {
     struct hook_run *run = CONTAINER_OF(init, struct hook_run, public);
     char text[2048];
-    vsnprintf(text, sizeof text, format, ap);
+    wire_vformat(text, sizeof text, format, ap);
     if (run->hooks->log)
         run->hooks->log(run->hooks->user, run->module, level, text);
 }

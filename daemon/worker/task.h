@@ -26,7 +26,7 @@ struct host {
     bool failed; /* the first failure that was reported, in `failure` */
     bool retryable;
     size_t failure_length;
-    char failure[HOST_TEXT_MAX];
+    char failure[HOST_TEXT_MAX + 1];
 
     int cancel_fd;       /* signalfd on CONTRACT_CANCEL_SIGNAL, made when first asked for; -1 before */
     bool cancel_watched; /* the running function has asked for it: the signal is blocked */

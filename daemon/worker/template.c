@@ -23,6 +23,7 @@
 #include "daemon/worker/worker.h"
 #include "proto/buf.h"
 #include "proto/reader.h"
+#include "proto/text.h"
 
 _Static_assert((int)CONTRACT_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTRACT_CANCELLABLE == (int)MPOOL_CANCELLABLE,
     "flags go through the contract as they are");
@@ -66,7 +67,7 @@ static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
     char text[MODULES_WHY_MAX + 128];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    wire_vformat(text, sizeof text, format, ap);
     va_end(ap);
     tell(CONTRACT_TEMPLATE_FAILED, text, strlen(text), -1);
     return 1;

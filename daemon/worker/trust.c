@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/cleanup.h"
+#include "proto/text.h"
 
 /* A group of one: it has the name of the file's owner, and no member but him. */
 static bool group_is_private(gid_t gid, uid_t uid)
@@ -49,23 +50,24 @@ int trust_file(const char *path, uid_t owner, char **ret_real, char *why, size_t
     _cleanup_(cleanup_free) char *step = real ? strdup(real) : NULL;
     if (!real || !step) {
         int error = errno;
-        snprintf(why, why_size, "%s: %s", path, strerror(error));
+        wire_format(why, why_size, "%s: %s", path, strerror(error));
         return -error;
     }
     struct stat st;
     for (bool first = true;; first = false) {
         if (lstat(step, &st) < 0) {
             int error = errno;
-            snprintf(why, why_size, "%s: %s", step, strerror(error));
+            wire_format(why, why_size, "%s: %s", step, strerror(error));
             return -error;
         }
         if (first && !S_ISREG(st.st_mode)) {
-            snprintf(why, why_size, "%s is not a regular file", step);
+            wire_format(why, why_size, "%s is not a regular file", step);
             return -EPERM;
         }
         const char *wrong = distrust(&st, owner);
         if (wrong) {
-            snprintf(why, why_size, "%s is not trusted: %s%s%s", real, first ? "it " : step, first ? "" : " ", wrong);
+            wire_format(
+                why, why_size, "%s is not trusted: %s%s%s", real, first ? "it " : step, first ? "" : " ", wrong);
             return -EPERM;
         }
         char *slash = strrchr(step, '/');

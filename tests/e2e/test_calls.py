@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Do requests do what the protocol says: call, map, submit, wait, result, status, cancel, list, options, errors?"""
 import os
+import re
+import signal
 import time
 
 from harness import Closed, RpcError, main, pack, test, until
@@ -385,10 +387,12 @@ def an_id_of_an_earlier_run_is_told_from_nonsense(d):
     c = again.client()
     e = c.error("result", task)
     assert e.code == "E_NO_TASK" and "earlier run" in e.text, e
-    nonsense = c.error("status", 1)
-    assert nonsense.code == "E_NO_TASK", nonsense
-    for bad in (-1, 0, "7", 2**53, 1.5, None):
-        assert c.error("status", bad).code in ("E_BAD_PARAMS", "E_NO_TASK"), bad
+    assert "if it was of an earlier run" in e.text, "nobody can know that: any number may be made up"
+    for made_up in (0, 1, 999, 1000, 12345, 2**32, 10**10, 2**52, 2**53 - 1):
+        e = c.error("status", made_up)
+        assert e.text == f"E_NO_TASK: there is no task {made_up}", e
+    for bad in (-1, "7", 1.5, None):
+        assert c.error("status", bad).code == "E_BAD_PARAMS", bad
     again.finish()
 
 
@@ -458,6 +462,52 @@ def cancel_by_msgid_reaches_this_connection_alone(d):
         raise AssertionError("no error")
     except RpcError as e:
         assert e.code == "E_CANCELLED", e
+
+
+@test()
+def cancel_by_msgid_reaches_every_request_that_waits(d):
+    c, other = d.client(), d.client()
+    task = c.submit("sys.sleep", 60)
+    q = c.request("open", "joinable_queue", None, {"capacity": 1})["id"]
+    c.request("put", q, [1])
+    waits = {
+        "wait": c.send("wait", [task]),
+        "wait with a time": c.send("wait", [task, 60000]),
+        "result": c.send("result", [task, 60000]),
+        "put": c.send("put", [q, [2]]),
+        "join": c.send("join", [q]),
+    }
+    c.request("ping")
+    for what, msgid in waits.items():
+        assert other.request("cancel", {"msgid": msgid}) is False, "another connection's msgids are its own"
+        assert c.request("cancel", {"msgid": msgid}) is True, what
+        try:
+            raise AssertionError(f"{what} was answered with {c.reply(msgid)!r}")
+        except RpcError as e:
+            assert e.code == "E_CANCELLED" and e.kind in (0, 1), (what, e)
+        assert c.request("cancel", {"msgid": msgid}) is False, what
+    assert c.request("status", task)["state"] == "running", "it is the wait that was cancelled, not the task"
+    c.request("cancel", task)
+    assert c.wait(task)["state"] == "cancelled"
+
+
+@test(config="[pool default]\nworkers = 1\n", workers=None)
+def cancel_by_msgid_reaches_a_process_that_has_not_started(d):
+    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+    c = d.client()
+    os.kill(template, signal.SIGSTOP)
+    try:
+        spawned = c.send("spawn", ["sys.sleep", [60]])
+        c.request("ping")
+        assert c.request("cancel", {"msgid": spawned}) is True
+        try:
+            raise AssertionError(f"it was answered with {c.reply(spawned)!r}")
+        except RpcError as e:
+            assert e.code == "E_CANCELLED", e
+        assert c.request("cancel", {"msgid": spawned}) is False
+        assert [t["state"] for t in c.request("list", {"process": True})] == ["cancelled"]
+    finally:
+        os.kill(template, signal.SIGCONT)
 
 
 @test()

@@ -7,7 +7,7 @@ clients that nobody here wrote make of it is in test_foreign.py.
 import os
 import struct
 
-from harness import Client, RpcError, memfd, main, pack, test
+from harness import Client, Daemon, RpcError, main, memfd, pack, test, until
 from wire import Raw
 
 
@@ -235,6 +235,201 @@ def an_option_of_nil_is_as_absent_everywhere(d):
     assert c.call_error("sys.fail", None, None).text == "E_FAILED: failed as asked"
     c.call("sys.output", b"x", None)
     assert c.call_error("sys.crash", None).code == "E_LOST"
+
+
+# ---- text that others see ---------------------------------------------------------------------------------------------------
+
+
+def assert_utf8(value, what):
+    """The codec here lets bytes that are no UTF-8 through as lone surrogates, which cannot be encoded."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise AssertionError(f"{what}: {value!r}") from None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            assert_utf8(key, what)
+            assert_utf8(item, what)
+    elif isinstance(value, list):
+        for item in value:
+            assert_utf8(item, what)
+
+
+def assert_all_listings_are_utf8(d):
+    with Client(d.path) as c:
+        for method, params in (("hello", []), ("list", [{"all": True}]), ("functions", []), ("pools", []), ("workers", []),
+                               ("stats", []), ("objects", [{"all": True}])):
+            assert_utf8(c.request(method, *params), method)
+
+
+BAD = os.fsdecode(b"caf\xe9 \xf0\x9f\x98 \xc3\xa9\0")  # latin-1, a character cut short, a good one, and NUL
+GOOD = "caf? ??? é?"  # the same, as others see it
+
+
+@test()
+def a_label_is_shown_as_utf8_and_found_as_it_was_given(d):
+    for c, number in ((d.client(), "1"), (Dialect(d, binaries), "2")):
+        bad, good = BAD + number, GOOD + number
+        task = c.submit("sys.sleep", 60, name=bad)
+        call = c.start("sys.sleep", 60, name=bad)
+        items = c.send("map", ["sys.sleep", [60], {"name": bad}])
+        process = c.request("spawn", "sys.sleep", [60], {"name": bad})
+        assert process["name"] == good, process
+        with Client(d.path) as other:
+            assert good in {t["name"] for t in other.request("list")}
+        for name in (bad, good):
+            found = c.request("list", {"name": name})
+            assert len(found) == 4 and {task, process["id"]} < {t["id"] for t in found}, found
+        assert c.request("status", task)["name"] == good
+        assert_all_listings_are_utf8(d)
+        for t in found:
+            c.request("cancel", t["id"])
+        for id in (task, process["id"]):
+            c.wait(id)
+        for msgid in (call, items):
+            try:
+                c.reply(msgid)
+            except RpcError as e:
+                assert e.code == "E_CANCELLED", e
+
+
+@test(modules=("latin1",))
+def what_a_module_says_of_itself_and_of_its_failures_is_shown_as_utf8(d):
+    c = d.client()
+    assert_all_listings_are_utf8(d)
+    f = {f["name"]: f for f in c.request("functions")}["latin1.fail"]
+    assert (f["summary"], f["version"]) == ("cr?me: fails", "1.0-caf?"), f
+    assert c.call_error("latin1.fail").text == "E_FAILED: caf?: closed"
+    task = c.submit("latin1.fail")
+    assert c.wait(task)["error"] == "E_FAILED: caf?: closed"
+    assert c.error("result", task).text == "E_FAILED: caf?: closed"
+    assert c.map("latin1.fail", [1], each=True) == [[[0, "E_FAILED: caf?: closed"], None]]
+    assert c.error("map", "latin1.fail", [1]).text == "E_FAILED: caf?: closed (item 0)"
+    c.call("latin1.say")
+    d.wait_log("printed caf")
+    d.wait_log("logged caf")
+    with open(d.log_path, "rb") as log:
+        log.read().decode()  # raises where it is no UTF-8
+
+
+@test(modules=("latin1",))
+def a_text_that_is_cut_is_cut_between_characters(d):
+    c = d.client()
+    long = c.call_error("latin1.fail_long").text
+    assert 3990 < len(long.encode()) <= 4000 and set(long) == set("E_FAILED: €"), long[-20:]
+    item = c.error("map", "latin1.fail_long", [1]).text
+    assert 3990 < len(item.encode()) <= 4000 and item.endswith("€ (item 0)"), item[-20:]
+    for method, params in (("€" * 50, []), ("call", ["€" * 500]), ("call", ["math.square", [], {"€" * 50: 1}]),
+                           ("list", [{"€" * 50: 1}]), ("list", [{"state": "€" * 50}]), ("hello", [{"€" * 50: 1}]),
+                           ("open", ["€" * 50]), ("open", ["lock", "€" * 50]), ("objects", [{"€" * 50: 1}])):
+        for pad in ("", "x", "xx"):
+            e = c.error(bend(method, pad), *bend(params, pad))
+            assert_utf8(e.text, method)
+            assert "€" in e.text and "?'" not in e.text.replace("did you mean '", ""), e
+    line = "x" + "€" * 1500
+    c.call("sys.print", line)
+    d.wait_log("€")
+    with open(d.log_path, "rb") as log:
+        text = log.read().decode()
+    assert "\\x" not in text and text.count("€") == 1500, "the characters of a long line are whole in the log"
+
+
+def bend(value, pad):
+    """The long text in it begins so many bytes later."""
+    if isinstance(value, str) and "€" in value:
+        return pad + value
+    if isinstance(value, list):
+        return [bend(item, pad) for item in value]
+    if isinstance(value, dict):
+        return {bend(key, pad): bend(item, pad) for key, item in value.items()}
+    return value
+
+
+@test(daemon=False)
+def places_that_are_not_utf8_are_shown_as_utf8(home):
+    odd = os.fsdecode(os.path.join(home.encode(), b"caf\xe9"))
+    os.mkdir(odd)
+    module = os.path.join(odd, "none.so")
+    d = Daemon(home, socket_path=os.path.join(odd, "s"), config=f"[pool default]\nmodules = math\n[pool bad]\nmodules = {os.path.join(home, 'x')}.so\n",
+               workers=None, args=("--module", module), ready=False)
+    d.wait_notify("READY=1")
+    with Client(d.path) as c:
+        d.pid = c.request("hello")["pid"]
+        until(lambda: any(p["state"] == "throttled" for p in c.request("pools")), "a module that is not there is known")
+        assert "caf?" in c.request("stats")["socket"]
+        errors = [p["error"] for p in c.request("pools") if p["error"]]
+        assert errors and any("caf" in e for e in errors), errors
+    assert_all_listings_are_utf8(d)
+    with open(d.log_path, "rb") as log:
+        log.read().decode()
+    d.finish()
+
+
+# ---- hello ------------------------------------------------------------------------------------------------------------------
+
+
+@test()
+def errors_may_be_one_string(d):
+    c = d.client()
+
+    def error(method, *params):
+        msgid = c.send(method, params)
+        kind, got, error, result = c.receive()
+        assert (kind, got, result) == (1, msgid, None), (method, error, result)
+        return error
+
+    every = (("call", "sys.fail", ["no luck"]), ("nonsense",), ("call", "math.square", [], {"x": 1}), ("status", 1),
+             ("map", "sys.fail", ["no luck"]), ("call", "sys.crash", [9]), ("open", "no"), ("call", "none.none"))
+    pairs = [error(*request) for request in every]
+    assert all(isinstance(e, list) and isinstance(e[0], int) for e in pairs), pairs
+    c.request("hello", {"errors": "text"})
+    c.request("hello", {"client": "go"})  # does not take it back
+    texts = [error(*request) for request in every]
+    for pair, text in zip(pairs, texts):
+        assert isinstance(text, str) and text.split(":")[0] == pair[1].split(":")[0], (pair, text)
+    assert texts[0] == "E_FAILED: no luck"
+    task = c.submit("sys.fail", "no luck")
+    assert c.wait(task)["error"] == "E_FAILED: no luck"
+    assert error("result", task) == "E_FAILED: no luck"
+    waiting = c.submit("sys.sleep", 60)
+    assert error("result", waiting) .startswith("E_NOT_READY: ")
+    c.request("cancel", waiting)
+    assert error("result", waiting, 10000).startswith("E_CANCELLED: ")
+    # What is in a result stays: its shape is that of the method.
+    assert c.map("sys.fail", ["no luck"], each=True) == [[[0, "E_FAILED: no luck"], None]]
+    assert error("hello", {"errors": "shout"}) == 'E_BAD_PARAMS: option errors: expected "pair" or "text"'
+    c.request("hello", {"errors": "pair"})
+    assert error(*every[0]) == [0, "E_FAILED: no luck"]
+    c.request("hello", {"errors": "text"})
+    c.send_bytes(pack([0, 99, "ping", 7]))
+    ended = c.ended()
+    assert len(ended) == 1 and ended[0][:2] == [1, 99] and ended[0][2].startswith("E_BAD_REQUEST: "), ended
+
+
+@test()
+def a_hello_changes_only_what_it_names(d):
+    c = d.client()
+
+    def takes_memfds():
+        """A shared page comes as a memfd to those alone who take them."""
+        try:
+            c.request("close", c.request("open", "lock")["id"])
+        except RpcError as e:
+            assert "memfd" in e.text, e
+            return False
+        return True
+
+    assert not takes_memfds()
+    c.request("hello", {"memfd": True})
+    assert takes_memfds()
+    for options in (None, {}, {"client": "x"}, {"memfd": None}, {"errors": "pair"}):
+        c.request("hello", options)
+        assert takes_memfds(), options
+    assert c.error("hello", {"memfd": False, "protocol": 2}).code == "E_BAD_PARAMS"
+    assert takes_memfds(), "one that is refused changes nothing"
+    c.request("hello", {"memfd": False})
+    assert not takes_memfds()
 
 
 if __name__ == "__main__":

@@ -294,9 +294,31 @@ static void a_row_of_packs_that_hits_the_cap_shows_it_at_the_end(void **state)
     wire_buf_reset(&b);
 }
 
+static void a_str_is_valid_utf8_whatever_was_packed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *packed;
+    } rows[] = {{"", "\xa0"},
+        {"caf\xc3\xa9", "\xa5"
+                        "caf\xc3\xa9"},
+        {"caf\xe9", "\xa4"
+                    "caf?"},
+        {"\xff\xc3\xa9\xe2\x82", "\xa5?\xc3\xa9??"}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct wire_buf b = {0};
+        msgpack_packer pk = wire_packer(&b);
+        wire_pack_text(&pk, rows[i].text);
+        assert_int_equal(wire_buf_length(&b), strlen(rows[i].packed));
+        assert_memory_equal(wire_buf_at(&b), rows[i].packed, strlen(rows[i].packed));
+        wire_buf_reset(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_str_is_valid_utf8_whatever_was_packed),
         cmocka_unit_test(a_zeroed_buffer_is_empty_and_usable),
         cmocka_unit_test(an_empty_append_succeeds_everywhere),
         cmocka_unit_test(bytes_come_out_as_they_went_in_whatever_the_sizes),
