@@ -13,6 +13,7 @@
 #include "client/cli/exit_codes.h"
 #include "client/cli/out.h"
 #include "client/cli/say.h"
+#include "client/cli/signals.h"
 
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
@@ -32,7 +33,7 @@ static void become(char **words, const sigset_t *mask, pid_t parent)
 
 static int status_of(int status)
 {
-    return WIFSIGNALED(status) ? EXIT_SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status);
+    return WIFSIGNALED(status) ? ENDED_BY + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 /* → the signal that came; 0: none, the wait was for nothing. */

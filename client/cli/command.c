@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/own.h"
@@ -64,6 +65,14 @@ static size_t each_variable(struct wire_buf *to)
     return count;
 }
 
+/* As after 2>&1, or on a terminal: then the order of what is written matters more than which it was. */
+static bool outputs_are_one(void)
+{
+    struct stat out, err;
+    return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 && out.st_dev == err.st_dev &&
+           out.st_ino == err.st_ino;
+}
+
 int command_pack_options(struct wire_buf *to, const struct command_extras *extras)
 {
     _cleanup_(own_free) char *directory =
@@ -74,19 +83,22 @@ int command_pack_options(struct wire_buf *to, const struct command_extras *extra
         return -1;
     }
     size_t variables = each_variable(NULL) + extras->variables;
+    bool merge = extras->merge && outputs_are_one();
     bool limited = extras->max_output && extras->max_output->given;
     msgpack_packer pk = wire_packer(to);
-    msgpack_pack_map(&pk, 1 + (size_t)(variables > 0) + (size_t)(extras->input != NULL) + extras->stream +
+    msgpack_pack_map(&pk, 2 + (size_t)(variables > 0) + extras->input + extras->stream + merge +
                               (size_t)(extras->timeout_ms > 0) + limited);
     wire_pack_text(&pk, "cwd");
     pack_str(to, directory, strlen(directory));
-    if (extras->input) {
-        wire_pack_text(&pk, "stdin");
-        msgpack_pack_bin(&pk, extras->input_length);
-        msgpack_pack_bin_body(&pk, extras->input, extras->input_length);
-    }
+    mode_t mask = umask(0);
+    umask(mask);
+    wire_pack_key_u64(&pk, "umask", mask & 0777);
+    if (extras->input)
+        wire_pack_key_bool(&pk, "stdin", true);
     if (extras->stream)
         wire_pack_key_bool(&pk, "output", true);
+    if (merge)
+        wire_pack_key_bool(&pk, "merge", true);
     if (extras->timeout_ms > 0)
         wire_pack_key_f64(&pk, "timeout", (double)extras->timeout_ms / 1000);
     if (limited)

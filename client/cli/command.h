@@ -31,9 +31,9 @@ extern struct command_options command_options;
     }
 
 struct command_extras {
-    const char *input; /* standard input's bytes, or NULL */
-    size_t input_length;
+    bool input;         /* its standard input comes with the request */
     bool stream;        /* outputs are to come as they are made */
+    bool merge;         /* into one, in the order of writing, where ours are one */
     int64_t timeout_ms; /* exec.run stops it after that, and keeps what it had written; 0: does not */
     const struct option_count *max_output; /* bytes kept of each output, where given; or NULL */
     size_t variables; /* that the caller appends, name and value each: they are the last in the map */

@@ -12,6 +12,11 @@ bool command_end_is_of(const char *function)
     return strcmp(function, "exec.run") == 0;
 }
 
+int command_end_signal(struct view end)
+{
+    return (int)(view_u64(end, "signal", 0) & 0x7f);
+}
+
 int command_end_status(struct view end)
 {
     if (view_is_true(end, "timed_out"))

@@ -16,6 +16,7 @@
 #include "client/cli/out.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
+#include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 
 static bool verb_has_option(const struct verb *verb, const char *name)
@@ -104,5 +105,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int status = argc > 0 ? run(argv + 1, (size_t)argc - 1) : EXIT_OWN;
     out_flush();
-    return status;
+    return status > ENDED_BY ? signals_end_by(status - ENDED_BY) : status;
 }

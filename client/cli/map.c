@@ -150,7 +150,8 @@ static int prepare_command(struct map_input *input)
     input->exec = true;
     if (template_read(&input->template, "map", opt.exec) < 0)
         return -1;
-    struct command_extras extras = {.timeout_ms = settings.timeout_ms,
+    struct command_extras extras = {.merge = !settings.json,
+        .timeout_ms = settings.timeout_ms,
         .max_output = &opt.max_output,
         .variables = template_variables(&input->template)};
     return command_pack_options(&input->options, &extras);
@@ -293,7 +294,7 @@ static int finish(struct map *map, int r)
     if (o->stopped > 0 && map->halted)
         say_note("halted after %" PRIu64 " failed; %" PRIu64 " more were stopped", o->failed, o->stopped);
     if (map->signal)
-        return EXIT_SIGNALLED + map->signal;
+        return ENDED_BY + map->signal;
     if (o->lost || (r < 0 && !map->input.failed))
         daemon_say(map->client, o->lost ? o->lost : r);
     if (o->unanswered > 0 && (o->lost || o->done > o->unanswered + o->stopped))
@@ -325,7 +326,7 @@ static int run(size_t count, char **operands)
     if (opt.bar && !settings.quiet && bar_possible() && (bar_wanted || !isatty(STDOUT_FILENO)))
         bar_start();
     r = loop(&map);
-    return r == 1 ? EXIT_SIGNALLED + map.signal : finish(&map, r);
+    return r == 1 ? ENDED_BY + map.signal : finish(&map, r);
 }
 
 const struct verb verb_map = {

@@ -27,7 +27,7 @@ static _Noreturn void leave(int fd, int number)
     buffered = 0;
     if (fd == STDOUT_FILENO)
         say_before();
-    exit(EXIT_SIGNALLED + number);
+    exit(signals_end_by(number));
 }
 
 /* Waits until something can be written, or ends the program at a signal; after one, soon. → 0, or -errno. */
@@ -76,9 +76,7 @@ static _Noreturn void die(int fd, int error)
     buffered = 0;
     if (error == EPIPE) {
         say_before();
-        signal(SIGPIPE, SIG_DFL);
-        raise(SIGPIPE);
-        exit(EXIT_SIGNALLED + SIGPIPE); /* reached when it is blocked */
+        exit(signals_end_by(SIGPIPE));
     }
     say_error("cannot write to %s: %s", fd == STDOUT_FILENO ? "standard output" : "standard error", strerror(error));
     exit(EXIT_OWN);

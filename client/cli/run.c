@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/cli/args.h"
 #include "client/cli/command.h"
 #include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
+#include "client/cli/input.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/pack.h"
@@ -34,6 +34,7 @@ static const struct option_row options[] = {
 };
 
 struct run {
+    struct input *input; /* borrowed */
     bool ended;
     int exit_status;
     int signal; /* the one that asked us to stop, or 0 */
@@ -53,44 +54,25 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
         return;
     if (code < 0) {
         if (run->signal && code == MPOOL_ECANCELLED)
-            run->exit_status = EXIT_SIGNALLED + run->signal;
+            run->exit_status = ENDED_BY + run->signal;
         else
             run->exit_status = daemon_say_text(code, text) == EXIT_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_OWN;
         return;
     }
-    run->exit_status = command_end_status(view_of(result));
-}
-
-/* → 0, or the exit status after the trouble was said. */
-static int read_stdin(mpool_client *client, char **ret, size_t *ret_length)
-{
-    if (no_stdin || isatty(STDIN_FILENO))
-        return 0;
-    int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, signals_fd(), mpool_fd(client), ret, ret_length);
-    if (r == -EINTR)
-        return EXIT_SIGNALLED + signals_take();
-    if (r == -ECONNRESET)
-        return daemon_say_text(r, "");
-    if (r == -EBADF) /* closed: the command gets none either */
-        return 0;
-    if (r == -EFBIG)
-        say_error("standard input is larger than %u MiB, which is the most that a command can be given",
-            ARGS_STDIN_CAP >> 20);
-    else if (r < 0)
-        say_error("cannot read standard input: %s (-n leaves it alone)", strerror(-r));
-    return r < 0 ? EXIT_OWN : 0;
+    struct view end = view_of(result);
+    int number = command_end_signal(end);
+    run->exit_status = number ? ENDED_BY + number : command_end_status(end);
 }
 
 /* [[command…], {options}] */
-static int pack(struct wire_buf *to, size_t count, char **command, const char *input, size_t input_length)
+static int pack(struct wire_buf *to, size_t count, char **command, bool input)
 {
     msgpack_packer pk = wire_packer(to);
     msgpack_pack_array(&pk, 2);
     msgpack_pack_array(&pk, count);
     for (size_t i = 0; i < count; i++)
         pack_text(to, command[i], strlen(command[i]));
-    return command_pack_options(
-        to, &(struct command_extras){.input = input, .input_length = input_length, .stream = true});
+    return command_pack_options(to, &(struct command_extras){.input = input, .stream = true, .merge = true});
 }
 
 /* → whether to leave at once. */
@@ -114,10 +96,14 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
 {
     bool told = !isatty(STDERR_FILENO);
     while (!run->ended) {
-        struct pollfd p[] = {
-            {.fd = mpool_fd(client), .events = (short)mpool_events(client)}, {.fd = signals_fd(), .events = POLLIN}};
+        enum { DAEMON, SIGNALS, INPUT, COUNT };
+        struct pollfd p[COUNT] = {
+            [DAEMON] = {.fd = mpool_fd(client), .events = (short)mpool_events(client)},
+            [SIGNALS] = {.fd = signals_fd(), .events = POLLIN},
+        };
         bool patient = run->signal && !told;
-        int came = poll(p, 2, patient ? sooner(PATIENCE_MS, mpool_timeout_ms(client)) : mpool_timeout_ms(client));
+        int timeout_ms = sooner(input_poll(run->input, &p[INPUT]), mpool_timeout_ms(client));
+        int came = poll(p, COUNT, patient ? sooner(PATIENCE_MS, timeout_ms) : timeout_ms);
         if (came < 0 && errno != EINTR) {
             say_error("poll: %s", strerror(errno));
             return EXIT_OWN;
@@ -126,9 +112,11 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
             say_note("the command has not ended yet; once more leaves it to the daemon");
             told = true;
         }
-        int number = p[1].revents ? signals_take() : 0;
+        int number = p[SIGNALS].revents ? signals_take() : 0;
         if (number && on_signal(run, client, id, number))
-            return EXIT_SIGNALLED + number;
+            return ENDED_BY + number;
+        if (p[INPUT].revents)
+            input_move(run->input);
         int r = mpool_process(client);
         if (r < 0 && !run->ended)
             return daemon_say(client, r);
@@ -152,19 +140,20 @@ static int run_command(size_t count, char **command)
         say_error("signalfd: %s", strerror(-r));
         return EXIT_OWN;
     }
-    _cleanup_(own_free) char *input = NULL;
-    size_t input_length = 0;
-    int status = read_stdin(client, &input, &input_length);
-    if (status)
-        return status;
-    _cleanup_(wire_buf_reset) struct wire_buf args = {0};
-    if (pack(&args, count, command, input, input_length) < 0)
+    _cleanup_(input_reset) struct input input = {0};
+    struct run run = {.input = &input};
+    if (!no_stdin && input_open(&input) < 0)
         return EXIT_OWN;
-    struct run run = {0};
+    _cleanup_(wire_buf_reset) struct wire_buf args = {0};
+    if (pack(&args, count, command, !no_stdin) < 0)
+        return EXIT_OWN;
     mpool_options task = daemon_task_options();
     task.on_output = on_output;
+    if (!no_stdin)
+        task.stdin_fd = &input.theirs;
     mpool_call_id id;
     r = mpool_call_start(client, &id, "exec.run", wire_buf_at(&args), wire_buf_length(&args), &task, on_end, &run);
+    input_passed(&input);
     return r < 0 ? daemon_say(client, r) : follow(client, &run, id);
 }
 
@@ -174,8 +163,12 @@ const struct verb verb_run = {
     .usage = "[OPTIONS] [--] COMMAND [ARGUMENT…]",
     .line = "run a command in a worker, as if it ran here",
     .about = "Its standard output and error come as they are written, its exit status becomes mpool's.\n"
-             "Standard input is handed over whole when it is not a terminal (at most 256 MiB). Ctrl-C, SIGTERM\n"
-             "and SIGHUP stop the command and all that it started; the second time mpool leaves at once.\n"
+             "Standard input is the command's own: a pipe or file is handed over as it is, and what the command does\n"
+             "not read of it is left; what is typed at a terminal is passed on. The umask and the directory are\n"
+             "those of here. Where both outputs go to one place, they keep their order.\n"
+             "\n"
+             "Ctrl-C, SIGTERM and SIGHUP stop the command and all that it started; the second time mpool leaves at\n"
+             "once. A signal that ends the command, or mpool, is how mpool ends, too, so that loops and make stop.\n"
              "\n"
              "Options end at the first word that is none. The environment is the worker's, see --env.\n"
              "\n"

@@ -16,3 +16,10 @@ int signals_take(void);
 
 /* → the last that was taken, or 0. */
 int signals_taken(void);
+
+/* A verb's status that says that signal N ended it, or the command that it ran: main() ends by it, too. */
+enum { ENDED_BY = 256 };
+
+/* Ends this program by a signal that it got, or that ended the command which it ran: whoever waits for it (a shell in a
+ * loop, make) then sees what it would have seen of the command. → EXIT_SIGNALLED + number, where that is no end. */
+int signals_end_by(int number);

@@ -2,6 +2,7 @@
 #include "client/lib/task.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -11,7 +12,14 @@
 #include "proto/tables.h"
 
 /* The struct as the first version of the library had it: programs that were compiled with it are served for ever. */
-#define OPTIONS_LEAST offsetof(mpool_options, reserved)
+#define OPTIONS_LEAST offsetof(mpool_options, stdin_fd)
+
+/* → the descriptor to pass, or NULL. Programs that were compiled with an older header have no such field. */
+static const int *stdin_of(const struct task *task)
+{
+    const mpool_options *o = task->options;
+    return o && o->size > OPTIONS_LEAST ? o->stdin_fd : NULL;
+}
 
 static int check(mpool_client *client, const struct task *task)
 {
@@ -22,6 +30,8 @@ static int check(mpool_client *client, const struct task *task)
         return handle_fail(client, -EINVAL, "The options are not initialised, or hold a negative time-out.");
     if (o && o->on_output && task->method == MPOOL_METHOD_SUBMIT)
         return handle_fail(client, -EINVAL, "A submitted task has nobody to hear its output.");
+    if (o && stdin_of(task) && task->method != MPOOL_METHOD_CALL)
+        return handle_fail(client, -EINVAL, "Only a call has a standard input.");
     if (!task->args)
         return 0;
     int r = request_check_array(client, task->args, task->args_length, 2);
@@ -40,7 +50,7 @@ static size_t count_options(const struct task *task, uint64_t memfd_bytes)
 {
     const mpool_options *o = task->options ? task->options : &no_options;
     return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + (keeps_result(task) && o->ttl_s) +
-           !!o->on_output + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
+           !!o->on_output + !!stdin_of(task) + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
            (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
 }
 
@@ -64,6 +74,8 @@ static void pack_options(struct wire_buf *out, const struct task *task, size_t c
         wire_pack_key_u64(&pk, "ttl_s", ttl_s);
     if (o->on_output)
         wire_pack_key_bool(&pk, "output", true);
+    if (stdin_of(task))
+        wire_pack_key_bool(&pk, "stdin", true);
     if (task->lives_on)
         wire_pack_key_bool(&pk, "daemonic", false);
     if (task->star)
@@ -94,7 +106,7 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         return r;
 
     int fd = -1;
-    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd;
+    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd && !stdin_of(task); /* one a request */
     if (aside && task->args_length > client->peer.memfd_bytes) {
         request_drop(client, &request);
         return handle_fail(client, MPOOL_ETOO_BIG, "The arguments are larger than the daemon takes.");
@@ -108,6 +120,14 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         }
         aside = fd >= 0;
     }
+    if (stdin_of(task)) {
+        fd = fcntl(*stdin_of(task), F_DUPFD_CLOEXEC, 3);
+        if (fd < 0) {
+            int error = errno;
+            request_drop(client, &request);
+            return handle_fail(client, -error, NULL);
+        }
+    }
     struct wire_buf *out = &client->io.out;
     msgpack_packer pk = wire_packer(out);
     uint64_t memfd_bytes = aside ? task->args_length : 0;
@@ -120,7 +140,7 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         wire_buf_append(out, task->args, task->args_length);
     if (options > 0)
         pack_options(out, task, options, memfd_bytes);
-    r = request_close(client, &request, aside ? fd : -1);
+    r = request_close(client, &request, fd);
     if (r < 0)
         return r;
     *ret_msgid = request.msgid;

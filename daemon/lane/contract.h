@@ -38,7 +38,8 @@ enum contract_type {
                                /* and CONTRACT_LOG, see below */
 
     /* supervisor → worker */
-    CONTRACT_ARGS, /* body: struct contract_memfd; fd: the arguments of that position */
+    CONTRACT_ARGS,  /* body: struct contract_memfd; fd: the arguments of that position */
+    CONTRACT_STDIN, /* body: struct contract_memfd, of size 0; fd: the standard input of that position, behind ARGS */
 
     /* worker → supervisor */
     CONTRACT_WORKER_READY,  /* no body: worker_init has passed */

@@ -52,6 +52,7 @@ enum {
     LANE_JOB_STAR = 1u << 2,   /* chunk: each item is the whole argument array */
     LANE_JOB_MEMFD = 1u << 3,  /* the arguments come as a memfd over the control socket */
     LANE_JOB_OUTPUT = 1u << 4, /* the caller wants what the function prints */
+    LANE_JOB_STDIN = 1u << 5,  /* its standard input comes over the control socket */
 };
 
 struct lane_job {

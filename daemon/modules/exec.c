@@ -22,6 +22,7 @@
 #define READ_PIECE         (64u << 10)
 #define MAX_OUTPUT_DEFAULT (16u << 20)
 #define MAX_OUTPUT_LIMIT   (1u << 30)
+#define UMASK_DEFAULT      022u /* whatever a function may have left in the worker */
 
 /* One of the command's two outputs. */
 struct stream {
@@ -36,6 +37,8 @@ struct run {
     struct exec_request request;
     const char *input; /* what is left of stdin */
     size_t input_length;
+    bool own_input; /* the task's own standard input is the command's */
+    bool merged;    /* what it writes to stderr goes where its stdout goes, in its order */
     int input_fd;
     struct stream streams[2];
     size_t max_output;
@@ -65,13 +68,14 @@ static void close_fd(int *fd)
 static int read_option(struct run *run, const char *key, size_t length, mpool_value *v)
 {
     mpool_task *task = run->task;
-    static const char *const names[] = {"env", "cwd", "stdin", "timeout", "output", "max_output"};
+    static const char *const names[] = {"env", "cwd", "umask", "stdin", "timeout", "output", "merge", "max_output"};
     size_t known = 0, count = sizeof names / sizeof names[0];
     while (known < count && (strlen(names[known]) != length || memcmp(key, names[known], length) != 0))
         known++;
     if (known == count)
         return mpool_fail(task, MPOOL_FAIL_FINAL,
-            "there is no option \"%.*s\": use env, cwd, stdin, timeout, output or max_output", (int)length, key);
+            "there is no option \"%.*s\": use env, cwd, umask, stdin, timeout, output, merge or max_output",
+            (int)length, key);
     if (mpool_type(task, v) == MPOOL_NIL)
         return mpool_skip(task, v); /* as if it was left out */
 #define IS(name) (strcmp(names[known], name) == 0)
@@ -82,6 +86,27 @@ static int read_option(struct run *run, const char *key, size_t length, mpool_va
     }
     if (IS("cwd"))
         return mpool_read_str(task, v, &run->request.directory, &run->request.directory_length);
+    if (IS("stdin") && mpool_type(task, v) == MPOOL_BOOL) {
+        int on;
+        int r = mpool_read_bool(task, v, &on);
+        run->own_input = r == 0 && on;
+        return r;
+    }
+    if (IS("umask")) {
+        uint64_t mask;
+        if (mpool_read_u64(task, v, &mask) < 0)
+            return -1;
+        if (mask > 0777)
+            return mpool_fail(task, MPOOL_FAIL_FINAL, "option umask: 0 to 0777");
+        run->request.umask = (uint32_t)mask;
+        return 0;
+    }
+    if (IS("merge")) {
+        int on;
+        int r = mpool_read_bool(task, v, &on);
+        run->merged = r == 0 && on;
+        return r;
+    }
     if (IS("stdin")) {
         const void *bytes;
         int r = mpool_read_bin(task, v, &bytes, &run->input_length);
@@ -157,10 +182,14 @@ static int start(struct run *run)
     int theirs[3] = {-1, -1, -1}, r = 0;
     if (run->input_length > 0)
         r = make_pipe(1, &run->input_fd, &theirs[0]);
-    else if ((theirs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
-        r = -1;
-    for (int i = 0; i < 2 && r == 0; i++)
-        r = make_pipe(0, &run->streams[i].fd, &theirs[i + 1]);
+    else
+        r = theirs[0] =
+            run->own_input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (r >= 0)
+        r = make_pipe(0, &run->streams[0].fd, &theirs[1]);
+    if (r >= 0)
+        r = run->merged ? theirs[2] = fcntl(theirs[1], F_DUPFD_CLOEXEC, 3)
+                        : make_pipe(0, &run->streams[1].fd, &theirs[2]);
     r = r < 0 ? no_pipe(run) : exec_minder_run(run->task, &run->request, theirs);
     for (int i = 0; i < 3; i++)
         close_fd(&theirs[i]);
@@ -371,9 +400,11 @@ static int finish(struct run *run, int64_t wall_ms)
  *             and an option of nil is none
  * options     env         map: variables over the worker's own; nil takes one away
  *             cwd         directory to start in; without it the worker's, which is / unless a module has changed it
- *             stdin       bytes; without it stdin is empty
+ *             umask       of the command (022)
+ *             stdin       bytes, or true: the task's own standard input; without it stdin is empty
  *             timeout     seconds, then TERM for the command's group, and KILL for everything a second later
  *             output      true: outputs go to the caller as they come, and not into the result
+ *             merge       true: what it writes to stderr goes where its stdout goes, in the order in which it comes
  *             max_output  bytes kept of each output (16 MiB); the rest is read and dropped
  * result      {status: exit code or nil, signal: number or nil, stdout, stderr: binary, truncated, timed_out: bool,
  *              cpu_ms: float, peak_kib, wall_ms: integer}; CPU time is of all its processes, peak memory of the largest
@@ -386,6 +417,7 @@ static int exec_run(mpool_task *task)
         .streams = {{.fd = -1, .number = STDOUT_FILENO}, {.fd = -1, .number = STDERR_FILENO}},
         .max_output = MAX_OUTPUT_DEFAULT,
         .timeout_ms = -1,
+        .request.umask = UMASK_DEFAULT,
     };
     int r = read_arguments(&run);
     int64_t begin = now_ms();

@@ -17,6 +17,7 @@ struct exec_request {
     bool has_env;
     const char *directory; /* NULL: the worker's */
     size_t directory_length;
+    uint32_t umask;
     const char *name; /* set by exec_minder_run: the program, for messages; valid until the task ends */
 };
 

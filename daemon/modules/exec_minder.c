@@ -329,7 +329,7 @@ static int send_request(const struct minder_request *request, const int *fds)
 int exec_minder_run(mpool_task *task, struct exec_request *request, const int *fds)
 {
     struct strings strings = {.task = task};
-    struct minder_request ask = {.ask = MINDER_RUN};
+    struct minder_request ask = {.ask = MINDER_RUN, .umask = request->umask};
     if (add_string(&strings, request->directory, request->directory_length) < 0)
         return -1;
     size_t name = strings.length;

@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,12 +166,13 @@ static bool is_on_path(const char *name)
     return false;
 }
 
-static _Noreturn void become(const char *directory, char **argv, const int *fds)
+static _Noreturn void become(const char *directory, char **argv, mode_t mask, const int *fds)
 {
     minder.page->group = setsid(); /* before exec, so that there is no command without it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
+    umask(mask);
     enum minder_stage stage = MINDER_NO_DIRECTORY;
     if (!*directory || chdir(directory) == 0) {
         sigset_t none;
@@ -186,7 +188,7 @@ static _Noreturn void become(const char *directory, char **argv, const int *fds)
     _exit(127);
 }
 
-static void start(const char *directory, char **argv, char **envp, const int *fds)
+static void start(const char *directory, char **argv, char **envp, mode_t mask, const int *fds)
 {
     minder.page->stage = MINDER_ENDED;
     minder.page->error = 0;
@@ -195,7 +197,7 @@ static void start(const char *directory, char **argv, char **envp, const int *fd
     environ = envp;
     pid_t pid = vfork();
     if (pid == 0)
-        become(directory, argv, fds);
+        become(directory, argv, mask, fds);
     int error = errno;
     environ = own;
     minder.command = pid > 0 ? pid : 0;
@@ -243,7 +245,7 @@ static void run(const struct minder_request *request, const int *fds)
     minder.answer = (struct minder_answer){.stage = MINDER_ENDED};
     minder.running = true;
     minder.kill_at_ms = 0;
-    start(directory[0], argv, envp, fds);
+    start(directory[0], argv, envp, (mode_t)request->umask, fds);
     free(strings);
     free(argv);
     free(envp);

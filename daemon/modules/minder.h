@@ -27,7 +27,8 @@ struct minder_request {
     uint32_t ask;  /* enum minder_ask */
     uint32_t argc; /* at least 1 */
     uint32_t envc;
-    uint32_t size; /* directory (empty: this one), arguments, environment; each ends with a 0 */
+    uint32_t size;  /* directory (empty: this one), arguments, environment; each ends with a 0 */
+    uint32_t umask; /* the command's */
 };
 
 enum minder_stage {

@@ -25,6 +25,7 @@
     X(attempts, UINT, attempts, 1, 100, OPTION_TASKS)                                                                  \
     X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP | OPTION_SPAWN)                                             \
     X(args_memfd, UINT, args_memfd, 1, UINT64_MAX, OPTION_ALL)                                                         \
+    X(stdin, BOOL, has_stdin, 0, 0, OPTION_CALL)                                                                       \
     X(ttl_s, UINT, ttl_s, 1, 1u << 31, OPTION_SUBMIT | OPTION_SPAWN)                                                   \
     X(daemonic, BOOL, daemonic, 0, 0, OPTION_SPAWN)                                                                    \
     X(star, BOOL, star, 0, 0, OPTION_MAP)                                                                              \

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
@@ -32,7 +33,8 @@ struct request {
     struct task_options options;
     const uint8_t *args; /* one array as it came, or NULL: none */
     size_t args_length;
-    int args_fd; /* with the option args_memfd; else -1 */
+    int args_fd;  /* with the option args_memfd; else -1 */
+    int stdin_fd; /* with the option stdin; else -1 */
 };
 
 static enum rpc_result no_function(struct rpc *r, const char *name, size_t length, const struct pool *in)
@@ -140,8 +142,8 @@ static int pass_param(struct rpc *r)
     return wire_peek(&r->params) == WIRE_TYPE_ARRAY ? rpc_read_array(r, &bytes, &length) : wire_skip(&r->params);
 }
 
-/* Does the request name args_memfd, whatever else is wrong with it? Then one of the descriptors is its own. */
-static bool names_memfd(const struct rpc *r)
+/* Does the request name this option, whatever else is wrong with it? Then one of the descriptors is its own. */
+static bool brings(const struct rpc *r, const char *option)
 {
     struct rpc ahead = *r;
     struct wire_reader in;
@@ -155,8 +157,10 @@ static bool names_memfd(const struct rpc *r)
         const char *key;
         size_t length;
         if (wire_read_text(&in, &key, &length) == 0) {
-            if (length == strlen("args_memfd") && memcmp(key, "args_memfd", length) == 0)
-                return wire_read_nil(&in) < 0;
+            bool off;
+            struct wire_reader value = in;
+            if (length == strlen(option) && memcmp(key, option, length) == 0)
+                return wire_read_nil(&in) < 0 && !(wire_read_bool(&value, &off) == 0 && !off);
         } else if (wire_skip(&in) < 0) {
             return false;
         }
@@ -206,6 +210,22 @@ static enum rpc_result copy_args(struct rpc *r, struct request *q, bool *ret_goo
     return good(ret_good);
 }
 
+/* A file of any kind that a read may have to wait for only as the command itself would; but no socket, for closing one
+ * may take as long as its owner likes. → false: answered. */
+static bool check_stdin(struct rpc *r, const struct request *q)
+{
+    struct stat st;
+    if (q->stdin_fd == -EMFILE)
+        rpc_fail(r, MPOOL_E_BUSY, "stdin: the daemon has no descriptor left");
+    else if (q->stdin_fd < 0)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "stdin: no descriptor came with the request");
+    else if (fstat(q->stdin_fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)))
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "stdin: neither a pipe nor a file nor a character device");
+    else
+        return true;
+    return false;
+}
+
 /* → RPC_LATER, or RPC_DONE with *ret_good telling whether it was good (else it has been answered). */
 static enum rpc_result check_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
@@ -249,29 +269,42 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     }
     if (q->options.args_memfd && !check_memfd(r, q))
         return RPC_DONE;
+    if (q->options.has_stdin && !check_stdin(r, q))
+        return RPC_DONE;
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
     if (waits && !ahead && !conn_may_hold(r->conn, bytes))
         return wait_for_bytes(r->conn, bytes);
     return method == OPTION_MAP ? good(ret_good) : copy_args(r, q, ret_good);
 }
 
-/* The same, and the descriptor that came with the request stays with it: in q when it is good, in front of the others
- * when it is offered again, and else closed, so that the next request does not find it. */
+/* Back in front of the others, where the request will find it when it is offered again. */
+static void put_back(struct conn *c, int fd)
+{
+    if (fd != -ENOENT)
+        conn_return_fd(c, fd < 0 ? -1 : fd);
+}
+
+/* The same, and the descriptors that came with the request stay with it: in q when it is good, in front of the others
+ * when it is offered again, and else closed, so that the next request does not find them. */
 static enum rpc_result read_request(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
     struct conn *c = r->conn;
-    *q = (struct request){.args_fd = -ENOENT};
-    if ((c->fd_count > 0 || c->fds_lost) && names_memfd(r))
+    *q = (struct request){.args_fd = -ENOENT, .stdin_fd = -ENOENT};
+    if ((c->fd_count > 0 || c->fds_lost) && brings(r, "args_memfd"))
         q->args_fd = conn_take_fd(c);
+    if ((c->fd_count > 0 || c->fds_lost) && method == OPTION_CALL && brings(r, "stdin"))
+        q->stdin_fd = conn_take_fd(c);
     enum rpc_result result = check_request(r, method, q, ret_good);
     if (*ret_good)
         return result;
-    if (result != RPC_LATER)
+    if (result == RPC_LATER) {
+        put_back(c, q->stdin_fd);
+        put_back(c, q->args_fd);
+    } else {
         memfd_fill_drop(&c->args);
-    if (result == RPC_LATER && q->args_fd != -ENOENT)
-        conn_return_fd(c, q->args_fd < 0 ? -1 : q->args_fd);
-    else if (q->args_fd >= 0)
-        close(q->args_fd);
+        fd_close(&q->args_fd);
+        fd_close(&q->stdin_fd);
+    }
     return result;
 }
 
@@ -289,6 +322,9 @@ static struct task *make_task(struct rpc *r, struct request *q, enum task_kind k
         rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
     else if (!t)
         rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the arguments: %s", strerror(-error));
+    if (t && kind == TASK_CALL)
+        t->call.stdin_fd = TAKE_FD(q->stdin_fd);
+    fd_close(&q->stdin_fd);
     return t;
 }
 

@@ -136,6 +136,8 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
     t->args_fd = TAKE_FD(fd);
     t->function = f;
     t->kind = kind;
+    if (kind == TASK_CALL)
+        t->call.stdin_fd = -1;
     t->output = options->output;
     t->submitted_ms = s->wall_ms;
     t->core.pool = f->pool->core;
@@ -154,8 +156,10 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
 void task_free(struct supervisor *s, struct task *t)
 {
     nested_end(t);
-    if (t->kind == TASK_CALL)
+    if (t->kind == TASK_CALL) {
         free(t->call.name);
+        fd_close(&t->call.stdin_fd);
+    }
     fd_close(&t->args_fd);
     give_room(s, t);
 }
@@ -210,6 +214,7 @@ int task_job(const struct supervisor *s, struct task *t, struct lane_job *ret, s
         pieces[count++] = (struct iovec){(void *)(uintptr_t)(m->items + t->chunk.offset), t->chunk.length};
     } else {
         ret->max_result = task_max_result(s, t->kind == TASK_CALL ? t->call.conn : NULL);
+        ret->flags |= t->kind == TASK_CALL && t->call.stdin_fd >= 0 ? LANE_JOB_STDIN : 0;
         pieces[count++] = (struct iovec){t->args, (size_t)t->args_length};
     }
     if (t->args_fd >= 0) {

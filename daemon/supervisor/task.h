@@ -33,7 +33,8 @@ struct task_options {
     struct option_text pool, name;                           /* borrowed from the request */
     uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
     bool output, star, each, stream;
-    bool daemonic; /* true unless said otherwise */
+    bool has_stdin; /* a descriptor that came with the request is its standard input */
+    bool daemonic;  /* true unless said otherwise */
 };
 
 struct task {
@@ -55,7 +56,8 @@ struct task {
             TAILQ_ENTRY(task) of_conn;  /* in that table's list of all */
             TAILQ_ENTRY(task) every;    /* supervisor's list */
             struct attached by_id;
-            char *name; /* owned, or NULL */
+            char *name;   /* owned, or NULL */
+            int stdin_fd; /* owned, or -1 */
         } call;
         struct kept *kept;
         struct {

@@ -88,6 +88,17 @@ static void set_dirty(struct worker *w)
     worker_set_busy(w, true);
 }
 
+/* A descriptor goes ahead of its job; if the slot then fails, the worker drops it when a later position asks. */
+static bool pass_ahead(struct worker *w, uint32_t type, uint64_t size, int fd)
+{
+    if (lane_outstanding(w->lane) >= LANE_SLOTS)
+        return false;
+    struct contract_memfd body = {.position = lane_head(w->lane) + lane_outstanding(w->lane), .size = size};
+    struct contract_head head = {.type = type, .size = sizeof body};
+    struct iovec parts[] = {{&head, sizeof head}, {&body, sizeof body}};
+    return packet_send(w->control, parts, 2, &fd, 1) >= 0;
+}
+
 bool worker_place(void *context, struct core_worker *core_worker, struct core_task *core_task)
 {
     struct supervisor *s = context;
@@ -108,18 +119,12 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     if (count < 0)
         return false;
     job.function = index;
-    if (job.flags & LANE_JOB_MEMFD) {
-        /* The descriptor goes first; if the slot then fails, the worker drops it when a later position asks. */
-        if (lane_outstanding(w->lane) >= LANE_SLOTS)
-            return false;
-        struct contract_memfd body = {
-            .position = lane_head(w->lane) + lane_outstanding(w->lane), .size = job.args_size};
-        struct contract_head head = {.type = CONTRACT_ARGS, .size = sizeof body};
-        struct iovec parts[] = {{&head, sizeof head}, {&body, sizeof body}};
-        if (packet_send(w->control, parts, 2, &memfd, 1) < 0)
-            return false;
+    if ((job.flags & LANE_JOB_MEMFD) && !pass_ahead(w, CONTRACT_ARGS, job.args_size, memfd))
+        return false;
+    if ((job.flags & LANE_JOB_STDIN) && !pass_ahead(w, CONTRACT_STDIN, 0, t->call.stdin_fd))
+        return false;
+    if (job.flags & LANE_JOB_MEMFD)
         count = 0;
-    }
     if (lane_place(w->lane, &job, pieces, count, &core_task->position) < 0)
         return false;
     task_began(t, s->wall_ms);

@@ -159,6 +159,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     case CONTRACT_TEMPLATE_FAILED:
     case CONTRACT_FORKED:
     case CONTRACT_ARGS:
+    case CONTRACT_STDIN:
     default: worker_break(w, "a message of a kind that workers do not send");
     }
 }

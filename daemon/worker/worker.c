@@ -88,8 +88,8 @@ static const struct host_ops ops = {
     .log = op_log,
 };
 
-/* The memfd that belongs to `position`. Those of positions that were taken back come first, and are dropped. */
-static int receive_args(int control, uint32_t position, uint64_t size)
+/* The descriptor that belongs to `position`. Those of positions that were taken back come first, and are dropped. */
+static int receive_descriptor(int control, uint32_t type, uint32_t position, uint64_t size)
 {
     for (;;) {
         struct {
@@ -101,11 +101,12 @@ static int receive_args(int control, uint32_t position, uint64_t size)
         ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count, NULL);
         if (n <= 0)
             return n < 0 ? (int)n : -EPIPE;
-        if (n != sizeof message || message.head.type != CONTRACT_ARGS || count != 1) {
+        if (n != sizeof message || count != 1 ||
+            (message.head.type != CONTRACT_ARGS && message.head.type != CONTRACT_STDIN)) {
             fd_close(&fd);
             return -EPROTO;
         }
-        if (message.body.position == position && message.body.size == size)
+        if (message.body.position == position && message.body.size == size && message.head.type == type)
             return fd;
         fd_close(&fd);
         if (!lane_position_before(message.body.position, position))
@@ -128,6 +129,15 @@ static _Noreturn void give_up(const char *what, int error, int status)
     _exit(status);
 }
 
+/* fd: taken. What the task before had is closed with that. */
+static void take_stdin(int fd)
+{
+    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
+        give_up("cannot set standard input", -errno, WORKER_EXIT_SETUP);
+    if (fd != STDIN_FILENO) /* where a task had closed its own */
+        close(fd);
+}
+
 /* Claims and runs one job. → false: asked to retire. */
 static bool run_one(struct worker *w, const struct worker_job *job)
 {
@@ -140,7 +150,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
     size_t args_length = job->args_length;
     void *mapping = NULL;
     if (job->job.flags & LANE_JOB_MEMFD) {
-        int fd = receive_args(w->control, job->position, job->job.args_size);
+        int fd = receive_descriptor(w->control, CONTRACT_ARGS, job->position, job->job.args_size);
         if (fd < 0)
             give_up("cannot receive large arguments", fd, WORKER_EXIT_CONTROL);
         args_length = (size_t)job->job.args_size;
@@ -152,12 +162,20 @@ static bool run_one(struct worker *w, const struct worker_job *job)
             give_up("cannot map large arguments", -error, WORKER_EXIT_CONTROL);
         args = mapping;
     }
+    if (job->job.flags & LANE_JOB_STDIN) {
+        int fd = receive_descriptor(w->control, CONTRACT_STDIN, job->position, 0);
+        if (fd < 0)
+            give_up("cannot receive standard input", fd, WORKER_EXIT_CONTROL);
+        take_stdin(fd);
+    }
     w->position = job->position;
     int r = host_run(w->host, job, args, args_length, &outcome);
     if (r < 0)
         give_up("cannot hand over a result", r, WORKER_EXIT_CONTROL);
     if (mapping)
         munmap(mapping, args_length);
+    if (job->job.flags & LANE_JOB_STDIN)
+        take_stdin(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!worker_lane_finish(w->lane, &outcome))
         /* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
         for (;;)

@@ -4,9 +4,12 @@ The tests run in test_cli.py.
 """
 import json
 import os
+import signal
+import socket
+import subprocess
 
-from cli_tools import end, mpool, start
-from harness import test, until
+from cli_tools import Terminal, end, environment, mpool, start
+from harness import MPOOL, test, until
 
 # ---- items in commands ---------------------------------------------------------------------------------------------------
 
@@ -160,3 +163,109 @@ def what_cannot_be_as_it_was_asked_for_is_said(d):
         assert ran.code == 125 and said in ran.err, (words, ran)
     assert mpool(d, "queue", "put", "q", "--capacity", 3, 2).code == 0
     assert mpool(d, "queue", "get", "q", "-n", 2).out == "1\n2\n"
+
+
+# ---- as if it ran here ---------------------------------------------------------------------------------------------------
+
+
+def shell(d, script, program="sh", **more):
+    """→ the standard output of a script in which `mpool` is ours. It must end with 0."""
+    path = os.path.dirname(MPOOL) + ":" + os.environ["PATH"]
+    ran = subprocess.run([program, "-c", script], capture_output=True, env=environment(d.path, PATH=path), timeout=60, text=True, cwd=d.home, **more)
+    assert ran.returncode == 0, ran
+    return ran.stdout
+
+
+@test()
+def a_commands_umask_is_that_of_here(d):
+    for mask in ("077", "022", "002", "0777"):
+        assert shell(d, f"umask {mask}; mpool run sh -c umask; mpool map -x 'umask; :' ::: x") == f"{int(mask, 8):04o}\n" * 2, mask
+    assert shell(d, "umask 027; mpool run sh -c 'echo > made'; stat -c %a made") == "640\n"
+    assert json.loads(mpool(d, "call", "exec.run", "umask").out)["stdout"] == "0022\n"
+
+
+@test()
+def outputs_that_go_to_one_place_keep_their_order(d):
+    lines = "".join(f"out{n}\nerr{n}\n" for n in range(50))
+    script = "for i in $(seq 0 49); do echo out$i; echo err$i >&2; done"
+    assert shell(d, f"mpool run sh -c '{script}' 2>&1") == lines
+    assert shell(d, f"mpool run sh -c '{script}' >both 2>&1; cat both") == lines
+    assert shell(d, f"mpool map -x '{script} #' ::: a 2>&1") == lines
+    terminal = Terminal(d, "run", "-n", "sh", "-c", script)
+    assert terminal.end()[1].replace("\r", "") == lines
+    ran = mpool(d, "run", "sh", "-c", script)
+    assert ran.out + ran.err == "".join(f"out{n}\n" for n in range(50)) + "".join(f"err{n}\n" for n in range(50)), ran
+    assert json.loads(shell(d, "mpool map --json -x 'echo out; echo err >&2; :' ::: a 2>&1"))["result"]["stderr"] == "err\n"
+
+
+@test()
+def standard_input_is_the_commands_own(d):
+    """It comes as it is written, from whatever kind of file, and what the command does not read is left for the next one."""
+    process = start(d, "run", "sh", "-c", "while read x; do echo got $x; done", stdin=subprocess.PIPE)
+    for word in (b"one", b"two"):
+        process.stdin.write(word + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"got " + word + b"\n"
+    ran = end(process)
+    assert ran.code == 0 and not ran.out, ran
+    assert shell(d, "seq 3 >lines; for i in 1 2 3; do mpool run -n echo $i; done <lines; { mpool run sh -c 'read x; echo first $x'; cat; } <lines") == "1\n2\n3\nfirst 1\n2\n3\n"
+    assert shell(d, "mkfifo fifo; (echo through >fifo) & mpool run cat <fifo") == "through\n"
+    assert shell(d, "mpool run cat </dev/null; mpool run -n cat <lines; head -c 1000000 /dev/zero | mpool run wc -c") == "1000000\n"
+    assert shell(d, "exec 3<>fifo; echo kept >&3; mpool run head -n 1 <&3") == "kept\n"
+    assert "Bad file descriptor" in mpool(d, "run", "cat", preexec_fn=lambda: os.close(0)).err
+    ran = mpool(d, "run", "cat", stdin=os.open("/", os.O_RDONLY))
+    assert ran.code == 125 and "Is a directory (-n leaves it alone)" in ran.err, ran
+    # a writer learns that nobody reads any more
+    assert shell(d, "yes | mpool run head -n 1; echo ${PIPESTATUS[0]}", "bash") == "y\n141\n"
+    # a command that does not read does not keep anybody from ending
+    assert shell(d, "mkfifo idle; exec 3<>idle; mpool run true <&3; mpool run sh -c 'echo $0' <&3") == "sh\n"
+    # the next task's is empty again
+    assert json.loads(mpool(d, "call", "exec.run", "cat").out)["stdout"] == ""
+
+
+@test()
+def what_is_typed_at_a_terminal_reaches_the_command(d):
+    terminal = Terminal(d, "run", "sh", "-c", "while read x; do echo got-$x; done; echo over")
+    terminal.type(b"one\n")
+    terminal.wait_for("got-one")
+    terminal.type(b"two\n")
+    terminal.wait_for("got-two")
+    terminal.type(b"\x04")
+    code, text = terminal.end()
+    assert code == 0 and text.endswith("over\r\n"), text
+    left, right = socket.socketpair()
+    process = start(d, "run", "cat", stdin=right)
+    right.close()
+    left.sendall(b"by a socket")
+    assert process.stdout.read(11) == b"by a socket"
+    left.close()
+    assert end(process).code == 0
+
+
+@test()
+def mpool_ends_by_the_signal_that_ended_the_command(d):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGSEGV, signal.SIGKILL):
+        for words in (["run", "-n"], ["lock", "l", "--"], ["sem", "s", "--"]):
+            process = start(d, *words, "sh", "-c", f"kill -{int(number)} $$", cwd=d.home)
+            process.communicate()
+            assert process.returncode == -number, (number, words, process.returncode)
+    process = start(d, "run", "sleep", "600")
+    d.wait_worker(state="busy")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == -signal.SIGINT
+    process = start(d, "map", "sys.sleep", ":::", 600)
+    d.wait_worker(state="busy")
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    # so Ctrl-C ends a shell's loop, and make
+    with open(os.path.join(d.home, "Makefile"), "w") as f:
+        f.write("all: a b\na b:\n\t@echo begin-$@; mpool run sh -c 'echo up-$@; exec sleep 600'\n")
+    path = os.path.dirname(MPOOL) + ":" + os.environ["PATH"]
+    for words in (["bash", "-c", "for i in a b; do mpool run sh -c \"echo up-$i; exec sleep 600\"; done; echo beyond"], ["make", "-C", d.home]):
+        terminal = Terminal(d, *words[1:], program=words[:1], env={"PATH": path})
+        terminal.wait_for("up-a")
+        terminal.type(b"\x03")
+        code, text = terminal.end()
+        assert code in (2, 130) and "up-b" not in text and "begin-b" not in text and "beyond" not in text, (code, text)

@@ -323,7 +323,7 @@ def a_signal_stops_a_map(d):
     process.stdin.flush()
     assert process.stdout.readline() == b"25\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(60) == -signal.SIGTERM
     process.communicate()
 
 

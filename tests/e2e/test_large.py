@@ -3,9 +3,11 @@
 import fcntl
 import mmap
 import os
+import select
+import socket
 import struct
 
-from harness import SLOW, RpcError, main, memfd, pack, test, unpack, until
+from harness import PATIENCE, SLOW, RpcError, main, memfd, pack, test, unpack, until
 
 MIB = 1 << 20
 
@@ -154,6 +156,59 @@ def large_results_of_submitted_tasks_can_be_fetched(d):
 
 
 @test(modules=["trial"])
+def a_descriptor_is_the_functions_standard_input(d):
+    c = d.client()
+
+    def cat(fds, command="cat", **options):
+        msgid = c.send("call", ["exec.run", [command, {"stdin": True}], {"stdin": True, **options}], fds=fds)
+        for fd in fds:
+            os.close(fd)
+        return msgid
+
+    def pipe_with(data):
+        r, w = os.pipe()
+        os.write(w, data)
+        os.close(w)
+        return r
+
+    assert c.reply(cat([pipe_with(b"hello")]))["stdout"] == b"hello"
+    # beside arguments that come by a descriptor, too
+    args, both = pack([["cat"], {"stdin": True}]), pipe_with(b"both")
+    aside = memfd(args)
+    msgid = c.send("call", ["exec.run", None, {"args_memfd": len(args), "stdin": True}], fds=[aside, both])
+    assert c.reply(msgid)["stdout"] == b"both"
+    os.close(aside)
+    os.close(both)
+    # many that wait for few workers keep each its own
+    ids = [cat([pipe_with(b"%d" % n)]) for n in range(20)]
+    assert [c.reply(i)["stdout"] for i in ids] == [b"%d" % n for n in range(20)]
+    # those that nobody runs any more are closed: their writers learn it
+    r, w = os.pipe()
+    other, kept = d.client(), c
+    c = other
+    for _ in range(5):
+        cat([os.dup(r)], "sleep 600")
+    os.close(r)
+    d.wait_worker(state="busy")
+    c.close()
+    c = kept
+    poll = select.poll()
+    poll.register(w, select.POLLERR)
+    assert poll.poll(PATIENCE * 1000)
+    os.close(w)
+    ends = socket.socketpair()
+    for fds, said in (([], "no descriptor came"), ([ends[0].detach()], "neither a pipe"), ([os.open("/", os.O_RDONLY)], "neither a pipe")):
+        with_error = cat(fds)
+        try:
+            raise AssertionError(c.reply(with_error))
+        except RpcError as e:
+            assert e.code == "E_BAD_PARAMS" and said in str(e), e
+    assert c.error("submit", "exec.run", [], {"stdin": True}).code == "E_BAD_PARAMS"
+    assert c.call("exec.run", "cat")["stdout"] == b""
+    assert c.call("exec.run", "cat; readlink /proc/self/fd/0", {"stdin": True})["stdout"] == b"/dev/null\n"
+
+
+@test()
 def large_maps_go_by_memfd_too(d):
     c = hello(d)
     items = [b"\x01" * (256 << 10)] * 40

@@ -141,13 +141,16 @@ typedef struct mpool_options {
     /* What the function prints, when set: stream 1 or 2; bytes borrowed during the call. Called from process/wait. */
     void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
     void *userdata;
-    void *reserved[4]; /* for later versions, so that structs that embed this one need not move; leave NULL */
+    /* call: a pipe, file or character device that becomes the function's standard input; NULL: it has none. The library
+     * passes a duplicate on, and the task reads what is there itself: nobody else should, as long as it runs. */
+    const int *stdin_fd;
+    void *reserved[3]; /* for later versions, so that structs that embed this one need not move; leave NULL */
 } mpool_options;
 #define MPOOL_OPTIONS_INIT                                                                                             \
     {                                                                                                                  \
-        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL,                                                        \
+        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL,                                                  \
         {                                                                                                              \
-            NULL, NULL, NULL, NULL                                                                                     \
+            NULL, NULL, NULL                                                                                           \
         }                                                                                                              \
     }
 

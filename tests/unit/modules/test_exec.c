@@ -270,8 +270,8 @@ static void wrong_arguments_are_refused(void **state)
         {"[[\"true\", 7]]", "E_BAD_ARGS: in argument 1: expected binary or string, got 7"},
         {"[[\"true\"], 7]", "E_BAD_ARGS: argument 2: expected map, got 7"},
         {"[[\"true\"], {\"cdw\": \"/\"}]",
-            "E_FAILED: there is no option \"cdw\": use env, cwd, stdin, timeout, output or "
-            "max_output"},
+            "E_FAILED: there is no option \"cdw\": use env, cwd, umask, stdin, timeout, output, merge or max_output"},
+        {"[[\"true\"], {\"umask\": 512}]", "E_FAILED: option umask: 0 to 0777"},
         {"[[\"true\"], {\"timeout\": -1}]", "E_FAILED: option timeout: 0 to 1000000000 seconds"},
         {"[[\"true\"], {\"env\": [1]}]", "E_BAD_ARGS: in argument 2: expected map, got array"},
         {"[[\"true\"], {\"env\": {\"A=B\": \"x\"}}]", "E_FAILED: \"A=B\" cannot be the name of a variable"},
