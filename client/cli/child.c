@@ -51,7 +51,9 @@ static int follow(pid_t pid, int signals, const struct child_watch *watch)
     struct pollfd watched = {.fd = watch->fd, .events = POLLIN | POLLRDHUP};
     for (;;) {
         int status;
-        pid_t ended = waitpid(pid, &status, WNOHANG);
+        pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended > 0 && ended != pid)
+            continue;
         if (ended == pid)
             return status_of(status);
         if (ended < 0 && errno != EINTR) {
@@ -70,13 +72,18 @@ static int follow(pid_t pid, int signals, const struct child_watch *watch)
     }
 }
 
+void child_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
+        sigaddset(ret, passed_on[i]);
+}
+
 int child_run(char **words, const struct child_watch *watch)
 {
     sigset_t set, before;
-    sigemptyset(&set);
+    child_signals(&set);
     sigaddset(&set, SIGCHLD);
-    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
-        sigaddset(&set, passed_on[i]);
     signal(SIGCHLD, SIG_DFL); /* ignored, it would take the status away */
     sigprocmask(SIG_BLOCK, &set, &before);
     out_flush();

@@ -1,6 +1,7 @@
 /* Runs a command here, as a child of mpool, and passes signals on to it. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 
 /* What the command runs under, and may lose: `lost` is asked whenever fd can be read or has come to its end.
@@ -11,8 +12,11 @@ struct child_watch {
     void *userdata;
 };
 
+/* The signals that are passed on. */
+void child_signals(sigset_t *ret);
+
 /* words: the command and its arguments, NULL after the last. Signals that others send to mpool go to the command; those
- * of the terminal reach it anyway. If mpool is killed, the command gets SIGTERM, for it has lost what it was run under.
- * → its exit status, ENDED_BY + N (signals.h) where signal N killed it, 126 or 127 where it could not be executed or
- * found, EXIT_OWN. */
+ * of the terminal reach it anyway. If the caller is killed, the command gets SIGTERM, for it has lost what it was run
+ * under. Other children that end meanwhile (a subreaper has such) are taken in. → its exit status, ENDED_BY + N
+ * (signals.h) where signal N killed it, 126 or 127 where it could not be executed or found, EXIT_OWN. */
 int child_run(char **words, const struct child_watch *watch);

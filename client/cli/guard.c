@@ -6,6 +6,7 @@
 
 #include "client/cli/child.h"
 #include "client/cli/daemon.h"
+#include "client/cli/keeper.h"
 #include "client/cli/options.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
@@ -70,7 +71,9 @@ static int give_back(const struct guard *guard, struct holding *holding, mpool_o
     return EXIT_OWN;
 }
 
-static int hold(const struct guard *guard, mpool_client *client, mpool_object *object, const char *name, char **command)
+/* keeper: NULL with --close. */
+static int hold(const struct guard *guard, mpool_client *client, mpool_object *object, const char *name, char **command,
+    struct keeper *keeper)
 {
     struct holding holding = {.client = client};
     struct child_watch watch = {.fd = mpool_fd(client), .lost = is_lost, .userdata = &holding};
@@ -81,24 +84,42 @@ static int hold(const struct guard *guard, mpool_client *client, mpool_object *o
         return daemon_say_text(r, NULL);
     if (r > 0)
         say_note("%s '%s' was abandoned: whoever had it before died with it", guard->what, name);
-    int status = child_run(command, &watch), given = give_back(guard, &holding, object, name);
+    int status = keeper && keeper_stay() < 0 ? EXIT_OWN : child_run(command, &watch);
+    if (keeper && !is_lost(&holding))
+        keeper_release(keeper, status);
+    int given = give_back(guard, &holding, object, name);
     return given == EXIT_OK ? status : given;
 }
 
-int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
-    const char *name, char **command)
+struct work {
+    const struct guard *guard;
+    const mpool_object_options *options;
+    const struct making_wish *wish;
+    const char *name;
+    char **command;
+};
+
+static int run(struct keeper *keeper, void *userdata)
 {
+    const struct work *work = userdata;
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;
     mpool_object *object;
-    int r = mpool_object_open(client, &object, guard->kind, name, options);
+    int r = mpool_object_open(client, &object, work->guard->kind, work->name, work->options);
     if (r < 0)
         return daemon_say(client, r);
-    status = wish ? making_check(client, name, wish, 1) : EXIT_OK;
+    status = work->wish ? making_check(client, work->name, work->wish, 1) : EXIT_OK;
     if (status == EXIT_OK)
-        status = hold(guard, client, object, name, command);
+        status = hold(work->guard, client, object, work->name, work->command, keeper);
     mpool_object_close(object);
     return status;
+}
+
+int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
+    const char *name, char **command)
+{
+    struct work work = {guard, options, wish, name, command};
+    return guard_options.close ? run(NULL, &work) : keeper_run(run, &work);
 }

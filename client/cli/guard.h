@@ -9,6 +9,7 @@
 struct guard_options {
     int64_t wait_ms; /* -1: for ever */
     bool try_only;
+    bool close;                  /* given back when the command itself has ended, or mpool is killed */
     struct option_count refused; /* exit status when it was not had in time */
 };
 extern struct guard_options guard_options;
@@ -24,6 +25,10 @@ extern struct guard_options guard_options;
             .value = "TIME",                                                                                           \
             .duration_ms = &guard_options.wait_ms,                                                                     \
             .help = "the same"},                                                                                       \
+        {.name = "close",                                                                                              \
+            .letter = 'o',                                                                                             \
+            .flag = &guard_options.close,                                                                              \
+            .help = "only the command itself counts, not what it leaves running; and if mpool is killed, it ends"},    \
     {                                                                                                                  \
         .name = "conflict-exit-code", .letter = 'E', .value = "N", .count = &guard_options.refused, .least = 0,        \
         .most = 255, .help = "the exit status when it was not had in time (default: 1)"                                \

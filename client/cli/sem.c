@@ -43,7 +43,8 @@ const struct verb verb_sem = {
     .about =
         "Waits until fewer than N commands run under the semaphore NAME, and runs one more. The first one decides\n"
         "how many there may be: another N is an error from then on, and without -n the first one's holds; `mpool\n"
-        "remove NAME` lets it be made again. The place of a killed one is free again.\n"
+        "remove NAME` lets it be made again. A place is free again when the command has\n"
+        "ended and all that it started, as with `mpool lock`, which see for --close.\n"
         "\n"
         "When the daemon ends while the command runs, the place is lost: the command gets SIGTERM.\n"
         "\n"

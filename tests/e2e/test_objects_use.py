@@ -48,7 +48,7 @@ def lock_runs_the_command_and_has_its_status(d):
 @test()
 def lock_keeps_others_out_and_says_so_by_its_status(d):
     first = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE)
-    assert wait_held(d, "l") == first.pid
+    wait_held(d, "l")
     ran = mpool(d, "lock", "l", "-n", "--", "echo", "no")
     assert ran.code == 1 and not ran.out and "'l'" in ran.err, ran
     ran = mpool(d, "lock", "l", "-w", "10ms", "-E", "75", "--", "echo", "no")
@@ -67,11 +67,11 @@ def who_waits_for_a_lock_and_since_when_it_is_held_is_shown(d):
     def waiting():
         return [p["pid"] for p in d.request("inspect", "l")["parties_open"] if p["waits"]]
 
-    first = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE)
+    first = start(d, "lock", "l", "--close", "--", "cat", stdin=subprocess.PIPE)
     wait_held(d, "l")
     assert d.request("inspect", "l")["held_since_ms"] is None and waiting() == []
     before = int(time.time() * 1000)
-    second, third = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE), start(d, "lock", "l", "--", "true")
+    second, third = (start(d, "lock", "l", "--close", "--", *w, stdin=subprocess.PIPE) for w in (["cat"], ["true"]))
     until(lambda: set(waiting()) == {second.pid, third.pid}, "both are shown")
     since = d.request("inspect", "l")["held_since_ms"]
     assert before - 1000 <= since <= int(time.time() * 1000), since
@@ -88,9 +88,9 @@ def who_waits_for_a_lock_and_since_when_it_is_held_is_shown(d):
 
 @test()
 def a_killed_holder_leaves_the_lock_to_the_next_who_is_told(d):
-    first = start(d, "lock", "l", "--", "sh", "-c", "echo $$; exec sleep 1000")
+    first = start(d, "lock", "l", "--close", "--", "sh", "-c", "echo $$; exec sleep 1000")
     command = int(first.stdout.readline())
-    second = start(d, "lock", "l", "--", MPOOL, "inspect", "l", "--json")
+    second = start(d, "lock", "l", "--close", "--", MPOOL, "inspect", "l", "--json")
     wait_open(d, "l", 2)
     assert holders(d, "l") == [first.pid]
     first.kill()
@@ -102,6 +102,65 @@ def a_killed_holder_leaves_the_lock_to_the_next_who_is_told(d):
     until(lambda: not alive(command), "the command has gone with its lock")
     ran = mpool(d, "lock", "l", "true")
     assert ran.code == 0 and not ran.err, "it is told once"
+
+
+@test()
+def a_lock_is_held_as_long_as_anything_of_its_command_runs(d):
+    """Whether mpool is killed, or the command has ended and left something behind: in another session, without our descriptors."""
+    left = "setsid sh -c 'trap \"\" HUP TERM INT; echo > ready; read x < gate' >/dev/null 2>&1 & echo $$ $!"
+    for verb, name in (("lock", "l"), ("sem", "s")):
+        gate = os.path.join(d.home, "gate")
+        os.mkfifo(gate)
+        for killed in (True, False):
+            first = start(d, verb, name, "--", "sh", "-c", left + ("; wait" if killed else "; exit 7"), cwd=d.home)
+            command, child = (int(n) for n in first.stdout.readline().split())
+            until(lambda: os.path.exists(os.path.join(d.home, "ready")), "what it leaves behind runs")
+            os.unlink(os.path.join(d.home, "ready"))
+            if killed:
+                first.kill()
+                first.wait()
+                assert alive(command), "it goes on"
+                os.kill(command, signal.SIGKILL)
+                first.communicate()
+            else:
+                assert end(first).code == 7  # the command's status comes at once
+            ran = mpool(d, verb, name, "--nonblock", "--", "true")
+            assert ran.code == 1 and "was not had" in ran.err, (verb, killed, ran)
+            second = start(d, verb, name, "--", "echo", "next")
+            wait_open(d, name, 2)
+            with open(gate, "w") as f:
+                f.write("go\n")
+            ran = end(second)
+            assert (ran.code, ran.out, ran.err) == (0, "next\n", ""), (verb, killed, ran)
+            until(lambda: not alive(child), "it has ended")  # noqa: B023
+        os.unlink(gate)
+
+
+@test()
+def a_lock_that_nobody_waits_for_any_more_is_not_taken(d):
+    first = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE)
+    wait_held(d, "l")
+    second = start(d, "lock", "l", "--", "touch", "ran", cwd=d.home)
+    wait_open(d, "l", 2)
+    second.kill()
+    second.communicate()
+    wait_open(d, "l", 1)
+    assert end(first, b"").code == 0
+    assert not os.path.exists(os.path.join(d.home, "ran"))
+
+
+@test()
+def a_keeper_that_is_killed_leaves_the_lock_to_the_next(d):
+    first = start(d, "lock", "l", "--", "sh", "-c", "echo $$; exec sleep 1000")
+    command = int(first.stdout.readline())
+    keeper, = holders(d, "l")
+    assert keeper != first.pid
+    os.kill(keeper, signal.SIGKILL)
+    ran = end(first)
+    assert ran.code == 137 and "was killed" in ran.err, ran
+    until(lambda: not alive(command), "the command has gone with its lock")
+    ran = mpool(d, "lock", "l", "true")
+    assert ran.code == 0 and "abandoned" in ran.err, ran
 
 
 @test()
@@ -146,7 +205,7 @@ def a_counter_behind_a_lock_is_exact(d):
 
 @test()
 def sem_lets_so_many_run_at_a_time(d):
-    two = [start(d, "sem", "s", "-n", "2", "--", "cat", stdin=subprocess.PIPE) for _ in range(2)]
+    two = [start(d, "sem", "s", "-n", "2", "--close", "--", "cat", stdin=subprocess.PIPE) for _ in range(2)]
     until(lambda: d.request("objects") and len(holders(d, "s")) == 2, "two of them run")
     ran = mpool(d, "sem", "s", "--nonblock", "-E", "9", "--", "echo", "no")
     assert ran.code == 9 and not ran.out, ran

@@ -1,0 +1,24 @@
+/* Who holds a lock when mpool is killed, and what it ran goes on?
+ *
+ * A second process, the keeper: it connects, takes the lock, runs the command, and gives the lock back when the command
+ * and all that descends from it have ended. The first one, which others know, only passes signals on and ends as the
+ * command did; SIGKILL to it takes the lock from nobody who still works under it. The keeper is the subreaper of what
+ * it runs, so nothing escapes it by a double fork or a session of its own. If it is itself killed, the command gets
+ * SIGTERM (child.h).
+ */
+#pragma once
+
+struct keeper {
+    int tell; /* the first process waits here for the status */
+};
+
+/* Runs `run` in a keeper. → its status, or what keeper_release() has said. userdata: borrowed. */
+int keeper_run(int (*run)(struct keeper *keeper, void *userdata), void *userdata);
+
+/* In the keeper, which has what it keeps: from here on it outlives the first process. → 0, or -1: that has gone
+ * already, and nobody wants anything any more. */
+int keeper_stay(void);
+
+/* In the keeper, when the command has ended: if some of what it started is left, lets the first process go with that
+ * status, and waits here until all has ended. */
+void keeper_release(struct keeper *keeper, int status);
