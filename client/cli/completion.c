@@ -41,7 +41,7 @@ static const char bash_head[] =
     "    case $1 in\n"
     "    @file) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); compopt -o filenames ;;\n"
     "    @directory) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); compopt -o filenames ;;\n"
-    "    @command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n"
+    "    @command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\" | sort -u) ;;\n"
     "    @any) COMPREPLY=() ;;\n";
 
 static const char bash_body[] = "    *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\") ;;\n"
@@ -107,8 +107,9 @@ static void bash_operands(const struct verb *verb)
     } else if (verb->second) {
         out_format("_mpool_behind '%s' '%s' ;;\n", words, verb->second);
     } else if (is_guard(verb)) {
-        out_format("if [[ $prev == -- ]]; then _mpool_reply @command; "
-                   "elif ((COMP_CWORD == i + 1)); then _mpool_reply %s; else _mpool_reply @file; fi ;;\n",
+        out_format("if ((COMP_CWORD == i + 1)); then _mpool_reply %s; "
+                   "elif ((COMP_CWORD == i + 2)) || [[ $prev == -* ]]; then _mpool_reply @command; "
+                   "else _mpool_reply @file; fi ;;\n",
             words);
     } else if (words && (verb->flags & VERB_COMMAND)) { /* the command's own words are files as likely as not */
         out_text("if [[ $prev == run || $prev == -* ]]; then _mpool_reply @command; else _mpool_reply @file; fi ;;\n");

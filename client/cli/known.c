@@ -65,6 +65,8 @@ static void hint_module(mpool_client *client, const char *function)
     }
     if (used)
         say_hint("There are %s.", names);
+    else if (!function[module])
+        say_hint("A command is run by `mpool run %s`; `mpool functions` lists functions.", function);
     else
         say_hint("`mpool functions` lists those there are.");
 }

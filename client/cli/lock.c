@@ -26,20 +26,21 @@ const struct verb verb_lock = {
     .group = "Share",
     .usage = "NAME [OPTIONS] [--] COMMAND [ARGUMENT…]",
     .line = "run a command while a lock is held",
-    .about = "Waits until nobody else has the lock NAME, runs the command here, and gives the lock back when it has ended\n"
-             "and all that it started: also what it left running, and whether or not mpool was killed meanwhile. (A\n"
-             "second process, mpool-keeper, sees to that.) With --close only the command itself counts, and when\n"
-             "mpool is killed it gets SIGTERM, and whoever takes the lock next is told that it was abandoned. The\n"
-             "lock is made if there is none.\n"
-             "\n"
-             "When the daemon ends while the command runs, the lock is lost: the command gets SIGTERM.\n"
-             "\n"
-             "Exit status: the command's; 1 (or -E N) when the lock was not had in time; 123 when it was lost.\n"
-             "\n"
-             "Examples:\n"
-             "  mpool lock backup -- rsync -a /srv /mnt/backup\n"
-             "  mpool lock deploy -n -E 75 -- ./deploy.sh    # somebody deploys already: exit 75 at once\n"
-             "  mpool lock db.migrate -w 30s -- ./migrate\n",
+    .about =
+        "Waits until nobody else has the lock NAME, runs the command here, and gives the lock back when it has ended\n"
+        "and all that it started: also what it left running, and whether or not mpool was killed meanwhile. (A\n"
+        "second process, mpool-keeper, sees to that.) With --close only the command itself counts, and when\n"
+        "mpool is killed it gets SIGTERM, and whoever takes the lock next is told that it was abandoned. The\n"
+        "lock is made if there is none.\n"
+        "\n"
+        "When the daemon ends while the command runs, the lock is lost: the command gets SIGTERM.\n"
+        "\n"
+        "Exit status: the command's; 1 (or -E N) when the lock was not had in time; 123 when it was lost.\n"
+        "\n"
+        "Examples:\n"
+        "  mpool lock backup -- rsync -a /srv /mnt/backup\n"
+        "  mpool lock deploy -n -E 75 -- ./deploy.sh    # somebody deploys already: exit 75 at once\n"
+        "  mpool lock db.migrate -w 30s -- ./migrate\n",
     .operands = "@lock",
     .flags = VERB_COMMAND,
     .options = options,

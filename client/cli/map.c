@@ -42,6 +42,7 @@ static const struct option_row options[] = {
     {.name = "exec",
         .letter = 'x',
         .value = "COMMAND",
+        .words = "@command",
         .text = &opt.exec,
         .help = "run a shell command for each item; {} is the item, as one word, {#} its number"},
     {.name = "max-output",
@@ -297,6 +298,8 @@ static int finish(struct map *map, int r)
         return ENDED_BY + map->signal;
     if (o->lost || (r < 0 && !map->input.failed))
         daemon_say(map->client, o->lost ? o->lost : r);
+    if (o->refused == MPOOL_ENO_FUNCTION && !strchr(map->function, '.'))
+        say_hint("A command is run by --exec, as in `mpool map --exec '%s {}' ::: …`.", map->function);
     if (o->unanswered > 0 && (o->lost || o->done > o->unanswered + o->stopped))
         say_error("%" PRIu64 " item%s no answer", o->unanswered, o->unanswered == 1 ? " has" : "s have");
     if (r < 0 || o->lost || o->refused || o->broken || map->input.failed)

@@ -25,7 +25,7 @@
 enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20, WHY_SIZE = 512 };
 
 static struct option_count wanted, capacity, bytes;
-static bool follow, joinable, at_least_once, strings;
+static bool follow, joinable, at_least_once, strings, raw;
 
 static const struct option_row options[] = {
     OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 does not wait"),
@@ -37,6 +37,7 @@ static const struct option_row options[] = {
         .most = UINT32_MAX,
         .help = "get: so many items (default: 1)"},
     {.name = "follow", .letter = 'f', .flag = &follow, .help = "get: all items, until the queue is finished"},
+    {.name = "raw", .letter = 'r', .flag = &raw, .help = "get: strings and binary as they are, not as JSON"},
     {.name = "strings", .letter = 's', .flag = &strings, .help = "put: items are strings, even if they look like JSON"},
     {.name = "joinable", .flag = &joinable, .help = "if it is made: a queue that can be joined"},
     {.name = "at-least-once", .flag = &at_least_once, .help = "if it is made: what a killed taker had returns"},
@@ -176,6 +177,19 @@ static int put_words(mpool_client *client, mpool_object *queue, size_t count, ch
  * --------------------------------------------------------------------------------------------------------------------
  */
 
+/* A line an item: with --raw text as it is, the rest as JSON. */
+static int print_item(const mpool_queue_item *item)
+{
+    struct wire_reader value = wire_reader(item->data, item->length);
+    const char *text;
+    size_t length;
+    if (!raw || wire_read_text(&value, &text, &length) < 0)
+        return json_out_print(item->data, item->length);
+    out_bytes(text, length);
+    out_byte('\n');
+    return EXIT_OK;
+}
+
 /* Prints items, and confirms what wants it once they are out of our hands. */
 static int print_items(mpool_client *client, mpool_object *queue, const mpool_result *items)
 {
@@ -185,7 +199,7 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
     mpool_queue_item item;
     int status = EXIT_OK, r = 0;
     while (status == EXIT_OK && (r = mpool_queue_next(queue, items, &at, &item)) > 0) {
-        status = json_out_print(item.data, item.length);
+        status = print_item(&item);
         printed++;
         if (item.ticket && count < BATCH_ITEMS)
             tickets[count++] = item.ticket;
@@ -339,7 +353,7 @@ const struct verb verb_queue = {
         "Examples:\n"
         "  mpool queue put jobs '{\"url\": \"https://example.org\"}'\n"
         "  find . -name '*.wav' | mpool queue put --strings files; mpool queue finish files\n"
-        "  mpool queue get files --follow | while read -r file; do echo \"$file\"; done\n"
+        "  mpool queue get files --raw --follow | while read -r file; do echo \"$file\"; done\n"
         "  mpool queue get jobs --timeout 10s || echo nothing to do\n",
     .operands = "put get join finish stat",
     .second = "@queue",

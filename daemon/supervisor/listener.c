@@ -68,6 +68,20 @@ static int choose_path(struct listener *l, const struct config *config)
     return 0;
 }
 
+/* For whoever finds the lock taken. */
+static void write_pid(int fd)
+{
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+        log_debug("the lock beside the socket does not say who has it: %s", strerror(errno));
+}
+
+/* → the pid that stands there, or 0. */
+static int read_pid(int fd)
+{
+    char text[16] = "";
+    return pread(fd, text, sizeof text - 1, 0) > 0 ? atoi(text) : 0;
+}
+
 /* Who holds the lock beside the socket is its daemon. It dies with the process, so a stale socket has no holder: no
  * race between "is it stale?" and "take it over", whoever starts at the same time. */
 static int take_lock(struct listener *l)
@@ -84,13 +98,19 @@ static int take_lock(struct listener *l)
             return -error;
         }
         if (flock(l->lock, LOCK_EX | LOCK_NB) < 0) {
-            log_error("another mpoold serves %s; stop it first, or give another place with --socket PATH", l->path);
+            int pid = read_pid(l->lock);
+            char who[24] = "";
+            if (pid > 0)
+                snprintf(who, sizeof who, " (pid %d)", pid);
+            log_error(
+                "another mpoold%s serves %s; stop it first, or give another place with --socket PATH", who, l->path);
             return -EADDRINUSE;
         }
         /* Its last holder may have removed the file between our open and our lock: then it locks nobody out. */
         l->locked = fstat(l->lock, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
                     ours.st_dev == there.st_dev;
     }
+    write_pid(l->lock);
     return 0;
 }
 

@@ -351,6 +351,7 @@ def bash_completion_knows_verbs_options_and_names(home):
             (["value", ""], "get set add cas"), (["value", "get", ""], "a.value"), (["value", "set", "x", ""], ""),
             (["value", "--type", "u8", "add", "a"], "a.value"), (["queue", "get", "a"], "a.queue a.joinable_queue"), (["lock", "a"], "a.lock"),
             (["sem", "a"], "a.bounded_semaphore"), (["inspect", ""], "a.object"), (["kill", ""], "5"), (["objects", "--kind", "ba"], "barrier"),
+            (["map", "--exec", "mkfif"], "mkfifo"), (["lock", "a", "mkfif"], "mkfifo"), (["sem", "a", "--", "mkfif"], "mkfifo"),
             (["module", "check", home + "/comp"], script)):
         quoted = " ".join(f"'{w}'" for w in words)
         program = (f"PATH={os.path.dirname(MPOOL)}:$PATH; source {script}; compopt() {{ :; }}; "

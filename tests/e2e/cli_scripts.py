@@ -269,3 +269,19 @@ def mpool_ends_by_the_signal_that_ended_the_command(d):
         terminal.type(b"\x03")
         code, text = terminal.end()
         assert code in (2, 130) and "up-b" not in text and "begin-b" not in text and "beyond" not in text, (code, text)
+
+
+@test()
+def a_command_taken_for_a_function_is_answered_with_how_commands_run(d):
+    ran = mpool(d, "map", "echo", ":::", 1)
+    assert ran.code == 125 and "E_NO_FUNCTION" in ran.err and "mpool map --exec 'echo {}'" in ran.err, ran
+    ran = mpool(d, "call", "ls")
+    assert ran.code == 125 and "`mpool run ls`" in ran.err, ran
+
+
+@test()
+def items_of_a_queue_come_raw_when_asked(d):
+    assert mpool(d, "queue", "put", "q", "a b", '{"x": "y"}', "7", "--strings", "it's").code == 0
+    assert mpool(d, "queue", "get", "q", "-n", 2).out == '"a b"\n"{\\"x\\": \\"y\\"}"\n'
+    assert mpool(d, "queue", "put", "q", '{"x": "y"}').code == 0
+    assert mpool(d, "queue", "get", "q", "--raw", "-n", 3).out == '7\nit\'s\n{"x": "y"}\n'
