@@ -26,7 +26,7 @@
     X(NOT_READY, 1, 1, "The task has not ended yet.")                                                                  \
     X(DENIED, 1, 0, "You may not do this.")                                                                            \
     X(BUSY, 1, 1, "A cap is reached; try again later.")                                                                \
-    X(POOL_DOWN, 1, 1, "The pool cannot load its modules.")                                                            \
+    X(POOL_DOWN, 1, 1, "The pool cannot load its modules or start a worker.")                                          \
     X(STOPPING, 1, 1, "The daemon is stopping and takes no new tasks.")                                                \
     X(INTERNAL, 1, 1, "The daemon could not do its part.")                                                             \
     X(NO_OBJECT, 1, 0, "There is no such shared object.")                                                              \

@@ -47,7 +47,9 @@ static void check_worker_timer(const struct core_worker *w)
 {
     const struct core_task *head = TAILQ_FIRST(&w->lane);
     switch (w->state) {
-    case CORE_WORKER_STARTING: check_timer(&w->timer, true, CORE_TIMER_WORKER_START); break;
+    case CORE_WORKER_STARTING:
+        check_timer(&w->timer, w->timer.armed || w->pool->config.start_timeout_ms > 0, CORE_TIMER_WORKER_START);
+        break;
     case CORE_WORKER_STUCK: check_timer(&w->timer, true, CORE_TIMER_WORKER_REST); break;
     case CORE_WORKER_DYING: check_timer(&w->timer, true, CORE_TIMER_WORKER_GONE); break;
     case CORE_WORKER_IDLE: check_timer(&w->timer, false, CORE_TIMER_WORKER_HEAD); break;
@@ -157,11 +159,11 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
     uint32_t fresh = core_pool_fresh(p), pending = core_pool_pending(p);
     CHECK(!p->touched);
     CHECK(!waits || !core_pool_has_idle(p)); /* an idle worker may be given anything */
-    CHECK(!core->stopping || (!waits && TAILQ_EMPTY(&p->backoff)));
+    CHECK((!core->stopping && !core_pool_is_down(p, now_ns)) || (!waits && TAILQ_EMPTY(&p->backoff)));
     uint32_t limit = core_pool_limit(p);
     CHECK(p->standby == 0 || core_pool_active(p) >= limit);
     if (p->opened && !p->winding && p->young_deaths == 0) {
-        CHECK(p->closing || fresh >= p->config.min);
+        CHECK(p->closing || fresh >= p->config.min || (p->expiring_count > 0 && pending >= CORE_BATCH_MIN));
         CHECK(!waits || fresh >= limit || pending > 0);
         CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= limit);
         CHECK(!p->config.once || p->expiring_count == 0);

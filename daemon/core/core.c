@@ -137,6 +137,7 @@ void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns)
     (void)core;
     (void)now_ns;
     pool->opened = true;
+    pool->given_up = false;
     core_sizing_reset(pool);
     core_pool_touch(pool);
 }
@@ -145,6 +146,14 @@ void core_pool_suspend(struct core *core, struct core_pool *pool)
 {
     (void)core;
     pool->opened = false;
+    core_pool_touch(pool);
+}
+
+void core_pool_give_up(struct core *core, struct core_pool *pool)
+{
+    (void)core;
+    assert(!pool->opened);
+    pool->given_up = true;
     core_pool_touch(pool);
 }
 
@@ -181,7 +190,7 @@ static void fire(struct core *core, struct core_timer *timer, uint64_t now_ns)
         break;
     case CORE_TIMER_WORKER_START:
         core_pool_touch(worker->pool);
-        core_sizing_young_death(worker->pool, now_ns);
+        core_sizing_late_birth(worker->pool, now_ns);
         core_worker_kill(worker, now_ns);
         break;
     case CORE_TIMER_WORKER_HEAD:
@@ -208,8 +217,10 @@ static void fire(struct core *core, struct core_timer *timer, uint64_t now_ns)
 static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
 {
     struct core *core = pool->core;
-    if (core->stopping)
-        core_stop_flush(pool);
+    while (core->stopping && core_stop_flush_one(pool, CORE_WHY_SHUTDOWN))
+        ;
+    while (core_pool_is_down(pool, now_ns) && core_stop_flush_one(pool, CORE_WHY_DOWN))
+        ; /* finish() may cancel, and so free a worker for the rest */
     bool waits = pool->queued + pool->backing_off > 0;
     if (pool->closing && !waits && !pool->winding)
         core_stop_wind_down(pool, now_ns);
@@ -221,6 +232,8 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
     core_sizing_grow(pool, now_ns);
     core_sizing_idle(pool, now_ns);
     core_watch_arm(pool, now_ns);
+    if (pool->queued + pool->backing_off > 0 && core_pool_is_down(pool, now_ns))
+        core_pool_touch(pool); /* its last worker has just left, or has been taken */
     if (pool->closing && !pool->told_empty && is_empty(pool)) {
         pool->told_empty = true;
         core->ops->pool_empty(core->context, pool);

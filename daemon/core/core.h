@@ -18,6 +18,8 @@
 struct core;
 struct core_pool;
 
+#define CORE_DOWN_BIRTHS 5u /* births in a row that fail before a pool without workers is down */
+
 /* Embedded in whoever waits; a node of the core's heap, so that arming one never allocates. */
 struct core_timer {
     uint64_t at_ns;
@@ -41,6 +43,7 @@ enum core_why {
     CORE_WHY_TIMEOUT,
     CORE_WHY_CANCEL,
     CORE_WHY_SHUTDOWN,
+    CORE_WHY_DOWN, /* FAILED: its pool has no worker and cannot make one; it has not run, or its last run was lost */
 };
 
 struct core_worker;
@@ -50,8 +53,8 @@ struct core_worker;
 struct core_task {
     struct core_pool *pool;
     struct core_function *function;
+    uint64_t timeout_ms; /* of one run; 0: none */
     uint32_t attempts;   /* runs allowed in all, ≥ 1 */
-    uint32_t timeout_ms; /* of one run; 0: none */
     uint32_t grace_ms;   /* between telling a running function to stop and killing it; 0: kill at once */
     bool alone;          /* shares no lane with others (its output must be told apart) */
     bool chunk;          /* a map's chunk: its mean is kept per chunk run and not mixed into mean_ns */
@@ -108,10 +111,11 @@ struct core_worker {
 TAILQ_HEAD(core_worker_list, core_worker);
 
 struct core_pool_config {
-    uint32_t min, max;        /* workers; 1 ≤ min ≤ max */
-    uint32_t max_nested;      /* workers beyond max, one for each that waits for other tasks; at most so many */
-    uint64_t idle_timeout_ms; /* a worker above min idles that long at most; 0: for ever */
-    uint32_t max_tasks;       /* runs of one worker before it is replaced; 0: no end */
+    uint32_t min, max;         /* workers; 1 ≤ min ≤ max */
+    uint32_t max_nested;       /* workers beyond max, one for each that waits for other tasks; at most so many */
+    uint64_t idle_timeout_ms;  /* a worker above min idles that long at most; 0: for ever */
+    uint32_t max_tasks;        /* runs of one worker before it is replaced; 0: no end */
+    uint64_t start_timeout_ms; /* a worker that is not ready by then is killed; 0: it may take as long as it likes */
     /* Each worker is made for one task and ends with it; none is made ahead and none replaced. Then min is 0, max_tasks
      * 1, max the number of tasks at a time, and idle_timeout_ms the life of a worker whose task was cancelled first. */
     bool once;
@@ -159,8 +163,15 @@ void *core_pool_userdata(const struct core_pool *pool);
 /* The template is ready (or ready again): workers may be asked for, min of them at once. */
 void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns);
 /* The template is gone or does not load: no spawns until core_pool_open(). Workers and queue stay: without workers the
- * queue waits, also that of a closed pool, until the supervisor opens it again or cancels the tasks. */
+ * queue waits, also that of a closed pool, until the supervisor opens it again, gives it up or cancels the tasks. */
 void core_pool_suspend(struct core *core, struct core_pool *pool);
+/* The template has failed too often: until core_pool_open() the suspended pool is down, once it has no worker. */
+void core_pool_give_up(struct core *core, struct core_pool *pool);
+/* Is the pool down? So it is when CORE_DOWN_BIRTHS births in a row have failed (one that took longer than
+ * start_timeout_ms is enough), or it was given up, and there is no worker that could take a task. What waits is then
+ * finished with CORE_WHY_DOWN; births are tried on. Where each task has a worker of its own, a birth is tried for each.
+ */
+bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns);
 /* New limits; workers that are there become outdated and are replaced one for one, each after its replacement is ready.
  */
 void core_pool_reconfigure(

@@ -18,8 +18,8 @@
 #define CORE_LANE_MAX 64u /* tasks in one lane at most */
 
 #define CORE_WAKE_NS           (10 * CORE_US)  /* an idle worker may take so long, and longer, to wake */
-#define CORE_START_TIMEOUT_NS  (60 * CORE_S)   /* a worker that is not ready by then is killed */
 #define CORE_RETIRE_TIMEOUT_NS (5 * CORE_S)    /* a worker that does not go, or die, is killed (again) */
+#define CORE_BATCH_MIN         16u             /* workers that are replaced at a time, or a quarter of the pool */
 #define CORE_STUCK_NS          (20 * CORE_MS)  /* a head unclaimed so long is moved when another worker is idle */
 #define CORE_DEAF_NS           (5 * CORE_S)    /* a head unclaimed so long costs its worker the life */
 #define CORE_BEHIND_NS         (100 * CORE_US) /* nothing need wait behind a head that runs longer, while others idle */
@@ -63,6 +63,7 @@ struct core_pool {
     TAILQ_ENTRY(core_pool) link, touched_link;
     bool touched;
     bool opened;     /* may spawn */
+    bool given_up;   /* not opened, and will not be for long */
     bool closing;    /* no new tasks */
     bool winding;    /* closing or stopping, and nothing waits: workers are sent home as they empty */
     bool told_empty; /* pool_empty() was called */
@@ -211,6 +212,8 @@ struct core_worker *core_sizing_idlest(const struct core_pool *pool);
 /* One expiring worker goes: an idle one if there is one. */
 void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns);
 void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns);
+/* A birth has taken too long: as bad as CORE_DOWN_BIRTHS that fail at once. */
+void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns);
 void core_sizing_proven(struct core_worker *worker);
 void core_sizing_reset(struct core_pool *pool);
 
@@ -222,8 +225,8 @@ void core_stop_deadline(struct core *core, uint64_t now_ns);
 enum mpool_state core_stop_state(enum core_why why);
 /* Sends everybody home who has no task; those who have follow as they empty. */
 void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns);
-/* Finishes what waits: the core is stopping. */
-void core_stop_flush(struct core_pool *pool);
+/* Finishes the first of those that wait: the core is stopping, or the pool is down. → false: none waits. */
+bool core_stop_flush_one(struct core_pool *pool, enum core_why why);
 
 /* ---- retry.c */
 

@@ -4,8 +4,8 @@
  * may exceed max by those that are being replaced; but no more than max are at work at once: a newcomer stands by until
  * there is room. A worker that waits for other tasks leaves its place at work to another one; when it goes on there is
  * one too many, which stands by, or goes if it is busy. Workers that die before they have done anything throttle their
- * pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven itself. Knows no tasks, only
- * how many wait.
+ * pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven itself; after some of them a
+ * pool without workers is down. Knows no tasks, only how many wait.
  */
 #include "daemon/core/core_private.h"
 
@@ -35,6 +35,26 @@ void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns)
     if (pool->young_deaths < UINT32_MAX)
         pool->young_deaths++;
     pool->throttled_until_ns = pool->young_deaths < 2 ? now_ns : now_ns + core_retry_step_ns(pool->young_deaths - 2);
+}
+
+void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns)
+{
+    core_sizing_young_death(pool, now_ns);
+    /* Those who wait have waited for long already. */
+    if (pool->young_deaths > 0 && pool->young_deaths < CORE_DOWN_BIRTHS)
+        pool->young_deaths = CORE_DOWN_BIRTHS;
+}
+
+bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns)
+{
+    if (!pool->given_up && pool->young_deaths < CORE_DOWN_BIRTHS)
+        return false;
+    if (pool->config
+            .once) /* those that run take no other task; a birth that is on its way, or may be tried now, does */
+        return pool->idle + pool->stuck == 0 &&
+               (pool->given_up || (pool->asked + pool->starting == 0 && now_ns < pool->throttled_until_ns));
+    /* Those that wait for other tasks wait for these. */
+    return core_pool_active(pool) == pool->waiting && pool->standby == 0;
 }
 
 void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_ns)
@@ -68,11 +88,20 @@ static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
 /* ---- growing
  * ------------------------------------------------------------------------------------------------------------- */
 
+/* While workers serve on until they are replaced, so many newcomers are on their way at most: a reload of a large pool
+ * neither doubles it nor takes all processors. */
+static uint32_t batch(const struct core_pool *pool)
+{
+    return pool->config.max / 4 > CORE_BATCH_MIN ? pool->config.max / 4 : CORE_BATCH_MIN;
+}
+
 static bool wants_one_more(const struct core_pool *pool)
 {
     uint32_t fresh = core_pool_fresh(pool), pending = core_pool_pending(pool);
     uint32_t leaving = pool->closing || pool->config.once ? 0 : pool->retiring + pool->expiring_count;
     if (!pool->opened || pool->winding || fresh >= core_pool_limit(pool))
+        return false;
+    if (pool->expiring_count > 0 && pending >= batch(pool))
         return false;
     if (!pool->closing && (fresh < pool->config.min || pending < leaving))
         return true;

@@ -9,10 +9,10 @@
 
 /* RUNNING stands nowhere: that a PLACED task has been claimed is known to its lane alone. */
 static const uint32_t legal[MPOOL_STATE_COUNT] = {
-    [MPOOL_STATE_QUEUED] = BIT(PLACED) | BIT(CANCELLED) | BIT(SHUTDOWN),
+    [MPOOL_STATE_QUEUED] = BIT(PLACED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
     [MPOOL_STATE_PLACED] = BIT(QUEUED) | BIT(BACKOFF) | BIT(DONE) | BIT(FAILED) | BIT(LOST) | BIT(TIMEOUT) |
                            BIT(CANCELLED) | BIT(SHUTDOWN),
-    [MPOOL_STATE_BACKOFF] = BIT(QUEUED) | BIT(CANCELLED) | BIT(SHUTDOWN),
+    [MPOOL_STATE_BACKOFF] = BIT(QUEUED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
 };
 
 bool core_state_may_follow(enum mpool_state from, enum mpool_state to)

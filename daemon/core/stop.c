@@ -13,6 +13,7 @@ enum mpool_state core_stop_state(enum core_why why)
     case CORE_WHY_TIMEOUT: return MPOOL_STATE_TIMEOUT;
     case CORE_WHY_CANCEL: return MPOOL_STATE_CANCELLED;
     case CORE_WHY_SHUTDOWN: return MPOOL_STATE_SHUTDOWN;
+    case CORE_WHY_DOWN: return MPOOL_STATE_FAILED;
     case CORE_WHY_LOST:
     case CORE_WHY_RESULT: break;
     }
@@ -104,13 +105,14 @@ void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns)
     }
 }
 
-void core_stop_flush(struct core_pool *pool)
+bool core_stop_flush_one(struct core_pool *pool, enum core_why why)
 {
-    struct core_task *task;
-    while ((task = core_queue_first(pool)) || (task = TAILQ_FIRST(&pool->backoff))) {
-        core_queue_remove(pool, task);
-        core_task_end(pool->core, task, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN);
-    }
+    struct core_task *task = core_queue_first(pool);
+    if (!task && !(task = TAILQ_FIRST(&pool->backoff)))
+        return false;
+    core_queue_remove(pool, task);
+    core_task_end(pool->core, task, core_stop_state(why), why);
+    return true;
 }
 
 static void flush_lane(struct core_worker *w, uint64_t now_ns)
@@ -176,7 +178,8 @@ void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns)
             core_stop_wind_down(pool, now_ns);
             TAILQ_FOREACH (w, &pool->every, every)
                 flush_lane(w, now_ns);
-            core_stop_flush(pool);
+            while (core_stop_flush_one(pool, CORE_WHY_SHUTDOWN))
+                ;
             core_pool_touch(pool);
         }
     }

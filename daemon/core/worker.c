@@ -183,8 +183,9 @@ void core_worker_add(struct core *core, struct core_pool *pool, struct core_work
     TAILQ_INSERT_TAIL(&pool->every, w, every);
     pool->starting++;
     /* Too late: nobody waits for it any more. It is killed by the timer, as no op may come from in here. */
-    uint64_t at_ns = pool->winding ? now_ns : now_ns + CORE_START_TIMEOUT_NS;
-    core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_START, at_ns);
+    uint64_t at_ns = pool->winding ? now_ns : core_later_ns(now_ns, pool->config.start_timeout_ms);
+    if (pool->winding || pool->config.start_timeout_ms > 0)
+        core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_START, at_ns);
     core_pool_touch(pool);
 }
 

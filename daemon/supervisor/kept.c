@@ -290,12 +290,14 @@ void kept_finished(struct supervisor *s, struct kept *k, struct outcome *o)
     k->started_ms = task_started_ms(t);
     k->ended_ms = k->supervisor->wall_ms;
     status_progress(t, &k->done, &k->total);
-    if (t->core.worker)
+    k->timeout_ms = task_timeout_ms(t);
+    if (t->core.worker) {
         k->worker = worker_of(t->core.worker)->number;
+        k->pid = worker_of(t->core.worker)->pid;
+    }
     if (o->verdict) {
         k->verdict = *o->verdict;
         k->has_verdict = true;
-        k->worker = o->verdict->worker;
     }
     count_less(k, t->args_length);
     k->task = NULL;

@@ -44,6 +44,8 @@ struct kept {
     enum mpool_state state; /* final, once task is NULL */
     uint64_t submitted_ms, started_ms, ended_ms;
     uint32_t attempt, attempts, worker;
+    pid_t pid;           /* of its last run, once it has ended; 0: it never ran */
+    uint64_t timeout_ms; /* the same */
     uint64_t ttl_ms;
     bool forgotten;   /* goes at once when its task ends */
     uint64_t counted; /* its part of its share's kept bytes */

@@ -48,6 +48,7 @@ static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool fr
     t->chunk.length = what->length;
     t->chunk.item_attempt = what->item_attempt;
     t->core.attempts = 1; /* a chunk is never run again as a whole: its items are judged one by one */
+    t->chunk.timeout_ms = t->core.timeout_ms;
     if (t->core.timeout_ms > 0)
         t->core.timeout_ms += CHUNK_BUDGET_US / 1000; /* the last item begins within the budget */
     TAILQ_INSERT_TAIL(&m->chunks, t, chunk.every);

@@ -98,16 +98,3 @@ void orphans_end(void)
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
 }
-
-uint64_t orphans_oom_kills(void)
-{
-    static char text[32u << 10]; /* all of it in one call: each one would have the kernel sum it up anew */
-    static const char key[] = "\noom_kill ";
-    _cleanup_(fd_close) int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n < 0)
-        return 0;
-    text[n] = 0;
-    const char *at = strstr(text, key);
-    return at ? strtoull(at + sizeof key - 1, NULL, 10) : 0;
-}

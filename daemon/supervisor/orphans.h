@@ -18,5 +18,3 @@ bool orphans_is_known(struct supervisor *s, pid_t pid);
 void orphans_look(struct supervisor *s);
 /* Kills and reaps all children, waiting; at the very end. */
 void orphans_end(void);
-/* The kernel's count of processes killed for want of memory, 0 when it does not say. */
-uint64_t orphans_oom_kills(void);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,8 @@ static struct core_pool_config sizing(const struct config_pool *c)
         .max = c->max,
         .idle_timeout_ms = c->idle_timeout_ms,
         .max_tasks = c->max_tasks,
-        .max_nested = c->max_nested};
+        .max_nested = c->max_nested,
+        .start_timeout_ms = c->load_timeout_ms};
 }
 
 /* A process that was made in vain, as its task was cancelled meanwhile, may still serve the next one. */
@@ -33,6 +35,7 @@ static struct core_pool_config process_sizing(const struct config_pool *c)
     return (struct core_pool_config){.max = c->max_processes > 0 ? c->max_processes : 1,
         .max_tasks = 1,
         .idle_timeout_ms = PROCESS_IDLE_MS,
+        .start_timeout_ms = c->load_timeout_ms,
         .once = true};
 }
 
@@ -58,14 +61,36 @@ static void retry_later(struct pool *pool)
     log_warning("pool=%s throttled next_try_ms=%llu", pool->name, (unsigned long long)ms);
 }
 
+static void set_text(char **text, const char *value)
+{
+    free(*text);
+    *text = value ? strdup(value) : NULL;
+}
+
+/* Who waits for a worker of a pool that has none hears of it once the template has failed as often as births may. */
+static void template_failure(struct pool *pool, const char *why)
+{
+    set_text(&pool->error, why);
+    if (!pool->closing && !pool->supervisor->stopping)
+        retry_later(pool);
+    if (!pool->current && (pool->closing || pool->failures >= CORE_DOWN_BIRTHS)) {
+        core_pool_give_up(pool->supervisor->core, pool->core);
+        core_pool_give_up(pool->supervisor->core, pool->processes);
+    }
+}
+
 /* Loads a template beside the one that serves. */
 static void load(struct pool *pool)
 {
+    int error;
     if (pool->coming)
         return;
-    pool->coming = template_start(pool);
-    if (!pool->coming)
-        retry_later(pool);
+    pool->coming = template_start(pool, &error);
+    if (!pool->coming) {
+        char why[128];
+        snprintf(why, sizeof why, "its template cannot be started: %s", strerror(-error));
+        template_failure(pool, why);
+    }
 }
 
 struct pool *pool_new(struct supervisor *s, const struct config_pool *config)
@@ -116,6 +141,7 @@ void pool_free(struct pool *pool)
     if (pool->retry)
         event_free(pool->retry);
     free(pool->error);
+    free(pool->birth_error);
     free(pool);
 }
 
@@ -255,8 +281,7 @@ void pool_template_ready(struct template *t)
     pool->current = t;
     pool->coming = NULL;
     pool->failures = 0;
-    free(pool->error);
-    pool->error = NULL;
+    set_text(&pool->error, NULL);
     size_t served = 0;
     for (uint32_t i = 0; i < pool->function_count; i++) {
         struct function *f = pool->functions[i];
@@ -279,19 +304,28 @@ void pool_template_ready(struct template *t)
     core_pool_open(s->core, pool->processes, s->now_ns);
 }
 
-void pool_trouble(struct pool *pool, const char *why)
+void pool_birth(struct pool *pool, const char *failure)
 {
-    if (!why && (!pool->error || pool->coming))
-        return; /* a worker of the old template says nothing of the new one's trouble */
-    free(pool->error);
-    pool->error = why ? strdup(why) : NULL;
+    if (failure || pool->birth_error)
+        set_text(&pool->birth_error, failure);
+}
+
+const char *pool_error(const struct pool *pool)
+{
+    return pool->error ? pool->error : pool->birth_error;
+}
+
+void pool_down_text(const struct pool *pool, char *text, size_t size)
+{
+    const char *why = pool_error(pool);
+    snprintf(text, size, "pool %s has no worker, and none could be started: %s", pool->name,
+        why ? why : "they died at once");
 }
 
 void pool_template_failed(struct template *t, const char *why)
 {
     struct pool *pool = t->pool;
     struct supervisor *s = pool->supervisor;
-    pool_trouble(pool, why);
     bool was_current = pool->current == t;
     log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one serves on");
@@ -303,8 +337,7 @@ void pool_template_failed(struct template *t, const char *why)
     } else {
         pool->coming = NULL;
     }
-    if (!pool->closing && !s->stopping)
-        retry_later(pool);
+    template_failure(pool, why);
 }
 
 /* ---- who, where

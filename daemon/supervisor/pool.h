@@ -74,6 +74,7 @@ struct pool {
     struct event *retry;         /* a template that failed is tried again */
     uint32_t failures;           /* in a row */
     char *error;                 /* why the last template failed, or NULL; owned */
+    char *birth_error;           /* why no worker could be started last, or NULL; owned */
     struct function **functions; /* by number; owned */
     uint32_t function_count;
     TAILQ_HEAD(, worker) workers;
@@ -114,9 +115,13 @@ struct function_report {
 /* → 0, -ENOMEM, -EPROTO. */
 int pool_add_function(struct template *t, const struct function_report *report);
 void pool_template_ready(struct template *t);
-/* What `pools` shows as its error; NULL: it is well. */
-void pool_trouble(struct pool *pool, const char *why);
 void pool_template_failed(struct template *t, const char *why);
+/* A worker could not be started, and why; NULL: one could, so that is over. */
+void pool_birth(struct pool *pool, const char *failure);
+/* What `pools` shows as its error; NULL: it is well. */
+const char *pool_error(const struct pool *pool);
+/* The sentence of E_POOL_DOWN for a pool without workers. */
+void pool_down_text(const struct pool *pool, char *text, size_t size);
 
 static inline bool function_is(const struct function *f, uint32_t flag)
 {

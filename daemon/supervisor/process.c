@@ -58,7 +58,7 @@ int process_new(struct kept *k, struct conn *c, const struct task_options *optio
     /* A process may be meant to run for ever, and what it did before it died is not done a second time. */
     t->core.pool = t->function->pool->processes;
     t->core.attempts = k->attempts = 1;
-    t->core.timeout_ms = (uint32_t)options->timeout_ms;
+    t->core.timeout_ms = options->timeout_ms;
     return 0;
 }
 

@@ -327,7 +327,7 @@ static void pack_pool(msgpack_packer *pk, struct supervisor *s, const struct poo
     msgpack_pack_map(pk, 20);
     wire_pack_key_text(pk, "name", pool->name);
     wire_pack_key_text(pk, "state", pool_state(pool, s->now_ns));
-    wire_pack_key_text(pk, "error", pool->error);
+    wire_pack_key_text(pk, "error", pool_error(pool));
     wire_pack_key_u64(pk, "workers", counts.workers);
     wire_pack_key_u64(pk, "idle", counts.idle);
     wire_pack_key_u64(pk, "busy", counts.busy);

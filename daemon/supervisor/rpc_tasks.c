@@ -25,7 +25,7 @@
 #include "proto/scan.h"
 #include "proto/text.h"
 
-#define WHY_MAX 320
+#define WHY_MAX 512
 
 /* What call, map and submit have in common, read from params and checked. */
 struct request {
@@ -253,6 +253,10 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     if (!found)
         return result;
     struct pool *pool = q->function->pool;
+    if (core_pool_is_down(method == OPTION_SPAWN ? pool->processes : pool->core, s->now_ns)) {
+        pool_down_text(pool, why, sizeof why);
+        return rpc_fail(r, MPOOL_E_POOL_DOWN, "%s", why);
+    }
     bool waits = method == OPTION_CALL || method == OPTION_MAP;
     if (waits && !nested_may_wait(r))
         return RPC_DONE;

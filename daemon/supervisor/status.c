@@ -16,12 +16,12 @@
 
 /* One shape for all kinds, so that a reader needs no cases. */
 struct facts {
-    uint64_t id, submitted_ms, started_ms, ended_ms, done, total;
+    uint64_t id, submitted_ms, started_ms, ended_ms, timeout_ms, done, total;
     const char *name, *function, *pool;
     enum mpool_state state;
     bool attached;
     uid_t uid;
-    uint32_t attempt, attempts, worker, timeout_ms;
+    uint32_t attempt, attempts, worker;
     pid_t pid;
     const uint8_t *error; /* an error value, or NULL */
     uint64_t error_length;
@@ -55,7 +55,7 @@ static void pack_verdict(msgpack_packer *pk, const struct verdict *v, uint32_t a
         msgpack_pack_nil(pk);
     else
         msgpack_pack_int(pk, v->exit_status);
-    wire_pack_key_bool(pk, "oom", v->oom);
+    wire_pack_key_text(pk, "oom", oom_word(v->oom));
     wire_pack_key_u64(pk, "attempt", attempt);
     wire_pack_key_u64(pk, "cpu_ms", v->cpu_us / 1000);
     wire_pack_key_u64(pk, "peak_kib", v->peak_kib);
@@ -146,7 +146,7 @@ static void live_facts(const struct task *t, struct facts *f)
     f->attempt = t->core.attempt + (f->state == MPOOL_STATE_RUNNING);
     f->attempts = t->core.attempts;
     f->started_ms = task_started_ms(t);
-    f->timeout_ms = t->core.timeout_ms;
+    f->timeout_ms = task_timeout_ms(t);
     if (f->state == MPOOL_STATE_RUNNING) {
         const struct worker *w = worker_of(t->core.worker);
         f->worker = w->number;
@@ -169,6 +169,8 @@ void status_pack_kept(msgpack_packer *pk, const struct kept *k)
         .attempt = k->attempt,
         .attempts = k->attempts,
         .worker = k->worker,
+        .pid = k->pid,
+        .timeout_ms = k->timeout_ms,
         .done = k->done,
         .total = k->total,
         .verdict = k->has_verdict ? &k->verdict : NULL,

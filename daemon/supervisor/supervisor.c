@@ -227,8 +227,11 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     conn_serve_line(s);
     worker_spawn_wanted(s);
     pools_run(s);
+    bool given = !TAILQ_EMPTY(&s->dirty_workers);
     while ((w = TAILQ_FIRST(&s->dirty_workers)))
         worker_post(w);
+    if (given)
+        oom_look(&s->oom, s->now_ns);
     /* Those that are touched while this goes on wait for the next pass, so that it ends. */
     struct conn *last = TAILQ_LAST(&s->dirty_conns, conn_list);
     bool held = spinners_hold(s, collected > 0);
@@ -450,7 +453,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
                        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
-    s->last_oom_kills = orphans_oom_kills();
+    oom_init(&s->oom, s->now_ns);
     spinners_init(&s->spinners);
     spinners_configure(&s->spinners, config->spin);
     s->hash_key = random_key();
@@ -520,6 +523,7 @@ void supervisor_free(struct supervisor *s)
         if (events[i])
             event_free(events[i]);
     fd_close(&s->signal_fd);
+    oom_deinit(&s->oom);
     if (s->core)
         core_free(s->core);
     names_free(s->names);

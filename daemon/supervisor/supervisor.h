@@ -18,6 +18,7 @@
 #include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/deadline.h"
+#include "daemon/supervisor/oom.h"
 #include "daemon/supervisor/spinners.h"
 
 struct conn;
@@ -127,7 +128,7 @@ struct supervisor {
     uint32_t births;                                /* workers that were asked for and are not ready yet */
     uint32_t next_worker;
     uint64_t next_generation;
-    uint64_t last_oom_kills;
+    struct oom oom;                 /* was it the kernel that killed a worker? */
     uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */

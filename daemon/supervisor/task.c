@@ -46,14 +46,14 @@ struct task_context task_context;
 /* ---- birth
  * ---------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t least_timeout(const struct task_options *o, const struct function *f)
+static uint64_t least_timeout(const struct task_options *o, const struct function *f)
 {
     uint64_t candidates[] = {o->timeout_ms, (uint64_t)f->timeout_s * 1000, f->pool->config->timeout_ms};
     uint64_t least = 0;
     for (size_t i = 0; i < ELEMENTS(candidates); i++)
         if (candidates[i] > 0 && (least == 0 || candidates[i] < least))
             least = candidates[i];
-    return least > UINT32_MAX ? UINT32_MAX : (uint32_t)least;
+    return least;
 }
 
 static bool is_whole(const struct supervisor *s, const uint8_t *bytes, uint64_t size)
@@ -382,7 +382,7 @@ static void lost_text(const struct task *t, const struct verdict *v, const struc
         snprintf(cause, sizeof cause, "exited with status %d", v->exit_status);
     snprintf(out, size, "worker %u (pid %d) %s while running %s (attempt %u of %u, %.3f s CPU, peak %llu KiB)%s",
         v->worker, (int)v->pid, cause, t->function->name, o->attempt, o->attempts, (double)v->cpu_us / 1e6,
-        (unsigned long long)v->peak_kib, v->oom ? " — out of memory" : "");
+        (unsigned long long)v->peak_kib, oom_text(v->oom));
 }
 
 static void count(struct supervisor *s, enum mpool_state state)
@@ -412,8 +412,8 @@ void task_describe_stop(const struct task *t, enum core_why why, struct outcome 
     case CORE_WHY_TIMEOUT:
         o->state = MPOOL_STATE_TIMEOUT;
         o->error = MPOOL_E_TIMEOUT;
-        snprintf(text, size, "%s ran longer than %u ms (attempt %u of %u)", t->function->name, t->core.timeout_ms,
-            attempt, o->attempts);
+        snprintf(text, size, "%s ran longer than %llu ms (attempt %u of %u)", t->function->name,
+            (unsigned long long)task_timeout_ms(t), attempt, o->attempts);
         return;
     case CORE_WHY_CANCEL:
         o->state = MPOOL_STATE_CANCELLED;
@@ -427,6 +427,11 @@ void task_describe_stop(const struct task *t, enum core_why why, struct outcome 
         o->state = MPOOL_STATE_SHUTDOWN;
         o->error = MPOOL_E_SHUTDOWN;
         snprintf(text, size, "the daemon is stopping%s", attempt == 0 ? "; the task has not run" : "");
+        return;
+    case CORE_WHY_DOWN:
+        o->state = MPOOL_STATE_FAILED;
+        o->error = MPOOL_E_POOL_DOWN;
+        pool_down_text(t->function->pool, text, size);
         return;
     case CORE_WHY_LOST:
     case CORE_WHY_RESULT: /* only with a result */

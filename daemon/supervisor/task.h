@@ -65,6 +65,7 @@ struct task {
             uint32_t first, count;   /* items of the map */
             size_t offset, length;   /* their bytes */
             uint32_t item_attempt;   /* runs of its first item so far */
+            uint64_t timeout_ms;     /* of one item */
             TAILQ_ENTRY(task) every; /* map's list */
         } chunk;
     };
@@ -87,6 +88,12 @@ static inline void task_began(struct task *t, uint64_t wall_ms)
     uint64_t waited = wall_ms > t->submitted_ms ? wall_ms - t->submitted_ms : 0;
     if (t->began_ms == 0)
         t->began_ms = waited < UINT32_MAX ? (uint32_t)waited + 1 : UINT32_MAX;
+}
+
+/* What was asked for; the heart gives a chunk somewhat longer than one item. 0: none. */
+static inline uint64_t task_timeout_ms(const struct task *t)
+{
+    return t->kind == TASK_CHUNK ? t->chunk.timeout_ms : t->core.timeout_ms;
 }
 
 /* Of the wall clock; 0: it has not begun to run. */

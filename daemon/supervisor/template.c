@@ -397,12 +397,14 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     return r;
 }
 
-struct template *template_start(struct pool *pool)
+struct template *template_start(struct pool *pool, int *ret_errno)
 {
     struct event_base *base = pool->supervisor->base;
     struct template *t = calloc(1, sizeof *t);
-    if (!t)
+    if (!t) {
+        *ret_errno = -ENOMEM;
         return NULL;
+    }
     t->references = 1;
     t->pool = pool;
     t->supervisor = pool->supervisor;
@@ -447,6 +449,7 @@ struct template *template_start(struct pool *pool)
     }
     if (r < 0) {
         log_error("template pool=%s cannot start: %s", pool->name, strerror(-r));
+        *ret_errno = r;
         t->retired = true;
         template_unref(t);
         return NULL;

@@ -14,10 +14,10 @@ struct template;
 struct worker;
 
 /* Execs a template for the pool and sends it its configuration; pool_template_ready() or _failed() follows.
- * → NULL (logged). */
-struct template *template_start(struct pool *pool);
+ * → NULL with *ret_errno (logged). */
+struct template *template_start(struct pool *pool, int *ret_errno);
 
-/* Asks for a worker: descriptors are borrowed. → 0 or -errno. template_forked() of worker.h follows. */
+/* Asks for a worker: descriptors are borrowed. → 0 or -errno. worker_forked() of worker.h follows. */
 int template_fork(struct template *t, uint32_t number, uint64_t generation, const int fds[6]);
 
 struct template *template_ref(struct template *t);

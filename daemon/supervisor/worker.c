@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,6 +29,13 @@ void worker_set_busy(struct worker *w, bool busy)
     else
         TAILQ_REMOVE(&s->busy_workers, w, busy);
     s->busy_count += busy ? 1 : -1u;
+}
+
+void worker_not_born(struct worker *w, const char *why)
+{
+    if (!w->excused)
+        pool_birth(w->pool, why);
+    w->excused = true;
 }
 
 void worker_kill_process(struct worker *w)
@@ -183,6 +191,15 @@ void worker_kill(void *context, struct core_worker *core_worker)
         template_kill(w->template);
         return;
     }
+    if (!w->ready && !w->supervisor->stopping && !w->pool->closing) {
+        char why[96];
+        snprintf(why, sizeof why, "worker_init takes longer than load_timeout = %gs",
+            (double)w->pool->config->load_timeout_ms / 1000);
+        log_warning("worker killed pool=%s worker=%u pid=%d: %s", w->pool->name, w->number, (int)w->pid, why);
+        worker_not_born(w, why);
+        worker_kill_process(w);
+        return;
+    }
     log_warning(
         "worker killed pool=%s worker=%u pid=%d: it does not take its tasks", w->pool->name, w->number, (int)w->pid);
     worker_kill_process(w);
@@ -283,8 +300,7 @@ unsigned worker_collect(struct worker *w)
         if (result.memfd && !take_memfd(w, &result, &memfd))
             break;
         if (t->output) { /* what it said and printed comes before its answer */
-            for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && worker_hear(w); i++)
-                ;
+            worker_hear_all(w);
             for (int i = 0; i < 2; i++)
                 output_drain(&w->out[i]);
             if (w->broke)

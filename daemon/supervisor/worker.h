@@ -9,6 +9,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/lane/lane.h"
+#include "daemon/supervisor/oom.h"
 #include "daemon/supervisor/output.h"
 #include "daemon/supervisor/supervisor.h"
 
@@ -22,10 +23,10 @@ struct template;
 struct verdict {
     uint32_t worker;
     pid_t pid;
-    int signal;      /* 0: it exited */
-    int exit_status; /* when signal is 0 */
-    bool oom;        /* the kernel killed it for memory */
-    bool broke;      /* we killed it, as it broke the lane's protocol */
+    int signal;           /* 0: it exited */
+    int exit_status;      /* when signal is 0 */
+    enum oom_verdict oom; /* the kernel killed it for want of memory */
+    bool broke;           /* we killed it, as it broke the lane's protocol */
     uint64_t cpu_us, peak_kib;
 };
 
@@ -58,6 +59,7 @@ struct worker {
     struct lane *lane;
     struct worker_memfd results[2]; /* sent ahead of their DONE; collected before a third is heard */
     bool ready, doomed;             /* doomed: SIGKILL is sent */
+    bool excused;                   /* the pool has been told why it does not get ready */
     bool retiring;                  /* the retire job is placed */
     bool broke;
     bool process;                /* made for one task: see process.h */

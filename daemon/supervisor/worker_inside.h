@@ -9,18 +9,17 @@
 
 /* In the supervisor's list of workers that have something in their lane. */
 void worker_set_busy(struct worker *w, bool busy);
+/* It will not get ready: the pool is told why, once. */
+void worker_not_born(struct worker *w, const char *why);
 /* SIGKILL, once. */
 void worker_kill_process(struct worker *w);
 /* It has done what no honest worker does: said once, and killed. */
 void worker_break(struct worker *w, const char *what);
 
-#define WORKER_HEAR_BUDGET 64 /* messages of one worker in one pass: a flood waits, others do not */
-
-/* Takes in one message. → false: nothing more to read now. */
-bool worker_hear(struct worker *w);
-/* Collects, if it is that for which no message is taken in: no third large result before the first. → false: it is not.
- */
-bool worker_makes_room(struct worker *w);
+/* Takes in what has come so far, and no more of it: what else comes meanwhile may be a flood. */
+void worker_hear_all(struct worker *w);
+/* The same of one that has died; what must be collected before the next message is taken in is collected. */
+void worker_hear_last(struct worker *w);
 /* Handlers of its control socket and of its pipes (owner: the worker). */
 void worker_on_control(evutil_socket_t fd, short what, void *arg);
 void worker_print(void *owner, int stream, const void *bytes, size_t length);

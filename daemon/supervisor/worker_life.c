@@ -111,19 +111,45 @@ static void judge(struct worker *w, const siginfo_t *info, const struct rusage *
     v->cpu_us = (uint64_t)usage->ru_utime.tv_sec * 1000000 + (uint64_t)usage->ru_utime.tv_usec +
                 (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec;
     v->peak_kib = (uint64_t)usage->ru_maxrss;
-    if (v->signal == SIGKILL && !w->doomed) {
-        uint64_t kills = orphans_oom_kills();
-        v->oom = kills > w->supervisor->last_oom_kills;
-        w->supervisor->last_oom_kills = kills;
-    }
+}
+
+static void say_death(const struct worker *w, const struct verdict *v, const struct task *task)
+{
+    /* One that was asked to go, or ran its one function, says itself how it ended. */
+    bool in_peace = v->signal == 0 && (w->process || (w->retiring && v->exit_status == 0));
+    char cause[64];
+    if (v->signal)
+        snprintf(cause, sizeof cause, "signal=%s", sigabbrev_np(v->signal) ? sigabbrev_np(v->signal) : "?");
+    else
+        snprintf(cause, sizeof cause, "exit=%d", v->exit_status);
+    log_write(in_peace ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+        "worker %s pool=%s worker=%u generation=%llu pid=%d %s oom=%s cpu_ms=%llu peak_kib=%llu tasks=%u task=%llu "
+        "function=%s",
+        in_peace ? "ended" : "died", w->pool->name, w->number, (unsigned long long)w->generation, (int)w->pid, cause,
+        oom_word(v->oom), (unsigned long long)v->cpu_us / 1000, (unsigned long long)v->peak_kib, w->core.tasks_done,
+        task ? (unsigned long long)task->id : 0ull, task ? task->function->name : "-");
+}
+
+/* Whoever dies without having done anything is the reason why its pool may have no worker. */
+static void blame(struct worker *w, const struct verdict *v)
+{
+    const char *when = w->ready ? "before its first task" : "before it was ready";
+    char why[128];
+    if (w->pid == 0 || w->core.tasks_done > 0 || w->core.proven || w->core.state == CORE_WORKER_DYING)
+        return;
+    if (v->signal)
+        snprintf(why, sizeof why, "a worker was killed by SIG%s %s%s",
+            sigabbrev_np(v->signal) ? sigabbrev_np(v->signal) : "?", when, oom_text(v->oom));
+    else
+        snprintf(why, sizeof why, "a worker exited with status %d %s", v->exit_status, when);
+    worker_not_born(w, why);
 }
 
 /* Nothing it wrote can still change: drain what it completed, then let the heart judge the rest. */
-static void bury(struct worker *w, const struct verdict *v)
+static void bury(struct worker *w, struct verdict *v)
 {
     struct supervisor *s = w->supervisor;
-    for (int i = 0; i < WORKER_HEAR_BUDGET * 4 && (worker_hear(w) || worker_makes_room(w)); i++)
-        ;
+    worker_hear_last(w);
     for (int i = 0; i < 2; i++) {
         char text[256];
         output_drain(&w->out[i]);
@@ -134,18 +160,12 @@ static void bury(struct worker *w, const struct verdict *v)
         worker_collect(w);
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
     bool started = head && worker_started(s, &w->core, head);
-    char cause[64];
-    if (v->signal)
-        snprintf(cause, sizeof cause, "signal=%s", sigabbrev_np(v->signal) ? sigabbrev_np(v->signal) : "?");
-    else
-        snprintf(cause, sizeof cause, "exit=%d", v->exit_status);
+    if (v->signal == SIGKILL && !w->doomed)
+        v->oom = oom_judge(&s->oom, started ? w->core.head_since_ns : UINT64_MAX, s->now_ns);
     s->stats.workers_died++;
-    log_write(w->retiring && !v->signal && v->exit_status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
-        "worker died pool=%s worker=%u generation=%llu pid=%d %s oom=%s cpu_ms=%llu peak_kib=%llu tasks=%u task=%llu "
-        "function=%s",
-        w->pool->name, w->number, (unsigned long long)w->generation, (int)w->pid, cause, v->oom ? "yes" : "no",
-        (unsigned long long)v->cpu_us / 1000, (unsigned long long)v->peak_kib, w->core.tasks_done,
-        started ? (unsigned long long)task_of(head)->id : 0ull, started ? task_of(head)->function->name : "-");
+    say_death(w, v, started ? task_of(head) : NULL);
+    if (!started)
+        blame(w, v);
     task_context = (struct task_context){.verdict = v};
     if (started && task_of(head)->kind == TASK_CHUNK) {
         enum lane_claim claim = lane_peek(w->lane, head->position);
@@ -246,7 +266,10 @@ static bool spawn_one(struct pool *pool, bool process)
         r = template_fork(w->template, w->number, w->generation, fds);
     }
     if (r < 0) {
-        log_error("worker cannot be made pool=%s: %s", pool->name, strerror(-r));
+        char why[128];
+        snprintf(why, sizeof why, "a worker cannot be made: %s", strerror(-r));
+        log_error("pool=%s %s", pool->name, why);
+        worker_not_born(w, why);
         worker_free(w);
         return false;
     }
@@ -287,7 +310,10 @@ bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid
         return false;
     struct supervisor *s = w->supervisor;
     if (pid <= 0) {
-        worker_fork_failed(w, strerror(-pid));
+        char why[128];
+        snprintf(why, sizeof why, "a worker cannot be forked: %s", strerror(-pid));
+        worker_not_born(w, why);
+        worker_fork_failed(w, why);
         return true;
     }
     /* It must be our own unreaped child, and not one that we know already: a template may lie. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
@@ -16,6 +17,8 @@
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/task.h"
 #include "daemon/supervisor/worker_inside.h"
+
+#define HEAR_BUDGET 64 /* messages of one worker in one pass: a flood waits, others do not */
 
 /* Whose words are these? Of the head of the lane once that is claimed, even if it has ended by now; else of the task
  * before it. Of many short tasks in a row this is the last one of those that may have said it. */
@@ -126,7 +129,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         }
         w->ready = true;
         w->supervisor->births--;
-        pool_trouble(w->pool, NULL);
+        pool_birth(w->pool, NULL);
         core_worker_ready(w->supervisor->core, &w->core, w->supervisor->now_ns);
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
             (unsigned long long)w->generation, (int)w->pid);
@@ -134,7 +137,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     case CONTRACT_WORKER_FAILED:
         log_escape(why, sizeof why, body, head->size);
         log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
-        pool_trouble(w->pool, why);
+        worker_not_born(w, why);
         break;
     case CONTRACT_RESULT: take_result(w, body, head->size, fd); break;
     case CONTRACT_OUTPUT: {
@@ -173,8 +176,8 @@ static bool must_collect_first(const struct worker *w)
     return worker_has_result(w);
 }
 
-/* → false: nothing more to read now. */
-bool worker_hear(struct worker *w)
+/* Takes in one message. → its size; 0: nothing more to read now. */
+static size_t hear(struct worker *w)
 {
     static union {
         struct contract_head head;
@@ -183,24 +186,49 @@ bool worker_hear(struct worker *w)
     _cleanup_(fd_close) int fd = -1;
     size_t count = 1;
     if (w->control < 0 || (!w->broke && must_collect_first(w)))
-        return false;
+        return 0;
     ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count, NULL);
     if (n == -EAGAIN)
-        return false;
+        return 0;
     if (n <= 0) {
         if (n < 0)
             worker_break(w, "a message that cannot be received");
         if (w->on_control)
             event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */
-        return false;
+        return 0;
     }
     if (w->broke)
-        return true;
+        return (size_t)n;
     if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
         worker_break(w, "a malformed message");
     else
         take_message(w, &message.head, message.bytes + sizeof message.head, &fd);
-    return true;
+    return (size_t)n;
+}
+
+/* Bytes of all messages that wait. */
+static size_t waiting(const struct worker *w)
+{
+    int bytes = 0;
+    return w->control >= 0 && ioctl(w->control, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
+void worker_hear_all(struct worker *w)
+{
+    size_t left = waiting(w), n;
+    while (left > 0 && (n = hear(w)) > 0)
+        left -= n < left ? n : left;
+}
+
+void worker_hear_last(struct worker *w)
+{
+    size_t left = waiting(w);
+    while (left > 0) {
+        size_t n = hear(w);
+        if (n == 0 && (w->broke || !must_collect_first(w) || worker_collect(w) == 0))
+            break;
+        left -= n < left ? n : left;
+    }
 }
 
 void worker_on_control(evutil_socket_t fd, short what, void *arg)
@@ -209,26 +237,20 @@ void worker_on_control(evutil_socket_t fd, short what, void *arg)
     (void)what;
     const struct worker *w = arg;
     supervisor_tick(w->supervisor);
-    for (int i = 0; i < WORKER_HEAR_BUDGET && !w->in_muted && worker_hear(arg); i++)
+    for (int i = 0; i < HEAR_BUDGET && !w->in_muted && hear(arg) > 0; i++)
         ;
-}
-
-bool worker_makes_room(struct worker *w)
-{
-    return !w->broke && must_collect_first(w) && worker_collect(w) > 0;
 }
 
 int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
 {
-    /* Sent before its DONE, so it is here or in the socket; older ones in front of it were looked at in their time. */
-    for (int i = 0; i < WORKER_HEAR_BUDGET * 4; i++) {
-        for (size_t j = 0; j < ELEMENTS(w->results); j++) {
-            struct worker_memfd *m = &w->results[j];
+    /* Sent before its DONE, so it is here or in the socket, behind whatever else it said before. */
+    for (size_t left = waiting(w), n = 1;; left -= n < left ? n : left) {
+        for (size_t i = 0; i < ELEMENTS(w->results); i++) {
+            struct worker_memfd *m = &w->results[i];
             if (m->fd >= 0 && m->position == position && m->size == size)
                 return TAKE_FD(m->fd);
         }
-        if (!worker_hear(w))
-            break;
+        if (left == 0 || (n = hear(w)) == 0)
+            return -1;
     }
-    return -1;
 }

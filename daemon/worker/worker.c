@@ -219,7 +219,12 @@ _Noreturn void worker_main(struct worker_setup *setup)
 
     struct modules_hooks hooks = {.pool = setup->pool, .worker = setup->number, .log = hook_log, .user = &w.control};
     char why[MODULES_WHY_MAX];
-    if (modules_worker_init(setup->modules, &hooks, why) < 0) {
+    pid_t self = getpid();
+    int failed = modules_worker_init(setup->modules, &hooks, why);
+    if (getpid() != self)
+        _exit(
+            WORKER_EXIT_INIT); /* a child that worker_init has forked is not the worker, and says nothing in its name */
+    if (failed < 0) {
         say(w.control, CONTRACT_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
         _exit(WORKER_EXIT_INIT);
     }

@@ -3,10 +3,14 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
-from harness import SLOW, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, process_table, reap, test, until
+from harness import (SLOW, TEST_MODULES, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, process_table, reap,
+                     test, until)
 
 
 def lost(c, msgid):
@@ -163,10 +167,11 @@ def a_short_task_never_waits_behind_a_long_one(d):
 
 
 @contextlib.contextmanager
-def little_memory(size):
-    """A memory cgroup of that size below our own → the words before a command that run it in there."""
-    for root, limit, procs in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "tasks"), ("/sys/fs/cgroup", "memory.max", "cgroup.procs")):
-        place = os.path.join(root, f"mpool-test-{os.getpid()}")
+def cgroup(what, *places):
+    """A cgroup of its own → its directory, and the words before a command that run it in there. places: where its kind is,
+    the file of its limit and the limit."""
+    for root, limit, size, procs in places:
+        place = os.path.join(root, f"mpool-test-{what}-{os.getpid()}")
         try:
             os.mkdir(place)
         except OSError:
@@ -178,17 +183,25 @@ def little_memory(size):
             os.rmdir(place)
             continue
         try:
-            yield ["sh", "-c", f'echo $$ >{place}/{procs} && exec "$@"', "sh"]
+            yield place, ["sh", "-c", f'echo $$ >{place}/{procs} && exec "$@"', "sh"]
         finally:
             until(lambda: not open(os.path.join(place, "cgroup.procs")).read(), "the cgroup is empty")
             os.rmdir(place)
         return
-    raise Skip("no memory cgroup can be made here")
+    raise Skip(f"no cgroup for {what} can be made here")
+
+
+def little_memory(size):
+    return cgroup("memory", ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", size, "tasks"), ("/sys/fs/cgroup", "memory.max", size, "cgroup.procs"))
+
+
+def few_pids():
+    return cgroup("pids", ("/sys/fs/cgroup/pids", "pids.max", "max", "tasks"), ("/sys/fs/cgroup", "pids.max", "max", "cgroup.procs"))
 
 
 @test(daemon=False)
 def the_verdict_says_that_it_was_for_want_of_memory(home):
-    with little_memory(256 << 20) as prefix:
+    with little_memory(256 << 20) as (_, prefix):
         d = Daemon(home, workers=None, prefix=prefix, config="[pool default]\nmodules = sys math @TESTS@/trial.so\nworkers = 2\n")
         c = d.client()
         pids = d.worker_pids()
@@ -197,7 +210,7 @@ def the_verdict_says_that_it_was_for_want_of_memory(home):
         assert d.pid not in pids and os.path.exists(f"/proc/{d.pid}"), "a worker was chosen"
         task = c.submit("trial.hoard", 1 << 30)
         status = c.request("wait", task, 20000)
-        assert status["state"] == "lost" and status["verdict"]["oom"] is True, status
+        assert status["state"] == "lost" and status["verdict"]["oom"] == "yes", status
         # One that is killed by hand is told from it.
         msgid = c.send("call", ["sys.sleep", [30]])
         os.kill(d.wait_worker(function="sys.sleep")["pid"], signal.SIGKILL)
@@ -207,6 +220,51 @@ def the_verdict_says_that_it_was_for_want_of_memory(home):
         c.close()
         d.finish(descriptors=False)
         no_process_left()
+
+
+@test(daemon=False)
+def two_that_the_kernel_kills_at_once_are_both_told_so(home):
+    with little_memory(256 << 20) as (_, prefix):
+        d = Daemon(home, workers=None, prefix=prefix, config="[pool default]\nmodules = sys @TESTS@/trial.so\nworkers = 2\n")
+        c = d.client()
+        ids = [c.send("call", ["trial.hoard", [1 << 30]]) for _ in range(2)]
+        hoarders = [w["pid"] for w in until(lambda: len(d.workers(function="trial.hoard")) == 2 and d.workers(), "both hoard")]
+        os.kill(d.pid, signal.SIGSTOP)  # it hears of both deaths in one moment
+        until(lambda: not any(alive(pid) for pid in hoarders), "both are killed")
+        os.kill(d.pid, signal.SIGCONT)
+        for m in ids:
+            assert lost(c, m).text.endswith(" — out of memory")
+        d.finish(descriptors=False)
+        no_process_left()
+
+
+@test(workers="1")
+def a_kill_is_not_called_want_of_memory_because_somebody_elses_was(d):
+    with little_memory(32 << 20) as (_, prefix):
+        hoarder = subprocess.run(prefix + [sys.executable, "-c", "list(range(1 << 27))"], stderr=subprocess.DEVNULL)
+        assert hoarder.returncode == -signal.SIGKILL, hoarder
+    c = d.client()
+    task = c.submit("sys.sleep", 30)
+    os.kill(d.wait_worker(function="sys.sleep")["pid"], signal.SIGKILL)
+    status = c.wait(task)
+    assert status["verdict"]["oom"] == "no" and "memory" not in status["error"], status
+
+
+@test(daemon=False)
+def where_nothing_counts_nothing_definite_is_said(home):
+    hidden = ["unshare", "--mount", "sh", "-c", 'umount -R -l /sys/fs/cgroup && exec "$@"', "sh"]
+    if subprocess.run(hidden + ["true"], stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("the cgroups cannot be hidden here")
+    d = Daemon(home, workers="1", prefix=hidden)
+    c = d.client()
+    task = c.submit("sys.sleep", 30)
+    os.kill(d.wait_worker(function="sys.sleep")["pid"], signal.SIGKILL)
+    status = c.wait(task)
+    assert status["verdict"]["oom"] == "perhaps" and status["error"].endswith(" — perhaps out of memory"), status
+    task = c.submit("sys.crash", 11)
+    assert c.wait(task)["verdict"]["oom"] == "no", "that was no SIGKILL"
+    d.finish()
+    no_process_left()
 
 
 # ---- load and start ----------------------------------------------------------------------------------------------------
@@ -280,12 +338,147 @@ def workers_that_do_not_start_throttle_their_pool_and_recover(home):
     no_process_left()
 
 
+SPOILT = {"fail": "licence server", "exit": "exited with status 3", "abort": "SIGABRT", "fork": "exited with status 0"}
+
+
+def spoilt_pools(home):
+    """A pool for each way in which a worker may not start → their configuration; what is in the file that spoils each."""
+    config = ""
+    for how in SPOILT:
+        path = os.path.join(home, how)
+        with open(path, "w") as f:
+            f.write(how)
+        config += f"[pool {how}]\nmodules = @TESTS@/badinit.so\nworkers = 1\nenvironment = BADINIT={path}\n"
+    return config
+
+
+@test(daemon=False)
+def who_waits_for_a_worker_that_cannot_start_is_told_why(home):
+    d = Daemon(home, workers=None, config="[pool default]\nmodules = math\nworkers = 1\n" + spoilt_pools(home))
+    c = d.client()
+    for how, why in SPOILT.items():
+        first = [c.start("badinit.fine", pool=how), c.send("map", ["badinit.fine", [[]] * 3, {"pool": how}]),
+                 c.send("spawn", ["badinit.fine", [], {"pool": how}])]
+        try:
+            task = c.request("submit", "badinit.fine", [], {"pool": how})
+        except RpcError as e:
+            assert e.code == "E_POOL_DOWN", e
+        else:
+            assert c.error("result", task, 60000).code == "E_POOL_DOWN"
+            assert c.wait(task)["state"] == "failed"
+        for m in first:
+            try:
+                raise AssertionError(f"no error: {c.reply(m)}")
+            except RpcError as e:
+                assert e.code == "E_POOL_DOWN" and e.kind == 1 and why in e.text, (how, e)
+        # From now on there is no waiting; and a spawn is tried each time.
+        for method in ("call", "map", "submit", "spawn"):
+            assert c.error(method, "badinit.fine", [], {"pool": how}).code == "E_POOL_DOWN"
+    assert c.call("math.square", 4) == 16
+    for how in SPOILT:
+        os.unlink(os.path.join(home, how))
+    until(lambda: all(p["idle"] == 1 and p["error"] is None for p in c.request("pools")), "all serve", 30 * SLOW)
+    for how in SPOILT:
+        assert c.call("badinit.fine", pool=how) is True
+    for how in SPOILT:
+        until(lambda: c.request("wait", spawned(c, how))["state"] == "done", "processes start, too", 30 * SLOW)
+    d.finish(descriptors=False)
+    no_process_left()
+
+
+def spawned(c, pool):
+    while True:
+        try:
+            return c.request("spawn", "badinit.fine", [], {"pool": pool})["id"]
+        except RpcError as e:
+            assert e.code == "E_POOL_DOWN", e
+
+
+@test(daemon=False)
+def while_another_worker_serves_a_birth_that_fails_is_shown_and_nobody_is_refused(home):
+    flag = os.path.join(home, "flag")
+    d = Daemon(home, workers=None, config=f"[pool default]\nmodules = sys @TESTS@/badinit.so\nworkers = 2\nenvironment = BADINIT={flag}\n")
+    with open(flag, "w") as f:
+        f.write("exit")
+    c = d.client()
+    os.kill(min(d.worker_pids()), signal.SIGKILL)
+    until(lambda: "exited with status 3" in (c.request("pools")[0]["error"] or ""), "the reason is shown")
+    died = len(re.findall(r"worker died.*exit=3", d.log()))
+    d.wait_log(r"(worker died.*exit=3(.*\n)*.*){%d}" % (died + 4))
+    assert [c.call("badinit.fine") for _ in range(5)] == [True] * 5
+    os.unlink(flag)
+    until(lambda: c.request("pools")[0]["error"] is None and c.request("pools")[0]["idle"] == 2, "it has recovered", 30 * SLOW)
+    d.finish(descriptors=False)
+    no_process_left()
+
+
+@test(daemon=False)
+def a_worker_that_is_not_ready_after_load_timeout_is_given_up(home):
+    flag = os.path.join(home, "flag")
+    with open(flag, "w") as f:
+        f.write("hang")
+    config = f"[pool default]\nmodules = @TESTS@/badinit.so\nworkers = 1\nload_timeout = 300ms\nenvironment = BADINIT={flag}\n"
+    d = Daemon(home, workers=None, config=config, ready=False)
+    d.wait_ready()
+    c = d.client()
+    e = c.call_error("badinit.fine")
+    assert e.code == "E_POOL_DOWN" and "load_timeout" in e.text, e
+    e = c.error("spawn", "badinit.fine")
+    assert e.code == "E_POOL_DOWN" and "load_timeout" in e.text, e
+    d.finish(descriptors=False)
+    no_process_left()
+
+
+@test(daemon=False)
+def a_fork_that_is_refused_is_told_and_tried_again(home):
+    with few_pids() as (place, prefix):
+        d = Daemon(home, workers="1", prefix=prefix)
+        c = d.client()
+        limit = os.path.join(place, "pids.max")
+        with open(os.path.join(place, "pids.current")) as f:
+            now = int(f.read())
+        with open(limit, "w") as f:
+            f.write(str(now - 1))
+        os.kill(d.workers()[0]["pid"], signal.SIGKILL)
+        for method in ("call", "spawn"):
+            e = c.error(method, "math.square", [3])
+            assert e.code == "E_POOL_DOWN" and "Resource temporarily unavailable" in e.text, e
+        assert "Resource temporarily unavailable" in c.request("pools")[0]["error"]
+        with open(limit, "w") as f:
+            f.write("max")
+        until(lambda: c.request("pools")[0]["idle"] == 1, "there is a worker again", 30 * SLOW)
+        assert c.call("math.square", 3) == 9 and c.request("pools")[0]["error"] is None
+        d.finish(descriptors=False)
+        no_process_left()
+
+
+@test(daemon=False)
+def a_pool_whose_modules_load_no_more_answers_once_it_has_no_worker(home):
+    module = os.path.join(home, "trial.so")
+    shutil.copy(f"{TEST_MODULES}/trial.so", module)
+    d = Daemon(home, workers=None, config=f"[pool default]\nmodules = math {module}\nworkers = 1\n")
+    c = d.client()
+    running = c.start("trial.deaf")
+    worker = d.wait_worker(state="busy")
+    os.unlink(module)
+    os.kill(int(re.findall(r"template=(\d+) ready", d.log())[-1]), signal.SIGKILL)
+    waiting = c.start("math.square", 5)
+    d.wait_log("trial.so.*\n(.*\n)*.*throttled")
+    os.kill(worker["pid"], signal.SIGKILL)
+    lost(c, running)
+    try:
+        raise AssertionError(f"no error: {c.reply(waiting)}")
+    except RpcError as e:
+        assert e.code == "E_POOL_DOWN" and "trial.so" in e.text, e
+    shutil.copy(f"{TEST_MODULES}/trial.so", module)
+    until(lambda: c.request("pools")[0]["idle"] == 1, "it has been loaded again", 60 * SLOW)
+    assert c.call("math.square", 5) == 25
+    d.finish(descriptors=False)
+    no_process_left()
+
+
 @test(daemon=False)
 def a_module_that_others_may_write_is_refused(home):
-    import shutil
-
-    from harness import TEST_MODULES
-
     bad = os.path.join(home, "trial.so")
     shutil.copy(f"{TEST_MODULES}/trial.so", bad)
     os.chmod(bad, 0o777)

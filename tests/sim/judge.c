@@ -156,6 +156,20 @@ void judge_spawn(struct sim *sim, struct sim_pool *pool)
         sim_fail(sim, "more workers than allowed: %u that stay, %u in all", fresh, all);
 }
 
+/* May what waits in this pool be told that no worker will come? Not while one lives that could take it. */
+static bool is_down(const struct sim_pool *pool)
+{
+    const struct core_worker *w;
+    TAILQ_FOREACH (w, core_pool_workers(pool->core), every) {
+        bool works = w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_RETIRING;
+        if (w->state == CORE_WORKER_IDLE || w->state == CORE_WORKER_STUCK)
+            return false;
+        if (works && !w->waiting && !pool->config.once)
+            return false;
+    }
+    return pool->given_up || pool->failed_births >= CORE_DOWN_BIRTHS;
+}
+
 void judge_finish(struct sim *sim, struct sim_task *t, enum core_why why)
 {
     const struct core_task *task = &t->live->core;
@@ -186,6 +200,9 @@ void judge_finish(struct sim *sim, struct sim_task *t, enum core_why why)
     case CORE_WHY_CANCEL: ok = task->state == MPOOL_STATE_CANCELLED && t->asked == CORE_WHY_CANCEL; break;
     case CORE_WHY_SHUTDOWN:
         ok = task->state == MPOOL_STATE_SHUTDOWN && (sim->stopping || t->asked == CORE_WHY_SHUTDOWN);
+        break;
+    case CORE_WHY_DOWN:
+        ok = task->state == MPOOL_STATE_FAILED && !task->stop && !dying && is_down(&sim->pools[t->pool]);
         break;
     }
     if (!ok || (t->succeeded && sim->collecting != t))

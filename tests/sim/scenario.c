@@ -9,11 +9,15 @@ static uint32_t chance32(struct sim *sim, uint32_t from, uint32_t to)
 static struct core_pool_config random_config(struct sim *sim, bool once)
 {
     struct rng *rng = &sim->rng;
-    struct core_pool_config config = {.min = chance32(sim, 1, 3), .max_nested = chance32(sim, 0, 4)};
+    struct core_pool_config config = {
+        .min = chance32(sim, 1, 3), .max_nested = chance32(sim, 0, 4), .start_timeout_ms = 60000};
     config.max = config.min + chance32(sim, 0, 3);
     if (once) /* a process of its own for each task */
-        return (struct core_pool_config){
-            .max = config.max, .max_tasks = 1, .once = true, .idle_timeout_ms = rng_between(rng, 1, 300)};
+        return (struct core_pool_config){.max = config.max,
+            .max_tasks = 1,
+            .once = true,
+            .idle_timeout_ms = rng_between(rng, 1, 300),
+            .start_timeout_ms = config.start_timeout_ms};
     if (rng_percent(rng, 50))
         config.idle_timeout_ms = rng_between(rng, 1, 300);
     if (rng_percent(rng, 30))
@@ -160,6 +164,7 @@ void scenario_end(struct sim *sim, const struct event *event)
     for (uint32_t i = 0; i < sim->pool_count; i++)
         if (!sim->pools[i].open) {
             sim->pools[i].open = true;
+            sim->pools[i].given_up = false;
             core_pool_open(sim->core, sim->pools[i].core, sim->now_ns);
         }
     if (rng_percent(rng, 50)) {
@@ -244,6 +249,11 @@ void scenario_suspend(struct sim *sim, const struct event *event)
     sim_say(sim, "pool %u is suspended", event->subject);
     pool->open = false;
     core_pool_suspend(sim->core, pool->core);
+    if (rng_percent(&sim->rng, 30)) {
+        sim_say(sim, "pool %u is given up", event->subject);
+        pool->given_up = true;
+        core_pool_give_up(sim->core, pool->core);
+    }
     sim_at(sim, rng_below(&sim->rng, 3 * S), EVENT_OPEN, event->subject, 0);
 }
 
@@ -254,5 +264,6 @@ void scenario_open(struct sim *sim, const struct event *event)
         return;
     sim_say(sim, "pool %u is open", event->subject);
     pool->open = true;
+    pool->given_up = false;
     core_pool_open(sim->core, pool->core, sim->now_ns);
 }

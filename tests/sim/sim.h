@@ -132,8 +132,9 @@ struct sim_pool {
     struct core_pool *core;
     struct core_pool_config config;
     uint32_t max_ever, nested_ever;
-    bool open, reconfigured, closed, empty_told;
+    bool open, given_up, reconfigured, closed, empty_told;
     uint32_t asked;
+    uint32_t failed_births; /* spawns that failed, and workers that died, since a new one last ended a task */
     uint64_t last_order;
     struct core_function functions[4];
 };

@@ -114,6 +114,8 @@ static void op_kill_worker(void *context, struct core_worker *worker)
     struct proc *p = proc_of(worker);
     judge_kill_worker(sim, p);
     p->doomed = true;
+    if (!p->ready) /* too late: as bad as so many that fail at once */
+        sim->pools[p->pool].failed_births += CORE_DOWN_BIRTHS;
     if (!p->ready && rng_percent(&sim->rng, 50))
         sim_say(sim, "proc %u has no pid to be killed by yet", p->id);
     else
@@ -135,6 +137,7 @@ static void answer_spawn(struct sim *sim, struct sim_pool *pool)
     pool->asked--;
     if (rng_percent(&sim->rng, sim->mischief.spawn_fails)) {
         sim_say(sim, "a spawn fails");
+        pool->failed_births++;
         core_spawn_failed(sim->core, pool->core, sim->now_ns);
         return;
     }
@@ -287,6 +290,8 @@ void supervisor_collect(struct sim *sim, struct proc *p)
         sim->collected = slot->outcome;
         slot->task->runs_ended++;
         slot->task->requeued = true; /* should it come back */
+        if (!p->core.proven)
+            sim->pools[p->pool].failed_births = 0;
         p->refused_pass = 0;
         core_task_done(sim->core, &slot->task->live->core, results[slot->outcome], slot->run_ns, sim->now_ns);
         sim->collecting = NULL;
@@ -309,6 +314,7 @@ void supervisor_bury(struct sim *sim, struct proc *p)
             proc_slot(p, i)->task->runs_ended++;
     }
     sim_say(sim, "proc %u is buried%s", p->id, started ? ", its head had started" : "");
+    sim->pools[p->pool].failed_births += !started;
     core_worker_died(sim->core, &p->core, started, sim->now_ns);
     sim->burying = NULL;
     sim->buried = NULL;

@@ -234,4 +234,4 @@ MPOOL_MODULE("trial", "1.0.0", MPOOL_FN("pid_after", pid_after), MPOOL_FN("crash
     MPOOL_FN("crash_until", crash_until, .flags = MPOOL_IDEMPOTENT), MPOOL_FN("deaf", deaf), MPOOL_FN("spin", spin),
     MPOOL_FN("progress", progress, .flags = MPOOL_CANCELLABLE), MPOOL_FN("hoard", hoard), MPOOL_FN("big", big),
     MPOOL_FN("big_and_fail", big_and_fail), MPOOL_FN("weigh", weigh), MPOOL_FN("say", say),
-    MPOOL_FN("doze", doze, .timeout_s = 1))
+    MPOOL_FN("doze", doze, .timeout_s = 1), MPOOL_FN("patient_pid", pid_after, .timeout_s = UINT32_MAX))

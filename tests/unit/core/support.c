@@ -159,6 +159,8 @@ int desk_teardown(void **state)
 
 void desk_pool(struct desk *d, struct core_pool_config config, bool open)
 {
+    if (config.start_timeout_ms == 0)
+        config.start_timeout_ms = 60000;
     d->pool = core_pool_new(d->core, &config, d);
     assert_non_null(d->pool);
     if (open)

@@ -294,10 +294,10 @@ static void every_legal_move_of_a_task_is_in_the_table_and_no_other(void **state
 {
     static const char legal[MPOOL_STATE_COUNT][MPOOL_STATE_COUNT + 1] = {
         /*                       QPRBDFLTCS */
-        [MPOOL_STATE_QUEUED] = ".P......CS",
+        [MPOOL_STATE_QUEUED] = ".P...F..CS",
         [MPOOL_STATE_PLACED] = "Q..BDFLTCS",
         [MPOOL_STATE_RUNNING] = "..........",
-        [MPOOL_STATE_BACKOFF] = "Q.......CS",
+        [MPOOL_STATE_BACKOFF] = "Q....F..CS",
         [MPOOL_STATE_DONE] = "..........",
         [MPOOL_STATE_FAILED] = "..........",
         [MPOOL_STATE_LOST] = "..........",

@@ -203,6 +203,172 @@ static void the_throttle_ends_when_a_worker_has_lived_for_a_second(void **state)
     assert_true(throttled_for(d) == 0);
 }
 
+/* Lets that many births fail in a row, each as soon as it is tried. */
+static void fail_births(struct desk *d, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned tries = 0; d->asked == 0 && tries < 200; tries++)
+            desk_pass(d, 10 * MS);
+        desk_spawn_fails(d);
+        desk_run(d);
+    }
+}
+
+static void assert_down(const struct job *j)
+{
+    assert_int_equal(j->finished, 1);
+    assert_int_equal(j->why, CORE_WHY_DOWN);
+    assert_int_equal(j->state, MPOOL_STATE_FAILED);
+}
+
+static void what_waits_is_answered_when_births_keep_failing(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 1, .max = 1}, true);
+    struct job *first = desk_submit(d), *second = desk_submit(d);
+    uint64_t began_ns = d->now_ns;
+    fail_births(d, CORE_DOWN_BIRTHS - 1);
+    assert_int_equal(first->finished, 0);
+    assert_false(core_pool_is_down(d->pool, d->now_ns));
+    fail_births(d, 1);
+    assert_down(first);
+    assert_down(second);
+    assert_true(core_pool_is_down(d->pool, d->now_ns));
+    assert_true(d->now_ns - began_ns < S);
+    struct job *later = desk_submit(d); /* is not kept waiting for the next try */
+    desk_run(d);
+    assert_down(later);
+}
+
+static void a_pool_that_was_down_serves_as_soon_as_a_worker_is_ready(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 1, .max = 1}, true);
+    fail_births(d, CORE_DOWN_BIRTHS + 2);
+    desk_pass(d, 10 * S);
+    assert_int_equal(d->asked, 1); /* it is tried on */
+    desk_ready_one(d);
+    assert_false(core_pool_is_down(d->pool, d->now_ns));
+    struct job *j = desk_submit(d);
+    desk_run(d);
+    desk_end(d, j, CORE_RESULT_OK, US);
+    assert_int_equal(j->why, CORE_WHY_RESULT);
+}
+
+static void where_a_worker_lives_what_waits_waits_for_it(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 1, .max = 3, .max_nested = 1}, true);
+    desk_ready_one(d);
+    struct job *running = desk_submit(d);
+    desk_run(d);
+    desk_claim(running);
+    d->function.mean_ns = S;
+    struct job *waiting = desk_submit(d);
+    desk_run(d);
+    fail_births(d, CORE_DOWN_BIRTHS + 2);
+    assert_int_equal(waiting->finished, 0);
+    /* But what it runs may wait for this very task, and then nobody is left. */
+    core_worker_waiting(d->core, &running->hand->core, true, d->now_ns);
+    desk_run(d);
+    assert_down(waiting);
+    desk_end(d, running, CORE_RESULT_OK, US);
+    assert_int_equal(running->why, CORE_WHY_RESULT);
+}
+
+static void a_birth_that_takes_too_long_is_as_bad_as_many_that_fail(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.min = 1, .max = 1, .start_timeout_ms = 300000}, true);
+    struct job *j = desk_submit(d);
+    struct hand *h = desk_born(d);
+    desk_pass(d, 300 * S - 1);
+    assert_false(h->killed);
+    desk_pass(d, 1);
+    assert_true(h->killed);
+    assert_down(j);
+}
+
+static void a_birth_may_take_for_ever_where_that_is_allowed(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 1);
+    struct core_pool_config config = {.min = 1, .max = 2};
+    core_pool_reconfigure(d->core, d->pool, &config, d->now_ns);
+    desk_run(d);
+    struct hand *h = desk_born(d);
+    desk_pass(d, 1000000 * S);
+    assert_false(h->killed);
+    core_worker_ready(d->core, &h->core, d->now_ns);
+    desk_run(d);
+}
+
+static void a_process_is_tried_for_each_task_even_when_the_pool_is_down(void **state)
+{
+    struct desk *d = *state;
+    desk_pool(d, (struct core_pool_config){.max = 4, .max_tasks = 1, .once = true}, true);
+    struct job *j = desk_submit(d);
+    desk_run(d);
+    fail_births(d, CORE_DOWN_BIRTHS);
+    assert_down(j);
+    desk_pass(d, 10 * S);
+    assert_int_equal(d->asked, 0);
+    j = desk_submit(d);
+    desk_run(d);
+    assert_int_equal(j->finished, 0);
+    assert_int_equal(d->asked, 1);
+    desk_spawn_fails(d);
+    desk_run(d);
+    assert_down(j);
+    desk_pass(d, 10 * S);
+    j = desk_submit(d);
+    desk_run(d);
+    desk_ready_one(d);
+    assert_int_equal(j->placed, 1);
+    desk_end(d, j, CORE_RESULT_OK, US);
+}
+
+static void a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 1);
+    core_pool_suspend(d->core, d->pool);
+    core_pool_give_up(d->core, d->pool);
+    struct job *running = desk_submit(d);
+    desk_run(d);
+    d->function.mean_ns = S;
+    struct job *waiting = desk_submit(d);
+    desk_run(d);
+    desk_claim(running);
+    assert_int_equal(waiting->finished, 0);
+    desk_die(d, running->hand);
+    desk_run(d);
+    assert_int_equal(running->why, CORE_WHY_LOST);
+    assert_down(waiting);
+    core_pool_open(d->core, d->pool, d->now_ns);
+    struct job *j = desk_submit(d);
+    desk_run(d);
+    assert_int_equal(j->finished, 0);
+    desk_ready_one(d);
+    assert_int_equal(j->placed, 1);
+    desk_end(d, j, CORE_RESULT_OK, US);
+}
+
+static void a_large_pool_is_replaced_a_quarter_at_a_time(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 64);
+    struct core_pool_config config = {.min = 64, .max = 64, .start_timeout_ms = 60000};
+    core_pool_reconfigure(d->core, d->pool, &config, d->now_ns);
+    desk_run(d);
+    for (unsigned replaced = 0; replaced < 64; replaced++) {
+        assert_int_equal(d->asked, replaced < 48 ? 16 : 64 - replaced);
+        desk_ready_one(d);
+        assert_true(d->hands[replaced].retired); /* one for one, and no more of them go than have come */
+        assert_true(replaced == 63 || !d->hands[replaced + 1].retired);
+    }
+}
+
 static void a_worker_that_never_gets_ready_is_killed(void **state)
 {
     struct desk *d = *state;
@@ -363,6 +529,14 @@ int main(void)
         TEST(a_spawn_that_fails_from_inside_does_not_spin),
         TEST(the_throttle_ends_when_a_worker_finishes_a_task),
         TEST(the_throttle_ends_when_a_worker_has_lived_for_a_second),
+        TEST(what_waits_is_answered_when_births_keep_failing),
+        TEST(a_pool_that_was_down_serves_as_soon_as_a_worker_is_ready),
+        TEST(where_a_worker_lives_what_waits_waits_for_it),
+        TEST(a_birth_that_takes_too_long_is_as_bad_as_many_that_fail),
+        TEST(a_birth_may_take_for_ever_where_that_is_allowed),
+        TEST(a_process_is_tried_for_each_task_even_when_the_pool_is_down),
+        TEST(a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker),
+        TEST(a_large_pool_is_replaced_a_quarter_at_a_time),
         TEST(a_worker_that_never_gets_ready_is_killed),
         TEST(an_outdated_worker_works_on_until_its_replacement_is_ready),
         TEST(a_replacement_stands_by_while_the_old_one_still_runs),
