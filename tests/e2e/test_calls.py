@@ -364,6 +364,39 @@ def the_time_out_of_pool_and_function_hold_without_the_callers(d):
     assert [pair[0] is None for pair in got] == [True, False, True] and got[1][0][1].startswith("E_TIMEOUT"), got
 
 
+@test()
+def a_time_out_tells_what_was_asked_for(d):
+    c = d.client()
+    for ms in (100, 137):
+        for answer in (c.call_error("sys.sleep", 30, timeout_ms=ms).text,
+                       c.map("sys.sleep", [30], each=True, timeout_ms=ms)[0][0][1],
+                       c.error("map", "sys.sleep", [30], {"timeout_ms": ms}).text,
+                       c.error("result", c.submit("sys.sleep", 30, timeout_ms=ms), 20000).text):
+            assert f"longer than {ms} ms " in answer, answer
+
+
+@test(modules=["trial"])
+def a_time_out_of_a_century_is_none_that_comes_at_once(d):
+    c = d.client()
+    (f,) = [f for f in c.request("functions") if f["name"] == "trial.patient_pid"]
+    assert f["timeout_ms"] == (2**32 - 1) * 1000, f
+    assert len(c.map("trial.patient_pid", [0.1] * 3)) == 3
+    assert c.call("trial.patient_pid", 0.1) > 0
+
+
+@test(workers="1")
+def an_ended_task_still_tells_its_pid_and_time_out(d):
+    c = d.client()
+    (pid,) = d.worker_pids()
+    for function, args, state in (("math.square", [3], "done"), ("sys.fail", ["no luck"], "failed"), ("sys.sleep", [30], "timeout")):
+        status = c.wait(c.submit(function, *args, timeout_ms=100))
+        assert (status["state"], status["pid"], status["timeout_ms"]) == (state, pid, 100), status
+    d.settle()
+    (pid,) = d.worker_pids()
+    status = c.wait(c.submit("sys.crash", 9))
+    assert (status["state"], status["pid"], status["timeout_ms"]) == ("lost", pid, None), status
+
+
 @test(config="[daemon]\nmax_kept = 5\n", workers="1")
 def submit_is_refused_when_too_many_are_kept(d):
     c = d.client()
@@ -777,7 +810,7 @@ def a_lost_worker_is_explained(d):
     status = c.wait(task)
     assert status["state"] == "lost", status
     v = status["verdict"]
-    assert v["signal"] == 11 and v["signal_name"] == "SIGSEGV" and v["exit"] is None and v["oom"] is False, v
+    assert v["signal"] == 11 and v["signal_name"] == "SIGSEGV" and v["exit"] is None and v["oom"] == "no", v
     assert v["attempt"] == 1 and v["cpu_ms"] >= 0 and v["peak_kib"] > 0 and v["pid"] > 0 and v["worker"] > 0, v
     e = c.error("result", task)
     assert (e.kind, e.code) == (0, "E_LOST"), e

@@ -407,6 +407,18 @@ def the_log_says_birth_and_death_of_workers(d):
     d.wait_log(rf"worker.*died.*pid={pid}\b|worker.*pid={pid}\b.*died")
 
 
+@test(config="[pool default]\nworkers = 1\nmax_tasks = 1\n", workers=None, modules=["nest"])
+def who_ends_as_it_was_asked_to_is_no_warning(d):
+    c = d.client()
+    c.call("math.square", 2)
+    ends = [c.request("spawn", function, args)["id"] for function, args in (("math.square", [3]), ("nest.leave", [0]), ("nest.leave", [3]))]
+    assert [c.wait(p)["exitcode"] for p in ends] == [0, 0, 3]
+    d.wait_log("(worker ended.*\\n(.*\\n)*.*){4}")
+    assert not re.search("^[0-9:.]* warning|worker died", d.log(), re.M), d.log()
+    assert c.request("submit", "sys.crash", [11])
+    d.wait_log("warning worker died.*signal=SEGV")
+
+
 @test(config="[pool default]\n")
 def a_worker_that_its_template_has_not_made_when_it_is_replaced_is_asked_of_the_new_one(d):
     template = int(re.findall(r"template=(\d+) ready", d.log())[-1])

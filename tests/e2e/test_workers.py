@@ -579,6 +579,9 @@ def children_of_a_command_die_with_its_worker(d):
     os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
     lost(c, msgid)
     until(lambda: not named("sleep"), "the family is gone", 10 * SLOW)
+    until(lambda: d.request("stats")["orphans_killed"] == len(re.findall("orphan killed", d.log())), "all are told")
+    killed = re.findall(r"orphan killed pid=(\d+)", d.log())
+    assert killed and len(set(killed)) == len(killed), killed
 
 
 @test()

@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, RpcError, descendants, main, memfd, no_process_left, pack, test, until  # noqa: E402
+from harness import PATIENCE, SANITIZED, SLOW, Client, Daemon, RpcError, alive, descendants, main, memfd, no_process_left, pack, test, until  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "1500" if SANITIZED else "10000"))
 LIMIT = float(os.environ.get("MPOOL_TEST_TIMEOUT", 400))
@@ -295,6 +295,24 @@ def what_was_sent_before_a_death_is_heard_after_it(d):
 def in_futex(pid):
     with open(f"/proc/{pid}/syscall") as f:
         return f.read().split()[0] == "202"
+
+
+@test(workers="1", modules=["trial"])
+def a_large_result_behind_a_socket_full_of_words_is_found(d):
+    """Of one who lives as of one who dies: the socket holds more messages than are heard in one pass."""
+    c, words = d.client(), 265
+    for dies in (False, True):
+        path = os.path.join(d.home, f"begin-{dies}")
+        msgid = c.start("trial.talk", path, words, 800000)
+        pid = d.wait_worker(state="busy")["pid"]
+        os.kill(d.pid, signal.SIGSTOP)
+        open(path, "w").close()
+        until(lambda: in_futex(pid), "its result is published")
+        if dies:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: not alive(pid), "it is dead")
+        os.kill(d.pid, signal.SIGCONT)
+        assert len(c.reply(msgid)) == 800000
 
 
 @test(workers="1")

@@ -192,6 +192,26 @@ static int big_and_fail(mpool_task *task)
     return big(task) < 0 ? -1 : mpool_fail(task, MPOOL_FAIL_FINAL, "all for nothing");
 }
 
+/* path, n, size → waits until there is a file, logs n lines, then answers as big does */
+static int talk(mpool_task *task)
+{
+    uint64_t n, size;
+    const char *path;
+    size_t length;
+    if (mpool_arg_str(task, 0, &path, &length) < 0 || mpool_arg_u64(task, 1, &n) < 0 ||
+        mpool_arg_u64(task, 2, &size) < 0)
+        return -1;
+    while (access(path, F_OK) < 0)
+        usleep(1000);
+    for (uint64_t i = 0; i < n; i++)
+        mpool_log(task, MPOOL_LOG_DEBUG, "%llu", (unsigned long long)i);
+    void *bytes = mpool_reply_bin_reserve(task, size);
+    if (!bytes)
+        return -1;
+    memset(bytes, 'x', size);
+    return 0;
+}
+
 /* bin → its length and the sum of its bytes */
 static int weigh(mpool_task *task)
 {
@@ -233,5 +253,5 @@ MPOOL_MODULE("trial", "1.0.0", MPOOL_FN("pid_after", pid_after), MPOOL_FN("crash
     MPOOL_FN("note_and_fail", note_and_fail), MPOOL_FN("fail_until", fail_until),
     MPOOL_FN("crash_until", crash_until, .flags = MPOOL_IDEMPOTENT), MPOOL_FN("deaf", deaf), MPOOL_FN("spin", spin),
     MPOOL_FN("progress", progress, .flags = MPOOL_CANCELLABLE), MPOOL_FN("hoard", hoard), MPOOL_FN("big", big),
-    MPOOL_FN("big_and_fail", big_and_fail), MPOOL_FN("weigh", weigh), MPOOL_FN("say", say),
+    MPOOL_FN("big_and_fail", big_and_fail), MPOOL_FN("talk", talk), MPOOL_FN("weigh", weigh), MPOOL_FN("say", say),
     MPOOL_FN("doze", doze, .timeout_s = 1), MPOOL_FN("patient_pid", pid_after, .timeout_s = UINT32_MAX))
