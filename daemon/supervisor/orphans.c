@@ -1,9 +1,7 @@
 #include "daemon/supervisor/orphans.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,10 +9,13 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/supervisor/pool.h"
+#include "daemon/base/procfs.h"
 #include "daemon/supervisor/supervisor.h"
-#include "daemon/supervisor/worker.h"
+
+#define LOOK_PART  20       /* a look may take one of so many parts of the time */
+#define OVERDUE_NS NS_PER_S /* where workers are forked all the time */
 
 void orphans_init(void)
 {
@@ -22,79 +23,128 @@ void orphans_init(void)
         log_warning("subreaper: %s; what tasks leave behind cannot be found", strerror(errno));
 }
 
-bool orphans_is_known(struct supervisor *s, pid_t pid)
+/* ---- who is known ---- */
+
+static struct child *find(const struct supervisor *s, pid_t pid)
 {
-    struct pool *pool;
-    TAILQ_FOREACH (pool, &s->pools, link) {
-        struct worker *w;
-        if ((pool->current && pool->current->pid == pid) || (pool->coming && pool->coming->pid == pid))
-            return true;
-        TAILQ_FOREACH (w, &pool->workers, link)
-            if (w->pid == pid || (w->template && w->template->pid == pid))
-                return true;
+    struct child *child;
+    HASH_FIND(hh, s->deaths.orphans.children, &pid, sizeof pid, child);
+    return child;
+}
+
+void orphans_know(struct supervisor *s, struct child *child, pid_t pid)
+{
+    child->pid = pid;
+    HASH_ADD(hh, s->deaths.orphans.children, pid, sizeof child->pid, child);
+}
+
+void orphans_forget(struct supervisor *s, struct child *child)
+{
+    if (child->pid == 0)
+        return;
+    HASH_DELETE(hh, s->deaths.orphans.children, child);
+    child->pid = 0;
+}
+
+bool orphans_is_known(const struct supervisor *s, pid_t pid)
+{
+    return find(s, pid) != NULL;
+}
+
+/* ---- who is not ---- */
+
+void orphans_want(struct supervisor *s)
+{
+    if (!s->deaths.orphans.wanted)
+        s->deaths.orphans.wanted_ns = s->now_ns;
+    s->deaths.orphans.wanted = true;
+    supervisor_need_housekeeping(s); /* should it not be time yet */
+}
+
+bool orphans_are_overdue(const struct supervisor *s)
+{
+    return s->deaths.orphans.wanted && s->now_ns - s->deaths.orphans.wanted_ns > OVERDUE_NS;
+}
+
+/* An orphan that has ended goes. → false: it has not. */
+static bool reap(struct supervisor *s, struct child *orphan, pid_t pid)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid != pid)
+        return false;
+    if (orphan) {
+        orphans_forget(s, orphan);
+        free(orphan);
     }
-    return false;
+    return true;
 }
 
-/* The children of this process, as the kernel lists them. → how many; 0 also when the kernel has no such list. */
-static size_t children(pid_t *ret, size_t room)
+static void kill_orphan(struct supervisor *s, pid_t pid)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    _cleanup_(cleanup_fclose) FILE *f = fopen(path, "re");
-    size_t n = 0;
-    int pid;
-    while (f && n < room && fscanf(f, "%d", &pid) == 1)
-        ret[n++] = pid;
-    return n;
-}
-
-/* A worker that was just forked is our child before its template has told us: it is no orphan. */
-static bool births_pending(struct supervisor *s)
-{
-    struct pool *pool;
-    struct worker *w;
-    TAILQ_FOREACH (pool, &s->pools, link)
-        TAILQ_FOREACH (w, &pool->workers, link)
-            if (w->pid == 0)
-                return true;
-    return false;
+    struct child *orphan = calloc(1, sizeof *orphan);
+    if (kill(pid, SIGKILL) < 0 || !orphan) {
+        free(orphan); /* it is tried again */
+        return;
+    }
+    orphan->orphan = true;
+    orphans_know(s, orphan, pid);
+    s->stats.orphans_killed++;
+    log_warning("orphan killed pid=%d", (int)pid);
 }
 
 void orphans_look(struct supervisor *s)
 {
-    pid_t pids[1024];
-    s->children_changed = false;
-    s->orphans_wanted = births_pending(s);
-    size_t n = s->orphans_wanted ? 0 : children(pids, ELEMENTS(pids));
-    for (size_t i = 0; i < n; i++) {
-        siginfo_t info = {0};
-        if (orphans_is_known(s, pids[i])) /* reaped through its pidfd, with its usage */
-            continue;
-        if (waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOHANG) == 0 && info.si_pid == pids[i])
-            continue;
-        if (kill(pids[i], SIGKILL) == 0) {
-            s->stats.orphans_killed++;
-            log_warning("orphan killed pid=%d", (int)pids[i]);
-        }
-        /* Its own children come to us when it is gone: SIGCHLD brings us back, and housekeeping if that was merged. */
-        s->orphans_wanted = true;
+    struct orphans *o = &s->deaths.orphans;
+    pid_t *pids;
+    size_t count;
+    /* A worker that was just forked is our child before its template has told us: it is no orphan. */
+    if (!o->wanted || s->unforked > 0 || s->now_ns < o->next_ns)
+        return;
+    uint64_t began_ns = clock_now_ns();
+    o->wanted = false;
+    if (procfs_children(&pids, &count) < 0) {
+        orphans_want(s);
+        return;
     }
-    if (s->orphans_wanted)
-        supervisor_need_housekeeping(s);
+    bool again = false;
+    for (size_t i = 0; i < count; i++) {
+        struct child *child = find(s, pids[i]);
+        if (child && !child->orphan) /* reaped through its pidfd, with its usage */
+            continue;
+        if (reap(s, child, pids[i]))
+            continue;
+        if (!child)
+            kill_orphan(s, pids[i]);
+        again = true; /* its own children come to us when it is gone */
+    }
+    free(pids);
+    o->next_ns = s->now_ns + LOOK_PART * (clock_now_ns() - began_ns);
+    if (again)
+        orphans_want(s);
 }
 
 void orphans_end(void)
 {
-    pid_t pids[1024];
-    size_t n;
+    pid_t *pids;
+    size_t count;
     /* One at a time: whom a dead one leaves behind becomes our child only then, and has to be killed as well. */
-    while ((n = children(pids, ELEMENTS(pids))) > 0) {
-        for (size_t i = 0; i < n; i++)
+    while (procfs_children(&pids, &count) == 0 && count > 0) {
+        for (size_t i = 0; i < count; i++)
             kill(pids[i], SIGKILL);
+        free(pids);
         while (waitpid(-1, NULL, 0) < 0 && errno == EINTR)
             ;
     }
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
+}
+
+void orphans_free(struct supervisor *s)
+{
+    struct child *child, *next;
+    HASH_ITER (hh, s->deaths.orphans.children, child, next) {
+        HASH_DELETE(hh, s->deaths.orphans.children, child);
+        if (child->orphan)
+            free(child);
+    }
 }

@@ -122,12 +122,8 @@ void pool_free(struct pool *pool)
         worker_destroy(w);
     for (int i = 0; i < 2; i++) {
         struct template *t = i ? pool->current : pool->coming;
-        if (t) {
-            template_ref(t);
+        if (t)
             template_retire(t);
-            t->pool = NULL;
-            template_unref(t);
-        }
     }
     names_remove_pool(pool->supervisor->names, pool);
     for (uint32_t i = 0; i < pool->function_count; i++) {

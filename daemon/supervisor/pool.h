@@ -13,6 +13,7 @@
 
 #include "daemon/core/core.h"
 #include "daemon/supervisor/config.h"
+#include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/output.h"
 
 struct supervisor;
@@ -42,9 +43,12 @@ struct module_name {
 struct template
 {
     uint32_t references;
-    struct pool *pool; /* NULL once the pool is gone */
+    LIST_ENTRY(template) link; /* in the supervisor's list, as long as its process lives */
+    struct pool *pool;         /* NULL: it is retired */
+    char name[64];             /* the pool's */
     struct supervisor *supervisor;
-    pid_t pid;
+    pid_t pid; /* 0: it has been reaped */
+    struct child child;
     int pidfd, socket;
     struct event *on_death, *on_message;
     struct event *deadline;   /* of loading, then of the births that are asked for */
@@ -77,8 +81,9 @@ struct pool {
     char *birth_error;           /* why no worker could be started last, or NULL; owned */
     struct function **functions; /* by number; owned */
     uint32_t function_count;
-    TAILQ_HEAD(, worker) workers;
+    TAILQ_HEAD(pool_workers, worker) workers;
     uint32_t worker_count;
+    uint64_t last_birth;       /* generation of the worker that was asked for last */
     bool closing;              /* no longer configured */
     uint32_t spawns_wanted;    /* asked for by the heart, not made yet */
     uint32_t processes_wanted; /* the same, for processes */

@@ -35,6 +35,7 @@
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/task.h"
+#include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker.h"
 
 #define COLLECT_BYTES   (4u << 20)     /* of results that lie in lanes, copied in one pass */
@@ -87,7 +88,7 @@ static void heed(struct supervisor *s, int number)
         supervisor_stop(s);
         core_stop(s->core, 0, s->now_ns);
         break;
-    case SIGCHLD: s->children_changed = true; break; /* looked at when the next worker is on its way */
+    case SIGCHLD: orphans_want(s); break;
     default: break;
     }
 }
@@ -134,12 +135,11 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
                 if (s->now_ns - w->retired_ns > RETIRE_GRACE_NS)
                     worker_kill(s, &w->core);
             }
-    if (s->lanes_wanted)
-        worker_tidy_lanes(s);
-    if (s->orphans_wanted || s->children_changed)
-        orphans_look(s);
+    if (s->deaths.lanes.wanted)
+        lane_reserve_tidy(&s->deaths.lanes);
+    more |= s->deaths.lanes.wanted || s->deaths.orphans.wanted;
     more |= !TAILQ_EMPTY(&s->muted_workers); /* a bell that is not read does not wake us: look at least now and then */
-    if (more || s->orphans_wanted)
+    if (more)
         supervisor_need_housekeeping(s);
 }
 
@@ -225,13 +225,16 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     nested_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);
+    if (orphans_are_overdue(s))
+        orphans_look(s);
     worker_spawn_wanted(s);
+    orphans_look(s); /* else when the next workers are on their way */
     pools_run(s);
     bool given = !TAILQ_EMPTY(&s->dirty_workers);
     while ((w = TAILQ_FIRST(&s->dirty_workers)))
         worker_post(w);
     if (given)
-        oom_look(&s->oom, s->now_ns);
+        oom_look(&s->deaths.oom, s->now_ns);
     /* Those that are touched while this goes on wait for the next pass, so that it ends. */
     struct conn *last = TAILQ_LAST(&s->dirty_conns, conn_list);
     bool held = spinners_hold(s, collected > 0);
@@ -277,20 +280,6 @@ static bool is_over(struct supervisor *s)
     return true;
 }
 
-/* What deaths leave to be done, when nothing else is to do: whoever waits for the next worker comes first. */
-static bool tidy(struct supervisor *s)
-{
-    if (s->births > 0)
-        return false;
-    if (s->children_changed)
-        orphans_look(s);
-    else if (s->lanes_wanted)
-        worker_tidy_lanes(s);
-    else
-        return false;
-    return true;
-}
-
 int supervisor_run(struct supervisor *s)
 {
     log_info(
@@ -308,8 +297,9 @@ int supervisor_run(struct supervisor *s)
             flags |= EVLOOP_NONBLOCK;
         } else if (spinners_wait(s, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
-        } else if (tidy(s)) {
-            continue;
+        } else if (s->deaths.lanes.wanted && s->unforked == 0) {
+            lane_reserve_tidy(&s->deaths.lanes); /* whoever waits for the next worker comes first */
+            flags |= EVLOOP_NONBLOCK;
         } else {
             /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
              * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
@@ -453,7 +443,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
                        (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
     s->next_task_id = s->first_task_id;
     s->next_attached_id = SUPERVISOR_ATTACHED_ID;
-    oom_init(&s->oom, s->now_ns);
+    oom_init(&s->deaths.oom, s->now_ns);
     spinners_init(&s->spinners);
     spinners_configure(&s->spinners, config->spin);
     s->hash_key = random_key();
@@ -514,6 +504,7 @@ void supervisor_free(struct supervisor *s)
         TAILQ_REMOVE(&s->pools, pool, link);
         pool_free(pool);
     }
+    templates_end(s);
     listener_free(s->listener);
     farewells_free(s->farewells);
     orphans_end();
@@ -523,15 +514,14 @@ void supervisor_free(struct supervisor *s)
         if (events[i])
             event_free(events[i]);
     fd_close(&s->signal_fd);
-    oom_deinit(&s->oom);
+    oom_deinit(&s->deaths.oom);
     if (s->core)
         core_free(s->core);
     names_free(s->names);
     shares_free(s->shares);
     task_rooms_free(s);
-    s->stopping = true; /* no new one */
-    worker_tidy_lanes(s);
-    lane_free(s->spare_lane);
+    lane_reserve_free(&s->deaths.lanes);
+    orphans_free(s);
     beacon_free(s->beacon);
     if (s->base)
         event_base_free(s->base);

@@ -14,11 +14,10 @@
 #include "daemon/base/clock.h"
 #include "daemon/core/core.h"
 #include "daemon/core/timer.h"
-#include "daemon/lane/lane.h"
 #include "daemon/supervisor/attached.h"
 #include "daemon/supervisor/config.h"
 #include "daemon/supervisor/deadline.h"
-#include "daemon/supervisor/oom.h"
+#include "daemon/supervisor/deaths.h"
 #include "daemon/supervisor/spinners.h"
 
 struct conn;
@@ -44,6 +43,7 @@ TAILQ_HEAD(pool_list, pool);
 TAILQ_HEAD(process_list, process);
 TAILQ_HEAD(task_list, task);
 TAILQ_HEAD(worker_list, worker);
+LIST_HEAD(template_list, template);
 
 /* Ids of detached tasks: milliseconds since 2026 at the daemon's start, then counted on; so they are short, and none is
  * used twice. Those that a daemon may have given before this one began with the day of the first one. Attached calls
@@ -78,8 +78,6 @@ struct supervisor_stats {
     } tasks;
 #undef X
 };
-
-#define SUPERVISOR_DEAD_LANES 4
 
 struct supervisor {
     struct event_base *base;
@@ -122,13 +120,11 @@ struct supervisor {
     uint64_t start_ns, start_wall_ms;
     uint64_t next_task_id, first_task_id; /* detached ones */
     uint64_t next_attached_id;
-    struct lane *spare_lane;                        /* for the next worker; or NULL */
-    struct lane *dead_lanes[SUPERVISOR_DEAD_LANES]; /* of workers that have died: freed when there is time */
-    bool lanes_wanted;                              /* the one is to be made, the others are to be freed */
-    uint32_t births;                                /* workers that were asked for and are not ready yet */
+    struct deaths deaths;
+    struct template_list templates; /* all whose process has not been reaped */
+    uint32_t unforked;              /* workers that were asked of a template which has not answered yet */
     uint32_t next_worker;
     uint64_t next_generation;
-    struct oom oom;                 /* was it the kernel that killed a worker? */
     uint64_t hard_nofile;           /* and what it may use; RLIM_INFINITY: no limit */
     struct conn_list waiting_conns; /* have stopped at a message, in the order of their coming; see conn->waits_for */
     uint64_t turn_ns;               /* that requests have taken in this pass */
@@ -139,8 +135,6 @@ struct supervisor {
     struct attached_table attached_calls, attached_maps;
 
     bool spawns_wanted;     /* of some pool */
-    bool children_changed;  /* one has died, or come to us from one that has */
-    bool orphans_wanted;    /* somebody may be left behind */
     bool again;             /* this pass has made work for another one: do not sleep */
     struct maps dirty_maps; /* may have room for another chunk, or have ended */
     bool stopping;

@@ -31,6 +31,7 @@
 
 #define TEMPLATE_REPORT_MAX (16u << 20)
 #define BIRTH_TIMEOUT_MS    10000 /* a fork takes milliseconds, seconds where the template is very large */
+#define BIRTHS_MAX          8     /* asked for at a time: they fit into any socket, and keep the template busy */
 
 /* ---- what it is told ------------------------------------------------------------------------------------------------
  */
@@ -318,8 +319,16 @@ static void print(void *owner, int stream, const void *bytes, size_t length)
 {
     struct template *t = owner;
     char who[96];
-    snprintf(who, sizeof who, "pool=%s template=%d stream=%d", t->pool ? t->pool->name : "-", (int)t->pid, stream);
+    snprintf(who, sizeof who, "pool=%s template=%d stream=%d", t->name, (int)t->pid, stream);
     output_lines_add(&t->lines, who, bytes, length);
+}
+
+static void reaped(struct template *t)
+{
+    orphans_forget(t->supervisor, &t->child);
+    t->pid = 0;
+    LIST_REMOVE(t, link);
+    template_unref(t);
 }
 
 static void on_death(evutil_socket_t pidfd, short what, void *arg)
@@ -333,7 +342,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     if (t->socket >= 0 && !t->failed)
         on_message(t->socket, EV_READ, t); /* its last words */
     if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
-        log_error("template pool=%s pid=%d waitid: %s", t->pool ? t->pool->name : "-", (int)t->pid, strerror(errno));
+        log_error("template pool=%s pid=%d waitid: %s", t->name, (int)t->pid, strerror(errno));
     char why[400], when[300] = "";
     const char *name = sigabbrev_np(info.si_status);
     if (!t->ready && t->loading[0])
@@ -344,7 +353,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
         wire_format(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
     if (!t->retired)
         template_fail(t, why);
-    t->pid = 0;
+    reaped(t);
     template_unref(t);
 }
 
@@ -407,6 +416,7 @@ struct template *template_start(struct pool *pool, int *ret_errno)
     }
     t->references = 1;
     t->pool = pool;
+    memcpy(t->name, pool->name, sizeof t->name);
     t->supervisor = pool->supervisor;
     t->pidfd = t->socket = -1;
     _cleanup_(fd_close) int theirs = -1, out = -1;
@@ -455,7 +465,15 @@ struct template *template_start(struct pool *pool, int *ret_errno)
         return NULL;
     }
     log_debug("template pool=%s pid=%d started", pool->name, (int)t->pid);
+    template_ref(t); /* its process' own, until that has been reaped */
+    orphans_know(t->supervisor, &t->child, t->pid);
+    LIST_INSERT_HEAD(&t->supervisor->templates, t, link);
     return t;
+}
+
+bool template_may_fork(const struct template *t)
+{
+    return t->births < BIRTHS_MAX;
 }
 
 int template_fork(struct template *t, uint32_t number, uint64_t generation, const int fds[6])
@@ -498,7 +516,25 @@ void template_retire(struct template *t)
         event_del(t->deadline);
     fd_close(&t->socket);
     template_kill(t);
+    t->pool = NULL;
     template_unref(t);
+}
+
+/* Its process is to be reaped without its event. */
+static void wait_for_death(struct template *t)
+{
+    siginfo_t info;
+    template_kill(t);
+    waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED);
+}
+
+void templates_end(struct supervisor *s)
+{
+    struct template *t;
+    while ((t = LIST_FIRST(&s->templates))) {
+        wait_for_death(t);
+        reaped(t);
+    }
 }
 
 void template_unref(struct template *t)
@@ -506,7 +542,7 @@ void template_unref(struct template *t)
     if (--t->references > 0)
         return;
     char who[96];
-    snprintf(who, sizeof who, "pool=%s template stream=1", t->pool ? t->pool->name : "-");
+    snprintf(who, sizeof who, "pool=%s template stream=1", t->name);
     output_lines_end(&t->lines, who);
     output_close(&t->output);
     if (t->on_death)
@@ -515,11 +551,8 @@ void template_unref(struct template *t)
         event_free(t->on_message);
     if (t->deadline)
         event_free(t->deadline);
-    if (t->pid > 0 && t->pidfd >= 0) {
-        template_kill(t);
-        siginfo_t info;
-        waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED);
-    }
+    if (t->pid > 0 && t->pidfd >= 0)
+        wait_for_death(t); /* it could not be watched */
     fd_close(&t->pidfd);
     fd_close(&t->socket);
     for (size_t i = 0; i < t->module_count; i++) {

@@ -10,6 +10,7 @@
 #include "daemon/core/core.h"
 #include "daemon/lane/lane.h"
 #include "daemon/supervisor/oom.h"
+#include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/output.h"
 #include "daemon/supervisor/supervisor.h"
 
@@ -51,7 +52,8 @@ struct worker {
     uint64_t generation;
     uint64_t last_task; /* whose result was collected last, for what it printed shortly before */
     const struct function *last_function;
-    pid_t pid; /* 0: not forked yet */
+    pid_t pid;          /* 0: not forked yet */
+    struct child child; /* of that pid */
     int pidfd, control;
     struct event *on_death, *on_control;
     struct output out[2]; /* what it prints to 1 and 2 */
@@ -85,10 +87,8 @@ void worker_kill(void *context, struct core_worker *worker);
 void worker_retire(void *context, struct core_worker *worker);
 void worker_spawn(void *context, struct core_pool *pool);
 
-/* Makes a lane for the next worker, unless there is one, and frees those of the dead. */
-void worker_tidy_lanes(struct supervisor *s);
-
-/* Makes the workers that worker_spawn() was asked for: outside of the heart's calls. */
+/* Makes some of the workers that worker_spawn() was asked for: outside of the heart's calls, and no more in one pass,
+ * or of one template, than holds up nobody. */
 void worker_spawn_wanted(struct supervisor *s);
 
 /* The template's answer: pid, or negative errno. → false: no such worker was asked for. */

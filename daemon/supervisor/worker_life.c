@@ -26,54 +26,15 @@
 #include "daemon/supervisor/template.h"
 #include "daemon/supervisor/worker_inside.h"
 
-/* ---- lanes in reserve ---- */
-
-/* Making a lane takes most of a millisecond, as its memory is got in advance, and freeing it half of one. A worker that
- * died is replaced before that: there is a lane ready for the next one, and the old one is freed, once there is nothing
- * else to do. */
-void worker_tidy_lanes(struct supervisor *s)
-{
-    s->lanes_wanted = false;
-    for (size_t i = 0; i < ELEMENTS(s->dead_lanes); i++) {
-        lane_free(s->dead_lanes[i]);
-        s->dead_lanes[i] = NULL;
-    }
-    if (!s->spare_lane && !s->stopping && lane_new(&s->spare_lane, 0) < 0)
-        log_debug("no lane in reserve"); /* the next worker's own attempt is what counts */
-}
-
-static void want_tidy(struct supervisor *s)
-{
-    s->lanes_wanted = true;
-    supervisor_need_housekeeping(s); /* for when there is always something to do */
-}
-
-static void leave_lane(struct supervisor *s, struct lane *lane)
-{
-    want_tidy(s);
-    for (size_t i = 0; i < ELEMENTS(s->dead_lanes); i++)
-        if (!s->dead_lanes[i]) {
-            s->dead_lanes[i] = lane;
-            return;
-        }
-    lane_free(lane);
-}
-
-static int take_lane(struct supervisor *s, uint64_t generation, struct lane **ret)
-{
-    want_tidy(s);
-    if (!s->spare_lane)
-        return lane_new(ret, generation);
-    lane_stamp(s->spare_lane, generation);
-    *ret = TAKE(s->spare_lane);
-    return 0;
-}
+#define BIRTHS_AT_ONCE 2 /* in one pass: each takes about a millisecond, most of it for its lane */
 
 /* ---- the end of its record ---- */
 
 static void worker_free(struct worker *w)
 {
-    w->supervisor->births -= !w->ready;
+    struct supervisor *s = w->supervisor;
+    s->unforked -= w->child.pid == 0;
+    orphans_forget(s, &w->child);
     nested_forget(w);
     worker_set_busy(w, false);
     if (w->in_muted)
@@ -91,7 +52,8 @@ static void worker_free(struct worker *w)
         fd_close(&w->results[i].fd);
     fd_close(&w->pidfd);
     fd_close(&w->control);
-    leave_lane(w->supervisor, w->lane);
+    lane_reserve_leave(&s->deaths.lanes, w->lane);
+    supervisor_need_housekeeping(s); /* for when there is always something to do */
     if (w->template)
         template_unref(w->template);
     TAILQ_REMOVE(&w->pool->workers, w, link);
@@ -161,7 +123,7 @@ static void bury(struct worker *w, struct verdict *v)
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
     bool started = head && worker_started(s, &w->core, head);
     if (v->signal == SIGKILL && !w->doomed)
-        v->oom = oom_judge(&s->oom, started ? w->core.head_since_ns : UINT64_MAX, s->now_ns);
+        v->oom = oom_judge(&s->deaths.oom, started ? w->core.head_since_ns : UINT64_MAX, s->now_ns);
     s->stats.workers_died++;
     say_death(w, v, started ? task_of(head) : NULL);
     if (!started)
@@ -176,7 +138,7 @@ static void bury(struct worker *w, struct verdict *v)
     core_worker_died(s->core, &w->core, started, s->now_ns);
     task_context = (struct task_context){0};
     worker_free(w);
-    orphans_look(s);
+    orphans_want(s);
 }
 
 static void on_death(evutil_socket_t fd, short what, void *arg)
@@ -238,7 +200,8 @@ static bool spawn_one(struct pool *pool, bool process)
     w->number = ++s->next_worker;
     w->generation = ++s->next_generation;
     w->born_ns = s->now_ns;
-    s->births++;
+    pool->last_birth = w->generation;
+    s->unforked++;
     TAILQ_INIT(&w->conns);
     TAILQ_INIT(&w->children);
     TAILQ_INSERT_TAIL(&pool->workers, w, link);
@@ -248,10 +211,8 @@ static bool spawn_one(struct pool *pool, bool process)
     int pair[2], r = pool->current ? 0 : -ENOENT;
     if (r == 0) {
         w->template = template_ref(pool->current);
-        r = take_lane(s, w->generation, &w->lane);
-    }
-    if (r == 0)
         r = packet_pair(0, pair);
+    }
     if (r == 0) {
         w->control = pair[0];
         theirs = pair[1];
@@ -261,6 +222,8 @@ static bool spawn_one(struct pool *pool, bool process)
         r = output_open(&w->out[0], s->base, 1, worker_print, w, &out);
     if (r == 0)
         r = output_open(&w->out[1], s->base, 2, worker_print, w, &err);
+    if (r == 0)
+        r = lane_reserve_take(&s->deaths.lanes, w->generation, &w->lane);
     if (r == 0) {
         int fds[6] = {theirs, lane_fd_s(w->lane), lane_fd_w(w->lane), beacon_fd(s->beacon), out, err};
         r = template_fork(w->template, w->number, w->generation, fds);
@@ -270,6 +233,7 @@ static bool spawn_one(struct pool *pool, bool process)
         snprintf(why, sizeof why, "a worker cannot be made: %s", strerror(-r));
         log_error("pool=%s %s", pool->name, why);
         worker_not_born(w, why);
+        lane_reserve_return(&s->deaths.lanes, TAKE(w->lane));
         worker_free(w);
         return false;
     }
@@ -278,28 +242,45 @@ static bool spawn_one(struct pool *pool, bool process)
     return true;
 }
 
+/* The pool whose turn it is: of those that want a worker and whose template can be asked for one, that which had one
+ * least recently. */
+static struct pool *next_to_bear(struct supervisor *s)
+{
+    struct pool *pool, *next = NULL;
+    TAILQ_FOREACH (pool, &s->pools, link)
+        if (pool->spawns_wanted + pool->processes_wanted > 0 && (!pool->current || template_may_fork(pool->current)) &&
+            (!next || pool->last_birth < next->last_birth))
+            next = pool;
+    return next;
+}
+
 void worker_spawn_wanted(struct supervisor *s)
 {
     struct pool *pool;
-    if (!s->spawns_wanted)
+    /* What is left over goes on when a template has answered. */
+    if (!s->spawns_wanted || (s->unforked > 0 && orphans_are_overdue(s)))
         return;
-    s->spawns_wanted = false;
-    TAILQ_FOREACH (pool, &s->pools, link) {
-        for (; pool->spawns_wanted > 0; pool->spawns_wanted--)
-            if (!spawn_one(pool, false))
-                core_spawn_failed(s->core, pool->core, s->now_ns);
-        for (; pool->processes_wanted > 0; pool->processes_wanted--)
-            if (!spawn_one(pool, true))
-                core_spawn_failed(s->core, pool->processes, s->now_ns);
+    for (int i = 0; i < BIRTHS_AT_ONCE && (pool = next_to_bear(s)); i++) {
+        bool process = pool->processes_wanted > 0; /* somebody waits for it */
+        --*(process ? &pool->processes_wanted : &pool->spawns_wanted);
+        if (!spawn_one(pool, process))
+            core_spawn_failed(s->core, process ? pool->processes : pool->core, s->now_ns);
+        if (s->deaths.lanes.dead_count > 0)
+            lane_reserve_tidy(&s->deaths.lanes); /* no more of them than there were workers */
     }
+    s->again |= next_to_bear(s) != NULL;
+    s->spawns_wanted = false;
+    TAILQ_FOREACH (pool, &s->pools, link)
+        s->spawns_wanted |= pool->spawns_wanted + pool->processes_wanted > 0;
 }
 
+/* One that was asked for lately, so from the end. */
 static struct worker *find(struct pool *pool, uint32_t number, uint64_t generation)
 {
     struct worker *w;
-    TAILQ_FOREACH (w, &pool->workers, link)
-        if (w->number == number && w->generation == generation)
-            return w;
+    TAILQ_FOREACH_REVERSE(w, &pool->workers, pool_workers, link)
+    if (w->number == number && w->generation == generation)
+        return w;
     return NULL;
 }
 
@@ -326,6 +307,8 @@ bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid
     }
     w->pid = pid;
     w->pidfd = pidfd;
+    s->unforked--;
+    orphans_know(s, &w->child, pid);
     s->stats.workers_born++;
     w->on_death = event_new(s->base, pidfd, EV_READ | EV_PERSIST, on_death, w);
     w->on_control = event_new(s->base, w->control, EV_READ | EV_PERSIST, worker_on_control, w);

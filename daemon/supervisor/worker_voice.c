@@ -128,7 +128,6 @@ static void take_message(struct worker *w, const struct contract_head *head, con
             break;
         }
         w->ready = true;
-        w->supervisor->births--;
         pool_birth(w->pool, NULL);
         core_worker_ready(w->supervisor->core, &w->core, w->supervisor->now_ns);
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,

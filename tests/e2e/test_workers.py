@@ -550,6 +550,53 @@ def growing_and_shrinking_loses_nothing(d):
 
 # ---- families ----------------------------------------------------------------------------------------------------------
 
+@test(daemon=False, timeout=120)
+def hundreds_of_workers_come_are_replaced_and_die(home):
+    """More than a template's socket holds requests. A reload makes a quarter more of them at most, and not twice as many."""
+    many = 300
+    config = f"[pool default]\nmodules = math\nworkers = {many}\nmax_tasks = 0\n"
+    d = Daemon(home, workers=None, config=config)
+    c = d.client()
+    first = d.worker_pids()
+    most = 0
+
+    def replaced():
+        nonlocal most
+        pool = c.request("pools")[0]
+        most = max(most, pool["workers"])
+        return pool["idle"] == pool["workers"] == many and not first & d.worker_pids()
+
+    d.signal(signal.SIGHUP)
+    until(replaced, "all are replaced", 60 * SLOW)
+    assert many < most <= many + many // 4, most
+    for pid in d.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: c.request("stats")["workers_died"] == 2 * many and c.request("pools")[0]["idle"] == many, "all are back", 60 * SLOW)
+    assert c.map("math.square", list(range(1000))) == [i * i for i in range(1000)]
+    assert "cannot be made" not in d.log() and c.request("stats")["workers_born"] == 3 * many
+    d.finish(descriptors=False)
+    no_process_left()
+
+
+@test(daemon=False)
+def a_spawn_and_a_small_pool_do_not_stand_behind_a_large_one(home):
+    config = "[pool default]\nmodules = math\nworkers = 100\n[pool small]\nmodules = sys\nworkers = 1\n"
+    d = Daemon(home, workers=None, config=config)
+    c = d.client()
+    for pid in d.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    ids = [c.send("spawn", ["math.square", [7]]), c.start("sys.noop", pool="small")]
+    p = c.reply(ids[0])
+    assert c.wait(p["id"])["state"] == "done"
+    c.reply(ids[1])
+    d.settle()
+    log = d.log()
+    ready = [m.group(1) for m in re.finditer(r"worker ready pool=(\w+)", log)][101:]
+    assert "small" in ready[:50], ready
+    d.finish(descriptors=False)
+    no_process_left()
+
+
 RUNAWAY = "setsid sh -c 'trap \"\" TERM HUP INT; (setsid sh -c \"trap \\\"\\\" TERM HUP INT; sleep 600 & wait\" &) ; sleep 600 & wait' & sleep 600"
 
 
@@ -579,9 +626,17 @@ def children_of_a_command_die_with_its_worker(d):
     os.kill(d.wait_worker(state="busy")["pid"], signal.SIGKILL)
     lost(c, msgid)
     until(lambda: not named("sleep"), "the family is gone", 10 * SLOW)
-    until(lambda: d.request("stats")["orphans_killed"] == len(re.findall("orphan killed", d.log())), "all are told")
-    killed = re.findall(r"orphan killed pid=(\d+)", d.log())
-    assert killed and len(set(killed)) == len(killed), killed
+
+
+@test(modules=["hostile"], workers="8")
+def an_orphan_is_killed_and_told_once(d):
+    c = d.client()
+    away = {c.call("hostile.run_away") for _ in range(24)}
+    for pid in d.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in away), "all have gone", 10 * SLOW)
+    killed = [int(pid) for pid in re.findall(r"orphan killed pid=(\d+)", d.log())]
+    assert away <= set(killed) and len(set(killed)) == len(killed) == d.request("stats")["orphans_killed"], (away, killed)
 
 
 @test()

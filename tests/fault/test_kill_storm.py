@@ -300,7 +300,7 @@ def in_futex(pid):
 @test(workers="1", modules=["trial"])
 def a_large_result_behind_a_socket_full_of_words_is_found(d):
     """Of one who lives as of one who dies: the socket holds more messages than are heard in one pass."""
-    c, words = d.client(), 265
+    c, words = d.client(), 258
     for dies in (False, True):
         path = os.path.join(d.home, f"begin-{dies}")
         msgid = c.start("trial.talk", path, words, 800000)

@@ -201,7 +201,9 @@ static int talk(mpool_task *task)
     if (mpool_arg_str(task, 0, &path, &length) < 0 || mpool_arg_u64(task, 1, &n) < 0 ||
         mpool_arg_u64(task, 2, &size) < 0)
         return -1;
-    while (access(path, F_OK) < 0)
+    char file[4096];
+    snprintf(file, sizeof file, "%.*s", (int)length, path);
+    while (access(file, F_OK) < 0)
         usleep(1000);
     for (uint64_t i = 0; i < n; i++)
         mpool_log(task, MPOOL_LOG_DEBUG, "%llu", (unsigned long long)i);
