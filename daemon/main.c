@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
@@ -154,6 +155,10 @@ static int serve(const struct config_arguments *arguments, bool check_only)
         config_free(config);
         return 1;
     }
+    /* Commands of tasks may run as our user. None of them is to read our memory and descriptors, or take us over; the
+     * price is that there is no core, and no debugger but root's. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        log_warning("tasks of this user may trace the daemon: %s", strerror(errno));
     guardian_fork();
     title_set("mpoold", "mpoold: supervisor");
     struct supervisor *s;

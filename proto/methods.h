@@ -2,7 +2,7 @@
  * from here; the daemon's handlers are looked up by the enum.
  *
  * X(ENUM, "name", least params, most params, who, "params", "result", "sentence")
- * who: ANY any peer that may connect; OWNER the task's own user, root and the daemon's user.
+ * who: ANY any peer that may connect; OWNER the task's own user and administrators.
  */
 #pragma once
 

@@ -46,7 +46,7 @@ static const struct option_row options[] = {
         .words = "@pool",
         .text = &settings.pool,
         .help = "only those of this pool"},
-    {.name = "all", .letter = 'a', .flag = &opt.all, .help = "those of all users (for root and the daemon's user)"},
+    {.name = "all", .letter = 'a', .flag = &opt.all, .help = "those of all users (for administrators)"},
     {.name = "limit",
         .letter = 'n',
         .value = "N",
@@ -183,7 +183,7 @@ const struct verb verb_ls = {
     .usage = "[OPTIONS]",
     .line = "list tasks, newest first",
     .about = "Your own: those that wait or run, and submitted ones that have ended, as long as their results are\n"
-             "kept. With --all root and the daemon's user see those of all users.\n"
+             "kept. With --all administrators see those of all users.\n"
              "\n"
              "Examples:\n"
              "  mpool ls\n"

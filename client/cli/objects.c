@@ -27,7 +27,7 @@ static const struct option_row options[] = {
         .text = &kind,
         .is_choice = true,
         .help = "only those of this kind: value, array, lock, queue, joinable_queue …"},
-    {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (root and the daemon's user)"},
+    {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (for administrators)"},
     {.name = "names", .flag = &names_only, .help = "print the names alone, for scripts"},
     {0},
 };

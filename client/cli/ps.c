@@ -28,7 +28,7 @@ static const struct option_row options[] = {
         .text = &settings.pool,
         .help = "only those of this pool"},
     {.name = "ended", .letter = 'e', .flag = &ended, .help = "also those that have ended, while their result is kept"},
-    {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (for root and the daemon's user)"},
+    {.name = "all", .letter = 'a', .flag = &all, .help = "those of all users (for administrators)"},
     {.name = "ids", .flag = &ids, .help = "print the ids alone, for scripts"},
     {0},
 };

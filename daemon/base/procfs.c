@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 
 /* The whole of a file that has no size. → its length with *ret (owned, terminated), or -errno. */
 static ssize_t read_all(int fd, char **ret)
@@ -60,5 +62,30 @@ int procfs_children(pid_t **ret, size_t *ret_count)
     }
     *ret = pids;
     *ret_count = n;
+    return 0;
+}
+
+int procfs_stat(pid_t pid, struct procfs_stat *ret)
+{
+    char path[64], text[1024];
+    unsigned long long start = 0, ticks = (unsigned long long)sysconf(_SC_CLK_TCK);
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    _cleanup_(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return n < 0 && errno != ESRCH ? -errno : -ENOENT; /* it died between the two */
+    text[n] = 0;
+    const char *at = strrchr(text, ')'); /* the name before it may hold anything; the start is the 22nd field */
+    if (!at || sscanf(at, ") %*c %d", &parent) != 1)
+        return -EBADMSG;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at || sscanf(at, " %llu", &start) != 1)
+        return -EBADMSG;
+    ret->parent = parent;
+    ret->start_ns = start / ticks * NS_PER_S + start % ticks * (NS_PER_S / ticks);
     return 0;
 }

@@ -14,8 +14,10 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn_in.h"
 #include "daemon/supervisor/conn_out.h"
+#include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/large_reply.h"
@@ -35,7 +37,7 @@
 
 bool conn_is_admin(const struct conn *c)
 {
-    return c->uid == 0 || c->uid == geteuid();
+    return c->caller->admin;
 }
 
 /* ---- input
@@ -257,6 +259,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct conn *c = arg;
     (void)what;
     supervisor_tick(c->supervisor);
+    descent_settle(c);
     for (size_t budget = CONN_READ_BUDGET; budget > 0 && has_room(c);) {
         if (!conn_grow(c)) {
             c->waits_for = NULL;
@@ -438,17 +441,6 @@ void conn_remove_call(struct conn *c, struct task *t)
 /* ---- birth and end
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* Without them it is its user and first group alone: fewer rights, never more. */
-static void read_groups(struct conn *c)
-{
-    socklen_t size = 0;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
-        return;
-    c->groups = malloc(size);
-    if (c->groups && getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, c->groups, &size) == 0)
-        c->group_count = size / sizeof c->groups[0];
-}
-
 /* The clock by which the kernel tells when a process began. */
 static uint64_t boot_now_ns(void)
 {
@@ -471,8 +463,6 @@ static void turn_away(struct conn *c)
 struct conn *conn_new(struct supervisor *s, int fd)
 {
     struct conn *c = calloc(1, sizeof *c);
-    struct ucred cred = {.uid = (uid_t)-1, .gid = (gid_t)-1};
-    socklen_t size = sizeof cred;
     if (!c) {
         close(fd);
         return NULL;
@@ -487,24 +477,22 @@ struct conn *conn_new(struct supervisor *s, int fd)
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     c->on_readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->on_writable = event_new(s->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || !c->on_readable || !c->on_writable ||
-        event_add(c->on_readable, NULL) < 0) {
-        conn_free(c);
-        return NULL;
-    }
-    c->share = shares_join(s->shares, cred.uid);
-    if (!c->share) {
+    c->caller = caller_of_peer(fd, &c->pid);
+    if (c->caller)
+        c->share = shares_join(s->shares, c->caller->uid);
+    if (!c->share || !c->on_readable || !c->on_writable || event_add(c->on_readable, NULL) < 0) {
         conn_free(c);
         return NULL;
     }
     c->reading = true;
-    c->uid = cred.uid;
-    c->gid = cred.gid;
-    c->pid = cred.pid;
-    read_groups(c);
+    c->uid = c->caller->uid;
+    descent_begin(c);
     if (!share_has_room(c->share, SHARE_CONNECTIONS, conn_is_admin(c), 1)) {
-        turn_away(c);
-        return c;
+        descent_settle(c); /* it may be an administrator yet */
+        if (!share_has_room(c->share, SHARE_CONNECTIONS, conn_is_admin(c), 1)) {
+            turn_away(c);
+            return c;
+        }
     }
     c->counted = true;
     share_add(c->share, SHARE_CONNECTIONS, 1);
@@ -520,6 +508,41 @@ static void leave_share(struct conn *c)
     if (c->counted)
         share_subtract(c->share, SHARE_CONNECTIONS, 1);
     c->counted = false;
+}
+
+/* What it holds counts for that user from now on. */
+static void move_share(struct conn *c, struct share *to)
+{
+    struct share *from = c->share;
+    share_subtract(from, SHARE_CONNECTIONS, c->counted);
+    share_add(to, SHARE_CONNECTIONS, c->counted);
+    share_subtract(from, SHARE_UNREAD, c->unread);
+    share_add(to, SHARE_UNREAD, c->unread);
+    share_subtract(from, SHARE_ARGS, c->in_counted + c->args_bytes);
+    share_add(to, SHARE_ARGS, c->in_counted + c->args_bytes);
+    from->unfinished -= c->in_counted;
+    to->unfinished += c->in_counted;
+    if (from->ahead == c)
+        from->ahead = NULL;
+    c->share = to;
+    share_leave(from);
+}
+
+bool conn_act_for(struct conn *c, struct caller *caller)
+{
+    struct caller *before = c->caller;
+    if (caller == before)
+        return true;
+    if (caller->uid != before->uid) {
+        struct share *share = shares_join(c->supervisor->shares, caller->uid);
+        if (!share)
+            return false;
+        move_share(c, share);
+    }
+    c->caller = caller_ref(caller);
+    c->uid = caller->uid;
+    caller_unref(before);
+    return true;
 }
 
 void conn_close(struct conn *c, const char *why)
@@ -604,7 +627,7 @@ void conn_free(struct conn *c)
     wire_buf_reset(&c->in);
     wire_buf_reset(&c->out);
     call_table_deinit(&c->calls);
-    free(c->groups);
+    caller_unref(c->caller);
     free(c);
     listener_resume(s->listener);
 }

@@ -21,6 +21,7 @@
 #include "proto/message.h"
 #include "proto/scan.h"
 
+struct caller;
 struct large_reply;
 struct process;
 struct task;
@@ -55,13 +56,11 @@ struct conn {
     struct supervisor *supervisor;
     int fd;
     uint64_t number;
-    uid_t uid;
-    gid_t gid;
-    pid_t pid; /* for people; nothing is decided by it */
+    struct caller *caller; /* on whose behalf it asks: owned reference */
+    uid_t uid;             /* of that one */
+    pid_t pid;             /* of the peer; 0: it cannot be seen from here */
     struct share *share;
-    bool counted; /* among its user's connections */
-    gid_t *groups;
-    size_t group_count;
+    bool counted;                 /* among its user's connections */
     char name[CONN_NAME_MAX + 1]; /* as it said in hello */
     bool memfd;                   /* takes results as memfds */
     bool errors_as_text;          /* takes errors as one str */
@@ -106,10 +105,14 @@ struct conn {
     struct event *on_peer_death;    /* see peer.h; or NULL */
     int peer_pidfd;                 /* of that event */
     bool peer_is_watched, peer_is_dead;
-    struct worker *inside;       /* the worker in which the peer runs, or NULL: see nested.h */
+    bool kin;                    /* its user is one that workers run as: see nested.h, with all that follows */
+    bool inside_known;           /* it has been looked up */
+    const char *stray;           /* why nobody can be told for whom it asks; or NULL */
+    struct worker *inside;       /* the worker in which the peer runs, or NULL */
+    uint64_t inside_task;        /* the task to which the peer belongs; 0: it is the worker itself */
     TAILQ_ENTRY(conn) of_inside; /* in that one's list */
     TAILQ_ENTRY(conn) answered;
-    bool inside_known, inside_waits, in_answered;
+    bool inside_waits, in_answered;
     uint32_t in_flight;  /* requests not yet answered */
     uint64_t args_bytes; /* of its tasks */
 };
@@ -177,5 +180,8 @@ void conn_let_go(struct conn *c, uint64_t bytes);
 bool conn_add_call(struct conn *c, struct task *t);
 void conn_remove_call(struct conn *c, struct task *t);
 
-/* root, or the daemon's own user. */
+/* From now on it asks on that one's behalf (borrowed), and what it holds counts for that user. → false: no memory. */
+bool conn_act_for(struct conn *c, struct caller *caller);
+/* Root; or the daemon's own user, where nobody else can reach the socket. Not what runs inside a worker: see nested.h
+ */
 bool conn_is_admin(const struct conn *c);

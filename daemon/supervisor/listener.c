@@ -30,6 +30,7 @@ struct listener {
     int fd, lock;
     bool locked;
     bool adopted; /* systemd's: the file is not ours to remove */
+    bool private; /* nobody but its owner, who is our user, and root can connect */
     bool paused, closed;
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
 };
@@ -230,6 +231,11 @@ void listener_start(struct listener *l)
     event_add(l->on_connect, NULL);
 }
 
+bool listener_is_private(const struct listener *l)
+{
+    return l->private;
+}
+
 const char *listener_path(const struct listener *l)
 {
     return l->path;
@@ -250,6 +256,8 @@ int listener_new(struct listener **ret, struct supervisor *s)
         if (r == 0)
             r = make_socket(l, s->config);
     }
+    struct stat st;
+    l->private = r >= 0 && stat(l->path, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0077) == 0;
     if (r >= 0) {
         l->on_connect = event_new(s->base, l->fd, EV_READ | EV_PERSIST, on_connect, l);
         l->try_again = evtimer_new(s->base, try_again, l);

@@ -1,6 +1,7 @@
 /* The socket that clients find: made, or taken over from systemd; accepting, and pausing when descriptors run out. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct supervisor;
@@ -18,5 +19,7 @@ void listener_close(struct listener *l);
 void listener_free(struct listener *l);
 /* A descriptor has become free: if accepting was paused for want of them, try again. */
 void listener_resume(struct listener *l);
+/* Is the socket that user's alone that we run as? */
+bool listener_is_private(const struct listener *l);
 /* Where clients find it. Borrowed. */
 const char *listener_path(const struct listener *l);

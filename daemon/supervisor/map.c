@@ -9,6 +9,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/lane/contract.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/map_chunks.h"
 #include "daemon/supervisor/map_results.h"
@@ -76,7 +77,7 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->attempts = options->attempts                     ? (uint32_t)options->attempts
                   : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
                                                         : 1;
-    m->uid = c->uid;
+    m->caller = caller_ref(c->caller);
     m->submitted_ms = s->wall_ms;
     TAILQ_INIT(&m->chunks);
     TAILQ_INIT(&m->rests);
@@ -117,6 +118,7 @@ static void map_free(struct map *m)
     if (m->mapping)
         munmap((char *)m->mapping + m->unmapped, m->mapping_length - m->unmapped);
     free(m->memory);
+    caller_unref(m->caller);
     free(m->name);
     free(m);
 }

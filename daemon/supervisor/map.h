@@ -37,9 +37,9 @@ struct map {
     uint64_t id;
     uint32_t msgid;
     bool no_reply, each, stream, star;
-    bool ended; /* answered; only its last chunks are waited for */
-    char *name; /* owned, or NULL */
-    uid_t uid;
+    bool ended;                  /* answered; only its last chunks are waited for */
+    char *name;                  /* owned, or NULL */
+    struct caller *caller;       /* owned reference */
     struct task_options options; /* for its chunks */
     uint32_t attempts;           /* of one item */
     uint64_t submitted_ms;

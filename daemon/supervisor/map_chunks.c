@@ -33,7 +33,7 @@ static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool fr
 {
     int error;
     struct supervisor *s = m->supervisor;
-    struct task *t = task_new(s, m->function, TASK_CHUNK, &m->options, NULL, 0, -1, &error);
+    struct task *t = task_new(s, m->caller, m->function, TASK_CHUNK, &m->options, NULL, 0, -1, &error);
     if (!t) {
         fd_close(&fd);
         return error;

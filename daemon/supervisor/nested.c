@@ -1,69 +1,12 @@
 #include "daemon/supervisor/nested.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/rpc.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/worker.h"
-
-#define GENERATIONS_MAX 16 /* between a worker and the peer: a shell, a script, a tool */
-
-/* → 0: it is gone, or nobody's child. */
-static pid_t parent_of(pid_t pid)
-{
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    _cleanup_(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
-    const char *after_name = strrchr(text, ')'); /* the name may hold anything */
-    int parent;
-    return after_name && sscanf(after_name, ") %*c %d", &parent) == 1 ? parent : 0;
-}
-
-static struct worker *worker_of_pid(const struct supervisor *s, pid_t pid)
-{
-    struct pool *pool;
-    struct worker *w;
-    TAILQ_FOREACH (pool, &s->pools, link)
-        TAILQ_FOREACH (w, &pool->workers, link)
-            if (w->pid == pid)
-                return w;
-    return NULL;
-}
-
-static struct worker *find(const struct supervisor *s, pid_t pid)
-{
-    const pid_t own = getpid();
-    for (int i = 0; i < GENERATIONS_MAX && pid > 1 && pid != own; i++, pid = parent_of(pid)) {
-        struct worker *w = worker_of_pid(s, pid);
-        if (w)
-            return w;
-    }
-    return NULL;
-}
-
-bool nested_inside(struct conn *c)
-{
-    /* While no worker has anything to do it does not matter, and is not worth looking up. */
-    if (!c->inside_known && c->supervisor->busy_count > 0) {
-        c->inside_known = true;
-        c->inside = find(c->supervisor, c->pid);
-        if (c->inside)
-            TAILQ_INSERT_TAIL(&c->inside->conns, c, of_inside);
-    }
-    return c->inside != NULL;
-}
 
 static void begin_to_wait(struct conn *c)
 {
@@ -76,9 +19,9 @@ static void begin_to_wait(struct conn *c)
 bool nested_may_wait(struct rpc *r)
 {
     struct conn *c = r->conn;
-    if (r->no_reply || !nested_inside(c))
+    const struct worker *w = descent_worker(c);
+    if (r->no_reply || !w)
         return true;
-    const struct worker *w = c->inside;
     if (!core_worker_may_wait(&w->core)) {
         rpc_fail(r, MPOOL_E_BUSY,
             "%u workers of pool %s wait for tasks already, and one more would leave nobody to run them (max_nested)",
@@ -91,7 +34,8 @@ bool nested_may_wait(struct rpc *r)
 
 void nested_waits(struct conn *c)
 {
-    if (nested_inside(c) && core_worker_may_wait(&c->inside->core))
+    const struct worker *w = descent_worker(c);
+    if (w && core_worker_may_wait(&w->core))
         begin_to_wait(c);
 }
 
@@ -196,26 +140,21 @@ void nested_run(struct supervisor *s)
     }
 }
 
-static void leave(struct conn *c)
-{
-    strike_out(c);
-    TAILQ_REMOVE(&c->inside->conns, c, of_inside);
-    c->inside = NULL;
-    c->inside_waits = false;
-}
-
 void nested_leave(struct conn *c)
 {
-    if (!c->inside)
-        return;
-    wait_no_more(c);
-    leave(c);
+    if (c->inside)
+        wait_no_more(c);
+    strike_out(c);
+    descent_leave(c);
 }
 
 void nested_forget(struct worker *w)
 {
     struct conn *c;
     let_children_go(w);
-    while ((c = TAILQ_FIRST(&w->conns)))
-        leave(c);
+    TAILQ_FOREACH (c, &w->conns, of_inside) {
+        strike_out(c);
+        c->inside_waits = false;
+    }
+    descent_forget(w);
 }

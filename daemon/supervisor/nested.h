@@ -1,8 +1,6 @@
-/* Tasks that wait for tasks: which connections come from inside a worker, and does that worker wait for an answer?
+/* Tasks that wait for tasks: does a worker wait for an answer, and which of the tasks that it waits for goes first?
  *
- * A peer runs inside a worker when it is that process, or came of it (a command that a function runs). The kernel says
- * which process it is, and the worker is our own child, so the number cannot be another's; nothing but the number of
- * workers is decided by it. While such a connection waits for tasks its worker counts as waiting in the heart, see
+ * While a connection from inside a worker (descent.h) waits for tasks its worker counts as waiting in the heart, see
  * core_worker_waiting(); beyond max_nested the request is refused, as it could not be answered by anybody.
  *
  * Of the tasks that a worker waits for, one at a time (its leader) goes before all that only wait, and past the queue's
@@ -20,8 +18,6 @@ struct supervisor;
 struct task;
 struct worker;
 
-/* Does the peer run inside a worker? Looked up once. */
-bool nested_inside(struct conn *c);
 /* The request will wait for a task. → false: answered, as nobody could run it. */
 bool nested_may_wait(struct rpc *r);
 /* The request waits for something that others than tasks may bring: the worker's place is given to another one as far

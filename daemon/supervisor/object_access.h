@@ -1,4 +1,4 @@
-/* Who may do what with an object? Owner, group and mode, like a file's; root and the daemon's user may all.
+/* Who may do what with an object? Owner, group and mode, like a file's; administrators may all.
  * Pure; no state; any thread.
  */
 #pragma once
@@ -24,7 +24,7 @@ struct object_peer {
     gid_t gid;
     const gid_t *groups;
     size_t group_count;
-    bool admin; /* root, or the daemon's own user */
+    bool admin; /* see conn_is_admin() */
 };
 
 bool object_peer_in_group(const struct object_peer *peer, gid_t gid);

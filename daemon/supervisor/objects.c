@@ -12,6 +12,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/parties.h"
@@ -69,8 +70,11 @@ int object_refuse(struct object_refusal *why, enum mpool_error error, const char
 
 static struct object_peer peer_of(const struct conn *c)
 {
-    return (struct object_peer){
-        .uid = c->uid, .gid = c->gid, .groups = c->groups, .group_count = c->group_count, .admin = conn_is_admin(c)};
+    return (struct object_peer){.uid = c->uid,
+        .gid = c->caller->gid,
+        .groups = c->caller->groups,
+        .group_count = c->caller->group_count,
+        .admin = conn_is_admin(c)};
 }
 
 unsigned object_rights(const struct object *o, const struct conn *c)
@@ -195,7 +199,7 @@ static int choose_group(
     const struct conn *c, const struct object_options *options, gid_t *ret, struct object_refusal *why)
 {
     struct object_peer peer = peer_of(c);
-    *ret = object_option_given(options, OBJECT_OPTION_group) ? (gid_t)options->group : c->gid;
+    *ret = object_option_given(options, OBJECT_OPTION_group) ? (gid_t)options->group : c->caller->gid;
     if (!peer.admin && !object_peer_in_group(&peer, *ret))
         return object_refuse(why, MPOOL_E_DENIED, "option group: you are not in group %u", (unsigned)*ret);
     return 0;

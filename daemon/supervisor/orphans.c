@@ -46,6 +46,11 @@ void orphans_forget(struct supervisor *s, struct child *child)
     child->pid = 0;
 }
 
+const struct child *orphans_find(const struct supervisor *s, pid_t pid)
+{
+    return find(s, pid);
+}
+
 bool orphans_is_known(const struct supervisor *s, pid_t pid)
 {
     return find(s, pid) != NULL;

@@ -12,12 +12,14 @@
 #include <uthash.h>
 
 struct supervisor;
+struct worker;
 
 /* A child that is known by its pid until it has been reaped; embedded in workers and templates. */
 struct child {
     UT_hash_handle hh;
     pid_t pid; /* 0: none */
     bool orphan;
+    struct worker *worker; /* that it is, or NULL */
 };
 
 struct orphans {
@@ -32,6 +34,8 @@ void orphans_init(void);
 void orphans_know(struct supervisor *s, struct child *child, pid_t pid);
 /* It has been reaped. One without a pid: nothing. */
 void orphans_forget(struct supervisor *s, struct child *child);
+/* The child of that pid: a worker, a template, or an orphan that is known to be one. NULL: there is none. */
+const struct child *orphans_find(const struct supervisor *s, pid_t pid);
 /* Is the process one of our workers or templates? */
 bool orphans_is_known(const struct supervisor *s, pid_t pid);
 /* Something has died: there may be orphans. */

@@ -2,18 +2,15 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/procfs.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/parties.h"
@@ -30,27 +27,11 @@ static bool is_dead(int pidfd)
 }
 
 /* Did the process of this number begin after the connection? In ticks of the clock, which are 10 ms: nobody uses up all
- * numbers in that time. → 1 or 0; -ENOENT: its directory cannot be seen. */
+ * numbers in that time. → 1 or 0; -ENOENT: it cannot be seen, as it is hidden from us (hidepid=), or dead. */
 static int is_younger(const struct conn *c)
 {
-    char path[64], text[1024];
-    unsigned long long start = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)c->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -ENOENT; /* hidden from us, as hidepid= does, or dead */
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = 0;
-    const char *at = strrchr(text, ')'); /* the name before it may hold anything; the start is the 22nd field */
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    long ticks = sysconf(_SC_CLK_TCK);
-    if (!at || ticks <= 0 || sscanf(at, " %llu", &start) != 1)
-        return -ENOENT;
-    return start / (unsigned long long)ticks * NS_PER_S +
-               start % (unsigned long long)ticks * (NS_PER_S / (unsigned long long)ticks) >
-           c->accepted_boot_ns;
+    struct procfs_stat st;
+    return procfs_stat(c->pid, &st) < 0 ? -ENOENT : st.start_ns > c->accepted_boot_ns;
 }
 
 /* The process that connected. From Linux 6.5 on the kernel hands out the very one. Before that there is its number,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/names.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/task.h"
@@ -348,19 +349,19 @@ struct pool *pool_find(struct supervisor *s, const char *name, size_t length)
     return NULL;
 }
 
-bool pool_allows(const struct pool *pool, uid_t uid, gid_t gid, const gid_t *groups, size_t group_count)
+bool pool_allows(const struct pool *pool, const struct caller *caller)
 {
     const struct config_pool *c = pool->config;
-    if (c->allow_everyone || uid == 0 || uid == geteuid())
+    if (c->allow_everyone || caller->admin)
         return true;
     for (size_t i = 0; i < c->allow_uid_count; i++)
-        if (c->allow_uids[i] == uid)
+        if (c->allow_uids[i] == caller->uid)
             return true;
     for (size_t i = 0; i < c->allow_gid_count; i++) {
-        if (c->allow_gids[i] == gid)
+        if (c->allow_gids[i] == caller->gid)
             return true;
-        for (size_t j = 0; j < group_count; j++)
-            if (c->allow_gids[i] == groups[j])
+        for (size_t j = 0; j < caller->group_count; j++)
+            if (c->allow_gids[i] == caller->groups[j])
                 return true;
     }
     return false;

@@ -16,6 +16,7 @@
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/output.h"
 
+struct caller;
 struct supervisor;
 struct worker;
 
@@ -102,8 +103,8 @@ void pool_reconfigure(struct pool *pool, const struct config_pool *config);
 void pool_close(struct pool *pool);
 
 struct pool *pool_find(struct supervisor *s, const char *name, size_t length);
-/* May a peer with these credentials use the pool? groups: its supplementary groups. */
-bool pool_allows(const struct pool *pool, uid_t uid, gid_t gid, const gid_t *groups, size_t group_count);
+/* May the caller use the pool? */
+bool pool_allows(const struct pool *pool, const struct caller *caller);
 /* "serving", "starting", "throttled", "stopping" */
 const char *pool_state(const struct pool *pool, uint64_t now_ns);
 

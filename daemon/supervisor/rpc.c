@@ -7,6 +7,7 @@
 
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/descent.h"
 #include "proto/tables.h"
 #include "proto/text.h"
 
@@ -39,6 +40,12 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_DONE] = rpc_done,
     [MPOOL_METHOD_JOIN] = rpc_join,
     [MPOOL_METHOD_FINISH] = rpc_finish,
+};
+
+/* Anybody may ask. */
+static const bool needs_no_rights[MPOOL_METHOD_COUNT] = {
+    [MPOOL_METHOD_HELLO] = true,
+    [MPOOL_METHOD_PING] = true,
 };
 
 /* They walk over all that there is. */
@@ -188,7 +195,7 @@ enum rpc_result rpc_handle(struct conn *c, const struct wire_message *m)
         if (r.count < info->min_params || r.count > info->max_params)
             result = rpc_fail(&r, MPOOL_E_BAD_PARAMS, "%s takes (%s): %u to %u parameters, got %u", info->name,
                 info->params, info->min_params, info->max_params, r.count);
-        else
+        else if (!c->kin || descent_admits(&r, needs_no_rights[method], &result))
             result = handlers[method](&r);
     }
     if (result == RPC_LATER) {

@@ -6,6 +6,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/lane/contract.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/listener.h"
@@ -217,14 +218,16 @@ enum rpc_result rpc_list(struct rpc *r)
             }
             k = TAILQ_NEXT(k, link);
         } else if (tt && tt >= mt) {
-            if (matches(&f, c, t->call.uid, status_of(t), t->function->name, t->function->pool->name, t->call.name)) {
+            if (matches(
+                    &f, c, t->caller->uid, status_of(t), t->function->name, t->function->pool->name, t->call.name)) {
                 status_pack_call(&row, t);
                 n++;
             }
             t = TAILQ_NEXT(t, call.every);
         } else {
             enum mpool_state state = status_of_map(m);
-            if (!m->ended && matches(&f, c, m->uid, state, m->function->name, m->function->pool->name, m->name)) {
+            if (!m->ended &&
+                matches(&f, c, m->caller->uid, state, m->function->name, m->function->pool->name, m->name)) {
                 status_pack_map(&row, m);
                 n++;
             }

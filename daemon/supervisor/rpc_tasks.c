@@ -8,6 +8,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/packet.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/conn_in.h"
 #include "daemon/supervisor/kept.h"
@@ -111,14 +112,14 @@ static enum rpc_result find_function(struct rpc *r, struct request *q, const cha
         if (!chosen)
             return rpc_fail(
                 r, MPOOL_E_NO_POOL, "there is no pool '%.*s'", (int)q->options.pool.length, q->options.pool.at);
-        if (!pool_allows(chosen, c->uid, c->gid, c->groups, c->group_count))
+        if (!pool_allows(chosen, c->caller))
             return rpc_fail(r, MPOOL_E_DENIED, "you may not use pool %s", chosen->name);
     }
     TAILQ_FOREACH (pool, &s->pools, link) {
         if (chosen && pool != chosen)
             continue;
         struct function *f = pool_function(pool, name, length);
-        bool has = f && f->present, allowed = pool_allows(pool, c->uid, c->gid, c->groups, c->group_count);
+        bool has = f && f->present, allowed = pool_allows(pool, c->caller);
         denied |= has && !allowed;
         if (!allowed)
             continue;
@@ -321,7 +322,8 @@ static struct task *make_task(struct rpc *r, struct request *q, enum task_kind k
     bool given = q->args_fd >= 0;
     const uint8_t *args = q->args ? q->args : no_args;
     uint64_t length = given ? q->options.args_memfd : q->args ? q->args_length : sizeof no_args;
-    struct task *t = task_new(s, q->function, kind, &q->options, args, length, TAKE_FD(q->args_fd), &error);
+    struct task *t =
+        task_new(s, r->conn->caller, q->function, kind, &q->options, args, length, TAKE_FD(q->args_fd), &error);
     if (!t && error == -EBADMSG)
         rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
     else if (!t)
@@ -348,7 +350,6 @@ enum rpc_result rpc_call(struct rpc *r)
     t->no_reply = r->no_reply;
     t->call.conn = c;
     t->call.msgid = r->msgid;
-    t->call.uid = c->uid;
     if (q.options.name.at)
         t->call.name = wire_label(q.options.name.at, q.options.name.length);
     if (!conn_add_call(c, t)) {
@@ -524,7 +525,7 @@ static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, st
         no_task(r, id);
         return false;
     }
-    if (!may_touch(r->conn, t ? t->call.uid : m->uid)) {
+    if (!may_touch(r->conn, t ? t->caller->uid : m->caller->uid)) {
         another_users(r, id);
         return false;
     }

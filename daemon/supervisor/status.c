@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/pool.h"
@@ -193,7 +194,7 @@ void status_pack_call(msgpack_packer *pk, const struct task *t)
         .function = t->function->name,
         .pool = t->function->pool->name,
         .attached = true,
-        .uid = t->call.uid,
+        .uid = t->caller->uid,
         .submitted_ms = t->submitted_ms};
     live_facts(t, &f);
     pack(pk, &f);
@@ -206,7 +207,7 @@ void status_pack_map(msgpack_packer *pk, const struct map *m)
         .function = m->function->name,
         .pool = m->function->pool->name,
         .attached = true,
-        .uid = m->uid,
+        .uid = m->caller->uid,
         .submitted_ms = m->submitted_ms,
         .attempts = m->attempts,
         .map = m,

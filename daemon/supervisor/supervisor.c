@@ -16,6 +16,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/start.h"
+#include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
@@ -454,6 +455,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     int r = 0;
     s->base = new_base();
     s->names = names_new();
+    s->descent = descent_new();
     s->shares = shares_new(config);
     s->farewells = farewells_new(s);
     s->objects = objects_new(s);
@@ -463,7 +465,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
         r = deadline_init(&s->core_deadline, s->base);
         s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
     }
-    if (!s->base || !s->names || !s->shares || !s->farewells || !s->objects || !s->parties || !s->core ||
+    if (!s->base || !s->names || !s->descent || !s->shares || !s->farewells || !s->objects || !s->parties || !s->core ||
         !s->housekeeping)
         r = -ENOMEM;
     if (r == 0)
@@ -518,6 +520,7 @@ void supervisor_free(struct supervisor *s)
     if (s->core)
         core_free(s->core);
     names_free(s->names);
+    descent_free(s->descent);
     shares_free(s->shares);
     task_rooms_free(s);
     lane_reserve_free(&s->deaths.lanes);

@@ -21,6 +21,7 @@
 #include "daemon/supervisor/spinners.h"
 
 struct conn;
+struct descent;
 struct kept;
 struct farewells;
 struct large_reply;
@@ -100,6 +101,7 @@ struct supervisor {
     struct task_list calls;           /* attached calls, newest first */
     struct maps maps;                 /* newest first */
     struct large_reply_list large_replies;
+    struct descent *descent;         /* who is inside a worker? */
     struct conn_list answered_conns; /* of peers inside workers: may wait no more, see nested.h */
     struct process_list processes;   /* that have not ended: see process.h */
     struct kept *kept_by_id;         /* hash */

@@ -12,6 +12,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/packet.h"
 #include "daemon/lane/contract.h"
+#include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/large_reply.h"
@@ -104,8 +105,8 @@ void task_rooms_free(struct supervisor *s)
     }
 }
 
-struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
-    const void *args, uint64_t args_length, int args_fd, int *ret_errno)
+struct task *task_new(struct supervisor *s, struct caller *caller, struct function *f, enum task_kind kind,
+    const struct task_options *options, const void *args, uint64_t args_length, int args_fd, int *ret_errno)
 {
     _cleanup_(fd_close) int fd = args_fd;
     if (fd < 0 && args_length > LANE_BLOCK_MAX) {
@@ -134,6 +135,7 @@ struct task *task_new(struct supervisor *s, struct function *f, enum task_kind k
     }
     t->args_length = args_length;
     t->args_fd = TAKE_FD(fd);
+    t->caller = caller_ref(caller);
     t->function = f;
     t->kind = kind;
     if (kind == TASK_CALL)
@@ -160,6 +162,7 @@ void task_free(struct supervisor *s, struct task *t)
         free(t->call.name);
         fd_close(&t->call.stdin_fd);
     }
+    caller_unref(t->caller);
     fd_close(&t->args_fd);
     give_room(s, t);
 }

@@ -17,6 +17,7 @@
 #include "daemon/supervisor/worker.h"
 #include "proto/errors.h"
 
+struct caller;
 struct conn;
 struct function;
 struct kept;
@@ -42,16 +43,16 @@ struct task {
     struct function *function;
     uint64_t id;
     enum task_kind kind;
-    bool output;   /* the caller wants what it prints */
-    bool small;    /* its memory is of the size that is kept */
-    bool removed;  /* its function went away in a reload */
-    bool no_reply; /* sent as a notification */
+    bool output;           /* the caller wants what it prints */
+    bool small;            /* its memory is of the size that is kept */
+    bool removed;          /* its function went away in a reload */
+    bool no_reply;         /* sent as a notification */
+    struct caller *caller; /* who asked for it: what it asks for itself is that one's, too */
     uint64_t submitted_ms;
     union {
         struct {
             struct conn *conn;
             uint32_t msgid;
-            uid_t uid;
             LIST_ENTRY(task) same_hash; /* in the connection's table of calls; a notification is in none */
             TAILQ_ENTRY(task) of_conn;  /* in that table's list of all */
             TAILQ_ENTRY(task) every;    /* supervisor's list */
@@ -125,11 +126,11 @@ struct outcome {
 /* What a caller hears whose worker sent no whole value. */
 #define TASK_WORKER_BROKE "the worker's answer was damaged; it has been ended"
 
-/* Makes a task. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small ones are copied
- * out of it, so that what is held open is worth it; checked to be one whole value then).
- * → NULL with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
-struct task *task_new(struct supervisor *s, struct function *f, enum task_kind kind, const struct task_options *options,
-    const void *args, uint64_t args_length, int args_fd, int *ret_errno);
+/* Makes a task of the caller's. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small
+ * ones are copied out of it, so that what is held open is worth it; checked to be one whole value then). → NULL with
+ * *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
+struct task *task_new(struct supervisor *s, struct caller *caller, struct function *f, enum task_kind kind,
+    const struct task_options *options, const void *args, uint64_t args_length, int args_fd, int *ret_errno);
 /* Only for one that the heart has not, or has no longer. */
 void task_free(struct supervisor *s, struct task *t);
 /* Frees the rooms that are kept for the next tasks. */

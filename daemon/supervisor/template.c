@@ -19,6 +19,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/base/start.h"
 #include "daemon/lane/contract.h"
+#include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/listener.h"
 #include "daemon/supervisor/places.h"
 #include "daemon/supervisor/pool.h"
@@ -52,11 +53,15 @@ static int send_config(const struct template *t, const struct pool *pool)
     const struct config_pool *c = pool->config;
     _cleanup_(wire_buf_reset) struct wire_buf out = {0};
     msgpack_packer pk = wire_packer(&out);
-    msgpack_pack_array(&pk, 9);
+    msgpack_pack_array(&pk, 10);
     wire_pack_text(&pk, pool->name);
     msgpack_pack_uint64(&pk, (uint64_t)getpid());
     msgpack_pack_uint32(&pk, s->config->max_depth);
     msgpack_pack_int(&pk, c->nice);
+    if (listener_is_private(s->listener))
+        msgpack_pack_false(&pk);
+    else
+        msgpack_pack_true(&pk);
     if (c->uid != (uid_t)-1)
         msgpack_pack_uint64(&pk, c->uid);
     else
@@ -419,6 +424,10 @@ struct template *template_start(struct pool *pool, int *ret_errno)
     memcpy(t->name, pool->name, sizeof t->name);
     t->supervisor = pool->supervisor;
     t->pidfd = t->socket = -1;
+    if (descent_add_user(t->supervisor->descent, pool->config->uid != (uid_t)-1 ? pool->config->uid : geteuid()) < 0) {
+        free(t);
+        return NULL;
+    }
     _cleanup_(fd_close) int theirs = -1, out = -1;
     int pair[2], r = packet_pair(0, pair);
     if (r == 0) {

@@ -12,7 +12,6 @@
 #include "daemon/supervisor/oom.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/output.h"
-#include "daemon/supervisor/supervisor.h"
 
 struct function;
 struct pool;
@@ -66,7 +65,7 @@ struct worker {
     bool broke;
     bool process;                /* made for one task: see process.h */
     uint32_t waits;              /* connections from inside it that wait for tasks: see nested.h */
-    struct conn_list conns;      /* of peers inside it */
+    TAILQ_HEAD(, conn) conns;    /* of peers inside it */
     TAILQ_HEAD(, task) children; /* the tasks that they wait for */
     struct task *leader;         /* that one of them which goes before all that only wait; NULL: there are none */
     uint64_t born_ns, retired_ns, last_rss_check_ns;

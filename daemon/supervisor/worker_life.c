@@ -308,6 +308,7 @@ bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid
     w->pid = pid;
     w->pidfd = pidfd;
     s->unforked--;
+    w->child.worker = w;
     orphans_know(s, &w->child, pid);
     s->stats.workers_born++;
     w->on_death = event_new(s->base, pidfd, EV_READ | EV_PERSIST, on_death, w);

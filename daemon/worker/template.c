@@ -17,6 +17,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
 #include "daemon/lane/contract.h"
+#include "daemon/worker/apart.h"
 #include "daemon/worker/atfork.h"
 #include "daemon/worker/modules.h"
 #include "daemon/worker/threads.h"
@@ -97,24 +98,25 @@ static int read_name(struct wire_reader *in, char (*ret)[4096])
     return 0;
 }
 
-/* The first message, see send_config() of the supervisor: [pool, supervisor pid, depth, nice, uid|nil, gid|nil, user,
- * [directories], [modules]]. */
+/* The first message, see send_config() of the supervisor: [pool, supervisor pid, depth, nice, shared, uid|nil, gid|nil,
+ * user, [directories], [modules]]. */
 static int configure(struct template *t, const uint8_t *body, size_t size)
 {
     struct wire_reader in = wire_reader(body, size);
     uint32_t count;
     uint64_t supervisor, depth, uid = UINT64_MAX, gid = UINT64_MAX;
     int64_t nice_value;
+    bool shared;
     const char *text;
     size_t length;
     char name[4096], user[256] = "", why[MODULES_WHY_MAX];
 
-    if (wire_read_array(&in, &count) < 0 || count != 9 || wire_read_str(&in, &text, &length) < 0 ||
+    if (wire_read_array(&in, &count) < 0 || count != 10 || wire_read_str(&in, &text, &length) < 0 ||
         length >= sizeof t->pool)
         return refuse("the supervisor's first message cannot be read");
     memcpy(t->pool, text, length);
     if (wire_read_u64(&in, &supervisor) < 0 || wire_read_u64(&in, &depth) < 0 || wire_read_i64(&in, &nice_value) < 0 ||
-        (wire_read_nil(&in) < 0 && wire_read_u64(&in, &uid) < 0) ||
+        wire_read_bool(&in, &shared) < 0 || (wire_read_nil(&in) < 0 && wire_read_u64(&in, &uid) < 0) ||
         (wire_read_nil(&in) < 0 && wire_read_u64(&in, &gid) < 0) || wire_read_str(&in, &text, &length) < 0 ||
         length >= sizeof user)
         return refuse("the supervisor's first message cannot be read");
@@ -138,6 +140,8 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
         return refuse("cannot become user %s: %s", user[0] ? user : "(by number)", strerror(-r));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return refuse("no_new_privs: %s", strerror(errno));
+    if (shared && (r = apart_enter()) < 0)
+        return refuse("cannot keep tasks out of the daemon: %s", strerror(-r));
     /* Changing credentials has cleared it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != t->supervisor)

@@ -175,6 +175,7 @@ class Daemon:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         notify_path = os.path.join(home, f"notify.{os.getpid()}.{id(self)}")
         self.notify.bind(notify_path)
+        os.chmod(notify_path, 0o666)  # the daemon may be another user's
         self.notices, self.told = [], threading.Condition()
         threading.Thread(target=self._listen, daemon=True).start()
         environment = {
@@ -253,9 +254,11 @@ class Daemon:
     # ---- what it holds ----
 
     def descriptors(self):
-        """Counter of what its descriptors are, digits made equal."""
+        """Counter of what its descriptors are, digits made equal. The daemon shows them to root alone: for others none."""
         kinds = collections.Counter()
         folder = f"/proc/{self.pid}/fd"
+        if os.getuid() != 0:
+            return kinds
         for fd in os.listdir(folder):
             try:
                 kinds[re.sub(r"\d+", "N", os.readlink(f"{folder}/{fd}"))] += 1

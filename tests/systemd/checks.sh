@@ -136,6 +136,15 @@ task_cannot_notify() {
 	until_true journal_says "reception only permitted for main PID" && state_is active && is "$(property StatusText)" ""
 }
 
+task_cannot_reach_supervisor() {
+	pid=$(main_pid)
+	mpool run -- sh -c "cat /proc/$pid/environ || ls /proc/$pid/fd"
+	[ $? != 0 ] || return 1
+	# Where the kernel confines signals, as it has since 6.12.
+	[ "$(printf '%s\n' 6.12 "$(uname -r)" | sort -V | head -1)" = 6.12 ] || return 0
+	! mpool run -- kill -STOP "$pid" && squares 6 36
+}
+
 command_leaves_nobody() {
 	mpool run -- setsid --fork sleep 601
 	until_true sh -c '! pgrep -u mpool -x sleep'

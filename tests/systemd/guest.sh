@@ -46,6 +46,7 @@ check "a command has the usual limit of descriptors, the daemon all it may have"
 check "a command cannot write to the system and can to /tmp" sandbox_is_on
 check "a command sees nothing of what is between systemd and the daemon" environment_is_clean
 check "a task cannot speak to systemd for the daemon" task_cannot_notify
+check "a task can neither look into the supervisor nor stop it" task_cannot_reach_supervisor
 check "what a command leaves behind dies with it" command_leaves_nobody
 check "lines in the journal have their priority" journal_has_priorities
 check "what a task prints is in the journal with its worker" journal_has_output

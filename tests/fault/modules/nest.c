@@ -153,6 +153,31 @@ static int relay(mpool_task *task)
     return r;
 }
 
+/* ask(function, args): the same over a connection that its worker keeps from task to task. */
+static int ask(mpool_task *task)
+{
+    static mpool_client *client;
+    const char *name;
+    const void *args;
+    size_t length, name_length;
+    mpool_value at;
+    char function[128];
+    if (mpool_arg_str(task, 0, &name, &name_length) < 0 || mpool_arg(task, 1, &at) < 0 ||
+        mpool_read_raw(task, &at, &args, &length) < 0)
+        return -1;
+    snprintf(function, sizeof function, "%.*s", (int)name_length, name);
+    mpool_result *result;
+    int r = client ? 0 : mpool_connect(&client, NULL);
+    if (r == 0)
+        r = mpool_call_raw(client, &result, function, args, length, NULL);
+    if (r < 0)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "%s", client ? mpool_error_text(client) : mpool_strerror(r));
+    const void *bytes = mpool_result_data(result, &length);
+    r = mpool_reply_raw(task, bytes, length);
+    mpool_result_free(result);
+    return r;
+}
+
 /* leave(status): exit(3) with something printed that is not flushed yet. */
 static int leave(mpool_task *task)
 {
@@ -164,4 +189,5 @@ static int leave(mpool_task *task)
 }
 
 MPOOL_MODULE("nest", "1.0.0", MPOOL_FN("down", down), MPOOL_FN("down_detached", down_detached),
-    MPOOL_FN("down_kept", down_kept), MPOOL_FN("squares", squares), MPOOL_FN("relay", relay), MPOOL_FN("leave", leave))
+    MPOOL_FN("down_kept", down_kept), MPOOL_FN("squares", squares), MPOOL_FN("relay", relay), MPOOL_FN("ask", ask),
+    MPOOL_FN("leave", leave))
