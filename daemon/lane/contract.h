@@ -14,7 +14,8 @@
 /* What a template says of a function; the same bits as in <mpool/module.h>. */
 enum { CONTRACT_IDEMPOTENT = 1u << 0, CONTRACT_CANCELLABLE = 1u << 1 };
 
-#define CONTRACT_TEMPLATE_FD 3 /* the template's end of its socket, when it is exec'ed */
+#define CONTRACT_NAME_MAX    63u /* bytes of a module's name, and of a function's within it: a-z, 0-9, _ */
+#define CONTRACT_TEMPLATE_FD 3   /* the template's end of its socket, when it is exec'ed */
 
 /* A job with this function index asks the worker to end in peace: it comes through the lane, so that it wakes a
  * sleeping worker and stands behind every task placed before it. */

@@ -13,6 +13,7 @@
 #include <libeconf.h>
 #endif
 
+#include "daemon/base/acl.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/supervisor/config_report.h"
 
@@ -51,6 +52,11 @@ static int slurp(const char *path, char **ret, size_t *ret_length, struct config
     }
     if (!empty && (st.st_mode & S_IWOTH)) {
         config_report_mistake(report, &place, "may be written by everybody; chmod o-w it");
+        return 1;
+    }
+    if (!empty && acl_lets_others_write(NULL, fd, &st)) {
+        config_report_mistake(
+            report, &place, "may be written by others, as its access control list says; setfacl -b it");
         return 1;
     }
     if (st.st_size > CONFIG_FILE_MAX) {

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,15 +23,13 @@
 #include "daemon/supervisor/places.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/template_report.h"
 #include "daemon/supervisor/worker.h"
 #include "proto/buf.h"
-#include "proto/reader.h"
-#include "proto/scan.h"
 #include "proto/text.h"
 
-#define TEMPLATE_REPORT_MAX (16u << 20)
-#define BIRTH_TIMEOUT_MS    10000 /* a fork takes milliseconds, seconds where the template is very large */
-#define BIRTHS_MAX          8     /* asked for at a time: they fit into any socket, and keep the template busy */
+#define BIRTH_TIMEOUT_MS 10000 /* a fork takes milliseconds, seconds where the template is very large */
+#define BIRTHS_MAX       8     /* asked for at a time: they fit into any socket, and keep the template busy */
 
 /* ---- what it is told ------------------------------------------------------------------------------------------------
  */
@@ -152,66 +149,6 @@ static void free_strings(char **list)
 /* ---- what it says
  * ----------------------------------------------------------------------------------------------------- */
 
-static int add_function(struct template *t, struct wire_reader *in, uint32_t module, uint32_t index);
-
-/* The report of its modules and functions, from a sealed memfd. */
-static int take_report(struct template *t, int fd, uint64_t size)
-{
-    if (size == 0 || size > TEMPLATE_REPORT_MAX || memfd_check(fd, size) < 0)
-        return -EPROTO;
-    void *map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return -errno;
-    int r = -EPROTO;
-    struct wire_limits limits = {.max_bytes = TEMPLATE_REPORT_MAX, .max_depth = 8};
-    struct wire_reader in = wire_reader(map, (size_t)size);
-    uint64_t whole;
-    uint32_t modules, index = 0;
-    if (wire_scan_value(&limits, map, size, &whole) == WIRE_SCAN_WHOLE && whole == size &&
-        wire_read_array(&in, &modules) == 0) {
-        t->modules = calloc(modules ? modules : 1, sizeof *t->modules);
-        r = t->modules ? 0 : -ENOMEM;
-        for (uint32_t m = 0; r == 0 && m < modules; m++) {
-            uint32_t fields, functions;
-            const char *name, *version;
-            size_t name_length, version_length;
-            if (wire_read_array(&in, &fields) < 0 || fields != 3 || wire_read_str(&in, &name, &name_length) < 0 ||
-                wire_read_str(&in, &version, &version_length) < 0 || wire_read_array(&in, &functions) < 0) {
-                r = -EPROTO;
-                break;
-            }
-            t->modules[m].name = strndup(name, name_length);
-            t->modules[m].version = strndup(version, version_length);
-            t->module_count = m + 1;
-            for (uint32_t f = 0; r == 0 && f < functions; f++)
-                r = add_function(t, &in, m, index++);
-        }
-    }
-    munmap(map, (size_t)size);
-    return r;
-}
-
-static int add_function(struct template *t, struct wire_reader *in, uint32_t module, uint32_t index)
-{
-    uint32_t fields;
-    const char *name, *summary;
-    size_t name_length, summary_length;
-    uint64_t flags, timeout_s;
-    if (wire_read_array(in, &fields) < 0 || fields != 4 || wire_read_str(in, &name, &name_length) < 0 ||
-        wire_read_u64(in, &flags) < 0 || wire_read_u64(in, &timeout_s) < 0 ||
-        wire_read_str(in, &summary, &summary_length) < 0)
-        return -EPROTO;
-    struct function_report report = {.name = name,
-        .name_length = name_length,
-        .summary = summary,
-        .summary_length = summary_length,
-        .flags = (uint32_t)flags,
-        .timeout_s = (uint32_t)timeout_s,
-        .module = module,
-        .index = index};
-    return pool_add_function(t, &report);
-}
-
 /* What is asked of it now must be there in so long; 0: nothing is. */
 static void set_deadline(struct template *t, uint64_t ms)
 {
@@ -238,7 +175,7 @@ static void handle(struct template *t, const struct contract_head *head, const u
     if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
         uint64_t size;
         memcpy(&size, body, sizeof size);
-        int r = take_report(t, fds[0], size);
+        int r = template_report_take(t, fds[0], size);
         if (r < 0) {
             template_fail(t, "its report cannot be read");
             return;

@@ -29,6 +29,8 @@
 _Static_assert((int)CONTRACT_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTRACT_CANCELLABLE == (int)MPOOL_CANCELLABLE,
     "flags go through the contract as they are");
 
+_Static_assert(CONTRACT_NAME_MAX == MODULES_NAME_MAX, "the supervisor takes every name that a module may have");
+
 struct template
 {
     char pool[64];

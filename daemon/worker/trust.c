@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/base/acl.h"
 #include "daemon/base/cleanup.h"
 #include "proto/text.h"
 
@@ -31,7 +32,7 @@ static bool group_is_private(gid_t gid, uid_t uid)
 }
 
 /* → what is wrong with it, as the end of a sentence, or NULL. */
-static const char *distrust(const struct stat *st, uid_t owner)
+static const char *distrust(const char *path, const struct stat *st, uid_t owner)
 {
     if (st->st_uid != 0 && st->st_uid != owner)
         return "belongs to another user: change its owner to root or to the user of the daemon";
@@ -41,6 +42,8 @@ static const char *distrust(const struct stat *st, uid_t owner)
         return "may be written by everybody: chmod o-w it";
     if ((st->st_mode & S_IWGRP) && !group_is_private(st->st_gid, st->st_uid))
         return "may be written by its group: chmod g-w it";
+    if (acl_lets_others_write(path, -1, st))
+        return "may be written by others, as its access control list says: setfacl -b it";
     return NULL;
 }
 
@@ -64,7 +67,7 @@ int trust_file(const char *path, uid_t owner, char **ret_real, char *why, size_t
             wire_format(why, why_size, "%s is not a regular file", step);
             return -EPERM;
         }
-        const char *wrong = distrust(&st, owner);
+        const char *wrong = distrust(step, &st, owner);
         if (wrong) {
             wire_format(
                 why, why_size, "%s is not trusted: %s%s%s", real, first ? "it " : step, first ? "" : " ", wrong);

@@ -9,7 +9,8 @@
 #include <sys/types.h>
 
 /* Writable by a group is accepted where the group is the owner's private one (same name, no other members), as umask
- * 002 makes it; a directory that others may write is accepted if it is sticky.
+ * 002 makes it; a directory that others may write is accepted if it is sticky. An access control list must let nobody
+ * else write.
  *
  * → 0 with *ret_real the path without symbolic links (for free()); -ENOENT; -EPERM when it is not to be trusted;
  * another -errno when it could not be looked at. On failure a sentence is in why[why_size]. */

@@ -239,5 +239,22 @@ def children_of_workers_do_not_outlive_the_supervisors_sigkill(home):
     assert not alive(away)
 
 
+LIES = ("nodot", "empty", "others", "noname", "late")
+
+
+@test(config="[pool default]\nmodules = math\nworkers = 1\n" +
+      "".join(f"[pool {lie}]\nmodules = @TESTS@/liar.so\nworkers = 1\nenvironment = LIAR={lie}\n" for lie in LIES),
+      workers=None)
+def a_template_that_lies_is_not_believed_and_hurts_no_other_pool(d):
+    for lie in LIES:
+        until(lambda: any(p["name"] == lie and p["error"] for p in d.request("pools")), f"the lie {lie} is found out")
+        error = next(p["error"] for p in d.request("pools") if p["name"] == lie)
+        assert "report cannot be read" in error, (lie, error)
+    names = {f["name"]: f for f in d.request("functions")}
+    assert "math.square" in names and names["math.add"]["pools"] == ["default"], names
+    assert not [name for name in names if "liar" in name or "." not in name], names
+    assert d.client().call("math.square", 3) == 9
+
+
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 struct shelf {
@@ -188,6 +189,36 @@ static void a_file_that_others_may_write_is_refused(void **state)
     }
 }
 
+/* What `setfacl -m user:1234:PERMISSIONS` makes of a file. → false: not on this file system. */
+static bool give_to_user(const char *path, uint16_t permissions)
+{
+    struct {
+        uint32_t version;
+        struct {
+            uint16_t tag, permissions;
+            uint32_t id;
+        } entries[5];
+    } list = {.version = 2,
+        .entries = {{0x01, 6, UINT32_MAX}, {0x02, permissions, 1234}, {0x04, 4, UINT32_MAX}, {0x10, 6, UINT32_MAX},
+            {0x20, 4, UINT32_MAX}}}; /* the owner, that user, the group, the mask, the others */
+    return setxattr(path, "system.posix_acl_access", &list, sizeof list, 0) == 0;
+}
+
+static void a_file_that_others_may_write_by_its_access_control_list_is_refused(void **state)
+{
+    struct shelf *s = *state;
+    char path[256];
+    copy_good(s, "good.so", path, sizeof path);
+    if (geteuid() != 0 || !give_to_user(path, 6)) { /* root's group is trusted, so that the mode alone says nothing */
+        print_message("# not tried: it takes root, and a file system with access control lists\n");
+        return;
+    }
+    assert_int_equal(modules_load(s->modules, path, s->why), -EPERM);
+    assert_non_null(strstr(s->why, "access control list says: setfacl -b it"));
+    assert_true(give_to_user(path, 4));
+    assert_int_equal(modules_load(s->modules, path, s->why), 0);
+}
+
 static void a_file_of_another_user_is_refused(void **state)
 {
     struct shelf *s = *state;
@@ -322,6 +353,7 @@ int main(void)
         T(a_broken_table_is_refused_with_what_to_do),
         T(the_same_module_twice_is_refused),
         T(a_file_that_others_may_write_is_refused),
+        T(a_file_that_others_may_write_by_its_access_control_list_is_refused),
         T(a_file_of_another_user_is_refused),
         T(a_directory_that_others_may_write_is_refused),
         T(a_link_is_judged_by_what_it_leads_to),
