@@ -115,6 +115,23 @@ static int take_lock(struct listener *l)
     return 0;
 }
 
+/* Gives the socket its group and mode. Whoever may write to the directory could put something else in its place, so the
+ * path is looked up once, no link is followed, and what is there must be a socket of ours. */
+static int open_to(const char *path, const struct config *config)
+{
+    char self[64];
+    struct stat st;
+    _cleanup_(fd_close) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+        return -EBUSY;
+    if (config->socket_gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, config->socket_gid, AT_EMPTY_PATH) < 0)
+        return -errno;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* fchmod(2) takes no such descriptor */
+    return chmod(self, config->socket_mode) < 0 ? -errno : 0;
+}
+
 static int make_socket(struct listener *l, const struct config *config)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -141,10 +158,8 @@ static int make_socket(struct listener *l, const struct config *config)
     mode_t old = umask(0177);
     int r = l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
     umask(old);
-    if (r == 0 && config->socket_gid != (gid_t)-1 && lchown(l->path, (uid_t)-1, config->socket_gid) < 0)
-        r = -errno;
-    if (r == 0 && chmod(l->path, config->socket_mode) < 0)
-        r = -errno;
+    if (r == 0)
+        r = open_to(l->path, config);
     if (r == 0 && listen(l->fd, 4096) < 0)
         r = -errno;
     if (r < 0)

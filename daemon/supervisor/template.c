@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -114,13 +113,11 @@ static char **environment(const struct pool *pool)
     size_t n = 0;
     if (!list)
         return NULL;
-    struct passwd *pw = c->uid != (uid_t)-1 ? getpwuid(c->uid) : NULL;
+    bool other = c->uid != (uid_t)-1; /* whose home and name the template looks up, as that may take its time */
     for (size_t i = 0; i < ELEMENTS(kept); i++) {
         const char *value = getenv(kept[i]);
-        if (pw && strcmp(kept[i], "HOME") == 0)
-            value = pw->pw_dir;
-        if (pw && strcmp(kept[i], "USER") == 0)
-            value = pw->pw_name;
+        if (other && (strcmp(kept[i], "HOME") == 0 || strcmp(kept[i], "USER") == 0))
+            value = NULL;
         if (!value && strcmp(kept[i], "PATH") == 0)
             value = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         size_t name = strlen(kept[i]);

@@ -12,9 +12,9 @@
 #include "proto/reader.h"
 #include "proto/scan.h"
 
-#define REPORT_MAX      (16u << 20)
-#define MODULES_MAX     4096u
-#define FUNCTIONS_MAX   65536u /* of all modules */
+#define REPORT_MAX    (16u << 20)
+#define MODULES_MAX   4096u
+#define FUNCTIONS_MAX 65536u /* of all modules */
 
 struct text {
     const char *at;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,6 +77,15 @@ static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
     return 1;
 }
 
+/* Home and name of the pool's user, unless the configuration gives them. Done here, as it may ask a server. */
+static int set_home(uid_t uid)
+{
+    const struct passwd *pw = getpwuid(uid);
+    if (pw && (setenv("HOME", pw->pw_dir, 0) < 0 || setenv("USER", pw->pw_name, 0) < 0))
+        return -errno;
+    return 0;
+}
+
 /* Becomes the pool's user. Groups go first, while they still can; and they must not come back. */
 static int become(uint64_t uid, uint64_t gid, const char *user)
 {
@@ -83,6 +93,11 @@ static int become(uint64_t uid, uint64_t gid, const char *user)
         int r = user[0] ? initgroups(user, (gid_t)gid) : setgroups(0, NULL);
         if (r < 0 || setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) < 0)
             return -errno;
+    }
+    if (uid != UINT64_MAX) {
+        int r = set_home((uid_t)uid);
+        if (r < 0)
+            return r;
     }
     if (uid != UINT64_MAX && setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)
         return -errno;

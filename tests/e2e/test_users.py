@@ -120,6 +120,8 @@ def workers_run_as_their_pools_user_with_nothing_of_root(home):
     assert "0" not in status["Gid"].split() and "0" not in status["Groups"].split(), (status["Gid"], status["Groups"])
     assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, status["CapEff"]
     assert status["NoNewPrivs"] == "1", status["NoNewPrivs"]
+    home_and_name = c.call("exec.run", ["sh", "-c", "echo $HOME $USER"])["stdout"].decode().split()
+    assert home_and_name == [pwd.getpwuid(NOBODY).pw_dir, user], home_and_name
     e = c.call("exec.run", ["cat", "/etc/shadow"])
     assert e["status"] != 0, "it reads what root alone may read"
     d.finish()
