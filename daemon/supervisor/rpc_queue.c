@@ -224,6 +224,9 @@ enum rpc_result rpc_put(struct rpc *r)
         return wrong_way(r, "send");
     struct wire_reader items = wire_reader(raw, length), ahead;
     wire_read_array(&items, &count);
+    if (count > CHANNEL_ITEMS_MAX) /* more than any queue has room for: they would take long, and wait in memory */
+        return rpc_fail(
+            r, MPOOL_E_TOO_BIG, "%u items are more than one request may put (%u)", count, CHANNEL_ITEMS_MAX);
     if (check_items(r, ch, items, count, &length) < 0)
         return not_put(r, ch, -EMSGSIZE, length);
     int error = count > 0 || !ch->finished ? 0 : -EPIPE;
@@ -295,6 +298,9 @@ enum rpc_result rpc_confirm(struct rpc *r)
         return rpc_fail(r, MPOOL_E_DENIED, "its items need no confirmation: it was not made with at_least_once");
     if (wire_read_array(&r->params, &count) < 0)
         return rpc_wrong_type(r, "tickets", "an array");
+    if (count > CHANNEL_ITEMS_MAX)
+        return rpc_fail(
+            r, MPOOL_E_TOO_BIG, "%u tickets are more than items that a queue may have (%u)", count, CHANNEL_ITEMS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         if (!rpc_read_u64(r, "tickets", 0, UINT64_MAX, &ticket)) {
             channel_settle(ch);

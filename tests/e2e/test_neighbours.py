@@ -149,6 +149,18 @@ def a_client_that_goes_in_the_middle_of_its_large_request_or_answer_leaves_nothi
     until(lambda: d.rss_kib() < before + 16 * 1024 * SLOW, "the memory was given back")
 
 
+@test()
+def no_request_puts_or_confirms_more_than_a_queue_can_hold(d):
+    """Sixty million tickets, or items that wait for room, are a second of walking."""
+    c = d.client()
+    queue = c.request("open", "queue", None, {"at_least_once": True})["id"]
+    most = 1 << 20
+    for method, what in (("put", values(most + 1)), ("confirm", values(most + 1))):
+        assert c.error(method, queue, what).code == "E_TOO_BIG"
+    assert c.request("confirm", queue, values(most)) == 0
+    assert c.request("put", queue, values(most), 0) == 65536
+
+
 # ---- a log that nobody reads ----------------------------------------------------------------------------------------
 
 LINES = 400
