@@ -67,7 +67,7 @@ def a_daemon_needs_the_directory_it_was_started_in_no_longer(home):
     with open(config, "a") as f:
         f.write("max_queue = 17\n")
     d.signal(signal.SIGHUP)
-    d.wait_log("reload")
+    d.wait_log("worker ended")  # that of the configuration before: those that are looked at stay
     shutil.rmtree(place)
     c = d.client()
     assert c.call("world.look")["cwd"] == b"/"
