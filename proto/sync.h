@@ -27,12 +27,13 @@
 
 #define SYNC_BYTES     4096u /* of the area; the data of an array begins behind it */
 #define SYNC_MAGIC     0x4c4f4f50u
-#define SYNC_VERSION   1u
+#define SYNC_VERSION   2u
 #define SYNC_SLOTS     256u              /* tokens of a semaphore, parties of a barrier */
 #define SYNC_WAITERS   64u               /* of those who wait so many are told of */
 #define SYNC_PARTY_MAX ((1u << 30) - 1u) /* party numbers are 1 … this */
 
-/* A lock word: free, or the number of the party that has it. */
+/* A lock word is the number of the last take << 32 | who has it: nobody, or a party. So an owner and its fencing number
+ * come and go in one step. */
 #define SYNC_FREE      0u
 #define SYNC_ABANDONED (1u << 31) /* free; its owner died with it */
 #define SYNC_EMPTY     (1u << 30) /* of a semaphore: no token is here */
@@ -41,8 +42,8 @@ struct sync_area {
     /* Constant since the daemon made it. */
     _Atomic uint32_t magic;
     _Atomic uint32_t version;
-    _Atomic uint32_t kind; /* enum mpool_kind */
-    uint32_t reserved0;
+    _Atomic uint32_t kind;   /* enum mpool_kind */
+    _Atomic uint32_t tokens; /* of a semaphore: free at first */
 
     /* What a take and a release touch, on one line with the first words. */
     alignas(64) _Atomic uint32_t closed; /* 1: the daemon has gone. Writer: the daemon */
@@ -50,8 +51,13 @@ struct sync_area {
     _Atomic uint32_t waiters;            /* 1: somebody may sleep on the gate */
     _Atomic uint32_t hint;               /* of a semaphore: where a token was seen last */
     _Atomic uint64_t fair;               /* 0, or who alone may take next: party << 32 | mark of the thread */
-    _Atomic uint64_t fence;              /* grows by one with each take */
-    _Atomic uint32_t words[SYNC_SLOTS];
+    _Atomic uint64_t fence;      /* one word: near the number in it; several: what theirs have lost: see sync_takes() */
+    _Atomic uint32_t departures; /* of parties, never 0; before their words are freed. Writer: the daemon */
+    uint32_t reserved1;
+    union {
+        _Atomic uint64_t words[SYNC_SLOTS]; /* of locks and semaphores */
+        _Atomic uint64_t slots[SYNC_SLOTS]; /* of a barrier: generation << 32 | party that has arrived in it */
+    };
 
     /* Of an rlock: written by its owner alone, and true only while words[0] is the owner's. */
     alignas(64) _Atomic uint64_t thread; /* mark of the owning thread: see sync_mark() */
@@ -62,10 +68,9 @@ struct sync_area {
 
     alignas(64) _Atomic uint32_t event; /* futex: generation << 2 | somebody sleeps << 1 | is set */
 
-    /* Of a barrier: see sync_barrier.c. */
-    alignas(64) _Atomic uint64_t state;
-    alignas(64) _Atomic uint64_t slots[SYNC_SLOTS]; /* generation << 32 | party that has arrived in it */
+    alignas(64) _Atomic uint64_t state; /* of a barrier: see sync_barrier.c */
 
+    uint64_t reserved2[128];
     alignas(64) _Atomic uint64_t cell; /* the value of a value, at its first bytes */
 
     /* For people who look into a lock, and written by those alone who have to wait for it. */
@@ -85,14 +90,15 @@ static_assert(offsetof(struct sync_area, waiters) == 72, "layout");
 static_assert(offsetof(struct sync_area, hint) == 76, "layout");
 static_assert(offsetof(struct sync_area, fair) == 80, "layout");
 static_assert(offsetof(struct sync_area, fence) == 88, "layout");
-static_assert(offsetof(struct sync_area, words) == 96, "layout");
-static_assert(offsetof(struct sync_area, thread) == 1152, "layout");
-static_assert(offsetof(struct sync_area, depth) == 1160, "layout");
-static_assert(offsetof(struct sync_area, sequence) == 1216, "layout");
-static_assert(offsetof(struct sync_area, sleepers) == 1220, "layout");
-static_assert(offsetof(struct sync_area, event) == 1280, "layout");
-static_assert(offsetof(struct sync_area, state) == 1344, "layout");
-static_assert(offsetof(struct sync_area, slots) == 1408, "layout");
+static_assert(offsetof(struct sync_area, departures) == 96, "layout");
+static_assert(offsetof(struct sync_area, words) == 104, "layout");
+static_assert(offsetof(struct sync_area, slots) == 104, "layout");
+static_assert(offsetof(struct sync_area, thread) == 2176, "layout");
+static_assert(offsetof(struct sync_area, depth) == 2184, "layout");
+static_assert(offsetof(struct sync_area, sequence) == 2240, "layout");
+static_assert(offsetof(struct sync_area, sleepers) == 2244, "layout");
+static_assert(offsetof(struct sync_area, event) == 2304, "layout");
+static_assert(offsetof(struct sync_area, state) == 2368, "layout");
 static_assert(offsetof(struct sync_area, cell) == 3456, "layout");
 static_assert(offsetof(struct sync_area, held_ns) == 3520, "layout");
 static_assert(offsetof(struct sync_area, waiting) == 3536, "layout");
@@ -116,11 +122,17 @@ struct sync_setup {
  * bounds, or the kind has no page. */
 int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *setup);
 
-/* The party is no more: what it had is free again (and called abandoned), a barrier in which it waited is broken, and
- * everybody who sleeps on the page looks again. capacity: the daemon's own, cut to SYNC_SLOTS. Believes nothing that it
- * reads; ends after a bounded number of steps whatever others do to the page meanwhile. → how many words or slots bore
- * its number. */
+/* The party is no more, and its connection is closed: what it had is free again (and called abandoned; of a semaphore
+ * no more than it was made with), a barrier in which it waited is broken, and everybody who sleeps on the page looks
+ * again. capacity: the daemon's own, cut to SYNC_SLOTS. Believes nothing that it reads; ends after a bounded number of
+ * steps whatever others do to the page meanwhile. → how many words or slots bore its number. */
 unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party);
+
+/* Whatever bears the number of somebody who is no party is freed in the same way: one whose connection had ended may
+ * have taken it after it was gone, and died before it found out. is_party: asked for a number that was found. → as
+ * above. */
+unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
+    bool (*is_party)(void *userdata, uint32_t party), void *userdata);
 
 /* The daemon goes: whoever sleeps on the page, and whoever would, gets -ECONNRESET. */
 void sync_close(void *page, enum mpool_kind kind);
@@ -153,8 +165,10 @@ struct sync_user {
     uint32_t party;    /* 1 … SYNC_PARTY_MAX */
     uint32_t capacity; /* from the daemon's reply: 1 … SYNC_SLOTS; 1 for all that is neither semaphore nor barrier */
     bool bounded;      /* semaphores */
-    /* Asked after each second of waiting: → 0: wait on; negative: end the wait with this. May run in several threads at
-     * once. NULL: nobody to ask. */
+    _Atomic uint32_t departures; /* as they were when this party was last known to be one; 0: never */
+    /* Is this still a party? → 0: yes; negative: no, and this is what a wait ends with. Asked after each second of
+     * waiting, and after a take since the last of which others have gone: that may be this one's own burial. May run in
+     * several threads at once. NULL: nobody to ask. */
     int (*alive)(void *userdata);
     void *userdata;
 };
@@ -168,10 +182,12 @@ int sync_page_check(const void *page, enum mpool_kind kind);
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);
 /* → 0; -EPERM: this party has none of it (locks), -ECONNRESET: as the daemon has gone; -EOVERFLOW: more would be free
- * than a bounded semaphore has, or than there is room for (SYNC_SLOTS). Semaphores are released by anybody, locks by
- * any thread of the party that has it. */
+ * than a bounded semaphore has, or than there is room for (SYNC_SLOTS); what alive() said. Semaphores are released by
+ * any party, locks by any thread of the party that has it. */
 int sync_lock_release(struct sync_user *user);
 int sync_semaphore_release(struct sync_user *user);
+/* The same by a party that is none any more: of a semaphore it frees a token of its own, and nobody else's. */
+void sync_give_back(struct sync_user *user);
 /* Takes that would succeed, at this moment. */
 uint32_t sync_semaphore_value(const struct sync_user *user);
 
@@ -183,8 +199,9 @@ int sync_rlock_release(struct sync_user *user);
 /* Whether this party (sync_rlock_mine: this thread) has it. */
 bool sync_lock_mine(const struct sync_user *user);
 bool sync_rlock_mine(const struct sync_user *user);
-/* The number of the last take. The owner's own while it has the lock: each take has a greater one than all before. */
-uint64_t sync_fence(const struct sync_user *user);
+/* The number of this party's take: each take of a lock has a greater one than all before. Of a semaphore of several
+ * tokens: the number of takes so far, whoever has them. → 0; -EPERM: this party does not have the lock. */
+int sync_fence(const struct sync_user *user, uint64_t *ret_number);
 
 /* Events. A wait ends for whoever waited when the event was set, even if it has been cleared since. */
 int sync_event_wait(struct sync_user *user, int64_t timeout_ms);

@@ -1,14 +1,16 @@
 /* How do parties wait for one another, and what breaks that?
  *
- * `state` is one word: the round, how many have arrived in it, whether it is broken, and how long ago a round was ended
- * by a reset (struct sync_barrier). Whoever arrives first writes round and party into a slot, then counts itself: a
- * death between the two leaves a number that the daemon finds, and breaks the round, as a death after the two does. A
- * slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The last to arrive
- * moves `state` to the next round with a count of 0, in one step, and opens the gate.
+ * `state` is one word: the round, how many have arrived in it, whether it is broken, and which of the rounds before
+ * were ended by a reset (struct sync_barrier). Whoever arrives first writes round and party into a slot, then counts
+ * itself: a death between the two leaves a number that the daemon finds, and breaks the round, as a death after the two
+ * does. A slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The last to
+ * arrive moves `state` to the next round with a count of 0, in one step, and opens the gate.
  *
  * A waiter of round g reads gate, then state, and sleeps while the gate is unchanged. It goes by `state`: another round
- * than g means that g was ended, by all having come or, if a reset ended g or any round after it, by that: who is slow
- * to leave when it is reset is told the worse of the two. The round's number wraps around after 2^32.
+ * than g means that g was ended, and `state` remembers of the last SYNC_BARRIER_ROUNDS rounds how each was: by all
+ * having come, or by a reset. So one that is slow to leave is told of its own round alone, and not of a reset that came
+ * after it. One that is slower than that is told the worse of the two if any of those before was reset. The round's
+ * number wraps around after 2^32.
  *
  * The gate is opened by whoever changes `state` for waiters; one that dies in between is found by sync_party_gone(),
  * which opens it as well.
@@ -35,15 +37,20 @@ static bool move(struct sync_area *area, struct sync_barrier *from, struct sync_
 
 static struct sync_barrier next_round(struct sync_barrier now, bool by_reset)
 {
-    uint32_t since = now.since_reset == SYNC_BARRIER_NEVER ? SYNC_BARRIER_NEVER : now.since_reset + 1;
+    uint32_t before = now.resets & 1u << SYNC_BARRIER_ROUNDS;
 
-    return (struct sync_barrier){.generation = now.generation + 1, .since_reset = by_reset ? 1 : since};
+    return (struct sync_barrier){
+        .generation = now.generation + 1,
+        .resets = before | (now.resets << 1 & ((2u << SYNC_BARRIER_ROUNDS) - 1)) | by_reset,
+    };
 }
 
-/* Whether `generation`, which is over, or a later one was ended by a reset. */
+/* Whether `generation`, which is over, was ended by a reset. */
 static bool was_reset(struct sync_barrier now, uint32_t generation)
 {
-    return now.since_reset != SYNC_BARRIER_NEVER && now.since_reset <= now.generation - generation;
+    uint32_t back = now.generation - generation - 1;
+
+    return now.resets >> (back < SYNC_BARRIER_ROUNDS ? back : SYNC_BARRIER_ROUNDS) & 1;
 }
 
 /* → false: no slot is free. */
@@ -125,9 +132,15 @@ int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
     int place = arrive(user, &nap, &round);
     if (place < 0)
         return place;
+    /* One that came to its slot after its burial was not found there. */
+    int alive = sync_still_party(user);
     if (place == (int)user->capacity - 1) {
         sync_open_gate(area);
-        return place;
+        return alive < 0 ? alive : place;
+    }
+    if (alive < 0) {
+        (void)break_round(area, round);
+        return alive;
     }
     for (;;) {
         uint32_t seen = atomic_load(&area->gate);

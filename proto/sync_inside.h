@@ -42,6 +42,7 @@ static inline int64_t sync_now_ns(void)
 struct sync_nap {
     int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC; end: INT64_MAX for ever */
     int64_t ask_ns;           /* when to ask whether to wait on */
+    int64_t look_ns;          /* when to look again, woken or not; INT64_MAX: when woken */
 };
 
 static inline struct sync_nap sync_nap(int64_t timeout_ms)
@@ -53,6 +54,7 @@ static inline struct sync_nap sync_nap(int64_t timeout_ms)
         .begin_ns = now,
         .end_ns = forever ? INT64_MAX : now + timeout_ms * 1000000,
         .ask_ns = now + SYNC_SLICE_NS,
+        .look_ns = INT64_MAX,
     };
 }
 
@@ -79,6 +81,7 @@ static inline int sync_sleep(
         nap->ask_ns = now + SYNC_SLICE_NS;
     }
     int64_t until = nap->end_ns < nap->ask_ns ? nap->end_ns : nap->ask_ns;
+    until = until < nap->look_ns ? until : nap->look_ns;
     struct sync_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};
     int saved = errno;
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &at, NULL, bits);
@@ -116,24 +119,72 @@ static inline uint64_t sync_mark(const struct sync_user *user)
     return sync_thread() ^ user->party * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* Is this still a party? Asked only if others have gone since it was last known to be one: see sync_lock.c, (5).
+ * → 0; negative: what alive() said. */
+static inline int sync_still_party(struct sync_user *user)
+{
+    uint32_t departures = atomic_load(&user->area->departures);
+
+    if (departures == atomic_load_explicit(&user->departures, memory_order_relaxed))
+        return 0;
+    int r = user->alive ? user->alive(user->userdata) : 0;
+    if (r == 0)
+        atomic_store_explicit(&user->departures, departures, memory_order_relaxed);
+    return r;
+}
+
 static inline uint32_t sync_capacity(uint32_t capacity)
 {
     return capacity < SYNC_SLOTS ? capacity : SYNC_SLOTS;
 }
 
-static inline bool sync_word_free(uint32_t word)
+static inline uint32_t sync_owner(uint64_t word)
 {
-    return word == SYNC_FREE || word == SYNC_ABANDONED;
+    return (uint32_t)word;
+}
+
+static inline bool sync_word_free(uint64_t word)
+{
+    return sync_owner(word) == SYNC_FREE || sync_owner(word) == SYNC_ABANDONED;
+}
+
+/* The word with another owner, and the same number. */
+static inline uint64_t sync_word_with(uint64_t word, uint32_t owner)
+{
+    return word >> 32 << 32 | owner;
+}
+
+/* The whole number of the take of a lock, of which its word has the lower half: the one nearest to `fence`. That is
+ * brought up to date each SYNC_RENEW takes by whoever takes then; eight of them would have to die at just that step,
+ * one after the other, before a number could be mistaken for one of four thousand million takes before. */
+#define SYNC_RENEW (UINT32_C(1) << 28)
+
+static inline uint64_t sync_number(const struct sync_area *area, uint64_t word)
+{
+    uint64_t near = atomic_load_explicit(&area->fence, memory_order_relaxed);
+
+    return near + (uint64_t)(int64_t)(int32_t)((uint32_t)(word >> 32) - (uint32_t)near);
+}
+
+/* How many takes there have been: of a semaphore each word counts its own, and `fence` whatever they have lost by going
+ * on from 0. */
+static inline uint64_t sync_takes(const struct sync_area *area, uint32_t words)
+{
+    if (words == 1)
+        return sync_number(area, atomic_load(&area->words[0]));
+    uint64_t sum = atomic_load_explicit(&area->fence, memory_order_relaxed);
+    for (uint32_t i = 0; i < words; i++)
+        sum += atomic_load_explicit(&area->words[i], memory_order_relaxed) >> 32;
+    return sum;
 }
 
 /* The barrier's state word. It is one word, so that a death cannot leave its parts at odds. */
-#define SYNC_BARRIER_NEVER 0xffffu
+#define SYNC_BARRIER_ROUNDS 22u /* the last ones, of each of which it is known how it ended */
 
 struct sync_barrier {
     uint32_t generation; /* which round: one more with each that ends, well or by a reset */
-    uint32_t
-        since_reset; /* rounds since a reset ended one: 1: the last; SYNC_BARRIER_NEVER: none that anybody recalls */
-    uint32_t count;  /* arrived in this round */
+    uint32_t resets;     /* bit i: the last round but i was ended by a reset; bit SYNC_BARRIER_ROUNDS: an earlier one */
+    uint32_t count;      /* arrived in this round */
     bool broken;
 };
 
@@ -141,14 +192,16 @@ static inline struct sync_barrier sync_barrier_unpack(uint64_t state)
 {
     return (struct sync_barrier){
         .generation = (uint32_t)(state >> 32),
-        .since_reset = (uint32_t)(state >> 16) & 0xffffu,
-        .count = (uint32_t)state & 0x7fffu,
-        .broken = (state & 0x8000u) != 0,
+        .resets = (uint32_t)(state >> 9) & ((2u << SYNC_BARRIER_ROUNDS) - 1),
+        .count = (uint32_t)state & 0xffu,
+        .broken = (state & 0x100u) != 0,
     };
 }
 
 static inline uint64_t sync_barrier_pack(struct sync_barrier barrier)
 {
-    return (uint64_t)barrier.generation << 32 | (uint64_t)barrier.since_reset << 16 | (barrier.broken ? 0x8000u : 0u) |
-           (barrier.count & 0x7fffu);
+    return (uint64_t)barrier.generation << 32 | (uint64_t)barrier.resets << 9 | (barrier.broken ? 0x100u : 0u) |
+           (barrier.count & 0xffu);
 }
+
+static_assert(SYNC_SLOTS <= 256, "a round that is not over has fewer than SYNC_SLOTS, which fit into its count");

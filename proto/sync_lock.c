@@ -1,8 +1,9 @@
 /* How is a lock or a semaphore taken and released, who is next, and why is no wake-up lost?
  *
- * A word is free or has its owner's party number in it; every move is one compare-and-swap. A semaphore is as many
- * words as it may have tokens. Without others a take and a release are that one instruction each, the fencing number,
- * and a look at `fair` and `waiters`.
+ * A word is free or has its owner's party number in it, and beside it the number of that take; every move is one
+ * compare-and-swap of both. So whoever finds its own party in a word has that take's number, however long it was
+ * stopped before. A semaphore is as many words as it may have tokens. Without others a take and a release are that one
+ * instruction each, and a look at `fair`, `departures` and `waiters`.
  *
  * Sleeping. A waiter, in a loop: seen = gate; waiters = 1; try; sleep while gate is seen. A release: free the word; if
  * waiters: waiters = 0, gate + 1, wake one. All of these are sequentially consistent, so there is one order of all
@@ -18,18 +19,24 @@
  * and a release wakes it by its bit of the futex bitset. As others may have that bit, all who have it are woken. It
  * clears the word with its take, and marks `waiters` after that: a release that has read `fair` had cleared the mark
  * before and woke nobody else (4). When it gives up it wakes another in its stead. The privilege orders nothing and
- * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever comes to a free lock that
+ * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever finds something free that
  * has been barred for SYNC_BARRED_NS takes the privilege over, so that a stopped process or a spoiled word cannot keep
- * a free lock from the living, not even from those who only try.
+ * a free lock from the living, not even from those who only try. For that the first release under a privilege wakes one
+ * more sleeper, who watches: it sleeps no longer than that time, and when it gives up, it wakes another to watch.
  *
  * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_party_gone() frees
  * the first two, then opens the gate and wakes everybody, each of whom marks again.
+ *
+ * Burial of the living. A party is gone, too, when its connection ends, and its process may not know: its next take
+ * would put a number into the word that nobody takes out again. So the daemon closes the connection, then counts
+ * `departures`, then frees; and a take is followed by a look at the count. If the take came before the daemon's look at
+ * the word, the daemon frees it; if after, the count has changed, and the connection, which is looked at then, is found
+ * closed (5): the word is given back. One that dies before it has done so is found by sync_sweep().
  */
 #include "proto/sync_inside.h"
 
-#define SYNC_FAIR_NS INT64_C(1000000)
-#define SYNC_BARRED_NS                                                                                                 \
-    UINT64_C(100000000) /* in which whoever was woken should have had its turn, on a busy machine too */
+#define SYNC_FAIR_NS   INT64_C(1000000)
+#define SYNC_BARRED_NS INT64_C(20000000) /* in which whoever was woken has had its turn, unless it does not run */
 
 /* A scan of moving tokens can miss one. It is repeated before anybody is told that all are free. */
 #define SYNC_SCANS 3
@@ -49,39 +56,53 @@ static uint32_t fair_bit(uint64_t fair)
 
 /* ---- one try ----------------------------------------------------------------------------------------------------- */
 
-/* → 0; 1: it was abandoned; -EAGAIN: not free. */
-static inline int take_word(_Atomic uint32_t *word, uint32_t party)
+/* → 0; 1: it was abandoned; -EAGAIN: not free. *ret_word: as it is now. */
+static inline int take_word(_Atomic uint64_t *word, uint32_t party, uint64_t *ret_word)
 {
     /* A look first: a failed compare-and-swap would take the line away from its owner. */
-    uint32_t found = atomic_load(word);
+    uint64_t found = atomic_load(word);
 
-    while (sync_word_free(found))
-        if (atomic_compare_exchange_strong(word, &found, party))
-            return found == SYNC_ABANDONED;
+    while (sync_word_free(found)) {
+        *ret_word = ((found >> 32) + 1) << 32 | party;
+        if (atomic_compare_exchange_strong(word, &found, *ret_word))
+            return sync_owner(found) == SYNC_ABANDONED;
+    }
     return -EAGAIN;
 }
 
-static inline int take_any(const struct sync_user *user)
+/* See sync_number(). A compare-and-swap: whoever is stopped before it brings nothing that is out of date. */
+static void renew_fence(struct sync_area *area, uint64_t word)
+{
+    uint64_t near = atomic_load_explicit(&area->fence, memory_order_relaxed), number = sync_number(area, word);
+
+    if (number > near)
+        (void)atomic_compare_exchange_strong(&area->fence, &near, number);
+}
+
+/* → as take_word(); *ret_at: which. */
+static inline int take_any(const struct sync_user *user, uint32_t *ret_at)
 {
     struct sync_area *area = user->area;
     uint32_t capacity = sync_capacity(user->capacity);
+    uint64_t word;
     int r = -EAGAIN;
 
+    *ret_at = 0;
     if (capacity == 1) {
-        r = take_word(&area->words[0], user->party);
+        r = take_word(&area->words[0], user->party, &word);
+        if (r >= 0 && (uint32_t)(word >> 32) % SYNC_RENEW == 0)
+            renew_fence(area, word);
     } else if (capacity > 1) {
         uint32_t start = atomic_load_explicit(&area->hint, memory_order_relaxed) % capacity;
         for (uint32_t i = 0; i < capacity && r < 0; i++) {
-            uint32_t at = start + i < capacity ? start + i : start + i - capacity;
-            r = take_word(&area->words[at], user->party);
+            *ret_at = start + i < capacity ? start + i : start + i - capacity;
+            r = take_word(&area->words[*ret_at], user->party, &word);
             if (r >= 0 && i > 0)
-                atomic_store_explicit(&area->hint, at, memory_order_relaxed);
+                atomic_store_explicit(&area->hint, *ret_at, memory_order_relaxed);
         }
+        if (r >= 0 && word >> 32 == 0)
+            atomic_fetch_add_explicit(&area->fence, UINT64_C(1) << 32, memory_order_relaxed);
     }
-    if (r >= 0)
-        /* After the take: numbers of one lock are drawn by its owners alone, in their order. An atomic addition, for a
-         * process that lost its connection, and with it the lock, may be about to draw one, too. */
-        atomic_fetch_add_explicit(&area->fence, 1, memory_order_relaxed);
     return r;
 }
 
@@ -95,27 +116,35 @@ static bool any_free(const struct sync_user *user)
     return false;
 }
 
-/* From now on, if nobody has said so before: something is free, and only the privileged may take it. */
-static void note_barred(struct sync_area *area)
+/* From now on, if nobody has said so before: something is free, and only the privileged may take it. → whether nobody
+ * had. */
+static bool note_barred(struct sync_area *area)
 {
     uint64_t never = 0;
 
-    if (atomic_load(&area->barred_ns) == 0)
-        (void)atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
+    return atomic_load(&area->barred_ns) == 0 &&
+           atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
 }
 
-/* Is something free that the privileged `fair` has left lying? If so, the privilege is this one's now. */
-static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self)
+/* Is something free that the privileged `fair` has left lying? If so, the privilege is this one's now. *ret_look_ns:
+ * when to look again; INT64_MAX: nothing is free. */
+static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self, int64_t *ret_look_ns)
 {
     struct sync_area *area = user->area;
 
+    *ret_look_ns = INT64_MAX;
     if (!any_free(user))
         return false;
-    note_barred(area);
+    (void)note_barred(area);
+    int64_t now = sync_now_ns();
+    uint64_t since = (uint64_t)now - atomic_load(&area->barred_ns);
     /* A time to come, which only a vandal writes, is long ago, too. */
-    if ((uint64_t)sync_now_ns() - atomic_load(&area->barred_ns) < SYNC_BARRED_NS)
-        return false;
-    return atomic_compare_exchange_strong(&area->fair, &fair, self);
+    if (since >= (uint64_t)SYNC_BARRED_NS) {
+        atomic_store(&area->barred_ns, 0); /* first, so that the next release is the first under it */
+        return atomic_compare_exchange_strong(&area->fair, &fair, self);
+    }
+    *ret_look_ns = now + SYNC_BARRED_NS - (int64_t)since;
+    return false;
 }
 
 /* ---- waking ------------------------------------------------------------------------------------------------------ */
@@ -129,8 +158,10 @@ static inline void wake_next(struct sync_area *area)
     atomic_fetch_add(&area->gate, 1);
     uint64_t fair = atomic_load(&area->fair);
     if (fair) {
-        note_barred(area);
+        bool first = note_barred(area);
         (void)sync_wake(&area->gate, INT_MAX, fair_bit(fair));
+        if (first)
+            (void)sync_wake(&area->gate, 1, ~fair_bit(fair));
     } else {
         (void)sync_wake(&area->gate, 1, SYNC_ANYBODY);
     }
@@ -141,6 +172,32 @@ static void give_privilege_back(struct sync_area *area, uint64_t self)
     atomic_store(&area->barred_ns, 0);
     /* Not a store: it may be another's by now. */
     (void)atomic_compare_exchange_strong(&area->fair, &self, 0);
+}
+
+/* ---- burial of the living ---------------------------------------------------------------------------------------- */
+
+static void undo(struct sync_user *user, uint32_t at, int taken)
+{
+    struct sync_area *area = user->area;
+    uint64_t word = atomic_load(&area->words[at]);
+
+    /* Fails if the daemon has been here already. The next one is to be told of whom this one was told. */
+    if (sync_owner(word) == user->party)
+        (void)atomic_compare_exchange_strong(
+            &area->words[at], &word, sync_word_with(word, taken ? SYNC_ABANDONED : SYNC_FREE));
+    wake_next(area);
+}
+
+/* After each take: see (5). taken, at: what take_any() said. → taken, or why it is none. */
+static inline int confirm(struct sync_user *user, uint32_t at, int taken)
+{
+    int r = sync_still_party(user);
+
+    if (r < 0) {
+        undo(user, at, taken);
+        return r;
+    }
+    return taken;
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
@@ -157,16 +214,21 @@ static void settle(const struct sync_user *user, uint64_t self)
         wake_next(area);
 }
 
-/* Whoever waited leaves without it. What it kept from others by its privilege is theirs, and they may be asleep. */
+/* Whoever waited leaves without it. What it kept from others by its privilege, or watched, is theirs, and they may be
+ * asleep. */
 static void give_up(const struct sync_user *user, uint64_t self)
 {
     struct sync_area *area = user->area;
+    uint64_t fair = atomic_load(&area->fair);
 
-    if (atomic_load(&area->fair) != self)
-        return;
-    give_privilege_back(area, self);
-    atomic_store(&area->waiters, 1);
-    wake_next(area);
+    if (fair == self) {
+        give_privilege_back(area, self);
+        atomic_store(&area->waiters, 1);
+        wake_next(area);
+    } else if (fair != 0 && any_free(user)) {
+        atomic_fetch_add(&area->gate, 1);
+        (void)sync_wake(&area->gate, 1, ~fair_bit(fair));
+    }
 }
 
 /* Says for people that this party waits. → where, or SYNC_WAITERS: there was no room. */
@@ -193,7 +255,7 @@ static void show_no_more(const struct sync_user *user, uint32_t place)
 static void note_time(const struct sync_user *user, int64_t now_ns)
 {
     struct sync_area *area = user->area;
-    uint64_t fence = sync_fence(user);
+    uint64_t fence = sync_number(area, atomic_load(&area->words[0]));
 
     if (user->capacity != 1 || atomic_load_explicit(&area->held_fence, memory_order_relaxed) == fence)
         return;
@@ -211,19 +273,21 @@ static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
         uint32_t seen = atomic_load(&area->gate);
         atomic_store(&area->waiters, 1);
         uint64_t fair = atomic_load(&area->fair);
+        nap->look_ns = INT64_MAX;
         if (fair == 0 || fair == self) {
-            int r = take_any(user);
+            uint32_t at;
+            int r = take_any(user, &at);
             if (r >= 0) {
                 settle(user, self);
-                return r;
+                return confirm(user, at, r);
             }
             /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
-            if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS &&
-                atomic_compare_exchange_strong(&area->fair, &fair, self)) {
-                atomic_store(&area->barred_ns, 0);
-                continue;
+            if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS) {
+                atomic_store(&area->barred_ns, 0); /* first, so that the next release is the first under it */
+                if (atomic_compare_exchange_strong(&area->fair, &fair, self))
+                    continue;
             }
-        } else if (take_over(user, fair, self)) {
+        } else if (take_over(user, fair, self, &nap->look_ns)) {
             continue;
         }
         int r = sync_sleep(user, nap, &area->gate, seen, fair_bit(self));
@@ -257,28 +321,32 @@ int sync_take(struct sync_user *user, int64_t timeout_ms)
         return -ECONNRESET;
     uint64_t fair = atomic_load_explicit(&area->fair, memory_order_relaxed);
     if (fair == 0) {
-        int r = take_any(user);
+        uint32_t at;
+        int r = take_any(user, &at);
         if (r >= 0)
-            return r;
+            return confirm(user, at, r);
     }
     /* One that only tries waits for nobody, but may have found what was left lying: then as a waiter whose turn it is.
      */
-    if (timeout_ms == 0 && (fair == 0 || !take_over(user, fair, fair_self(user))))
+    int64_t look_ns;
+    if (timeout_ms == 0 && (fair == 0 || !take_over(user, fair, fair_self(user), &look_ns)))
         return -ETIMEDOUT;
     return wait_and_take(user, timeout_ms);
 }
 
 /* ---- releasing --------------------------------------------------------------------------------------------------- */
 
-static inline bool free_word(_Atomic uint32_t *word, uint32_t owner)
+static inline bool free_word(_Atomic uint64_t *at, uint64_t found)
 {
-    return atomic_compare_exchange_strong(word, &owner, SYNC_FREE);
+    return atomic_compare_exchange_strong(at, &found, sync_word_with(found, SYNC_FREE));
 }
 
 int sync_lock_release(struct sync_user *user)
 {
+    uint64_t word = atomic_load(&user->area->words[0]);
+
     /* Not a store: the daemon may have given the lock to another, if it takes this process for dead. */
-    if (!free_word(&user->area->words[0], user->party))
+    if (sync_owner(word) != user->party || !free_word(&user->area->words[0], word))
         return sync_closed(user->area) ? -ECONNRESET : -EPERM;
     wake_next(user->area);
     return 0;
@@ -291,7 +359,8 @@ static bool free_own(const struct sync_user *user, uint32_t capacity)
 
     for (uint32_t i = 0; i < capacity; i++) {
         uint32_t at = start + i < capacity ? start + i : start + i - capacity;
-        if (atomic_load(&area->words[at]) == user->party && free_word(&area->words[at], user->party)) {
+        uint64_t word = atomic_load(&area->words[at]);
+        if (sync_owner(word) == user->party && free_word(&area->words[at], word)) {
             if (i > 0)
                 atomic_store_explicit(&area->hint, at, memory_order_relaxed);
             return true;
@@ -304,8 +373,8 @@ static bool free_own(const struct sync_user *user, uint32_t capacity)
 static bool free_others(const struct sync_user *user, uint32_t capacity)
 {
     for (uint32_t i = 0; i < capacity; i++) {
-        uint32_t owner = atomic_load(&user->area->words[i]);
-        if (!sync_word_free(owner) && owner != SYNC_EMPTY && free_word(&user->area->words[i], owner))
+        uint64_t word = atomic_load(&user->area->words[i]);
+        if (!sync_word_free(word) && sync_owner(word) != SYNC_EMPTY && free_word(&user->area->words[i], word))
             return true;
     }
     return false;
@@ -313,9 +382,11 @@ static bool free_others(const struct sync_user *user, uint32_t capacity)
 
 static bool fill_empty(const struct sync_user *user, uint32_t capacity)
 {
-    for (uint32_t i = 0; i < capacity; i++)
-        if (atomic_load(&user->area->words[i]) == SYNC_EMPTY && free_word(&user->area->words[i], SYNC_EMPTY))
+    for (uint32_t i = 0; i < capacity; i++) {
+        uint64_t word = atomic_load(&user->area->words[i]);
+        if (sync_owner(word) == SYNC_EMPTY && free_word(&user->area->words[i], word))
             return true;
+    }
     return false;
 }
 
@@ -323,13 +394,25 @@ int sync_semaphore_release(struct sync_user *user)
 {
     uint32_t capacity = sync_capacity(user->capacity);
     bool freed = capacity > 0 && free_own(user, capacity);
+    /* One that has lost its own shall not free another's in its stead. */
+    int r = freed ? 0 : sync_still_party(user);
 
+    if (r < 0)
+        return r;
     for (int scan = 0; !freed && scan < SYNC_SCANS; scan++)
         freed = free_others(user, capacity) || (!user->bounded && fill_empty(user, capacity));
     if (!freed)
         return -EOVERFLOW;
     wake_next(user->area);
     return 0;
+}
+
+void sync_give_back(struct sync_user *user)
+{
+    uint32_t capacity = sync_capacity(user->capacity);
+
+    if (capacity > 0 && free_own(user, capacity))
+        wake_next(user->area);
 }
 
 uint32_t sync_semaphore_value(const struct sync_user *user)
@@ -343,10 +426,21 @@ uint32_t sync_semaphore_value(const struct sync_user *user)
 
 bool sync_lock_mine(const struct sync_user *user)
 {
-    return atomic_load(&user->area->words[0]) == user->party;
+    return sync_owner(atomic_load(&user->area->words[0])) == user->party;
 }
 
-uint64_t sync_fence(const struct sync_user *user)
+int sync_fence(const struct sync_user *user, uint64_t *ret_number)
 {
-    return atomic_load_explicit(&user->area->fence, memory_order_relaxed);
+    const struct sync_area *area = user->area;
+
+    if (user->capacity != 1) {
+        *ret_number = sync_takes(area, sync_capacity(user->capacity));
+        return 0;
+    }
+    uint64_t word = atomic_load(&area->words[0]), number = sync_number(area, word);
+    /* Looked at once more: `fence` may be much younger than the word if this thread was stopped in between. */
+    if (sync_owner(word) != user->party || atomic_load(&area->words[0]) != word)
+        return -EPERM;
+    *ret_number = number;
+    return 0;
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,19 +31,28 @@
  * --------------------------------------------------------------------------------------------------------------------
  */
 
-/* Asked by whoever waits, in any thread. The number of the socket may be another descriptor's by now, if the handle was
- * ended meanwhile: then `lost` says so the next time, and looking at a foreign one does no harm. */
+/* The number of the socket may be another descriptor's by now, if the handle was ended meanwhile: then `lost` says so
+ * the next time, and looking at a foreign one does no harm. No point to be cancelled at: a thread that was would leave
+ * its place among those who wait. */
 static int is_alive(void *userdata)
 {
     struct mpool_object *object = userdata;
-    int lost = atomic_load_explicit(&object->lost, memory_order_relaxed);
+    int lost = atomic_load_explicit(&object->lost, memory_order_relaxed), before;
     if (lost)
         return lost;
     struct pollfd p = {.fd = object->socket, .events = POLLRDHUP};
-    if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    int n = poll(&p, 1, 0);
+    pthread_setcancelstate(before, NULL);
+    if (n <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
         return 0;
-    atomic_store_explicit(&object->lost, -ECONNRESET, memory_order_relaxed);
-    return -ECONNRESET;
+    int none = 0;
+    return atomic_compare_exchange_strong(&object->lost, &none, -ECONNRESET) ? -ECONNRESET : none;
+}
+
+int object_look(struct mpool_object *object)
+{
+    return object->sync.alive ? object->sync.alive(object->sync.userdata) : 0;
 }
 
 void object_lose_all(struct mpool_object *first, int why)
@@ -377,8 +387,12 @@ void mpool_object_close(mpool_object *object)
         return;
     mpool_client *client = object->client;
     delist(object);
-    if (client && fork_guard_holds(object->born) && !client->loss && !client->closing)
+    bool ours = fork_guard_holds(object->born);
+    if (client && ours && !client->loss && !client->closing)
         tell_closed(client, object->id);
+    else if (ours && object->sync.area && !object->read_only)
+        /* The daemon has done so already, but for what was taken after that. */
+        (void)sync_party_gone(object->sync.area, object->kind, object->sync.capacity, object->sync.party);
     object_free(object);
 }
 

@@ -5,25 +5,27 @@
 #include "client/lib/object.h"
 
 /* A lock of this kind that may be taken. */
-static inline int check(const mpool_object *object, enum mpool_kind kind)
+static inline int check(mpool_object *object, enum mpool_kind kind)
 {
-    return object && object->kind != kind ? -EINVAL : object_check_writable(object);
+    return object && object->kind != kind ? -EINVAL : object_check_connected(object);
+}
+
+/* One that may be given back, lost or not. */
+static inline int check_release(mpool_object *object, enum mpool_kind kind, int *ret_lost)
+{
+    return object && object->kind != kind ? -EINVAL : object_check_release(object, ret_lost);
 }
 
 /* What has a lock besides what it is. */
-static int check_guarded(const mpool_object *object)
+static bool is_guarded(const mpool_object *object)
 {
-    if (object && object->kind != MPOOL_KIND_VALUE && object->kind != MPOOL_KIND_ARRAY &&
-        object->kind != MPOOL_KIND_CONDITION)
-        return -EINVAL;
-    return object_check_writable(object);
+    return !object || object->kind == MPOOL_KIND_VALUE || object->kind == MPOOL_KIND_ARRAY ||
+           object->kind == MPOOL_KIND_CONDITION;
 }
 
-static int check_semaphore(const mpool_object *object)
+static bool is_semaphore(const mpool_object *object)
 {
-    if (object && object->kind != MPOOL_KIND_SEMAPHORE && object->kind != MPOOL_KIND_BOUNDED_SEMAPHORE)
-        return -EINVAL;
-    return object_check_writable(object);
+    return !object || object->kind == MPOOL_KIND_SEMAPHORE || object->kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
 }
 
 int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms)
@@ -35,9 +37,11 @@ int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms)
 
 int mpool_lock_release(mpool_object *lock)
 {
-    int r = check(lock, MPOOL_KIND_LOCK);
+    int lost = 0, r = check_release(lock, MPOOL_KIND_LOCK, &lost);
 
-    return r < 0 ? r : sync_lock_release(&lock->sync);
+    if (r == 0)
+        r = sync_lock_release(&lock->sync);
+    return lost < 0 ? lost : object_explain(lock, r);
 }
 
 int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms)
@@ -47,25 +51,32 @@ int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms)
     return r < 0 ? r : sync_rlock_take(&rlock->sync, timeout_ms);
 }
 
+static int release_rlock(mpool_object *object, int checked, int lost)
+{
+    int r = checked == 0 ? sync_rlock_release(&object->sync) : checked;
+
+    return lost < 0 ? lost : object_explain(object, r);
+}
+
 int mpool_rlock_release(mpool_object *rlock)
 {
-    int r = check(rlock, MPOOL_KIND_RLOCK);
+    int lost = 0, r = check_release(rlock, MPOOL_KIND_RLOCK, &lost);
 
-    return r < 0 ? r : sync_rlock_release(&rlock->sync);
+    return release_rlock(rlock, r, lost);
 }
 
 int mpool_object_lock(mpool_object *object, int64_t timeout_ms)
 {
-    int r = check_guarded(object);
+    int r = is_guarded(object) ? object_check_connected(object) : -EINVAL;
 
     return r < 0 ? r : sync_rlock_take(&object->sync, timeout_ms);
 }
 
 int mpool_object_unlock(mpool_object *object)
 {
-    int r = check_guarded(object);
+    int lost = 0, r = is_guarded(object) ? object_check_release(object, &lost) : -EINVAL;
 
-    return r < 0 ? r : sync_rlock_release(&object->sync);
+    return release_rlock(object, r, lost);
 }
 
 int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number)
@@ -73,28 +84,31 @@ int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number)
     if (!ret_number || (lock && !wire_kind_info(lock->kind)->lock))
         return -EINVAL;
     int r = object_check(lock);
-    if (r == 0)
-        *ret_number = sync_fence(&lock->sync);
-    return r;
+    return r < 0 ? r : sync_fence(&lock->sync, ret_number);
 }
 
 int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms)
 {
-    int r = check_semaphore(semaphore);
+    int r = is_semaphore(semaphore) ? object_check_connected(semaphore) : -EINVAL;
 
     return r < 0 ? r : sync_take(&semaphore->sync, timeout_ms);
 }
 
 int mpool_semaphore_release(mpool_object *semaphore)
 {
-    int r = check_semaphore(semaphore);
+    int lost = 0, r = is_semaphore(semaphore) ? object_check_release(semaphore, &lost) : -EINVAL;
 
-    return r < 0 ? r : sync_semaphore_release(&semaphore->sync);
+    if (r < 0)
+        return r;
+    if (lost == 0)
+        return sync_semaphore_release(&semaphore->sync);
+    sync_give_back(&semaphore->sync);
+    return lost;
 }
 
 int mpool_semaphore_value(const mpool_object *semaphore)
 {
-    int r = check_semaphore(semaphore);
+    int r = is_semaphore(semaphore) ? object_check_writable(semaphore) : -EINVAL;
 
     return r < 0 ? r : (int)sync_semaphore_value(&semaphore->sync);
 }

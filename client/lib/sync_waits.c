@@ -5,7 +5,13 @@
 
 #include "client/lib/object.h"
 
-static int check(const mpool_object *object, enum mpool_kind kind)
+static int check(mpool_object *object, enum mpool_kind kind)
+{
+    return object && object->kind != kind ? -EINVAL : object_check_connected(object);
+}
+
+/* For those that only look. */
+static int check_to_look(const mpool_object *object, enum mpool_kind kind)
 {
     int r = object_check_kind(object, kind);
 
@@ -41,7 +47,7 @@ int mpool_event_clear(mpool_object *event)
 
 int mpool_event_is_set(const mpool_object *event)
 {
-    int r = check(event, MPOOL_KIND_EVENT);
+    int r = check_to_look(event, MPOOL_KIND_EVENT);
 
     return r < 0 ? r : sync_event_is_set(&event->sync);
 }
@@ -65,7 +71,7 @@ static int check_condition(mpool_object *condition, mpool_object **lock)
     case MPOOL_KIND_ARRAY: r = 1; break;
     default: return -EINVAL;
     }
-    int usable = object_check_writable(*lock);
+    int usable = object_check_connected(*lock);
     return usable < 0 ? usable : r;
 }
 
@@ -152,21 +158,21 @@ int mpool_barrier_reset(mpool_object *barrier)
 
 int mpool_barrier_parties(const mpool_object *barrier)
 {
-    int r = check(barrier, MPOOL_KIND_BARRIER);
+    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
 
     return r < 0 ? r : (int)barrier->sync.capacity;
 }
 
 int mpool_barrier_waiting(const mpool_object *barrier)
 {
-    int r = check(barrier, MPOOL_KIND_BARRIER);
+    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
 
     return r < 0 ? r : (int)sync_barrier_waiting(&barrier->sync);
 }
 
 int mpool_barrier_broken(const mpool_object *barrier)
 {
-    int r = check(barrier, MPOOL_KIND_BARRIER);
+    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
 
     return r < 0 ? r : sync_barrier_broken(&barrier->sync);
 }

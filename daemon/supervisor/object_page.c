@@ -182,10 +182,26 @@ static void page_free(struct object *o)
     fd_close(&o->fd);
 }
 
+static bool is_member(void *userdata, uint32_t party)
+{
+    const struct object *o = userdata;
+    const struct party *p = party_find(o->supervisor, party);
+    struct object_member *m = NULL;
+    if (p)
+        HASH_FIND(hh, p->members, &o, sizeof(struct object *), m);
+    return m != NULL;
+}
+
+void object_page_sweep(struct object *o)
+{
+    (void)sync_sweep(o->page, o->handle.kind, o->capacity, is_member, o);
+}
+
+/* The number of what was freed is gossip: whoever writes in the page says what it likes. */
 static void party_gone(struct object *o, const struct party *p)
 {
-    unsigned freed = sync_party_gone(o->page, o->handle.kind, o->capacity, p->number);
-    (void)freed; /* gossip: whoever writes in the page says what it likes */
+    (void)sync_party_gone(o->page, o->handle.kind, o->capacity, p->number);
+    object_page_sweep(o);
 }
 
 static void shut(struct object *o)

@@ -13,3 +13,6 @@ extern const struct object_ops object_page_ops;
 /* A descriptor for the use, the caller's: of a read-only one, no other can be made of it by whoever does not own the
  * memfd. → it; -1 with *why. */
 int object_page_descriptor(const struct object_use *use, struct object_refusal *why);
+
+/* Takes out of the page what bears the number of nobody who has it open. */
+void object_page_sweep(struct object *o);

@@ -41,6 +41,11 @@ static uint32_t new_number(struct parties *all)
     return all->last;
 }
 
+struct party *party_find(const struct supervisor *s, uint32_t number)
+{
+    return find(s->parties, number);
+}
+
 struct party *party_of(struct conn *c, struct object_refusal *why)
 {
     struct supervisor *s = c->supervisor;

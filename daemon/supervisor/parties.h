@@ -36,5 +36,8 @@ void parties_free(struct parties *all);
 /* The connection's party, made if it has none. → NULL with *why: the process that connected has died; no memory or
  * descriptor. */
 struct party *party_of(struct conn *c, struct object_refusal *why);
-/* All its uses end. NULL is allowed. */
+/* → NULL: there is none of this number. */
+struct party *party_find(const struct supervisor *s, uint32_t number);
+/* All its uses end: after its connection has been shut down or its process has died, so that whoever finds in a page
+ * that somebody has left can see at its connection whether that was itself. NULL is allowed. */
 void party_free(struct party *p);

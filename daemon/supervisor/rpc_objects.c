@@ -96,6 +96,7 @@ enum rpc_result rpc_open(struct rpc *r)
     if (objects_open(r->conn, &wish, &use, &created, &why) < 0)
         return refuse(r, &why);
     if (use->object->page) {
+        object_page_sweep(use->object);
         size_t mark = wire_buf_mark(&r->conn->out);
         if (!pass_page(r, use, &why)) {
             wire_buf_rewind(&r->conn->out, mark);
@@ -279,11 +280,13 @@ enum rpc_result rpc_inspect(struct rpc *r)
 {
     struct sync_census census = {0};
     unsigned rights;
-    const struct object *o = read_object(r, &rights);
+    struct object *o = read_object(r, &rights);
     if (!o)
         return RPC_DONE;
-    if (o->page)
+    if (o->page) {
+        object_page_sweep(o);
         sync_inspect(o->page, o->handle.kind, o->capacity, &census);
+    }
     msgpack_packer pk = rpc_begin(r);
     pack_row(&pk, o, r->conn, o->page ? 10 : 1);
     pack_parties(&pk, o, &census);

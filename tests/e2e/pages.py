@@ -8,7 +8,7 @@ import os
 import struct
 
 SYNC_BYTES = 4096
-CLOSED, GATE, WAITERS, FENCE, WORDS, CELL = 64, 68, 72, 88, 96, 3456
+CLOSED, GATE, WAITERS, FENCE, DEPARTURES, WORDS, CELL = 64, 68, 72, 88, 96, 104, 3456
 FREE, ABANDONED, EMPTY = 0, 1 << 31, 1 << 30
 
 
@@ -35,6 +35,7 @@ class Object:
                 self.fd = -1
 
     def word(self, at=WORDS):
+        """Of a lock word, whose lower half comes first on this machine: the owner."""
         return struct.unpack_from("=I", self.page, at)[0]
 
     def put(self, value, at=WORDS):

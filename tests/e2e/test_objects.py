@@ -185,7 +185,7 @@ def values_begin_as_they_are_told(d):
         assert struct.unpack_from("=" + form, o.page, CELL)[0] == value, name
         assert o.facts["type"] == name and o.facts["count"] == 1
     s = Object(c, "semaphore", value=3)
-    assert [s.word(WORDS + 4 * i) for i in range(5)] == [FREE, FREE, FREE, EMPTY, EMPTY] and s.facts["capacity"] == 256
+    assert [s.word(WORDS + 8 * i) for i in range(5)] == [FREE, FREE, FREE, EMPTY, EMPTY] and s.facts["capacity"] == 256
     assert Object(c, "bounded_semaphore", value=3).facts["capacity"] == 3
 
 

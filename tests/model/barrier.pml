@@ -25,12 +25,11 @@
 #define RESETS 0
 #endif
 
-#define NEVER 15
 #define NOBODY 0
 
 /* One word in the code: written in single steps here. */
 byte generation;
-byte since_reset = NEVER;
+byte ended; /* bit i: the last round but i was ended by a reset */
 byte count;
 bool broken;
 
@@ -64,7 +63,11 @@ inline open_gate()
     }
 }
 
-#define WAS_RESET(g) (since_reset != NEVER && since_reset <= generation - g)
+#ifdef BROKEN_TOLD_OF_A_LATER_RESET
+#define WAS_RESET(g) (ended != 0)
+#else
+#define WAS_RESET(g) ((ended >> (generation - g - 1)) & 1)
+#endif
 
 proctype user(byte me)
 {
@@ -115,7 +118,7 @@ arriving:
                     if
                     :: last ->
                         generation++;
-                        since_reset = (since_reset == NEVER -> NEVER : since_reset + 1);
+                        ended = ended << 1;
                         count = 0
                     :: else
                     fi
@@ -163,7 +166,7 @@ decided:
             atomic {
                 if
                 :: generation != mine && !WAS_RESET(mine) -> goto passed
-                :: generation != mine && WAS_RESET(mine) -> goto told
+                :: generation != mine && WAS_RESET(mine) -> assert(arrived[mine] < PARTIES); goto told
                 :: else -> goto told
                 fi
             };
@@ -186,9 +189,9 @@ reset:
                 :: !left && deaths == 0 && (broken || count > 0) ->
                     generation++;
 #ifdef BROKEN_RESET_LIKE_A_ROUND
-                    since_reset = (since_reset == NEVER -> NEVER : since_reset + 1);
+                    ended = ended << 1;
 #else
-                    since_reset = 1;
+                    ended = (ended << 1) | 1;
 #endif
                     count = 0;
                     broken = false

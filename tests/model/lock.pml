@@ -8,11 +8,19 @@
  * The gate is a counter in the code. Here it is kept as whether each user's view of it is still fresh: the same, without
  * wrapping around, and with fewer states.
  *
+ * A loss is the burial of the living: the daemon closes a user's connection, counts `departures`, and takes out of the
+ * words what is the user's, who goes on, and finds out when it looks at its connection. A stop is a user with the
+ * privilege that is stopped while it sleeps, and never runs again.
+ *
+ * The number of a take is in the word, so that both come in one step; here it is beside it, and BROKEN_NUMBER_APART draws
+ * it afterwards.
+ *
  * With HANDOVER the first two users have the two tokens and give them back, the others take one each and keep it, as the
  * consumers of what a semaphore counts do: there nobody's release makes up for a wake-up that was not passed on.
  *
- * Checked: a word that is taken was free; whoever takes after a death is told; all users reach their ends. A lost wake-up
- * is an invalid end state.
+ * Checked: a word that is taken was free; whoever takes after a death is told; a user that asks for its number is given
+ * that of its own take; one that was lost leaves no word behind; all users reach their ends. A lost wake-up is an invalid
+ * end state.
  */
 #ifndef USERS
 #define USERS 3
@@ -35,6 +43,12 @@
 #ifndef SPURIOUS
 #define SPURIOUS 0
 #endif
+#ifndef LOSSES
+#define LOSSES 0
+#endif
+#ifndef STOPS
+#define STOPS 0
+#endif
 #ifndef BITS
 #define BITS 2 /* of the futex bitset: fewer than users, so that some share one */
 #endif
@@ -45,13 +59,25 @@
 #define BIT(u) ((u) % BITS)
 
 byte word[TOKENS];
+#ifdef NUMBERS
+byte number; /* of the last take */
+#endif
 bit waiters;
 byte fair;
+bit barred; /* something was released under this privilege */
+byte departures;
 bool fresh[USERS + 1];  /* the user's `seen` is the gate's value */
 bool asleep[USERS + 1];
 bool dead[USERS + 1];
+#if LOSSES > 0
+bool lost[USERS + 1];   /* its connection is closed */
+bool buried[USERS + 1]; /* ghost: nothing of it is in the words any more */
+#define IS_LOST(u) lost[u]
+#else
+#define IS_LOST(u) false
+#endif
 bool finished[USERS + 1];
-byte deaths, timeouts, spurious;
+byte deaths, timeouts, spurious, losses, stops;
 /* Ghost: owners as they really are. */
 byte inside;
 bool left_behind[TOKENS]; /* its owner died with it, and nobody was told so far */
@@ -102,6 +128,24 @@ inline wake_one()
     }
 }
 
+/* One who has not this bit. */
+inline wake_one_but(mark)
+{
+    atomic {
+        if
+        :: asleep[1] && BIT(1) != mark -> asleep[1] = false
+        :: asleep[2] && BIT(2) != mark -> asleep[2] = false
+#if USERS > 2
+        :: asleep[3] && BIT(3) != mark -> asleep[3] = false
+#endif
+#if USERS > 3
+        :: asleep[4] && BIT(4) != mark -> asleep[4] = false
+#endif
+        :: else
+        fi
+    }
+}
+
 /* What BROKEN_WAKE_ONE_OF_THE_BIT does instead of waking all who have it. */
 inline wake_one_of(mark)
 {
@@ -125,11 +169,19 @@ inline wake_sleepers()
     if
     :: privileged == 0 -> wake_one()
     :: else ->
+        atomic { first = !barred; barred = 1 };
 #ifdef BROKEN_WAKE_ONE_OF_THE_BIT
-        wake_one_of(BIT(privileged))
+        wake_one_of(BIT(privileged));
 #else
-        wake_all_where(BIT(1) == BIT(privileged), BIT(2) == BIT(privileged), BIT(3) == BIT(privileged), BIT(4) == BIT(privileged))
+        wake_all_where(BIT(1) == BIT(privileged), BIT(2) == BIT(privileged), BIT(3) == BIT(privileged), BIT(4) == BIT(privileged));
 #endif
+#ifndef BROKEN_NOBODY_WATCHES
+        if
+        :: first -> wake_one_but(BIT(privileged))
+        :: else
+        fi;
+#endif
+        first = false
     fi
 }
 
@@ -164,6 +216,17 @@ inline wake_next()
     fi
 }
 
+#if defined(NUMBERS) && !defined(BROKEN_NUMBER_APART)
+#define COUNT_TAKE number++; own = number
+#else
+#define COUNT_TAKE skip
+#endif
+#if LOSSES > 0
+#define NOTE_LATE late = buried[me]
+#else
+#define NOTE_LATE skip
+#endif
+
 /* One look at each word; a free one is taken by compare-and-swap. */
 inline try_all()
 {
@@ -177,7 +240,10 @@ inline try_all()
             atomic {
                 assert(!left_behind[at] || word[at] == ABANDONED);
                 left_behind[at] = false;
+                told = word[at] == ABANDONED;
                 word[at] = me;
+                COUNT_TAKE;
+                NOTE_LATE;
                 taken = true;
                 inside++;
                 assert(inside <= TOKENS)
@@ -190,7 +256,10 @@ inline try_all()
             :: IS_FREE(word[at]) ->
                 assert(!left_behind[at] || word[at] == ABANDONED);
                 left_behind[at] = false;
+                told = word[at] == ABANDONED;
                 word[at] = me;
+                COUNT_TAKE;
+                NOTE_LATE;
                 taken = true;
                 inside++;
                 assert(inside <= TOKENS)
@@ -210,8 +279,8 @@ inline try_all()
 
 proctype user(byte me)
 {
-    byte rounds = 0, at = 0, seen_fair = 0, privileged = 0;
-    bool taken = false, slept = false;
+    byte rounds = 0, at = 0, seen_fair = 0, privileged = 0, own = 0, known = 0, asked = 0;
+    bool taken = false, slept = false, first = false, told = false, watches = false, late = false;
 
     {
 #ifdef HANDOVER
@@ -230,7 +299,7 @@ next:
             :: fair == 0 ->
                 try_all();
                 if
-                :: taken -> goto owner
+                :: taken -> goto look
                 :: else
                 fi
             :: fair != 0 ->
@@ -259,6 +328,7 @@ again:
 #endif
 #endif
             seen_fair = fair;
+            watches = false;
             if
             :: seen_fair == 0 || seen_fair == me ->
 #ifndef BROKEN_NO_SECOND_TRY
@@ -272,7 +342,7 @@ again:
                 :: slept && seen_fair == 0 ->
                     atomic {
                         if
-                        :: fair == 0 -> fair = me; seen_fair = 0; at = 0; goto again
+                        :: fair == 0 -> fair = me; barred = 0; seen_fair = 0; at = 0; goto again
                         :: else
                         fi
                     }
@@ -282,12 +352,14 @@ again:
                 if
                 :: ANY_FREE ->
                     atomic {
+                        barred = 1;
                         if
-                        :: fair == seen_fair -> fair = me; seen_fair = 0; at = 0; goto again
-                        :: else
+                        :: fair == seen_fair -> fair = me; barred = 0; seen_fair = 0; at = 0; goto again
+                        :: fair != seen_fair
+                        :: watches = true /* not long enough: it looks again, woken or not */
                         fi
                     }
-                :: true
+                :: else
                 fi
             fi;
             seen_fair = 0;
@@ -295,7 +367,8 @@ again:
             /* FUTEX_WAIT: compares and sleeps in one step. */
             if
             :: atomic { timeouts < TIMEOUTS -> timeouts++ } -> goto give_up
-            :: atomic { fresh[me] -> asleep[me] = true }; !asleep[me]
+            :: IS_LOST(me) -> goto give_up
+            :: atomic { fresh[me] -> asleep[me] = true }; atomic { !asleep[me] || watches -> asleep[me] = false }
             :: !fresh[me]
             fi;
             slept = true;
@@ -303,9 +376,11 @@ again:
 
 give_up:
 #ifndef BROKEN_KEEPS_THE_PRIVILEGE
+            seen_fair = fair;
             if
-            :: fair == me ->
+            :: seen_fair == me ->
                 atomic {
+                    barred = 0;
                     if
                     :: fair == me -> fair = 0
                     :: else
@@ -315,15 +390,28 @@ give_up:
                 waiters = 1;
                 wake_next()
 #endif
+            :: seen_fair != 0 && seen_fair != me && ANY_FREE ->
+#ifndef BROKEN_WATCH_IS_NOT_PASSED_ON
+                open_gate();
+                wake_one_but(BIT(seen_fair))
+#else
+                skip
+#endif
             :: else
             fi;
+            seen_fair = 0;
 #endif
+            if
+            :: IS_LOST(me) -> goto gone
+            :: else
+            fi;
             goto next;
 
 settle:
             if
             :: fair == me ->
                 atomic {
+                    barred = 0;
                     if
                     :: fair == me -> fair = 0
                     :: else
@@ -341,8 +429,63 @@ settle:
             fi;
 #endif
 
+look:
+            watches = false;
+#ifdef BROKEN_NUMBER_APART
+            number++;
+            own = number;
+#endif
+#if LOSSES > 0
+#ifndef BROKEN_NO_LOOK_AFTER_TAKE
+            asked = departures;
+            if
+            :: asked == known
+            :: else ->
+                if
+                :: lost[me] ->
+                    atomic {
+                        if
+                        :: word[at] == me ->
+                            word[at] = (told -> ABANDONED : FREE);
+                            left_behind[at] = told;
+                            inside--
+                        :: else
+                        fi;
+                        asked = 0
+                    };
+#ifndef BROKEN_GIVES_BACK_SILENTLY
+                    wake_next();
+#endif
+                    goto gone
+                :: else -> known = asked
+                fi
+            fi;
+            asked = 0;
+#endif
+            /* It is told that it has taken: then the daemon had not been here before the take, and frees it yet. */
+            assert(!late);
+#endif
+
 owner:
             slept = false;
+            told = false;
+#ifdef NUMBERS
+            /* What is my number? */
+#ifdef BROKEN_NUMBER_APART
+            if
+            :: word[0] == me -> assert(number == own)
+            :: else -> assert(IS_LOST(me))
+            fi;
+#else
+            atomic {
+                if
+                :: word[0] == me -> assert(number == own)
+                :: else -> assert(IS_LOST(me))
+                fi
+            };
+#endif
+            own = 0;
+#endif
 #ifdef HANDOVER
             if
             :: me > 2 -> goto next
@@ -350,9 +493,10 @@ owner:
             fi;
 #endif
             atomic {
-                assert(word[at] == me);
-                word[at] = FREE;
-                inside--;
+                if
+                :: word[at] == me -> word[at] = FREE; inside--
+                :: else -> assert(IS_LOST(me)); at = 0; taken = false; goto gone
+                fi;
                 at = 0;
                 taken = false
             };
@@ -362,6 +506,7 @@ owner:
             wake_next()
 #endif
         od;
+gone:
         finished[me] = true
     } unless { dead[me] }
 }
@@ -388,6 +533,28 @@ active proctype daemon()
     };
 end:
     do
+#if STOPS > 0
+    :: atomic { stops < STOPS && fair != 0 && fair <= USERS && asleep[fair] -> stops++; dead[fair] = true; finished[fair] = true }
+#endif
+#if LOSSES > 0
+    :: losses < LOSSES ->
+        atomic {
+            losses++;
+            if
+            :: !lost[1] && !dead[1] -> who = 1
+            :: !lost[2] && !dead[2] -> who = 2
+            fi;
+#ifdef BROKEN_CLOSED_LAST
+            skip
+#else
+            lost[who] = true
+#endif
+        };
+#ifndef BROKEN_FREED_BEFORE_COUNTED
+        departures++;
+#endif
+        goto free
+#endif
     :: deaths < DEATHS ->
         atomic {
             deaths++;
@@ -417,11 +584,19 @@ end:
             od;
             at = 0
         };
+#if LOSSES > 0
+        departures++;
+#endif
+free:
         do
         :: at < TOKENS ->
             atomic {
                 if
                 :: word[at] == who ->
+                    if
+                    :: !dead[who] -> left_behind[at] = true; inside--
+                    :: else
+                    fi;
 #ifdef BROKEN_DEATH_IS_NOT_TOLD
                     word[at] = FREE
 #else
@@ -431,8 +606,18 @@ end:
                 fi;
                 at++
             }
-        :: else -> break
+        :: else ->
+#if LOSSES > 0
+            buried[who] = true;
+#endif
+            break
         od;
+#ifdef BROKEN_FREED_BEFORE_COUNTED
+        departures++;
+#endif
+#ifdef BROKEN_CLOSED_LAST
+        lost[who] = true;
+#endif
 #ifndef BROKEN_PRIVILEGE_OF_THE_DEAD
         atomic {
             if

@@ -128,9 +128,17 @@ parties() {
     if [ -n "${MODEL_LONG:-}" ]; then
         expect holds 'a lock holds with three users, one that overtakes, and a death' lock $(users 3 1 2 1 0)
         expect holds 'a lock holds with three users of two takes each' lock $(users 3 2 2 0 0)
+        expect holds 'a lock holds with three users, one of which loses its connection' lock $(users 3 1 1 0 0) -DLOSSES=1
+        expect holds 'a lock holds with three users, one of which is stopped with the privilege' lock $(users 3 1 2 0 0) -DSTOPS=1
     fi
 
+    expect holds 'a lock holds with two users, one of which loses its connection' lock $(users 2 2 2 0 0) -DLOSSES=1 -DNUMBERS
+
     broken='assertion violated'
+    expect "$broken" 'caught: a number that is drawn after the take' lock $(users 2 2 2 0 0) -DLOSSES=1 -DNUMBERS -DBROKEN_NUMBER_APART
+    for variant in NO_LOOK_AFTER_TAKE FREED_BEFORE_COUNTED CLOSED_LAST; do
+        expect "$broken" "caught: a take after the burial, $variant" lock $(users 2 2 2 0 0) -DLOSSES=1 "-DBROKEN_$variant"
+    done
     expect "$broken" 'caught: a lock taken by look and store' lock $(users 2 1 1 0 0) -DBROKEN_TAKE_BY_STORE
     expect "$broken" 'caught: a death that nobody is told of' lock $(users 2 1 1 1 0) -DBROKEN_DEATH_IS_NOT_TOLD
     broken='invalid end state'
@@ -149,6 +157,10 @@ parties() {
     for variant in PRIVILEGE_OF_THE_DEAD DEATH_WAKES_ONE; do
         expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 2 1 0) "-DBROKEN_$variant"
     done
+    expect "$broken" 'caught: a lost wake-up by a loss, GIVES_BACK_SILENTLY' lock $(users 3 1 1 0 0) -DLOSSES=1 -DBROKEN_GIVES_BACK_SILENTLY
+    for variant in NOBODY_WATCHES WATCH_IS_NOT_PASSED_ON; do
+        expect "$broken" "caught: a privilege that is not used, $variant" lock $(users 3 1 2 0 1) -DSTOPS=1 "-DBROKEN_$variant"
+    done
     expect "$broken" 'caught: a wake-up for two tokens that is not passed on' lock $handover -DBROKEN_NOT_PASSED_ON
 
     expect holds 'a barrier holds with three parties and a death' barrier $(parties 3 1 1 0 0)
@@ -160,6 +172,7 @@ parties() {
     done
     expect "$broken" 'caught: one left in a barrier, LAST_OPENS_NO_GATE' barrier $(parties 2 2 0 0 0) -DBROKEN_LAST_OPENS_NO_GATE
     expect "$broken" 'caught: one left in a barrier, DEATH_OPENS_NO_GATE' barrier $(parties 3 1 1 0 0) -DBROKEN_DEATH_OPENS_NO_GATE
+    expect 'assertion violated' 'caught: a reset that is told to those of a round before' barrier $(parties 3 2 0 0 1) -DBROKEN_TOLD_OF_A_LATER_RESET
     expect 'assertion violated' 'caught: a reset that passes for a full round' barrier $(parties 3 2 0 0 1) -DBROKEN_RESET_LIKE_A_ROUND
 }
 

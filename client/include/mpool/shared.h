@@ -19,18 +19,21 @@
  *
  * Death. What a process has when it dies is free again as soon as the daemon has seen it, within milliseconds, and the
  * next to take it is told: acquire returns 1 instead of 0, which is the time to look whether what the lock guards is in
- * order. A process counts as dead, too, when its connection ends; mpool_lock_fence() gives a number by which a stale
- * owner can be told from a new one.
+ * order. A process counts as dead, too, when its connection ends: what it takes after that fails, and what it had it
+ * has lost, which its release says (-ECONNRESET). Until it notices, another may have the lock as well;
+ * mpool_lock_fence() gives a number by which whatever the lock guards can tell a stale owner from a new one. What a
+ * dead process has taken from a semaphore comes back as far as that has no more by it than it was made with: what was
+ * announced by releases beyond that was consumed.
  *
  * Returns. 0 or positive on success, negative on failure. In common: -EINVAL (no such pointer, or an object of another
  * kind or type), -ECHILD (the object was opened before fork(); the child opens it anew), -ECONNRESET (the daemon has
  * gone, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 for ever, 0 only
  * try; -ETIMEDOUT when the time is over. Signals do not end a wait.
  *
- * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon by
- * each wait within a second, and by everything once mpool_process() has run. What only loads, stores, adds, sets or
- * notifies asks nobody: until then it works on, in memory that is this process's and that of those who had the object
- * open too.
+ * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon, and
+ * that of the connection, within milliseconds by whatever begins to, and within a second by what waits already. What
+ * only loads, stores and adds asks nobody: until mpool_process() has run it works on, in memory that is this process's
+ * and that of those who had the object open too.
  *
  * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
@@ -112,7 +115,7 @@ MPOOL_PUBLIC const char *mpool_object_kind(const mpool_object *object);
 /* → 0: acquired; 1: acquired, and the previous owner died with it. The same process taking it twice waits for itself.
  */
 MPOOL_PUBLIC int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms);
-/* → 0; -EPERM: this process does not have it. */
+/* → 0; -EPERM: this process does not have it; -ECONNRESET, -ECANCELED: it has lost it, with its connection. */
 MPOOL_PUBLIC int mpool_lock_release(mpool_object *lock);
 
 /* A recursive lock: the thread that has it may take it again, up to 2^32 - 1 times (-EOVERFLOW), and releases it as
@@ -124,9 +127,9 @@ MPOOL_PUBLIC int mpool_rlock_release(mpool_object *rlock);
 MPOOL_PUBLIC int mpool_object_lock(mpool_object *object, int64_t timeout_ms);
 MPOOL_PUBLIC int mpool_object_unlock(mpool_object *object);
 
-/* A number that grows with each take of this lock (of any kind; of a semaphore with that of any of its tokens). While
- * the caller has the lock it is the caller's own: hand it to whatever the lock guards, which then refuses smaller ones.
- * → 0. */
+/* The number of the take by which this process has the lock (of any kind): greater than that of each take before. Hand
+ * it to whatever the lock guards, which then refuses smaller ones. Of a semaphore of several tokens: the number of
+ * takes so far, by anybody. → 0; -EPERM: this process does not have it. */
 MPOOL_PUBLIC int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number);
 
 /* Both kinds of semaphores. acquire: as mpool_lock_acquire(). release → 0; -EOVERFLOW: a bounded one has all its tokens

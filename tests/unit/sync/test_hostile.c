@@ -34,12 +34,20 @@ static void scribble(struct sync_area *area, uint64_t *seed, unsigned words)
             &at[random_next(seed) % (SYNC_BYTES / sizeof(*at))], odd_number(seed), memory_order_relaxed);
 }
 
+static bool is_odd(void *userdata, uint32_t party)
+{
+    (void)userdata;
+    assert_in_range(party, 1, SYNC_PARTY_MAX);
+    return party % 2;
+}
+
 static void daemon_does_it_all(struct sync_area *area, enum mpool_kind kind, uint64_t *seed)
 {
     struct sync_census census;
     uint32_t capacity = odd_number(seed);
 
     assert_true(sync_party_gone(area, kind, capacity, odd_number(seed)) <= 2 * SYNC_SLOTS);
+    assert_true(sync_sweep(area, kind, capacity, is_odd, NULL) <= 2 * SYNC_SLOTS);
     sync_inspect(area, kind, capacity, &census);
     assert_true(census.owner_count <= SYNC_SLOTS);
     for (uint32_t i = 0; i < census.owner_count; i++)

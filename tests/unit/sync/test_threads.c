@@ -60,7 +60,9 @@ static void a_lock_guards_plain_memory(void **state)
 
     run(&team, count_under_lock);
     assert_int_equal(team.plain, THREADS * team.rounds);
-    assert_int_equal(sync_fence(&(struct sync_user){.area = team.page.area}), THREADS * team.rounds);
+    struct sync_census census;
+    sync_inspect(team.page.area, team.page.kind, 0, &census);
+    assert_int_equal(census.fence, THREADS * team.rounds);
     page_free(&team.page);
 }
 

@@ -185,7 +185,7 @@ static void a_lock_outlives_whoever_is_killed(void **state)
     assert_true(storm.abandoned <= storm.kills);
     assert_true(storm.journal->told <= storm.abandoned);
     assert_true(storm.abandoned == 0 || storm.journal->told > 0);
-    uint32_t word = storm.page.area->words[0];
+    uint32_t word = (uint32_t)storm.page.area->words[0];
     assert_true(word == SYNC_FREE || word == SYNC_ABANDONED);
     assert_int_equal(storm.page.area->fair, 0);
     calm(&storm);

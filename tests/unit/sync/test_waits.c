@@ -171,9 +171,11 @@ static void a_notification_wakes_who_waits(void **state)
     waiter_start(&bob, &page, BOB, condition_wait);
     waiter_start(&eve, &page, EVE, condition_wait);
     /* Each has the lock from its take to its wait. Two takes, and the lock free: both wait. */
-    until_not_64(&page.area->fence, 0);
-    while (sync_fence(&ann) < 2)
+    struct sync_census census;
+    do {
         sched_yield();
+        sync_inspect(page.area, page.kind, 0, &census);
+    } while (census.fence < 2);
     assert_int_equal(sync_rlock_take(&ann, -1), 0);
     assert_int_equal(sync_condition_notify(&ann, &ann, true, UINT32_MAX), 0);
     assert_int_equal(page.area->sleepers, 0);
