@@ -7,6 +7,8 @@
  */
 #include "client/lib/object.h"
 
+#include <mpool/queue.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -248,6 +250,12 @@ static int read_reply(struct mpool_object *object, const mpool_result *reply)
     if (!wire_kind_info(object->kind)->page &&
         (mpool_result_get(reply, "at_least_once", &value) < 0 || mpool_result_bool(value, &object->at_least_once) < 0))
         return MPOOL_EPROTOCOL;
+    object->end = -1;
+    if (object->kind == MPOOL_KIND_PIPE) {
+        if (read_u64(reply, "end", 0, 1, &number) < 0)
+            return MPOOL_EPROTOCOL;
+        object->end = (int)number;
+    }
     object->sync.capacity = 1;
     object->sync.bounded = object->kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
     if (object->kind == MPOOL_KIND_SEMAPHORE || object->sync.bounded || object->kind == MPOOL_KIND_BARRIER) {
@@ -295,6 +303,17 @@ static void object_free(struct mpool_object *object)
         munmap(object->map, object->map_bytes);
     free(object->handle);
     free(object);
+}
+
+void object_pin(struct mpool_object *object)
+{
+    object->pins++;
+}
+
+void object_unpin(struct mpool_object *object)
+{
+    if (--object->pins == 0 && object->closed)
+        object_free(object);
 }
 
 /* close(id): a notification, as nobody waits for its answer. */
@@ -383,7 +402,7 @@ int mpool_object_open(mpool_client *client, mpool_object **ret_object, const cha
 
 void mpool_object_close(mpool_object *object)
 {
-    if (!object)
+    if (!object || object->closed)
         return;
     mpool_client *client = object->client;
     delist(object);
@@ -393,10 +412,20 @@ void mpool_object_close(mpool_object *object)
     else if (ours && object->sync.area && !object->read_only)
         /* The daemon has done so already, but for what was taken after that. */
         (void)sync_party_gone(object->sync.area, object->kind, object->sync.capacity, object->sync.party);
-    object_free(object);
+    object->closed = true;
+    int none = 0;
+    if (object->pins > 0) /* whoever waits about it hears the daemon's answer, and then this */
+        atomic_compare_exchange_strong(&object->lost, &none, -ECANCELED);
+    else
+        object_free(object);
 }
 
 const char *mpool_object_handle(const mpool_object *object)
 {
     return object ? object->handle : NULL;
+}
+
+int mpool_pipe_end(const mpool_object *pipe)
+{
+    return pipe && pipe->kind == MPOOL_KIND_PIPE ? pipe->end : -EINVAL;
 }

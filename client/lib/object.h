@@ -23,6 +23,7 @@ struct mpool_object {
     enum mpool_kind kind;
     enum mpool_element element; /* values and arrays */
     bool at_least_once;         /* queues: items come with tickets */
+    int end;                    /* pipes: 0 or 1; else -1 */
     struct queue_ahead *ahead;  /* queues: see queue_ahead.h; or NULL */
     bool read_only;             /* mapped so: nothing may be stored, no lock taken */
     void *map;                  /* the whole mapping, page included; NULL: none */
@@ -37,8 +38,15 @@ struct mpool_object {
     uint64_t id;
     int socket;                          /* number of the connection's descriptor, to look at alone */
     struct mpool_object *next, **before; /* in the list of the client; before NULL: in none */
-    char *handle;                        /* "kind:id:key" or the name: what others open it by; owned */
+    uint32_t pins; /* calls that wait about it, with a callback of somebody else's inside perhaps; see object_pin() */
+    bool closed;   /* … in such a callback: it is freed when the last of them leaves */
+    char *handle;  /* "kind:id:key" or the name: what others open it by; owned */
 };
+
+/* While somebody waits, callbacks run, and one of them may close the object that is waited about: its memory stays
+ * until the wait is over. */
+void object_pin(struct mpool_object *object);
+void object_unpin(struct mpool_object *object);
 
 /* All objects of a list are lost, for this reason; also: the client goes, and knows them no more. */
 void object_lose_all(struct mpool_object *first, int why);

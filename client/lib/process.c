@@ -22,6 +22,8 @@ struct mpool_process {
     mpool_client *client;       /* NULL: disconnected */
     uint64_t id;
     pid_t pid;
+    uint32_t pins; /* calls that wait about it: a callback inside of one may free it, and its memory stays until then */
+    bool freed;
     bool ended, has_exitcode;
     int exitcode;
     void (*on_output)(void *userdata, int stream, const void *bytes, size_t length);
@@ -166,8 +168,20 @@ void mpool_process_free(struct mpool_process *process)
     if (!process)
         return;
     leave(process);
-    free(process);
+    process->freed = true;
+    if (process->pins == 0)
+        free(process);
 }
+
+static void unpin(struct mpool_process **process)
+{
+    if (--(*process)->pins == 0 && (*process)->freed)
+        free(*process);
+}
+
+#define PINNED(process)                                                                                                \
+    __attribute__((cleanup(unpin))) struct mpool_process *pinned = (process);                                          \
+    pinned->pins++
 
 /* ---- what becomes of it ---- */
 
@@ -188,6 +202,7 @@ static int read_end(struct mpool_process *p, const mpool_result *status)
 int mpool_process_join(struct mpool_process *process, int64_t timeout_ms)
 {
     mpool_result *status;
+    PINNED(process);
     if (process->ended)
         return 0;
     if (!process->client)
@@ -210,6 +225,7 @@ int mpool_process_alive(struct mpool_process *process)
 
 int mpool_process_exitcode(struct mpool_process *process, int *ret)
 {
+    PINNED(process);
     int r = mpool_process_join(process, 0);
     if (r == -ETIMEDOUT)
         return MPOOL_ENOT_READY;
@@ -227,17 +243,18 @@ int mpool_process_result(struct mpool_process *process, int64_t timeout_ms, mpoo
 
 int mpool_process_signal(struct mpool_process *process, int number)
 {
+    mpool_client *client = process->client;
     mpool_result *result;
     if (process->ended)
         return 0;
-    if (!process->client)
+    if (!client)
         return -ECANCELED;
-    int r = mpool_request(process->client, &result, "signal", "ui", process->id, (int64_t)number);
+    int r = mpool_request(client, &result, "signal", "ui", process->id, (int64_t)number);
     if (r < 0)
         return r;
     bool sent;
     if (mpool_result_bool(result, &sent) < 0)
-        r = handle_fail(process->client, MPOOL_EPROTOCOL, "The daemon answered a signal with neither yes nor no.");
+        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a signal with neither yes nor no.");
     else
         r = sent ? 1 : 0;
     mpool_result_free(result);

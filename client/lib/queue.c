@@ -33,6 +33,15 @@ static int check(const mpool_object *queue)
     return r == 0 && !queue->client ? -ECONNRESET : r;
 }
 
+static void unpin(mpool_object **object)
+{
+    object_unpin(*object);
+}
+
+/* From here to the end of the function: see object_pin(). Whatever has let callbacks run checks the queue once more
+ * before it asks for something: it may be closed, and its handle gone. */
+#define PINNED(queue) __attribute__((cleanup(unpin))) mpool_object *pinned = (object_pin(queue), (queue))
+
 static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
 {
     if (timeout_ms < 0 || timeout_ms > TIMEOUT_MOST_MS)
@@ -55,11 +64,15 @@ static uint64_t deadline_of(int64_t timeout_ms)
     return timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
 }
 
-/* May this call wait, and is there room for its request in time? */
-static int check_waiting(mpool_client *client, int64_t timeout_ms)
+/* May this call wait, and is there room for its request in time? The queue is pinned. */
+static int check_waiting(const mpool_object *queue, int64_t timeout_ms)
 {
-    int r = handle_check_waiting(client);
-    return r == 0 ? request_wait_room(client, deadline_of(timeout_ms)) : r;
+    int r = check(queue);
+    if (r == 0)
+        r = handle_check_waiting(queue->client);
+    if (r == 0)
+        r = request_wait_room(queue->client, deadline_of(timeout_ms));
+    return r == 0 ? check(queue) : r;
 }
 
 /* → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over; -EINPROGRESS: nobody knows. */
@@ -77,7 +90,9 @@ static int ask(
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
     uint32_t msgid;
-    int r = params->failed ? handle_fail(client, -ENOMEM, NULL) : check_waiting(client, timeout_ms);
+    int r = check_waiting(queue, timeout_ms);
+    if (r == 0 && params->failed)
+        r = handle_fail(client, -ENOMEM, NULL);
     if (r == 0)
         r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
     wire_buf_reset(params);
@@ -152,8 +167,10 @@ int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, i
     mpool_result *result;
     uint32_t msgid;
     int r = check(queue);
-    if (r == 0)
-        r = check_waiting(queue->client, timeout_ms);
+    if (r < 0)
+        return r;
+    PINNED(queue);
+    r = check_waiting(queue, timeout_ms);
     if (r < 0)
         return r;
     struct call call = waiter_call(&waiter, queue->client);
@@ -164,13 +181,16 @@ int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, i
 }
 
 /* Sends it at once, so that its taker has it soon, and goes on. */
-static int put_ahead(const mpool_object *queue, const void *items, size_t length)
+static int put_ahead(mpool_object *queue, const void *items, size_t length)
 {
+    PINNED(queue);
     mpool_client *client = queue->client;
     uint32_t msgid;
-    int r = check_waiting(client, -1);
+    int r = check_waiting(queue, -1);
     if (r == 0)
         r = queue_ahead_room(queue->ahead, client);
+    if (r == 0)
+        r = check(queue);
     if (r < 0)
         return r;
     struct call call = queue_ahead_call(queue->ahead);
@@ -236,8 +256,10 @@ int mpool_queue_set_ahead(mpool_object *queue, uint32_t n)
 int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms)
 {
     int r = check(queue);
-    if (r == 0)
-        r = handle_check_waiting(queue->client);
+    if (r < 0)
+        return r;
+    PINNED(queue);
+    r = handle_check_waiting(queue->client);
     return r < 0 ? r : queue_ahead_flush(queue->ahead, queue->client, clock_deadline(timeout_ms));
 }
 
@@ -269,7 +291,7 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     struct call call = waiter_call(&waiter, client);
     struct wire_reader in;
     uint32_t msgid = 0, count;
-    int r = check_waiting(client, timeout_ms);
+    int r = check_waiting(queue, timeout_ms);
     get_params(queue, &params, most, timeout_ms);
     if (r == 0)
         r = params.failed ? handle_fail(client, -ENOMEM, NULL)
@@ -297,8 +319,10 @@ int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool
 {
     mpool_result *items = NULL;
     int r = ret_items ? check(queue) : -EINVAL;
-    if (r == 0)
-        r = handle_check_waiting(queue->client);
+    if (r < 0)
+        return r;
+    PINNED(queue);
+    r = handle_check_waiting(queue->client);
     if (r < 0)
         return r;
     if (max > 0)
@@ -368,6 +392,7 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
         r = handle_fail(queue->client, -EINVAL, NULL);
     if (r < 0)
         return r;
+    PINNED(queue);
     msgpack_packer pk = begin(&params, queue, 1);
     msgpack_pack_array(&pk, count);
     for (size_t i = 0; i < count; i++)
@@ -386,6 +411,7 @@ int mpool_queue_done(mpool_object *queue, uint32_t n)
     int r = check(queue);
     if (r < 0)
         return r;
+    PINNED(queue);
     msgpack_packer pk = begin(&params, queue, 1);
     msgpack_pack_uint32(&pk, n);
     return ask(queue, "done", &params, -1, NULL);
@@ -397,6 +423,7 @@ int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
     int r = check(queue);
     if (r < 0)
         return r;
+    PINNED(queue);
     msgpack_packer pk = begin(&params, queue, 1);
     pack_timeout(&pk, timeout_ms);
     return ask(queue, "join", &params, timeout_ms, NULL);
@@ -407,7 +434,11 @@ int mpool_queue_finish(mpool_object *queue)
     struct wire_buf params = {0};
     mpool_result *result;
     bool first;
-    int r = mpool_queue_flush(queue, -1);
+    int r = check(queue);
+    if (r < 0)
+        return r;
+    PINNED(queue);
+    r = mpool_queue_flush(queue, -1);
     if (r < 0)
         return r;
     begin(&params, queue, 0);

@@ -58,6 +58,8 @@ struct object_ops {
     /* What `inspect`, `open` and `objects` tell beyond what they tell of any object: pairs of a map. */
     uint32_t (*fact_count)(const struct object *object);
     void (*pack_facts)(const struct object *object, msgpack_packer *pk);
+    /* ? The end of a pipe that the use is, for `open`: 0 or 1; -1: none. */
+    int (*end)(const struct object_use *use);
 };
 
 struct object {

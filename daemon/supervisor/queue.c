@@ -73,13 +73,26 @@ void queue_free(struct queue *q)
 /* ---- users
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* An end that was left before anybody came to the other one may be taken again: nobody has missed its user. */
+static bool may_take(const struct queue *q, int end)
+{
+    return !q->ends[end] && (!q->taken[end] || !q->taken[1 - end]);
+}
+
 static int choose_end(const struct queue *q, int end)
 {
     if (end == QUEUE_ANY_END)
         end = !q->taken[0] ? 0 : 1;
-    if (!q->taken[end])
+    if (may_take(q, end))
         return end;
-    return q->ends[0] && q->ends[1] ? -EBUSY : q->ends[end] ? -EBUSY : -EPIPE;
+    return q->ends[end] ? -EBUSY : -EPIPE;
+}
+
+/* What is on its way from this end can still be taken, and then nothing comes; what is sent to it goes nowhere. */
+static void end_of_file(struct queue *q, int end)
+{
+    channel_finish(&q->channels[end]);
+    channel_break(&q->channels[1 - end]);
 }
 
 int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
@@ -92,6 +105,8 @@ int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
         q->ends[end] = u;
         q->taken[end] = true;
         u->end = end;
+        if (q->taken[1 - end] && !q->ends[1 - end])
+            end_of_file(q, 1 - end); /* it has left what it had to say, and will not hear an answer */
     }
     u->queue = q;
     u->conn = c;
@@ -101,17 +116,25 @@ int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
     return 0;
 }
 
-/* The other side gets what is on its way, and then the end; what it sends goes nowhere. */
-static void close_end(struct queue *q, int end)
+static void as_new(struct queue *q)
 {
-    q->ends[end] = NULL;
-    channel_finish(&q->channels[end]);
-    channel_break(&q->channels[1 - end]);
-    if (q->ends[1 - end] || !q->taken[1 - end])
-        return;
     deinit_channels(q);
     make_channels(q); /* the options were good before */
     q->taken[0] = q->taken[1] = false;
+}
+
+static void close_end(struct queue *q, int end)
+{
+    q->ends[end] = NULL;
+    if (!q->taken[1 - end]) {
+        /* What it has sent waits for whoever comes; without that it is as if it had never been there. */
+        if (channel_items(&q->channels[end]) == 0)
+            as_new(q);
+        return;
+    }
+    end_of_file(q, end);
+    if (!q->ends[1 - end])
+        as_new(q);
 }
 
 void queue_detach(struct queue_user *u)

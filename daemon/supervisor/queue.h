@@ -3,8 +3,8 @@
  * A queue is one channel that every user puts to and takes from. A pipe is one channel a direction between two ends,
  * each of which belongs to one user at a time: the first takes an end, the second the other. When an end's user goes,
  * the other side gets what is still there and then the end of file, and what it sends is refused. Once both have gone,
- * the pipe is as new. Items are MessagePack values that have passed the scan, or lie in a memfd (queue_memfd.h);
- * nothing here looks into them.
+ * the pipe is as new. One that goes before anybody came to the other end may come again; what it sent stays. Items are
+ * MessagePack values that have passed the scan, or lie in a memfd (queue_memfd.h); nothing here looks into them.
  *
  * Knows no names and no access rights: objects.h does. Who waits is in queue_wait.h.
  */

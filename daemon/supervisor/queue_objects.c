@@ -86,6 +86,12 @@ static void pack_facts(const struct object *object, msgpack_packer *pk)
     queue_pack_facts(object->data, pk);
 }
 
+static int end(const struct object_use *use)
+{
+    const struct queue_user *u = use->data;
+    return use->object->handle.kind == MPOOL_KIND_PIPE ? u->end : -1;
+}
+
 const struct object_ops queue_object_ops = {
     .measure = measure,
     .make = make,
@@ -94,6 +100,7 @@ const struct object_ops queue_object_ops = {
     .detach = detach,
     .fact_count = fact_count,
     .pack_facts = pack_facts,
+    .end = end,
 };
 
 struct queue_user *queue_objects_find(struct rpc *r, uint64_t id)

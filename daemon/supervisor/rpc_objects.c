@@ -40,7 +40,8 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     char label[OBJECT_NAME_MAX + 1];
     object_label(o, label);
     msgpack_packer pk = rpc_begin(r);
-    msgpack_pack_map(&pk, 7 + o->ops->fact_count(o));
+    int end = o->ops->end ? o->ops->end(use) : -1;
+    msgpack_pack_map(&pk, 7 + o->ops->fact_count(o) + (end >= 0));
     wire_pack_key_u64(&pk, "id", use->id);
     wire_pack_key_text(&pk, "handle", label);
     wire_pack_key_text(&pk, "name", o->name[0] ? o->name : NULL);
@@ -48,6 +49,8 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     wire_pack_key_u64(&pk, "party", use->member->party->number);
     wire_pack_key_bool(&pk, "created", created);
     wire_pack_key_bool(&pk, "read_only", use->read_only);
+    if (end >= 0)
+        wire_pack_key_u64(&pk, "end", (uint64_t)end);
     o->ops->pack_facts(o, &pk);
     return rpc_end(r);
 }

@@ -603,6 +603,36 @@ def when_one_end_goes_the_other_reads_the_rest_and_then_the_end(d):
 
 
 @test()
+def an_end_that_was_left_before_the_other_came_may_be_taken_again(d):
+    a, b = d.client(), d.client()
+    for end in (0, 1):  # restarted before anybody came
+        for _ in range(3):
+            a.request("close", opened(a, "pipe", f"p{end}", end=end))
+        a.request("finish", opened(a, "pipe", "q", end=1))
+        p, q = opened(a, "pipe", f"p{end}", end=end), opened(b, "pipe", f"p{end}")
+        reader, writer = ((a, p), (b, q)) if end == 0 else ((b, q), (a, p))
+        assert writer[0].request("put", writer[1], [1]) == 1 and reader[0].request("get", reader[1]) == [1], end
+        d.request("remove", "q")
+    p = opened(a, "pipe", "left", end=1)
+    assert a.request("put", p, [1]) == 1
+    a.request("close", p)
+    p = opened(a, "pipe", "left", end=1)
+    assert a.request("put", p, [2]) == 1
+    a.request("close", p)
+    q = opened(b, "pipe", "left")
+    assert b.request("get", q, 9) == [1, 2] and b.request("get", q) == [], "what it left, and then the end"
+    assert error(a, "open", "pipe", "left", {"end": 1}) == "E_FINISHED", "its reader has read the end"
+
+
+@test()
+def open_tells_which_end_of_a_pipe_it_is(d):
+    a = d.client()
+    assert [a.request("open", "pipe", "p", None)["end"] for _ in range(2)] == [0, 1]
+    assert [a.request("open", "pipe", "q", {"end": end})["end"] for end in (1, 0)] == [1, 0]
+    assert "end" not in a.request("open", "queue", None, None)
+
+
+@test()
 def one_who_waits_at_a_pipe_hears_of_the_other_ends_death(d):
     a, b = d.client(), d.client()
     p = opened(a, "pipe", "p", duplex=True, capacity=1)
