@@ -56,6 +56,11 @@
 #define FREE 0
 #define ABANDONED 100
 #define IS_FREE(w) (w == FREE || w == ABANDONED)
+#ifdef BROKEN_NOBODY_WATCHES
+#define BARRED(b) skip
+#else
+#define BARRED(b) barred = b
+#endif
 #define BIT(u) ((u) % BITS)
 
 byte word[TOKENS];
@@ -169,7 +174,7 @@ inline wake_sleepers()
     if
     :: privileged == 0 -> wake_one()
     :: else ->
-        atomic { first = !barred; barred = 1 };
+        atomic { first = !barred; BARRED(1) };
 #ifdef BROKEN_WAKE_ONE_OF_THE_BIT
         wake_one_of(BIT(privileged));
 #else
@@ -342,7 +347,7 @@ again:
                 :: slept && seen_fair == 0 ->
                     atomic {
                         if
-                        :: fair == 0 -> fair = me; barred = 0; seen_fair = 0; at = 0; goto again
+                        :: fair == 0 -> fair = me; BARRED(0); seen_fair = 0; at = 0; goto again
                         :: else
                         fi
                     }
@@ -352,11 +357,15 @@ again:
                 if
                 :: ANY_FREE ->
                     atomic {
-                        barred = 1;
+                        BARRED(1);
                         if
-                        :: fair == seen_fair -> fair = me; barred = 0; seen_fair = 0; at = 0; goto again
+                        :: fair == seen_fair -> fair = me; BARRED(0); seen_fair = 0; at = 0; goto again
                         :: fair != seen_fair
+#ifdef BROKEN_NOBODY_WATCHES
+                        :: true
+#else
                         :: watches = true /* not long enough: it looks again, woken or not */
+#endif
                         fi
                     }
                 :: else
@@ -380,7 +389,7 @@ give_up:
             if
             :: seen_fair == me ->
                 atomic {
-                    barred = 0;
+                    BARRED(0);
                     if
                     :: fair == me -> fair = 0
                     :: else
@@ -391,12 +400,8 @@ give_up:
                 wake_next()
 #endif
             :: seen_fair != 0 && seen_fair != me && ANY_FREE ->
-#ifndef BROKEN_WATCH_IS_NOT_PASSED_ON
                 open_gate();
                 wake_one_but(BIT(seen_fair))
-#else
-                skip
-#endif
             :: else
             fi;
             seen_fair = 0;
@@ -411,7 +416,7 @@ settle:
             if
             :: fair == me ->
                 atomic {
-                    barred = 0;
+                    BARRED(0);
                     if
                     :: fair == me -> fair = 0
                     :: else

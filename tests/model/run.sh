@@ -145,9 +145,11 @@ parties() {
     for variant in MARK_BEFORE_SEEN NO_MARK NO_SECOND_TRY NO_GATE CLEAR_AFTER_WAKE RELEASE_WITHOUT_LOOK; do
         expect "$broken" "caught: a lost wake-up of a lock, $variant" lock $(users 3 1 1 0 0) "-DBROKEN_$variant"
     done
-    for variant in FAIR_READ_FIRST NO_MARK_AFTER_TAKE WAKE_ONE_OF_THE_BIT; do
+    for variant in FAIR_READ_FIRST NO_MARK_AFTER_TAKE; do
         expect "$broken" "caught: a lost wake-up by privilege, $variant" lock $(users 3 1 3 0 0) "-DBROKEN_$variant"
     done
+    # Whoever watches would make up for it, after a while.
+    expect "$broken" 'caught: a lost wake-up by privilege, WAKE_ONE_OF_THE_BIT' lock $(users 3 1 3 0 0) -DBROKEN_WAKE_ONE_OF_THE_BIT -DBROKEN_NOBODY_WATCHES
     for variant in KEEPS_THE_PRIVILEGE GIVES_UP_SILENTLY; do
         expect "$broken" "caught: a lost wake-up by giving up, $variant" lock $(users 3 1 2 0 1) "-DBROKEN_$variant"
     done
@@ -155,12 +157,10 @@ parties() {
         expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 1 1 0) "-DBROKEN_$variant"
     done
     for variant in PRIVILEGE_OF_THE_DEAD DEATH_WAKES_ONE; do
-        expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 2 1 0) "-DBROKEN_$variant"
+        expect "$broken" "caught: a lost wake-up by a death, $variant" lock $(users 3 1 2 1 0) "-DBROKEN_$variant" -DBROKEN_NOBODY_WATCHES
     done
     expect "$broken" 'caught: a lost wake-up by a loss, GIVES_BACK_SILENTLY' lock $(users 3 1 1 0 0) -DLOSSES=1 -DBROKEN_GIVES_BACK_SILENTLY
-    for variant in NOBODY_WATCHES WATCH_IS_NOT_PASSED_ON; do
-        expect "$broken" "caught: a privilege that is not used, $variant" lock $(users 3 1 2 0 1) -DSTOPS=1 "-DBROKEN_$variant"
-    done
+    expect "$broken" 'caught: a privilege that is not used, NOBODY_WATCHES' lock $(users 3 1 2 0 0) -DSTOPS=1 -DBROKEN_NOBODY_WATCHES
     expect "$broken" 'caught: a wake-up for two tokens that is not passed on' lock $handover -DBROKEN_NOT_PASSED_ON
 
     expect holds 'a barrier holds with three parties and a death' barrier $(parties 3 1 1 0 0)

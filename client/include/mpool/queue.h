@@ -21,8 +21,8 @@
  * end of file; what is sent to it is refused.
  *
  * A pipe has two ends: the first to open it has the end that receives, the second the one that sends; with duplex both
- * do both. One process may open both. An end that was left before anybody came to the other one may be opened again, and
- * what was sent from it waits: a reader or a writer that is restarted comes back to its pipe.
+ * do both. One process may open both. An end that was left before anybody came to the other one may be opened again,
+ * and what was sent from it waits: a reader or a writer that is restarted comes back to its pipe.
  *
  * Returns. 0 or positive on success, negative on failure. In common: what <mpool/client.h> says of all calls; -EINVAL
  * (no queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
@@ -42,8 +42,8 @@
 extern "C" {
 #endif
 
-/* Which end of a pipe this is. → 0: the one that receives; 1: the one that sends (with duplex both do both); -EINVAL: no
- * pipe. */
+/* Which end of a pipe this is. → 0: the one that receives; 1: the one that sends (with duplex both do both); -EINVAL:
+ * no pipe. */
 MPOOL_PUBLIC int mpool_pipe_end(const mpool_object *pipe);
 
 /* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>). One
