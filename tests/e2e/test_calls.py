@@ -429,6 +429,62 @@ def an_id_of_an_earlier_run_is_told_from_nonsense(d):
     again.finish()
 
 
+@test()
+def every_bound_of_the_document_holds_on_both_sides(d):
+    c = d.client()
+    c.request("hello", {"memfd": True})
+    done = c.submit("sys.noop")
+    c.wait(done)
+    q = c.request("open", "queue")["id"]
+    c.request("put", q, [1] * 3)
+
+    def option(method, *params):
+        return lambda key: lambda value: (method, [*params, {key: value}])
+
+    call, many = option("call", "sys.noop", []), option("map", "sys.noop", [])
+    submit, spawn = option("submit", "sys.noop", []), option("spawn", "sys.noop", [])
+    semaphore, bounded, barrier = option("open", "semaphore", None), option("open", "bounded_semaphore", None), option("open", "barrier", None)
+    queue, lock, pipe = option("open", "queue", None), option("open", "lock", None), option("open", "pipe", None)
+    longest = 17592186044415
+    rows = [  # what is asked for, and the least and the most that may be
+        *[(make("timeout_ms"), 1, 2**31) for make in (call, many, submit, spawn)],
+        *[(make("attempts"), 1, 100) for make in (call, many, submit)],
+        (many("chunk"), 1, 1000000),
+        (submit("ttl_s"), 1, 604800),
+        (spawn("ttl_s"), 1, 604800),
+        (option("list")("limit"), 1, 10000),
+        (lambda ms: ("wait", [done, ms]), 0, longest),
+        (lambda ms: ("result", [done, ms]), 0, longest),
+        (lambda ms: ("put", [q, [1], ms]), 0, longest),
+        (lambda ms: ("get", [q, 1, ms]), 0, longest),
+        (semaphore("value"), 0, 256),
+        (bounded("value"), 1, 256),
+        (barrier("parties"), 1, 256),
+        (lock("ttl_s"), 0, 31536000),
+        (lock("mode"), 0, 0o666),
+        (pipe("end"), 0, 1),
+        (queue("capacity"), None, 1048576),
+        (lambda n: ("call", ["sys.noop", [], {"name": "x" * n}]), 0, 128),
+        (lambda n: ("hello", [{"client": "x" * n}]), 0, 64),
+        (lambda n: ("open", ["queue", "b" * n]), 1, 128),
+        (lambda n: ("get", [q, n, 0]), 1, 1048576),
+    ]
+    for make, least, most in rows:
+        for value, good in ((least, True), (most, True), (least and least - 1, False), (most + 1, False)):
+            if value is None or (value == 0 and not good and least != 1):
+                continue
+            if make(0)[0] == "get":
+                c.request("put", q, [1])
+            method, params = make(value)
+            try:
+                answer = c.request(method, *params)
+                assert good, f"{method}{params} was answered with {answer!r}"
+                if method == "open":
+                    c.request("close", answer["id"])
+            except RpcError as e:
+                assert not good and e.code == "E_BAD_PARAMS", (method, params, e)
+
+
 # ---- cancel ----------------------------------------------------------------------------------------------------------------
 
 
