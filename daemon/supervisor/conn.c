@@ -19,6 +19,7 @@
 #include "daemon/supervisor/conn_out.h"
 #include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/kept.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/farewell.h"
 #include "daemon/supervisor/large_reply.h"
 #include "daemon/supervisor/listener.h"
@@ -60,7 +61,7 @@ static bool has_room(const struct conn *c)
 /* Not worth two system calls: it goes on in the next pass. */
 static bool only_waits_its_turn(const struct conn *c)
 {
-    return c->in_room && !c->waits_for && c->waits_bytes == 0 && !c->waits_to_grow;
+    return c->in_room && !c->waits_for && c->waits_bytes == 0 && !c->waits_to_grow && !c->waits_for_descriptor;
 }
 
 /* It is to go on in another pass: with the message it stands at, once that may be taken. */
@@ -220,7 +221,7 @@ void conn_serve_line(struct supervisor *s)
             return;
         }
         TAILQ_REMOVE(&s->waiting_conns, c, room);
-        c->in_room = c->waits_to_grow = false;
+        c->in_room = c->waits_to_grow = c->waits_for_descriptor = false;
         conn_touch(c);
         consume(c); /* if it has to wait again, it does so at the end */
     }
@@ -241,15 +242,13 @@ static void lose_fds(struct conn *c)
 
 static void keep_fd(struct conn *c, int fd)
 {
-    rlim_t limit = c->supervisor->hard_nofile;
     if (c->fds_lost || c->fd_count == CONN_FDS_MAX) {
         close(fd);
         lose_fds(c);
         return;
     }
-    /* The lowest free number tells how many are in use. Its place is kept, so that the others stay with their requests.
-     */
-    if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit)
+    /* Its place is kept, so that the others stay with their requests. */
+    if (!descriptors_allow(c->supervisor, fd, DESCRIPTOR_PASSING))
         fd_close(&fd);
     c->fds[c->fd_count++] = fd;
 }

@@ -79,6 +79,7 @@ struct conn {
     bool torn;                 /* what it owned has been cancelled */
     uint64_t partial_since_ns; /* 0: it has not begun a message that it has not finished */
     uint64_t in_counted;       /* of `in`, in its share: see conn_in.h */
+    bool waits_for_descriptor; /* stands in line until one is free for its arguments */
     bool waits_to_grow;        /* stands in line until its message may become longer */
     uint64_t partial_bytes;    /* of an unfinished message, so far */
     uint64_t sent;             /* running offset of `out`'s first byte */

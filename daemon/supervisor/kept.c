@@ -8,7 +8,9 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/process.h"
 #include "daemon/supervisor/shares.h"
@@ -241,18 +243,20 @@ void kept_started(struct kept *k)
 /* ---- the end of its task
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in. */
+/* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in, unless
+ * descriptors are short. */
 static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct outcome *o)
 {
     if (!share_has_room(k->share, SHARE_KEPT_BYTES, k->admin, o->size))
         return MPOOL_E_RESULT_TOO_BIG;
-    if (o->memfd >= 0) {
+    if (o->memfd >= 0 && descriptors_allow(s, o->memfd, DESCRIPTOR_LASTING)) {
         k->result_fd = TAKE_FD(o->memfd);
     } else {
         k->result = malloc(o->size ? (size_t)o->size : 1);
-        if (!k->result)
+        if (!k->result || (o->memfd >= 0 && !memfd_read(o->memfd, k->result, o->size)))
             return MPOOL_E_INTERNAL;
-        memcpy(k->result, o->data, (size_t)o->size);
+        if (o->memfd < 0)
+            memcpy(k->result, o->data, (size_t)o->size);
         struct wire_limits limits = {.max_bytes = s->config->max_payload, .max_depth = s->config->max_depth};
         uint64_t whole;
         if (wire_scan_value(&limits, k->result, o->size, &whole) != WIRE_SCAN_WHOLE || whole != o->size) {

@@ -20,6 +20,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/supervisor.h"
 
 #define ACCEPT_BUDGET 64 /* connections taken in one pass */
@@ -207,7 +208,6 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
 {
     struct listener *l = arg;
     struct supervisor *s = l->supervisor;
-    rlim_t limit = s->hard_nofile;
     (void)what;
     for (int i = 0; i < ACCEPT_BUDGET; i++) {
         int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -217,8 +217,7 @@ static void on_connect(evutil_socket_t listening, short what, void *arg)
             return;
         }
         conn_new(s, fd);
-        /* The lowest free number tells how many are in use. */
-        if (limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit) {
+        if (!descriptors_allow(s, fd, DESCRIPTOR_LASTING)) {
             pause_accepting(l, "descriptors run short");
             return;
         }

@@ -7,8 +7,6 @@
 struct supervisor;
 struct listener;
 
-#define LISTENER_FD_RESERVE 28 /* descriptors that clients do not get: a worker's birth needs eleven for a moment */
-
 /* Makes (or adopts from LISTEN_FDS) the socket. Refuses when another daemon answers on it; takes over a stale one.
  * → 0 or -errno, logged. */
 int listener_new(struct listener **ret, struct supervisor *s);

@@ -12,7 +12,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
-#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/parties.h"
 #include "proto/sync.h"
 
@@ -145,13 +145,12 @@ static int make_failed(struct object *o, int error, struct object_refusal *why)
 static int make(struct object *o, const struct object_options *options, struct object_refusal *why)
 {
     struct sync_setup setup;
-    rlim_t limit = o->supervisor->hard_nofile;
     if (setup_of(o->handle.kind, options, &setup, why) < 0)
         return -1;
     o->fd = memfd_create("mpool-object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (o->fd < 0)
         return make_failed(o, errno, why);
-    if (limit != RLIM_INFINITY && (rlim_t)o->fd + LISTENER_FD_RESERVE >= limit)
+    if (!descriptors_allow(o->supervisor, o->fd, DESCRIPTOR_LASTING))
         return make_failed(o, EMFILE, why);
     /* Born 0777: who gets it read-only could open it again for writing. The first page is taken at once, as a store
      * into a page that cannot be had would end the daemon. */
@@ -220,8 +219,7 @@ int object_page_descriptor(const struct object_use *use, struct object_refusal *
     } else {
         fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
     }
-    rlim_t limit = o->supervisor->hard_nofile;
-    if (fd >= 0 && limit != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= limit) {
+    if (fd >= 0 && !descriptors_allow(o->supervisor, fd, DESCRIPTOR_PASSING)) {
         close(fd);
         fd = -1;
         errno = EMFILE;

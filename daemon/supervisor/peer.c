@@ -12,7 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/procfs.h"
 #include "daemon/supervisor/conn.h"
-#include "daemon/supervisor/listener.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/process.h"
 
@@ -83,7 +83,7 @@ int peer_watch(struct conn *c)
     if (c->peer_is_watched)
         return 0;
     int fd = open_peer(c);
-    if (fd >= 0 && s->hard_nofile != RLIM_INFINITY && (rlim_t)fd + LISTENER_FD_RESERVE >= s->hard_nofile) {
+    if (fd >= 0 && !descriptors_allow(s, fd, DESCRIPTOR_LASTING)) {
         close(fd);
         return -EMFILE;
     }

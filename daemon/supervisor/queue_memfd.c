@@ -8,6 +8,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/supervisor/conn.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/queue.h"
 
 #define ANSWER_MOST 64u /* bytes of notification and response */
@@ -18,7 +19,7 @@ int queue_memfd_keep(
     uint8_t first;
     if (pread(fd, &first, 1, 0) != 1 || first != WIRE_LIST_OF_ONE)
         return -EINVAL;
-    if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER)
+    if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER || !descriptors_allow(q->supervisor, fd, DESCRIPTOR_LASTING))
         return -EBUSY;
     ++*q->owners_memfds;
     *ret_token = (struct queue_memfd){.queue = q, .fd = fd};

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/conn_in.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/kept.h"
 #include "daemon/supervisor/map.h"
 #include "daemon/supervisor/names.h"
@@ -75,6 +76,8 @@ bool rpc_must_wait(const struct conn *c)
 {
     if (c->supervisor->stopping)
         return false; /* it is told so */
+    if (c->waits_for_descriptor)
+        return !descriptors_left(c->supervisor);
     if (c->waits_to_grow)
         return !conn_may_grow(c);
     if (c->waits_for)
@@ -93,6 +96,14 @@ static enum rpc_result wait_for_bytes(struct conn *c, uint64_t bytes)
 {
     c->waits_for = NULL;
     c->waits_bytes = bytes;
+    return RPC_LATER;
+}
+
+static enum rpc_result wait_for_descriptor(struct conn *c)
+{
+    c->waits_for = NULL;
+    c->waits_bytes = 0;
+    c->waits_for_descriptor = true;
     return RPC_LATER;
 }
 
@@ -188,7 +199,7 @@ static enum rpc_result good(bool *ret_good)
 
 /* Arguments that are too large for a lane go to the worker as a memfd. They are copied into it a step at a time, with
  * the request offered again for each of them. */
-static enum rpc_result copy_args(struct rpc *r, struct request *q, bool *ret_good)
+static enum rpc_result copy_args(struct rpc *r, unsigned method, struct request *q, bool *ret_good)
 {
     struct conn *c = r->conn;
     int error = 0;
@@ -196,6 +207,12 @@ static enum rpc_result copy_args(struct rpc *r, struct request *q, bool *ret_goo
         return good(ret_good);
     if (!memfd_fill_is_on(&c->args))
         error = memfd_fill_begin(&c->args, "mpool-args");
+    if (error == 0 && c->args.size == 0 && !descriptors_allow(c->supervisor, c->args.fd, DESCRIPTOR_PASSING)) {
+        memfd_fill_drop(&c->args);
+        if (method == OPTION_CALL)
+            return wait_for_descriptor(c);
+        return rpc_fail(r, MPOOL_E_BUSY, "the daemon has no room for more descriptors");
+    }
     size_t left = error < 0 ? 0 : q->args_length - (size_t)c->args.size;
     if (error == 0)
         error = memfd_fill_add(&c->args, q->args + c->args.size, left < STEP_BYTES ? left : STEP_BYTES);
@@ -279,7 +296,7 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
     if (waits && !ahead && !conn_may_hold(r->conn, bytes))
         return wait_for_bytes(r->conn, bytes);
-    return method == OPTION_MAP ? good(ret_good) : copy_args(r, q, ret_good);
+    return method == OPTION_MAP ? good(ret_good) : copy_args(r, method, q, ret_good);
 }
 
 /* Back in front of the others, where the request will find it when it is offered again. */

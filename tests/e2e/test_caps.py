@@ -1,5 +1,9 @@
 #!/usr/bin/python3
 """Do the caps hold, and does one user's use of them leave the others, and the administrator, their part?"""
+import os
+import select
+import signal
+
 from harness import Client, RpcError, daemon_for_others, held_by_nobody, main, pack, test, until
 
 OPEN = "[daemon]\nsocket_mode = 0666\n"
@@ -157,6 +161,57 @@ def one_user_has_a_part_of_the_arguments_and_no_more(home):
         assert len(c.call("sys.echo", bytes(900000))) == 900000
     until(lambda: held(d) == 0, "it is gone with its connections")
     d.finish()
+
+
+# ---- descriptors -------------------------------------------------------------------------------------------------------
+
+
+@test(nofile=72, workers="1")
+def large_arguments_leave_workers_their_descriptors(d):
+    """Calls that wait hold a descriptor each: not the last ones, so that a worker that dies is replaced."""
+    blocker = d.client()
+    slow = blocker.start("sys.sleep", 600)
+    worker = d.wait_worker(state="busy")
+    c = d.client()
+    calls = pack([0, 0, "call", ["sys.sleep", [0, bytes(600000)]]])
+    more = b"".join(calls[:2] + bytes([i]) + calls[3:] for i in range(30))
+    sent = 0
+
+    def no_more():
+        nonlocal sent
+        while select.select([], [c.sock], [], 0.2)[1] and sent < len(more):
+            sent += push(c, more[sent:])
+        return sum(d.descriptors().values()) > 40
+
+    until(no_more, "no more of them are taken")
+    os.kill(worker["pid"], signal.SIGKILL)
+    try:
+        blocker.reply(slow)
+    except RpcError as e:
+        assert e.code == "E_LOST", e
+    seen = set()
+    while len(seen) < 30:
+        if sent < len(more):
+            sent += push(c, more[sent:])
+        if c._readable() or sent == len(more):
+            _, msgid, error, _ = c.receive()
+            assert error is None, error
+            seen.add(msgid)
+    assert d.request("ping") == "pong"
+
+
+@test(nofile=96, workers="1")
+def kept_results_leave_others_their_descriptors(d):
+    c = d.client()
+    tasks = [c.submit("sys.blob", 600000, ttl_s=600) for _ in range(60)]
+    for task in tasks:
+        c.wait(task)
+    assert c.call("sys.sleep", 0, bytes(600000)) is None, "there is one for arguments"
+    with Client(d.path) as late:
+        assert late.request("ping") == "pong", "and for others"
+    assert [len(c.request("result", task)) for task in tasks[::6]] == [600000] * 10
+    for task in tasks:
+        assert c.request("forget", task) is True
 
 
 # ---- kept tasks --------------------------------------------------------------------------------------------------------

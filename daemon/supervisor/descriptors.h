@@ -1,0 +1,19 @@
+/* May peers have this descriptor, or is it one of the last, which workers need?
+ *
+ * What a peer can make the daemon hold open stops before the process' limit: enough stays for the workers that a pool
+ * still lacks, and for a birth. What lasts, such as connections and kept results, stops a little earlier, so that what
+ * is passing, such as the arguments of calls, can always wait for its turn. The lowest free number tells how many are
+ * in use, so a descriptor's own number is asked.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct supervisor;
+
+enum descriptor_use { DESCRIPTOR_LASTING, DESCRIPTOR_PASSING };
+
+/* fd: just made or received. → false: close it again. */
+bool descriptors_allow(const struct supervisor *s, int fd, enum descriptor_use use);
+/* Would one more be allowed for what is passing? Two system calls. */
+bool descriptors_left(const struct supervisor *s);
