@@ -91,6 +91,21 @@ def what_a_paused_connection_is_sent_arrives_whole(d):
     assert [len(c["wait"].reply(i)) for i in waits] == [400000] * 10
 
 
+@test(workers="1")
+def one_kept_result_is_not_copied_for_each_of_its_readers(d):
+    other = d.client()
+    task = other.submit("sys.blob", 30 << 20)
+    other.wait(task)
+    before = d.rss_kib()
+    readers = [d.client() for _ in range(20)]
+    for c in readers:
+        msgid = c.send("result", [task])
+    until(lambda: all(c._readable() for c in readers), "they all have something to read")
+    assert d.rss_kib() - before < 120 * 1024, "it lies in memory for each of them"
+    assert len(readers[-1].reply(msgid)) == 30 << 20
+    assert other.request("forget", task) is True
+
+
 def unread(c, count, size=60000):
     """Asks for so many results, and reads none."""
     c.send_bytes(b"".join(pack([0, i, "call", ["sys.blob", [size]]]) for i in range(count)))
