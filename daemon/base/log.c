@@ -196,17 +196,30 @@ void log_foreign(enum log_level level, const char *format, ...)
     va_end(ap);
 }
 
-void log_escape(char *out, unsigned long out_size, const void *text, unsigned long length)
+/* How many bytes does a character take that may stand in the log as it is? 0: its first byte is to be escaped. */
+static unsigned long plain(const char *text, unsigned long left)
+{
+    const unsigned char *in = (const unsigned char *)text;
+    if (in[0] < 0x80)
+        return in[0] >= 0x20 && in[0] != 0x7f && in[0] != '"' && in[0] != '\\';
+    unsigned long size = wire_utf8_character(text, left);
+    if (size == 2 && in[0] == 0xc2 && in[1] < 0xa0)
+        return 0; /* C1 controls: some terminals obey them */
+    /* U+2028 to 202E and U+2066 to 2069 separate lines and turn the direction of writing. */
+    if (size == 3 && in[0] == 0xe2 &&
+        ((in[1] == 0x80 && in[2] >= 0xa8 && in[2] <= 0xae) || (in[1] == 0x81 && in[2] >= 0xa6 && in[2] <= 0xa9)))
+        return 0;
+    return size;
+}
+
+unsigned long log_escape(char *out, unsigned long out_size, const void *text, unsigned long length)
 {
     const char *in = text;
-    unsigned long n = 0, character;
+    unsigned long n = 0, i = 0;
     if (out_size == 0)
-        return;
-    for (unsigned long i = 0; i < length; i += character) {
-        unsigned char first = (unsigned char)in[i];
-        bool plain = first >= 0x20 && first != 0x7f && first != '"' && first != '\\';
-        character = plain ? wire_utf8_character(in + i, length - i) : 0;
-        unsigned long need = character > 0 ? character : 4;
+        return 0;
+    while (i < length) {
+        unsigned long size = plain(in + i, length - i), need = size ? size : 4;
         if (n + need + sizeof "…" > out_size) {
             if (out_size - n >= sizeof "…") {
                 memcpy(out + n, "…", sizeof "…" - 1);
@@ -214,13 +227,13 @@ void log_escape(char *out, unsigned long out_size, const void *text, unsigned lo
             }
             break;
         }
-        if (character > 0) {
-            memcpy(out + n, in + i, character);
-            n += character;
-        } else {
-            n += (unsigned long)snprintf(out + n, 5, "\\x%02x", first);
-            character = 1;
-        }
+        if (size > 0)
+            memcpy(out + n, in + i, size);
+        else
+            snprintf(out + n, 5, "\\x%02x", (unsigned char)in[i]);
+        n += need;
+        i += size ? size : 1;
     }
     out[n] = 0;
+    return i;
 }

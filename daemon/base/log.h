@@ -30,9 +30,10 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 /* The same of what a task has printed or wanted to be logged: it has a budget of its own. */
 void log_foreign(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Copies `length` bytes of foreign text (a module's output, a client's name) to `out` with control characters,
- * quotes and backslashes escaped as \xNN, so that it cannot forge a line. Always terminates; truncates with "…". */
-void log_escape(char *out, unsigned long out_size, const void *text, unsigned long length);
+/* Copies `length` bytes of foreign text (a module's output, a client's name) to `out`. Control characters, those that
+ * turn the direction of writing, quotes, backslashes and what is not UTF-8 are escaped as \xNN, so that it can neither
+ * forge a line nor spoil the log. Always terminates; truncates with "…". → how many bytes it has taken. */
+unsigned long log_escape(char *out, unsigned long out_size, const void *text, unsigned long length);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

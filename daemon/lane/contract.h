@@ -43,12 +43,13 @@ enum contract_type {
     CONTRACT_STDIN, /* body: struct contract_memfd, of size 0; fd: the standard input of that position, behind ARGS */
 
     /* worker → supervisor */
-    CONTRACT_WORKER_READY,  /* no body: worker_init has passed */
-    CONTRACT_WORKER_FAILED, /* body: text, why worker_init failed */
-    CONTRACT_DOORBELL,      /* no body: look at the lane */
-    CONTRACT_RESULT,        /* body: struct contract_memfd; fd: the sealed result of that position */
-    CONTRACT_OUTPUT,        /* body: struct contract_output then bytes: what a function says by mpool_output() */
-    CONTRACT_LOG,           /* body: struct contract_log then text */
+    CONTRACT_WORKER_READY,   /* no body: worker_init has passed */
+    CONTRACT_WORKER_FAILED,  /* body: text, why worker_init failed */
+    CONTRACT_WORKER_SPOILED, /* body: struct contract_log then text, what a task has left that cannot be undone */
+    CONTRACT_DOORBELL,       /* no body: look at the lane */
+    CONTRACT_RESULT,         /* body: struct contract_memfd; fd: the sealed result of that position */
+    CONTRACT_OUTPUT,         /* body: struct contract_output then bytes: what a function says by mpool_output() */
+    CONTRACT_LOG,            /* body: struct contract_log then text */
 };
 
 struct contract_head {

@@ -28,11 +28,23 @@ int exec_minder_fd(void)
     return minder.socket ? minder.socket : -1;
 }
 
+/* See daemon/worker/helper.h; absent where another program than mpoold has loaded us. */
+__attribute__((weak)) void mpool_host_helper(pid_t pid, void (*end)(void));
+
+static void tell_host(void)
+{
+    if (mpool_host_helper)
+        mpool_host_helper(minder.pid, exec_minder_abandon);
+}
+
 void exec_minder_abandon(void)
 {
     if (minder.socket == 0)
         return;
-    close(minder.socket); /* it takes the end of file as its own end, once it has killed what ran */
+    /* It takes the end of file as its own end, once it has killed what ran. To close our end is not enough for that: a
+     * child that a function has left behind has it, too. */
+    shutdown(minder.socket, SHUT_RDWR);
+    close(minder.socket);
     while (waitpid(minder.pid, NULL, 0) < 0 && errno == EINTR)
         ;
     /* One that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
@@ -42,6 +54,7 @@ void exec_minder_abandon(void)
     minder.socket = 0;
     minder.pid = 0;
     minder.page = NULL;
+    tell_host();
 }
 
 static int lost(mpool_task *task)
@@ -154,6 +167,7 @@ static int need_minder(mpool_task *task)
         minder.socket = socket;
         minder.pid = pid;
         minder.page = page;
+        tell_host();
         return 0;
     }
     if (made) {

@@ -324,6 +324,34 @@ static void serve(void)
         receive();
 }
 
+/* What the functions of our worker have open is theirs alone: a pipe that we held would never end. */
+static void close_others(int page)
+{
+    close(page);
+    for (unsigned fd = 3; fd != ~0u;) {
+        unsigned next = ~0u;
+        const int own[] = {minder.socket, minder.worker};
+        for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+            if ((unsigned)own[i] >= fd && (unsigned)own[i] < next)
+                next = (unsigned)own[i];
+        if (next > fd)
+            close_range(fd, next - 1, 0);
+        fd = next == ~0u ? next : next + 1;
+    }
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
+/* Nor are the worker's standard descriptors ours. */
+static void set_standard(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3 && null >= 0; fd++)
+        dup2(null, fd);
+    if (null < 0)
+        unfit(errno);
+    close(null);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 4) {
@@ -336,7 +364,8 @@ int main(int argc, char **argv)
     minder.page = mmap(NULL, sizeof *minder.page, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
     if (minder.page == MAP_FAILED)
         unfit(errno);
-    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    close_others(page);
+    set_standard();
 
     sigset_t all;
     sigfillset(&all);

@@ -11,18 +11,37 @@
 #include "daemon/base/packet.h"
 #include "proto/text.h"
 
+static size_t read_once(struct output *o, size_t most)
+{
+    static char bytes[OUTPUT_BUDGET];
+    ssize_t n;
+    if (o->before)
+        o->before(o->owner, o->stream);
+    do
+        n = read(o->fd, bytes, most);
+    while (n < 0 && errno == EINTR);
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        output_close(o);
+    if (n <= 0)
+        return 0;
+    o->deliver(o->owner, o->stream, bytes, (size_t)n);
+    return (size_t)n;
+}
+
+/* One read for each time that the loop says that there is something: what it finds was there before, and whose it is
+ * can be told. Of what a second read finds it cannot. */
 static void readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    output_drain(arg);
+    read_once(arg, OUTPUT_BUDGET);
 }
 
-int output_open(
-    struct output *o, struct event_base *base, int stream, output_fn *deliver, void *owner, int *ret_write_end)
+int output_open(struct output *o, struct event_base *base, int stream, output_before_fn *before, output_fn *deliver,
+    void *owner, int *ret_write_end)
 {
     int ends[2];
-    *o = (struct output){.fd = -1, .stream = stream, .deliver = deliver, .owner = owner};
+    *o = (struct output){.fd = -1, .stream = stream, .before = before, .deliver = deliver, .owner = owner};
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     _cleanup_(fd_close) int read_end = ends[0], write_end = ends[1];
@@ -43,20 +62,8 @@ int output_open(
 
 void output_drain(struct output *o)
 {
-    char bytes[16384];
-    for (size_t budget = OUTPUT_BUDGET; o->fd >= 0 && budget > 0;) {
-        ssize_t n = read(o->fd, bytes, sizeof bytes < budget ? sizeof bytes : budget);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return;
-        if (n <= 0) {
-            output_close(o);
-            return;
-        }
-        budget -= (size_t)n;
-        o->deliver(o->owner, o->stream, bytes, (size_t)n);
-    }
+    for (size_t budget = OUTPUT_BUDGET, n; o->fd >= 0 && budget > 0 && (n = read_once(o, budget)) > 0;)
+        budget -= n;
 }
 
 void output_close(struct output *o)
@@ -100,9 +107,12 @@ void output_lines_end(struct output_lines *l, const char *who)
         l->length = 0;
         return;
     }
-    char text[OUTPUT_LINE_MAX * 4 + 8];
-    log_escape(text, sizeof text, l->line, l->length);
-    log_foreign(LOG_LEVEL_INFO, "output %s text=\"%s\"", who, text);
+    /* Escaped, a line may be longer than one of the log's: then it goes on in the next, behind the "…". */
+    char text[OUTPUT_TEXT_MAX];
+    for (size_t at = 0; at < l->length;) {
+        at += log_escape(text, sizeof text, l->line + at, l->length - at);
+        log_foreign(LOG_LEVEL_INFO, "output %s text=\"%s\"", who, text);
+    }
     l->length = 0;
 }
 

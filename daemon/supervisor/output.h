@@ -12,7 +12,8 @@
 
 #include "daemon/base/rate_limit.h"
 
-#define OUTPUT_LINE_MAX  1024u
+#define OUTPUT_LINE_MAX  2048u        /* a longer line is logged in pieces */
+#define OUTPUT_TEXT_MAX  3072u        /* of what is escaped, in one line of the log */
 #define OUTPUT_BUDGET    (64u << 10)  /* bytes read from one pipe in one pass */
 #define OUTPUT_LOG_RATE  (256u << 10) /* bytes a second that one stream may put into the log … */
 #define OUTPUT_LOG_BURST (1u << 20)   /* … and what it may have saved up */
@@ -21,8 +22,11 @@ struct output;
 
 /* Receives what was read. Bytes are borrowed. */
 typedef void output_fn(void *owner, int stream, const void *bytes, size_t length);
+/* Called before each read: once the bytes have been taken, whoever wrote them may be gone. NULL: nobody asks. */
+typedef void output_before_fn(void *owner, int stream);
 
 struct output {
+    output_before_fn *before;
     output_fn *deliver;
     void *owner;
     int fd; /* read end; -1 when closed */
@@ -39,8 +43,8 @@ struct output_lines {
 };
 
 /* Makes the pipe and watches it. *ret_write_end: the caller's. → 0 or -errno. */
-int output_open(
-    struct output *o, struct event_base *base, int stream, output_fn *deliver, void *owner, int *ret_write_end);
+int output_open(struct output *o, struct event_base *base, int stream, output_before_fn *before, output_fn *deliver,
+    void *owner, int *ret_write_end);
 /* Reads what is there, within the budget. */
 void output_drain(struct output *o);
 void output_close(struct output *o);

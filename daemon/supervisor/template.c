@@ -375,7 +375,7 @@ struct template *template_start(struct pool *pool, int *ret_errno)
                 close(theirs);
     }
     if (r == 0)
-        r = output_open(&t->output, base, 1, print, t, &out);
+        r = output_open(&t->output, base, 1, NULL, print, t, &out);
     if (r == 0)
         r = fd_set_nonblock(t->socket);
     if (r == 0)

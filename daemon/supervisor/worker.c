@@ -307,9 +307,9 @@ unsigned worker_collect(struct worker *w)
                 break;
         }
         w->supervisor->collected_bytes += result.memfd ? 0 : result.size;
+        worker_end_lines(w); /* all that it printed has been read: what the next one prints begins a line */
         t->function->calls++;
-        w->last_task = task_public_id(t);
-        w->last_function = t->function;
+        w->last = (struct speaker){task_public_id(t), t->function};
         task_context = (struct task_context){.result = &result, .result_memfd = &memfd};
         core_task_done(s->core, head, core_result_of(result.outcome), result.run_ns, s->now_ns);
         bool broke = task_context.broke;

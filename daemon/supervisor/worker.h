@@ -36,6 +36,12 @@ struct worker_memfd {
     int fd; /* -1: empty */
 };
 
+/* A task whose words are logged. */
+struct speaker {
+    uint64_t task; /* its public id */
+    const struct function *function;
+};
+
 struct worker {
     struct core_worker core;
     TAILQ_ENTRY(worker) link; /* in its pool */
@@ -49,14 +55,14 @@ struct worker {
     struct template *template; /* referenced */
     uint32_t number;
     uint64_t generation;
-    uint64_t last_task; /* whose result was collected last, for what it printed shortly before */
-    const struct function *last_function;
-    pid_t pid;          /* 0: not forked yet */
-    struct child child; /* of that pid */
+    struct speaker last; /* whose result was collected last */
+    pid_t pid;           /* 0: not forked yet */
+    struct child child;  /* of that pid */
     int pidfd, control;
     struct event *on_death, *on_control;
     struct output out[2]; /* what it prints to 1 and 2 */
     struct output_lines lines[2];
+    struct speaker line_of[2]; /* whose words an unfinished line is */
     struct lane *lane;
     struct worker_memfd results[2]; /* sent ahead of their DONE; collected before a third is heard */
     bool ready, doomed;             /* doomed: SIGKILL is sent */

@@ -22,6 +22,7 @@ void worker_hear_all(struct worker *w);
 void worker_hear_last(struct worker *w);
 /* Handlers of its control socket and of its pipes (owner: the worker). */
 void worker_on_control(evutil_socket_t fd, short what, void *arg);
+void worker_before_print(void *owner, int stream);
 void worker_print(void *owner, int stream, const void *bytes, size_t length);
-/* Who speaks: "pool=… worker=… task=…". stream: 1, 2; 0: the log. */
-void worker_who(const struct worker *w, int stream, char *text, size_t size);
+/* Logs what was printed since the last end of a line, as the words of who speaks now. */
+void worker_end_lines(struct worker *w);

@@ -112,12 +112,9 @@ static void bury(struct worker *w, struct verdict *v)
 {
     struct supervisor *s = w->supervisor;
     worker_hear_last(w);
-    for (int i = 0; i < 2; i++) {
-        char text[256];
+    for (int i = 0; i < 2; i++)
         output_drain(&w->out[i]);
-        worker_who(w, i + 1, text, sizeof text);
-        output_lines_end(&w->lines[i], text);
-    }
+    worker_end_lines(w);
     if (!w->broke)
         worker_collect(w);
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
@@ -219,9 +216,9 @@ static bool spawn_one(struct pool *pool, bool process)
         r = fd_set_nonblock(w->control);
     }
     if (r == 0)
-        r = output_open(&w->out[0], s->base, 1, worker_print, w, &out);
+        r = output_open(&w->out[0], s->base, 1, worker_before_print, worker_print, w, &out);
     if (r == 0)
-        r = output_open(&w->out[1], s->base, 2, worker_print, w, &err);
+        r = output_open(&w->out[1], s->base, 2, worker_before_print, worker_print, w, &err);
     if (r == 0)
         r = lane_reserve_take(&s->deaths.lanes, w->generation, &w->lane);
     if (r == 0) {

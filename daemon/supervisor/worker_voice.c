@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
@@ -20,20 +21,44 @@
 
 #define HEAR_BUDGET 64 /* messages of one worker in one pass: a flood waits, others do not */
 
-/* Whose words are these? Of the head of the lane once that is claimed, even if it has ended by now; else of the task
- * before it. Of many short tasks in a row this is the last one of those that may have said it. */
-void worker_who(const struct worker *w, int stream, char *text, size_t size)
+static struct speaker speaker_of(const struct core_task *c)
 {
-    const struct core_task *head = TAILQ_FIRST(&w->core.lane);
-    const struct task *t = head ? task_of((struct core_task *)(uintptr_t)head) : NULL;
-    uint64_t id = w->last_task;
-    const char *function = w->last_function ? w->last_function->name : "-";
-    if (t && lane_peek(w->lane, head->position) != LANE_READY) {
-        id = task_public_id(t);
-        function = t->function->name;
+    const struct task *t = task_of((struct core_task *)(uintptr_t)c);
+    return (struct speaker){task_public_id(t), t->function};
+}
+
+/* Whose words are those that lie in its pipes now? A task does not end before they have been read (await_readers() in
+ * daemon/worker/worker.c), so they are those of the first that has not; where all have ended, a process that the last
+ * one has left behind speaks. */
+static struct speaker speaker_now(const struct worker *w)
+{
+    struct speaker speaker = w->last;
+    const struct core_task *c;
+    TAILQ_FOREACH (c, &w->core.lane, link) {
+        enum lane_claim claim = lane_peek(w->lane, c->position);
+        if (claim == LANE_READY)
+            break;
+        speaker = speaker_of(c);
+        if (claim != LANE_DONE)
+            break;
     }
+    return speaker;
+}
+
+/* Whose message is it that names this position? One that is no longer in the lane was collected a moment ago. */
+static struct speaker speaker_at(const struct worker *w, uint32_t position)
+{
+    const struct core_task *c;
+    TAILQ_FOREACH (c, &w->core.lane, link)
+        if (c->position == position)
+            return speaker_of(c);
+    return w->last;
+}
+
+static void worker_who(const struct worker *w, struct speaker speaker, int stream, char *text, size_t size)
+{
     snprintf(text, size, "pool=%s worker=%u pid=%d task=%llu function=%s stream=%d", w->pool->name, w->number,
-        (int)w->pid, (unsigned long long)id, function, stream);
+        (int)w->pid, (unsigned long long)speaker.task, speaker.function ? speaker.function->name : "-", stream);
 }
 
 static void set_muted(struct worker *w, bool muted)
@@ -71,6 +96,30 @@ static void to_caller(struct worker *w, struct task *t, int stream, const void *
         set_muted(w, true);
 }
 
+static void end_line(struct worker *w, int stream)
+{
+    char text[256];
+    if (w->lines[stream - 1].length == 0)
+        return;
+    worker_who(w, w->line_of[stream - 1], stream, text, sizeof text);
+    output_lines_end(&w->lines[stream - 1], text);
+}
+
+void worker_end_lines(struct worker *w)
+{
+    end_line(w, STDOUT_FILENO);
+    end_line(w, STDERR_FILENO);
+}
+
+void worker_before_print(void *owner, int stream)
+{
+    struct worker *w = owner;
+    struct speaker speaker = speaker_now(w);
+    if (speaker.task != w->line_of[stream - 1].task)
+        end_line(w, stream);
+    w->line_of[stream - 1] = speaker;
+}
+
 void worker_print(void *owner, int stream, const void *bytes, size_t length)
 {
     struct worker *w = owner;
@@ -81,7 +130,7 @@ void worker_print(void *owner, int stream, const void *bytes, size_t length)
         return;
     }
     char text[256];
-    worker_who(w, stream, text, sizeof text);
+    worker_who(w, w->line_of[stream - 1], stream, text, sizeof text);
     output_lines_add(&w->lines[stream - 1], text, bytes, length);
 }
 
@@ -113,8 +162,27 @@ static void take_text(struct worker *w, const struct contract_head *head, const 
     memcpy(&log, body, sizeof log);
     char line[3000], text[256];
     log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
-    worker_who(w, 0, text, sizeof text);
+    worker_who(w, speaker_at(w, log.position), 0, text, sizeof text);
     log_foreign(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
+}
+
+/* It ends by itself, and a new one takes its place. */
+static void take_spoiled(struct worker *w, const struct contract_head *head, const uint8_t *body)
+{
+    struct contract_log log;
+    char line[400], text[256];
+    if (head->size < sizeof log) {
+        worker_break(w, "a malformed message");
+        return;
+    }
+    memcpy(&log, body, sizeof log);
+    log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
+    worker_who(w, speaker_at(w, log.position), 0, text, sizeof text);
+    log_info("worker spoiled %s: its task has left %s behind; it is replaced", text, line);
+    w->retiring = true; /* by itself: it is not asked */
+    w->retired_ns = w->supervisor->now_ns;
+    supervisor_need_housekeeping(w->supervisor);
+    core_worker_outdate(w->supervisor->core, &w->core, w->supervisor->now_ns);
 }
 
 static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd)
@@ -153,6 +221,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
             to_caller(w, task_of(first), (int)out.stream, body + sizeof out, head->size - sizeof out);
         break;
     }
+    case CONTRACT_WORKER_SPOILED: take_spoiled(w, head, body); break;
     case CONTRACT_LOG: take_text(w, head, body); break;
     case CONTRACT_CONFIG:
     case CONTRACT_FORK:

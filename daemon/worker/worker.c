@@ -7,23 +7,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
 #include "daemon/lane/contract.h"
 #include "daemon/lane/worker_lane.h"
 #include "daemon/worker/host.h"
+#include "daemon/worker/touched.h"
+#include "daemon/worker/world.h"
 
 struct worker {
+    const struct modules *modules;
     struct worker_lane *lane;
     struct host *host;
     int control;
-    uint32_t position; /* of the running job */
+    struct world *world; /* as it was when the worker was ready */
+    uint32_t position;   /* of the running job */
 };
 
 /* The control socket is blocking at this end: when the supervisor is behind, the worker waits, nobody else. */
@@ -123,6 +129,14 @@ static void hook_log(void *user, const char *module, int level, const char *text
         say(*(int *)user, CONTRACT_LOG, &body, sizeof body, line, strlen(line), -1);
 }
 
+/* The end in peace. */
+static _Noreturn void leave(const struct worker *w)
+{
+    modules_worker_fini(w->modules);
+    fflush(NULL);
+    _exit(0);
+}
+
 static _Noreturn void give_up(const char *what, int error, int status)
 {
     dprintf(STDERR_FILENO, "worker: %s: %s\n", what, strerror(-error));
@@ -136,6 +150,52 @@ static void take_stdin(int fd)
         give_up("cannot set standard input", -errno, WORKER_EXIT_SETUP);
     if (fd != STDIN_FILENO) /* where a task had closed its own */
         close(fd);
+}
+
+/* A task that took no longer than this has printed nothing: it is less than a write to a pipe takes. */
+#define PRINT_LEAST_NS 400
+#define PRINT_WAIT_NS  (500 * NS_PER_MS)
+
+static bool is_read(int fd)
+{
+    int unread;
+    return ioctl(fd, FIONREAD, &unread) < 0 || unread <= 0;
+}
+
+/* What a task has printed is in its pipe: a task is over when that has been read, so that it is known whose it is. The
+ * kernel wakes nobody for an empty pipe, so this looks again, less and less often. Not for ever, as the pipe may have
+ * another writer, or have become a file. */
+static void await_readers(const struct worker_outcome *outcome)
+{
+    if (outcome->run_ns < PRINT_LEAST_NS)
+        return;
+    uint64_t end_ns = 0;
+    for (long pause_ns = 20000; !is_read(STDOUT_FILENO) || !is_read(STDERR_FILENO); pause_ns += pause_ns / 2) {
+        uint64_t now_ns = clock_now_ns();
+        end_ns = end_ns ? end_ns : now_ns + PRINT_WAIT_NS;
+        if (now_ns > end_ns)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = pause_ns}, NULL);
+    }
+}
+
+/* What a task that called none of the watched functions may have changed by system calls of its own is looked at where
+ * the look, of some 50 µs, is small beside it. */
+#define LOOK_ANYWAY_NS (5 * NS_PER_MS)
+
+/* After a task whose result is out, before the next one is claimed: nobody waits for it. What cannot be undone goes
+ * with the worker; the tasks that lie in its lane run elsewhere, as none of them was claimed. */
+static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
+{
+    if (!touched && outcome->run_ns < LOOK_ANYWAY_NS)
+        return;
+    const char *left = world_restore(w->world);
+    touched = false;
+    if (!left)
+        return;
+    struct contract_log body = {.position = w->position, .level = MPOOL_LOG_INFO};
+    say(w->control, CONTRACT_WORKER_SPOILED, &body, sizeof body, left, strlen(left), -1);
+    leave(w);
 }
 
 /* Claims and runs one job. → false: asked to retire. */
@@ -176,10 +236,13 @@ static bool run_one(struct worker *w, const struct worker_job *job)
         munmap(mapping, args_length);
     if (job->job.flags & LANE_JOB_STDIN)
         take_stdin(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!(job->job.flags & LANE_JOB_OUTPUT)) /* which has the lane to itself */
+        await_readers(&outcome);
     if (!worker_lane_finish(w->lane, &outcome))
         /* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
         for (;;)
             pause();
+    tidy_up(w, &outcome);
     return true;
 }
 
@@ -203,7 +266,7 @@ _Noreturn void worker_main(struct worker_setup *setup)
     close(setup->err);
     setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 
-    struct worker w = {.control = setup->control};
+    struct worker w = {.modules = setup->modules, .control = setup->control};
     int r = worker_lane_open(&w.lane, setup->lane_s, setup->lane_w, setup->beacon, setup->control);
     if (r < 0)
         give_up("cannot map its lane", r, WORKER_EXIT_SETUP);
@@ -228,6 +291,10 @@ _Noreturn void worker_main(struct worker_setup *setup)
         say(w.control, CONTRACT_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
         _exit(WORKER_EXIT_INIT);
     }
+    r = world_new(&w.world);
+    if (r < 0)
+        give_up("cannot remember its state", r, WORKER_EXIT_SETUP);
+    touched = false;
     r = say(w.control, CONTRACT_WORKER_READY, NULL, 0, NULL, 0, -1);
     if (r < 0)
         give_up("cannot report", r, WORKER_EXIT_CONTROL);
@@ -237,7 +304,5 @@ _Noreturn void worker_main(struct worker_setup *setup)
         if (worker_lane_next(w.lane, &job, -1) == 1 && !run_one(&w, &job))
             break;
     }
-    modules_worker_fini(setup->modules);
-    fflush(NULL);
-    _exit(0);
+    leave(&w);
 }

@@ -46,6 +46,31 @@ def logged_output_cannot_forge_lines(d):
     assert not re.search(r"^level=error worker died", d.log(), re.M), d.log()
 
 
+@test(modules=["world"], workers=1)
+def what_each_of_many_short_tasks_printed_is_logged_as_its_own(d):
+    """They lie in the worker's lane one behind the other, and none of them ends a line."""
+    c = d.client()
+    ids = {c.submit("world.print", f"<{n}>", n % 3): n for n in range(60)}
+    for task in ids:
+        c.wait(task)
+    for task, n in ids.items():
+        line = d.wait_log(rf"^.*<{n}>.*$").group(0)
+        assert f"task={task} function=world.print" in line and line.endswith(f'text="<{n}>"'), line
+        assert f"stream={2 if n % 3 == 2 else 1} " in line, line
+
+
+@test(modules=["trial"], workers=1)
+def a_long_line_is_logged_to_its_last_character(d):
+    c = d.client()
+    for text, shown in (("\x1b" * 3000, "\\x1b" * 3000), ("é" * 3001, "é" * 3001), ("é" + "x" * 1900, "é" + "x" * 1900)):
+        c.call("trial.say", 1, text + "end")
+        d.wait_log('end"$')
+        lines = re.findall(r' stream=1 text="(.*)"$', d.log(), re.M)
+        assert "".join(line.removesuffix("…") for line in lines) == shown + "end", lines
+        assert len(lines) == 1 or len(text) > 2000, lines
+        open(d.log_path, "w").close()
+
+
 @test(modules=["trial"])
 def much_output_comes_whole_and_in_order(d):
     c = d.client()

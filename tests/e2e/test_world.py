@@ -4,7 +4,7 @@ import os
 import re
 import signal
 
-from harness import descendants, main, test
+from harness import descendants, main, need_root, test
 
 
 def lost(c, function, *args):
@@ -44,6 +44,93 @@ def a_command_that_signals_its_group_ends_itself_alone(d):
     result = c.call("exec.run", "kill -TERM 0; sleep 60")
     assert result["signal"] == signal.SIGTERM, result
     assert d.worker_pids() == worker and c.call("exec.run", ["true"])["status"] == 0
+
+
+# ---- what a task leaves ------------------------------------------------------------------------------------------------
+
+UNDONE = ("umask", "directory", "alarm", "interval", "blocked", "ignored", "soft limit", "variable", "no path", "locale", "zombie",
+          "raw umask", "no death signal")
+REPLACED = ("timer", "pending", "hard limit", "child", "output")
+OWN = ("pid", "group", "session")
+LIMITED = ["setpriv", "--bounding-set=-sys_resource,-sys_nice", "--inh-caps=-sys_resource,-sys_nice"]
+
+
+def world_of(look):
+    return {key: value for key, value in look.items() if key not in OWN}
+
+
+def leave_and_look(c, what):
+    """Both are in the worker's lane at once: nothing is done between them but by the worker itself."""
+    first, second = c.start("world.leave", what), c.start("world.look")
+    c.reply(first)
+    return c.reply(second)
+
+
+@test(modules=["world"], workers=1)
+def what_a_task_changes_is_put_back_before_the_next_one(d):
+    c = d.client()
+    clean = c.call("world.look")
+    for what in UNDONE:
+        assert leave_and_look(c, what) == clean, what
+    assert "spoiled" not in d.log() and d.request("stats")["workers_died"] == 0
+
+
+@test(modules=["world"], workers=1, prefix=LIMITED)
+def a_worker_that_cannot_be_as_it_was_is_replaced_and_costs_nobody(d):
+    need_root()
+    c = d.client()
+    clean = c.call("world.look")
+    for what in (*REPLACED, "nice"):
+        look = leave_and_look(c, what)
+        assert world_of(look) == world_of(clean) and look["pid"] != clean["pid"], (what, look)
+        d.wait_log(rf"info worker spoiled pool=default worker=\d+ pid={clean['pid']} .*function=world.leave")
+        clean = look
+    assert d.log().count("worker spoiled") == len(REPLACED) + 1
+    complaints = re.findall(" (?:warning|error) (.*)", d.log())
+    assert len(complaints) == 1 and "orphan killed" in complaints[0], complaints
+
+
+@test(modules=["world"], workers=1)
+def a_command_runs_in_no_other_tasks_world(d):
+    c = d.client()
+    script = "umask; pwd; nice; ulimit -f; echo $WORLD; trap"
+    clean = c.call("exec.run", script)["stdout"]
+    for what in (*UNDONE, *REPLACED):
+        first, second = c.start("world.leave", what), c.start("exec.run", script)
+        c.reply(first)
+        assert c.reply(second)["stdout"] == clean, what
+
+
+@test(modules=["world"], workers=1)
+def an_alarm_that_a_task_has_left_ends_no_other(d):
+    c = d.client()
+    assert c.call("exec.run", ["true"])["status"] == 0
+    c.call("world.leave", "alarm")
+    assert c.call("sys.sleep", 1.2) is None
+
+
+@test(modules=["world"], workers=1)
+def a_function_waits_for_no_child_of_others(d):
+    """The process that watches over commands is gone before it waits, and comes back with the next command."""
+    c = d.client()
+    worker = d.worker_pids()
+    for how in ("wait", "waitpid", "waitid", "wait4"):
+        assert c.call("exec.run", ["true"])["status"] == 0
+        assert "mpool-minder" in [name for _, name in descendants(d.pid)]
+        assert c.call("world.wait_for_children", how) == 0, how
+    assert c.call("exec.run", ["true"])["status"] == 0
+    assert d.worker_pids() == worker and not re.search("orphan|spoiled", d.log()), d.log()
+
+
+@test(modules=["world"], workers=1)
+def a_command_and_who_watches_over_it_hold_no_descriptor_of_functions(d):
+    c = d.client()
+    c.call("world.leave", "descriptor")
+    assert c.call("exec.run", "test -e /proc/$$/fd/77")["status"] == 1
+    minder = next(pid for pid, name in descendants(d.pid) if name == "mpool-minder")
+    worker, = d.worker_pids()
+    assert "77" in os.listdir(f"/proc/{worker}/fd") and "77" not in os.listdir(f"/proc/{minder}/fd")
+    assert len(os.listdir(f"/proc/{minder}/fd")) <= 7, os.listdir(f"/proc/{minder}/fd")
 
 
 # ---- fork handlers -----------------------------------------------------------------------------------------------------

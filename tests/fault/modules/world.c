@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,11 @@ static int look(mpool_task *task)
         snprintf(directory, sizeof directory, "%s", strerror(errno));
     const char *variable = getenv("WORLD");
     siginfo_t child;
-    mpool_reply_map(task, 14);
+    int death_signal = 0;
+    prctl(PR_GET_PDEATHSIG, &death_signal);
+    mpool_reply_map(task, 16);
+    put_number(task, "death_signal", death_signal);
+    put_text(task, "path", getenv("PATH") ? getenv("PATH") : "");
     put_number(task, "pid", getpid());
     put_number(task, "group", getpgrp());
     put_number(task, "session", getsid(0));
@@ -138,5 +143,196 @@ static int bytes(mpool_task *task)
     return at ? 0 : -1;
 }
 
+/* ---- disorder ---------------------------------------------------------------------------------------------------
+ */
+
+static void block(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void limit_size(rlim_t soft, rlim_t hard)
+{
+    struct rlimit now;
+    getrlimit(RLIMIT_FSIZE, &now);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){soft, hard == RLIM_INFINITY ? now.rlim_max : hard});
+}
+
+static void start_child(int lives)
+{
+    siginfo_t ended;
+    pid_t pid = fork();
+    if (pid > 0 && !lives)
+        waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT); /* until it is a zombie, and one still */
+    if (pid != 0)
+        return;
+    signal(SIGTERM, SIG_DFL);
+    while (lives)
+        pause();
+    _exit(0);
+}
+
+static void leave_umask(void)
+{
+    umask(0777);
+}
+static void leave_directory(void)
+{
+    (void)!chdir("/tmp");
+}
+static void leave_alarm(void)
+{
+    alarm(1);
+}
+static void leave_interval(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){{1, 0}, {1, 0}}, NULL);
+}
+static void leave_timer(void)
+{
+    timer_t timer;
+    timer_create(CLOCK_MONOTONIC, NULL, &timer);
+    timer_settime(timer, 0, &(struct itimerspec){{0, 0}, {1, 0}}, NULL);
+}
+static void leave_blocked(void)
+{
+    block(SIGTERM);
+}
+static void leave_pending(void)
+{
+    block(SIGALRM);
+    raise(SIGALRM);
+}
+static void leave_ignored(void)
+{
+    signal(SIGCHLD, SIG_IGN);
+}
+static void leave_soft_limit(void)
+{
+    limit_size(4096, RLIM_INFINITY);
+}
+static void leave_hard_limit(void)
+{
+    limit_size(4096, 4096);
+}
+static void leave_nice(void)
+{
+    (void)!nice(3);
+}
+static void leave_variable(void)
+{
+    setenv("WORLD", "left", 1);
+}
+static void leave_no_path(void)
+{
+    clearenv();
+}
+static void leave_locale(void)
+{
+    setlocale(LC_ALL, "C.UTF-8");
+}
+static void leave_zombie(void)
+{
+    start_child(0);
+}
+static void leave_child(void)
+{
+    start_child(1);
+}
+static void leave_output(void)
+{
+    dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+}
+static void leave_raw_umask(void)
+{
+    syscall(SYS_umask, 0777);
+    nanosleep(&(struct timespec){0, 20000000}, NULL); /* long enough to be looked at anyway */
+}
+static void leave_no_death_signal(void)
+{
+    prctl(PR_SET_PDEATHSIG, 0);
+}
+
+static void leave_descriptor(void)
+{
+    dup2(STDIN_FILENO, 77); /* not close-on-exec */
+}
+
+static const struct {
+    const char *what;
+    void (*leave)(void);
+} disorders[] = {
+    {"umask", leave_umask},
+    {"descriptor", leave_descriptor},
+    {"directory", leave_directory},
+    {"alarm", leave_alarm},
+    {"interval", leave_interval},
+    {"timer", leave_timer},
+    {"blocked", leave_blocked},
+    {"pending", leave_pending},
+    {"ignored", leave_ignored},
+    {"soft limit", leave_soft_limit},
+    {"hard limit", leave_hard_limit},
+    {"nice", leave_nice},
+    {"variable", leave_variable},
+    {"no path", leave_no_path},
+    {"locale", leave_locale},
+    {"zombie", leave_zombie},
+    {"child", leave_child},
+    {"output", leave_output},
+    {"raw umask", leave_raw_umask},
+    {"no death signal", leave_no_death_signal},
+};
+
+/* what → nil, having left it behind */
+static int leave(mpool_task *task)
+{
+    char what[256];
+    if (word_arg(task, 0, what) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof disorders / sizeof disorders[0]; i++)
+        if (strcmp(disorders[i].what, what) == 0) {
+            disorders[i].leave();
+            return mpool_reply_nil(task);
+        }
+    return mpool_fail(task, MPOOL_FAIL_FINAL, "there is no disorder %s", what);
+}
+
+/* text, stream → nil: writes the text to the pipe at once, without an end of a line; stream 0: to stdout by printf */
+static int print(mpool_task *task)
+{
+    char text[256];
+    int64_t stream;
+    if (word_arg(task, 0, text) < 0 || mpool_arg_i64(task, 1, &stream) < 0)
+        return -1;
+    if (stream == 0 ? printf("%s", text) < 0 : write((int)stream, text, strlen(text)) < 0)
+        return mpool_fail(task, MPOOL_FAIL_FINAL, "write: %s", strerror(errno));
+    return mpool_reply_nil(task);
+}
+
+/* how → how many children have ended while it waited until there was none */
+static int wait_for_children(mpool_task *task)
+{
+    char how[256];
+    int64_t ended = 0;
+    siginfo_t info;
+    if (word_arg(task, 0, how) < 0)
+        return -1;
+    for (bool more = true; more; ended += more)
+        if (strcmp(how, "wait") == 0)
+            more = wait(NULL) > 0;
+        else if (strcmp(how, "waitpid") == 0)
+            more = waitpid(-1, NULL, 0) > 0;
+        else if (strcmp(how, "waitid") == 0)
+            more = waitid(P_ALL, 0, &info, WEXITED) == 0;
+        else
+            more = wait4(-1, NULL, 0, NULL) > 0;
+    return mpool_reply_i64(task, ended);
+}
+
 MPOOL_MODULE("world", "1.0.0", MPOOL_FN("look", look), MPOOL_FN("signal_group", signal_group), MPOOL_FN("shell", shell),
-    MPOOL_FN("bytes", bytes))
+    MPOOL_FN("bytes", bytes), MPOOL_FN("leave", leave), MPOOL_FN("print", print),
+    MPOOL_FN("wait_for_children", wait_for_children))

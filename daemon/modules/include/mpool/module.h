@@ -17,8 +17,10 @@
  *
  * A module is loaded once in its pool's template process; workers are forked from it, warm. It is never unloaded.
  * Handlers of pthread_atfork() run around that fork. Threads do not come along: start them in MPOOL_WORKER_INIT.
- * A worker runs one function at a time, on its main thread. All calls below are for that thread, inside the function
- * (or the hook) that was handed the task, unless they say otherwise.
+ * What a function changes in its process (directory, umask, signal mask, timers, limits, environment, locale) is put
+ * back when it has returned; a child process that it leaves running costs the worker. Set up what is to stay in the
+ * hooks. A worker runs one function at a time, on its main thread. All calls below are for that thread, inside the
+ * function (or the hook) that was handed the task, unless they say otherwise.
  *
  * ABI: this header and the host agree on MPOOL_ABI_MAJOR; a host with the same major and an equal or newer minor loads
  * the module unchanged. Structs that cross carry their size; new fields and calls come at their ends only.
