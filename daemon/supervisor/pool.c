@@ -29,7 +29,8 @@ static struct core_pool_config sizing(const struct config_pool *c)
 }
 
 /* A process that was made in vain, as its task was cancelled meanwhile, may still serve the next one. */
-#define PROCESS_IDLE_MS 5000u
+#define MODULE_NAME_MOST 64u /* and the dot behind it */
+#define PROCESS_IDLE_MS  5000u
 
 static struct core_pool_config process_sizing(const struct config_pool *c)
 {
@@ -240,10 +241,11 @@ int pool_add_function(struct template *t, const struct function_report *report)
 
 bool pool_promises(const struct pool *pool, const char *name, size_t length)
 {
-    const char *dot = memchr(name, '.', length);
-    size_t module = dot ? (size_t)(dot - name) : length;
     if (pool->current)
         return false;
+    /* Not further than a module's name may be long, however long this one is. */
+    const char *dot = memchr(name, '.', length < MODULE_NAME_MOST ? length : MODULE_NAME_MOST);
+    size_t module = dot ? (size_t)(dot - name) : length;
     if (pool->config->modules.count == 0)
         return true; /* every shipped module: we cannot know before it has loaded */
     for (size_t i = 0; i < pool->config->modules.count; i++) {

@@ -208,7 +208,7 @@ def a_descriptor_is_the_functions_standard_input(d):
     assert c.call("exec.run", "cat; readlink /proc/self/fd/0", {"stdin": True})["stdout"] == b"/dev/null\n"
 
 
-@test()
+@test(modules=["trial"])
 def large_maps_go_by_memfd_too(d):
     c = hello(d)
     items = [b"\x01" * (256 << 10)] * 40
