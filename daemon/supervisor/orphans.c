@@ -130,14 +130,14 @@ void orphans_look(struct supervisor *s)
 
 void orphans_end(void)
 {
-    pid_t *pids;
-    size_t count;
     /* One at a time: whom a dead one leaves behind becomes our child only then, and has to be killed as well. */
-    while (procfs_children(&pids, &count) == 0 && count > 0) {
+    for (size_t count = 1; count > 0;) {
+        _cleanup_(cleanup_free) pid_t *pids = NULL;
+        if (procfs_children(&pids, &count) < 0)
+            break;
         for (size_t i = 0; i < count; i++)
             kill(pids[i], SIGKILL);
-        free(pids);
-        while (waitpid(-1, NULL, 0) < 0 && errno == EINTR)
+        while (count > 0 && waitpid(-1, NULL, 0) < 0 && errno == EINTR)
             ;
     }
     while (waitpid(-1, NULL, WNOHANG) > 0)
