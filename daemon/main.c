@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 {
     struct option long_options[ELEMENTS(options) + 1] = {0};
     static const char *modules[MODULES_MAX];
-    struct config_arguments arguments = {.modules = modules};
+    static struct config_arguments arguments = {.modules = modules}; /* static: a leak checker is to find its paths */
     bool check_only = false, json = false;
     const char *module = NULL, *fresh = NULL;
 

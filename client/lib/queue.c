@@ -40,7 +40,7 @@ static void unpin(mpool_object **object)
 
 /* From here to the end of the function: see object_pin(). Whatever has let callbacks run checks the queue once more
  * before it asks for something: it may be closed, and its handle gone. */
-#define PINNED(queue) __attribute__((cleanup(unpin))) mpool_object *pinned = (object_pin(queue), (queue))
+#define PINNED(queue) __attribute__((cleanup(unpin), unused)) mpool_object *pinned = (object_pin(queue), (queue))
 
 static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
 {

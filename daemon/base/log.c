@@ -137,7 +137,8 @@ static size_t begin(char *line, size_t room, enum log_level level)
     return head > 0 ? (size_t)head : 0;
 }
 
-static size_t make_line(char *line, enum log_level level, const char *format, va_list ap)
+static size_t __attribute__((format(printf, 3, 0)))
+make_line(char *line, enum log_level level, const char *format, va_list ap)
 {
     size_t room = LINE_MAX_BYTES - 1, n = begin(line, room, level);
     size_t said = wire_vformat(line + n, room - n, format, ap);
@@ -158,7 +159,8 @@ static bool __attribute__((format(printf, 1, 2))) admit(const char *format, ...)
     return put_line(line, n);
 }
 
-static void say(struct budget *b, enum log_level level, size_t reserve, const char *format, va_list ap)
+static void __attribute__((format(printf, 4, 0)))
+say(struct budget *b, enum log_level level, size_t reserve, const char *format, va_list ap)
 {
     char line[LINE_MAX_BYTES];
     int saved = errno;

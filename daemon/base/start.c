@@ -37,7 +37,7 @@ int start_clean(void)
     }
     static const int timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
     for (size_t i = 0; i < ELEMENTS(timers); i++)
-        setitimer((__typeof__(ITIMER_REAL))timers[i], &(struct itimerval){0}, NULL);
+        setitimer((__itimer_which_t)timers[i], &(struct itimerval){0}, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -118,7 +118,7 @@ int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *byt
     struct map_part part = {.first = first, .count = count, .bytes = bytes, .length = length, .memory = bytes};
     struct map_check check;
     int none = -1;
-    if (m->ended) {
+    if (m->ended || count == 0) { /* 0: the only item that was done has been told to stop */
         map_part_free(&part);
         return 0;
     }

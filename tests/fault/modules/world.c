@@ -72,7 +72,7 @@ static int64_t seconds_left(void)
     int64_t left = 0;
     for (int which = ITIMER_REAL; which <= ITIMER_PROF; which++) {
         struct itimerval now;
-        if (getitimer((__typeof__(ITIMER_REAL))which, &now) == 0)
+        if (getitimer((__itimer_which_t)which, &now) == 0)
             left += now.it_value.tv_sec + (now.it_value.tv_usec > 0) + now.it_interval.tv_sec;
     }
     return left;
