@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* What the command runs under, and may lose: `lost` is asked whenever fd can be read or has come to its end.
+/* What the command runs under, and may lose: `lost` is called whenever fd becomes readable or reaches end of file.
  * → true: the command gets SIGTERM, and nothing is watched any more. */
 struct child_watch {
     int fd;

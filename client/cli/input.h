@@ -22,7 +22,7 @@ struct input {
 int input_open(struct input *input);
 /* The request has been made: what the command has is no longer ours. */
 void input_passed(struct input *input);
-/* What to watch; ->fd is -1 for nothing. → for how many milliseconds at most, -1: for ever. */
+/* What to poll; ->fd is -1 for nothing. → the time-out of that poll in milliseconds; -1: none. */
 int input_poll(const struct input *input, struct pollfd *ret);
 /* Passes something on, after what was watched came. */
 void input_move(struct input *input);

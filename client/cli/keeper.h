@@ -1,4 +1,4 @@
-/* Who holds a lock when mpool is killed, and what it ran goes on?
+/* Which process holds a lock when mpool is killed and its command goes on?
  *
  * A second process, the keeper: it connects, takes the lock, runs the command, and gives the lock back when the command
  * and all that descends from it have ended. The first one, which others know, only passes signals on and ends as the

@@ -69,7 +69,7 @@ static void set_text(char **text, const char *value)
     *text = value ? strdup(value) : NULL;
 }
 
-/* Who waits for a worker of a pool that has none hears of it once the template has failed as often as births may. */
+/* Once the template has failed as often as births may, tasks that wait in a pool without workers are answered. */
 static void template_failure(struct pool *pool, const char *why)
 {
     set_text(&pool->error, why);

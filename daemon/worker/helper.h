@@ -1,7 +1,7 @@
 /* Which child of this worker is not for functions to find?
  *
  * A module may keep a helper process from task to task (exec.so does), which is a child of the worker. A function that
- * waits for whatever child ends must not wait for it for ever: before such a wait the helper is ended. Only modules
+ * waits for whatever child ends must not wait for it indefinitely: the helper is ended before such a wait. Only modules
  * that ship with the daemon know of this. The worker's main thread only.
  */
 #pragma once

@@ -163,7 +163,7 @@ static bool is_read(int fd)
 }
 
 /* What a task has printed is in its pipe: a task is over when that has been read, so that it is known whose it is. The
- * kernel wakes nobody for an empty pipe, so this looks again, less and less often. Not for ever, as the pipe may have
+ * kernel wakes nobody for an empty pipe, so this looks again, less and less often. It does stop, as the pipe may have
  * another writer, or have become a file. */
 static void await_readers(const struct worker_outcome *outcome)
 {
