@@ -12,10 +12,10 @@
 #include "daemon/base/log.h"
 #include "daemon/base/start.h"
 #include "daemon/base/title.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/notify.h"
-#include "daemon/supervisor/places.h"
+#include "daemon/config/paths.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/worker/modcheck.h"
 #include "daemon/worker/template.h"
@@ -68,7 +68,7 @@ static int fail_usage(void)
 
 static int check_module(const char *name, bool json)
 {
-    const char *directories[] = {places_modules(), NULL};
+    const char *directories[] = {paths_modules(), NULL};
     int r = modcheck_file(name, directories, json, stdout);
     if (r < 0)
         fprintf(stderr, "mpoold: cannot check %s: %s\n", name, strerror(-r));
@@ -187,7 +187,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "mpoold: cannot begin: %s\n", strerror(-r));
         return 1;
     }
-    places_init();
+    paths_init();
     argv = title_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
         return template_main();

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_keys.h"
+#include "daemon/config/config_keys.h"
 
 int main(int argc, char **argv)
 {

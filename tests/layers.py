@@ -17,14 +17,16 @@ import tempfile
 # room: what its files may include besides the room itself. A room is the longest matching prefix.
 ROOMS = {
     "proto": (),
+    "proto/sync": ("proto",),
     "daemon/base": ("proto",),
+    "daemon/config": ("daemon/base", "proto"),
     "daemon/lane": ("daemon/base", "proto"),
     "daemon/core": ("daemon/base", "proto"),
     "daemon/modules": (),
-    "daemon/supervisor": ("daemon/core", "daemon/lane", "daemon/base", "proto"),
+    "daemon/supervisor": ("daemon/core", "daemon/lane", "daemon/config", "daemon/base", "proto/sync", "proto"),
     "daemon/worker": ("daemon/lane", "daemon/base", "proto"),
-    "daemon": ("daemon/supervisor", "daemon/worker", "daemon/core", "daemon/lane", "daemon/base", "proto"),
-    "client/lib": ("proto",),
+    "daemon": ("daemon/supervisor", "daemon/worker", "daemon/core", "daemon/lane", "daemon/config", "daemon/base", "proto"),
+    "client/lib": ("proto", "proto/sync"),
     "client/cli": ("proto",),
     "client/examples": (),
     "client/include": (),
@@ -43,10 +45,9 @@ PUBLIC = {
 LIBRARIES = {
     r"event2?/|event\.h$": ("daemon/supervisor", "client/include/mpool/event.h", "client/examples"),
     r"systemd/": ("daemon/supervisor", "daemon/main.c", "client/include/mpool/sd-event.h", "client/examples"),
-    r"libeconf": ("daemon/supervisor",),
+    r"libeconf": ("daemon/config",),
     r"jansson": ("client/cli",),
     r"msgpack": ("proto", "client", "daemon/supervisor", "daemon/worker"),
-    r"sqlite3": ("daemon/supervisor",),
 }
 UMBRELLA = 8  # project headers that one header may include
 PACKAGES = ("libevent_core", "libsystemd", "libeconf", "jansson", ("msgpack-c", "msgpack"))

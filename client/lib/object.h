@@ -16,7 +16,7 @@
 
 #include "client/lib/fork_guard.h"
 #include "proto/kinds.h"
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 
 struct mpool_object {
     struct sync_user sync; /* area NULL: a queue or a pipe, which has no page */

@@ -1,4 +1,4 @@
-/* Locks, recursive locks and semaphores as callers see them: see <mpool/shared.h>. What they do is proto/sync_lock.c's.
+/* Locks, recursive locks and semaphores as callers see them: see <mpool/shared.h>. What they do is proto/sync/lock.c's.
  */
 #include <mpool/shared.h>
 

@@ -14,7 +14,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/parties.h"
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 
 #define PAGE 4096u
 

@@ -7,7 +7,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/peer.h"
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 
 struct parties {
     struct party *by_number;

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/core/core.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/output.h"
 

@@ -9,7 +9,7 @@
 #include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/rpc.h"
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 #include "proto/tables.h"
 #include "proto/text.h"
 

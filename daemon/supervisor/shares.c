@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #define RESERVE_PART 16u /* one in so many is for administrators alone */
 

@@ -3,7 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/lane/lane.h"
 #include "daemon/lane/spin.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/task.h"

@@ -15,7 +15,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/timer.h"
 #include "daemon/supervisor/attached.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "daemon/supervisor/deadline.h"
 #include "daemon/supervisor/deaths.h"
 #include "daemon/supervisor/spinners.h"

@@ -19,7 +19,7 @@
 #include "daemon/lane/contract.h"
 #include "daemon/supervisor/descent.h"
 #include "daemon/supervisor/listener.h"
-#include "daemon/supervisor/places.h"
+#include "daemon/config/paths.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/template_report.h"
@@ -67,20 +67,20 @@ static int send_config(const struct template *t, const struct pool *pool)
     else
         msgpack_pack_nil(&pk);
     wire_pack_text(&pk, c->user ? c->user : "");
-    char *shipped_directory[] = {(char *)(uintptr_t)places_modules(), NULL};
+    char *shipped_directory[] = {(char *)(uintptr_t)paths_modules(), NULL};
     struct config_strings directories = {shipped_directory, 1}, none = {0}, shipped = {0};
     pack_strings(&pk, &s->config->module_path, &directories);
     if (c->modules.count == 0) {
-        int r = places_shipped(&shipped);
+        int r = paths_shipped(&shipped);
         if (r < 0) {
-            log_error("pool=%s cannot list the modules in %s: %s", pool->name, places_modules(), strerror(-r));
-            places_free(&shipped);
+            log_error("pool=%s cannot list the modules in %s: %s", pool->name, paths_modules(), strerror(-r));
+            paths_free(&shipped);
             return r;
         }
     }
     bool first = c == &s->config->pools[0];
     pack_strings(&pk, c->modules.count > 0 ? &c->modules : &shipped, first ? &s->config->modules : &none);
-    places_free(&shipped);
+    paths_free(&shipped);
     if (out.failed)
         return -ENOMEM;
     struct contract_head head = {.type = CONTRACT_CONFIG, .size = (uint32_t)wire_buf_length(&out)};

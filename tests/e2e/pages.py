@@ -1,4 +1,4 @@
-"""Shared objects as a foreign program sees them: a request, a descriptor, a page of memory (proto/sync.h).
+"""Shared objects as a foreign program sees them: a request, a descriptor, a page of memory (proto/sync/sync.h).
 
 For tests that look into a page, or put something there on purpose. No atomics and no futex: who waits properly is the
 library, which the command line's tests use.

@@ -1,6 +1,6 @@
 /* Do all parties of a barrier pass it together, and is nobody left in it when one of them dies, gives up or resets it?
  *
- * Users meet as proto/sync_barrier.c does, step by step, all steps sequentially consistent. A killer kills any of them at
+ * Users meet as proto/sync/barrier.c does, step by step, all steps sequentially consistent. A killer kills any of them at
  * any step, and the daemon cleans up after it as sync_party_gone() does. Waits time out, and one user may reset the barrier
  * between its rounds. The gate is modelled as in lock.pml. Who is told that the barrier is broken leaves for good, and then
  * it is broken for all; so it is, by a time-out that is not modelled, when one dies that had not come, for whom the others

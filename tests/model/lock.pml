@@ -1,6 +1,6 @@
 /* Does a lock, or a semaphore, ever have two owners, and does anybody sleep for ever while it is free?
  *
- * Users take and release as proto/sync_lock.c does, step by step; all its steps are sequentially consistent, so no store
+ * Users take and release as proto/sync/lock.c does, step by step; all its steps are sequentially consistent, so no store
  * buffers are needed here. A killer kills any of them at any step, and the daemon cleans up after it as sync_party_gone()
  * does, step by step too. Waits time out, sleepers wake up for nothing, each a few times or never. Time decides in the code
  * when a waiter claims the privilege, or takes over an unused one: here it may whenever it is overtaken or shut out.

@@ -14,7 +14,7 @@
 
 #include <mpool/shared.h>
 
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 #include "tests/unit/client/fake.h"
 
 /* What one `open` is answered with. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_load.h"
+#include "daemon/config/config_load.h"
 
 int files_setup(void **state)
 {

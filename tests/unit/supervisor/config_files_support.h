@@ -1,7 +1,7 @@
 /* Configuration files for a test: a private directory, files in it, and what loading them says. */
 #pragma once
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
-/* How many CPUs may this process use: daemon/supervisor/cpus.h, on made-up /proc and cgroup trees. */
+/* How many CPUs may this process use: daemon/config/cpus.h, on made-up /proc and cgroup trees. */
 #include "config_files_support.h"
 
 #include <limits.h>
 #include <sched.h>
 
-#include "daemon/supervisor/cpus.h"
+#include "daemon/config/cpus.h"
 
 #define V2_MOUNT "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 #define V1_MOUNT                                                                                                       \

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
-#include "daemon/supervisor/config_load.h"
+#include "daemon/config/config_load.h"
 
 #define MIB (1024ull * 1024)
 

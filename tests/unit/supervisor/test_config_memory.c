@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/supervisor/config_load.h"
+#include "daemon/config/config_load.h"
 
 /* Allocations until one fails; 0: none fails, those made are counted down below 0. */
 static long countdown;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_report.h"
 
 static void all_mistakes_are_reported_at_once(void **state)
 {

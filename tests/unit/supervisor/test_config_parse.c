@@ -1,4 +1,4 @@
-/* What the text of one value means: daemon/supervisor/config_parse.h. */
+/* What the text of one value means: daemon/config/config_parse.h. */
 #include "config_files_support.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_parse.h"
+#include "daemon/config/config_parse.h"
 
 static void sizes_count_in_powers_of_1024(void **state)
 {

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/supervisor/config_files.h"
-#include "daemon/supervisor/config_parse.h"
-#include "daemon/supervisor/config_read.h"
+#include "daemon/config/config_files.h"
+#include "daemon/config/config_parse.h"
+#include "daemon/config/config_read.h"
 
 /* Reads text and puts what is found into one string: "LINE[section]" and "LINE:key=value;". */
 static void read_text(void **state, const char *text, char *out, size_t size, struct config_report *report)

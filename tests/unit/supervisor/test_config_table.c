@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/supervisor/config_keys.h"
+#include "daemon/config/config_keys.h"
 
 /* Reads the sample that is installed; freed by the caller. */
 static char *read_sample(void)

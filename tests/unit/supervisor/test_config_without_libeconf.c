@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/supervisor/config_load.h"
+#include "daemon/config/config_load.h"
 
 static void defaults_need_no_libeconf(void **state)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "daemon/supervisor/shares.h"
 
 enum { ROOT = 0, ANNA = 1000, BERT = 1001 };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 
 #define TEST_NET_NS 60000000000 /* what never lasts so long, and is a failure if it does */
 

@@ -1,5 +1,5 @@
 /* Can one that has lost what it had, or itself, do harm: by another's number, by a number that nobody takes out of a
- * word, by a privilege that it does not use, by a round that it does not leave? See sync_lock.c and sync_barrier.c.
+ * word, by a privilege that it does not use, by a round that it does not leave? See lock.c and barrier.c.
  */
 #include "tests/unit/sync/support.h"
 

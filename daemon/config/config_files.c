@@ -1,5 +1,5 @@
 /* The list of configuration files: config_files.h. */
-#include "daemon/supervisor/config_files.h"
+#include "daemon/config/config_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_parse.h"
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_parse.h"
+#include "daemon/config/config_report.h"
 
 struct dropin {
     char *name; /* owned; "10-site.conf" */

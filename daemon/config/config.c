@@ -4,7 +4,7 @@
  * what it means in config_parse.h, where it stands in config_read.h. Every value is checked, those that are replaced
  * later too. At the end come the checks that need the whole: who may run workers as whom.
  */
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,13 +12,13 @@
 #include <sys/un.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_assign.h"
-#include "daemon/supervisor/config_files.h"
-#include "daemon/supervisor/config_keys.h"
-#include "daemon/supervisor/config_load.h"
-#include "daemon/supervisor/config_parse.h"
-#include "daemon/supervisor/config_read.h"
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_assign.h"
+#include "daemon/config/config_files.h"
+#include "daemon/config/config_keys.h"
+#include "daemon/config/config_load.h"
+#include "daemon/config/config_parse.h"
+#include "daemon/config/config_read.h"
+#include "daemon/config/config_report.h"
 #include "proto/tables.h"
 
 #define POOLS_MAX     256

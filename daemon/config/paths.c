@@ -1,4 +1,4 @@
-#include "daemon/supervisor/places.h"
+#include "daemon/config/paths.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 static char modules[PATH_MAX + 16];
 
-void places_init(void)
+void paths_init(void)
 {
     char self[PATH_MAX];
     struct stat st;
@@ -31,7 +31,7 @@ void places_init(void)
         memcpy(modules, beside, sizeof modules);
 }
 
-const char *places_modules(void)
+const char *paths_modules(void)
 {
     return modules;
 }
@@ -42,7 +42,7 @@ static int is_module(const struct dirent *entry)
     return dot && dot != entry->d_name && strcmp(dot, ".so") == 0;
 }
 
-int places_shipped(struct config_strings *ret)
+int paths_shipped(struct config_strings *ret)
 {
     struct dirent **list;
     *ret = (struct config_strings){0};
@@ -59,7 +59,7 @@ int places_shipped(struct config_strings *ret)
     return ret->items && ret->count == (size_t)n ? 0 : -ENOMEM;
 }
 
-void places_free(struct config_strings *names)
+void paths_free(struct config_strings *names)
 {
     for (size_t i = 0; i < names->count; i++)
         free(names->items[i]);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/supervisor/config_lines.h"
+#include "daemon/config/config_lines.h"
 
 #define CONFIG_FILE_MAX (1u << 20) /* bytes */
 

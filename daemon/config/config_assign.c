@@ -1,5 +1,5 @@
 /* One value into a field of the configuration: config_assign.h. */
-#include "daemon/supervisor/config_assign.h"
+#include "daemon/config/config_assign.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
-#include "daemon/supervisor/config_parse.h"
+#include "daemon/config/config_parse.h"
 
 #define MODULE_NAME_MAX 63
 #define LOWER           "abcdefghijklmnopqrstuvwxyz"

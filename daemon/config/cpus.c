@@ -3,7 +3,7 @@
  * /proc/self/cgroup names the cgroup in each hierarchy, /proc/self/mountinfo where the hierarchies are mounted and
  * which part of them is seen (in a container a mount's root is not the hierarchy's). Never fails: a hint for a default.
  */
-#include "daemon/supervisor/cpus.h"
+#include "daemon/config/cpus.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 /* Larger than any kernel is built for (NR_CPUS is at most 8192 today). */
 #define CPUS_MAX (1 << 20)

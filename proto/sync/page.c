@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 #define PAGE_TRIES 64 /* to move a word that others move, too: each vain try is one move of theirs */
 
@@ -189,7 +189,7 @@ unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, ui
 
     if (!has_page(kind) || party == 0 || party > SYNC_PARTY_MAX)
         return 0;
-    /* First: a take that this one's look at the word misses does not miss this. See sync_lock.c, (5). */
+    /* First: a take that this one's look at the word misses does not miss this. See lock.c, (5). */
     if (atomic_fetch_add(&area->departures, 1) == UINT32_MAX)
         atomic_fetch_add(&area->departures, 1);
     unsigned had = take_back(area, kind, capacity, &gone, &privilege);
@@ -219,7 +219,7 @@ void sync_close(void *page, enum mpool_kind kind)
     if (!has_page(kind))
         return;
     atomic_store(&area->closed, 1);
-    /* A generation: who is about to sleep does not. See sync_event.c. */
+    /* A generation: who is about to sleep does not. See event.c. */
     if (kind == MPOOL_KIND_EVENT)
         atomic_fetch_add(&area->event, 4);
     wake_all(area, kind);

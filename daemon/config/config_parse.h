@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #define CONFIG_WORDS_MAX 1024
 

@@ -15,7 +15,7 @@
  * The gate is opened by whoever changes `state` for waiters; one that dies in between is found by sync_party_gone(),
  * which opens it as well.
  */
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 /* All slots of this round are in use: more want to come in than there are slots. Not worth a wake-up of its own. */
 #define BARRIER_CROWDED_NS INT64_C(10000000)

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "daemon/supervisor/config_keys.h"
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_keys.h"
+#include "daemon/config/config_report.h"
 
 /* base: the struct config or struct config_pool whose field is written. text: NULL for the key's default.
  * cpus: what auto means. → 0, also for a mistake; -ENOMEM. */

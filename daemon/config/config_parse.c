@@ -1,5 +1,5 @@
 /* The meaning of one value's text: config_parse.h. */
-#include "daemon/supervisor/config_parse.h"
+#include "daemon/config/config_parse.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,7 +1,7 @@
 /* config_load() with another root directory, for the tests alone. */
 #pragma once
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 /* root: put before the paths of the system's configuration files. */
 int config_load_from(

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #define CONFIG_FILE_NAME   "mpoold/mpoold.conf"
 #define CONFIG_ETC         "/etc/" CONFIG_FILE_NAME

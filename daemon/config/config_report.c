@@ -1,5 +1,5 @@
 /* Mistakes as lines of text: config_report.h and config_report_reset() of config.h. */
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_report.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  * A waiter may return for nothing; that is in the contract. The daemon makes use of it: when a party is gone, which may
  * have taken a wake-up with it, it moves the sequence and wakes all (sync_party_gone).
  */
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 static bool mine(const struct sync_user *lock, bool recursive)
 {

@@ -8,7 +8,7 @@
  * Nobody's death may wedge the rest. Each word is therefore right after every single store: a lock word is free or has
  * its owner's number in it, and the daemon can free what bears a number that is no more. What only speeds things up
  * (the flag `waiters`, the privilege `fair`) may be left wrong by a death until the daemon has said sync_party_gone(),
- * which wakes everybody who sleeps on the page. sync_lock.c, sync_condition.c, sync_event.c and sync_barrier.c say why
+ * which wakes everybody who sleeps on the page. lock.c, condition.c, event.c and barrier.c say why
  * no wake-up is lost; tests/model/ proves it.
  *
  * The layout is an interface between processes that may have been built at different times: it changes with
@@ -68,7 +68,7 @@ struct sync_area {
 
     alignas(64) _Atomic uint32_t event; /* futex: generation << 2 | somebody sleeps << 1 | is set */
 
-    alignas(64) _Atomic uint64_t state; /* of a barrier: see sync_barrier.c */
+    alignas(64) _Atomic uint64_t state; /* of a barrier: see barrier.c */
 
     uint64_t reserved2[128];
     alignas(64) _Atomic uint64_t cell; /* the value of a value, at its first bytes */

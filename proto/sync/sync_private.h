@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/sync.h"
+#include "proto/sync/sync.h"
 
 #define SYNC_SLICE_NS INT64_C(1000000000)
 #define SYNC_ANYBODY  FUTEX_BITSET_MATCH_ANY
@@ -119,7 +119,7 @@ static inline uint64_t sync_mark(const struct sync_user *user)
     return sync_thread() ^ user->party * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Is this still a party? Asked only if others have gone since it was last known to be one: see sync_lock.c, (5).
+/* Is this still a party? Asked only if others have gone since it was last known to be one: see lock.c, (5).
  * → 0; negative: what alive() said. */
 static inline int sync_still_party(struct sync_user *user)
 {

@@ -1,5 +1,5 @@
 /* One configuration file into entries: config_read.h. */
-#include "daemon/supervisor/config_read.h"
+#include "daemon/config/config_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 #include "daemon/base/acl.h"
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_report.h"
 
 #ifndef HAVE_ECONF
 

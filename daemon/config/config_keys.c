@@ -1,12 +1,12 @@
 /* The table of config_keys.h as data, and as text for people: --help, the man page, "expected …". */
-#include "daemon/supervisor/config_keys.h"
+#include "daemon/config/config_keys.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 #include "proto/scan.h"
 
 /* A row whose field has another C type than its config type writes does not compile. */

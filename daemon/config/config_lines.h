@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #define CONFIG_LINE_MAX  8000u  /* bytes; libeconf reads lines into BUFSIZ */
 #define CONFIG_LINES_MAX 10000u /* sections and keys in one file */

@@ -6,7 +6,7 @@
  * thread that finds its own must have put it there itself, and has the lock, as the mark goes before the word is freed;
  * so relaxed will do.
  */
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 bool sync_rlock_mine(const struct sync_user *user)
 {

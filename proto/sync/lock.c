@@ -33,7 +33,7 @@
  * the word, the daemon frees it; if after, the count has changed, and the connection, which is looked at then, is found
  * closed (5): the word is given back. One that dies before it has done so is found by sync_sweep().
  */
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 #define SYNC_FAIR_NS   INT64_C(1000000)
 #define SYNC_BARRED_NS INT64_C(20000000) /* in which whoever was woken has had its turn, unless it does not run */

@@ -1,5 +1,5 @@
 /* Which lines of a configuration file are sound, and how does libeconf get to see them? config_lines.h. */
-#include "daemon/supervisor/config_lines.h"
+#include "daemon/config/config_lines.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/supervisor/config_report.h"
+#include "daemon/config/config_report.h"
 
 void config_entries_reset(struct config_entries *entries)
 {

@@ -8,7 +8,7 @@
  * A setter that dies before its wake leaves a set event with sleepers: sync_party_gone() wakes them. Nobody else's
  * death matters. The daemon's end (sync_close) is a generation, too, and is told from a set by `closed`.
  */
-#include "proto/sync_inside.h"
+#include "proto/sync/sync_private.h"
 
 #define EVENT_SET        1u
 #define EVENT_SLEEPERS   2u

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/supervisor/config.h"
+#include "daemon/config/config.h"
 
 #define CONFIG_REPORT_LINES 200
 
