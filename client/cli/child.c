@@ -15,11 +15,16 @@
 #include "client/cli/say.h"
 #include "client/cli/signals.h"
 
+static int asked_to_end;
+
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
 /* Never returns. */
-static void become(char **words, const sigset_t *mask, pid_t parent)
+static void become(const struct child *child, const sigset_t *mask, pid_t parent)
 {
+    char **words = child->words;
+    if (child->input >= 0)
+        dup2(child->input, STDIN_FILENO);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     /* The parent may have died before this: then nobody would send the signal. */
@@ -62,6 +67,8 @@ static int follow(pid_t pid, int signals, const struct child_watch *watch)
         }
         struct signalfd_siginfo info;
         int number = wait_for_news(signals, &watched, &info);
+        if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT)
+            asked_to_end = number;
         if (number != 0 && number != SIGCHLD && info.ssi_code <= 0) /* by a process, not by the terminal */
             kill(pid, number);
         if (watched.revents && watch->lost(watch->userdata)) {
@@ -72,6 +79,11 @@ static int follow(pid_t pid, int signals, const struct child_watch *watch)
     }
 }
 
+int child_asked_to_end(void)
+{
+    return asked_to_end;
+}
+
 void child_signals(sigset_t *ret)
 {
     sigemptyset(ret);
@@ -79,7 +91,7 @@ void child_signals(sigset_t *ret)
         sigaddset(ret, passed_on[i]);
 }
 
-int child_run(char **words, const struct child_watch *watch)
+int child_run(const struct child *child)
 {
     sigset_t set, before;
     child_signals(&set);
@@ -92,9 +104,11 @@ int child_run(char **words, const struct child_watch *watch)
     if (pid < 0)
         say_error("no process can be made: %s", strerror(errno));
     else if (pid == 0)
-        become(words, &before, parent);
+        become(child, &before, parent);
     else
-        status = follow(pid, signals, watch);
+        status = follow(pid, signals, &child->watch);
+    if (child->ended)
+        status = child->ended(status, child->watch.userdata);
     if (signals >= 0)
         close(signals);
     sigprocmask(SIG_SETMASK, &before, NULL);

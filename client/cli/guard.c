@@ -6,6 +6,7 @@
 
 #include "client/cli/child.h"
 #include "client/cli/daemon.h"
+#include "client/cli/held.h"
 #include "client/cli/keeper.h"
 #include "client/cli/options.h"
 #include "client/cli/own.h"
@@ -41,23 +42,9 @@ static int refused(const struct guard *guard, const char *name)
     return guard_options.refused.given ? (int)guard_options.refused.value : EXIT_TASK_FAILED;
 }
 
-struct holding {
-    mpool_client *client;
-    bool lost;
-};
-
-/* With its connection a process loses what it holds: the daemon has ended, or takes this process for dead. */
-static bool is_lost(void *userdata)
+static int give_back(const struct guard *guard, struct held *held, mpool_object *object, const char *name)
 {
-    struct holding *holding = userdata;
-    if (mpool_process(holding->client) < 0)
-        holding->lost = true;
-    return holding->lost;
-}
-
-static int give_back(const struct guard *guard, struct holding *holding, mpool_object *object, const char *name)
-{
-    bool lost = is_lost(holding); /* also what happened in the last moment */
+    bool lost = held_is_lost(held); /* also what happened in the last moment */
     int r = guard->release(object);
     if (lost || r == -EPERM || r == -ECONNRESET) {
         say_error("%s '%s' was lost while the command ran: the daemon has ended, or has closed the connection; "
@@ -75,8 +62,8 @@ static int give_back(const struct guard *guard, struct holding *holding, mpool_o
 static int hold(const struct guard *guard, mpool_client *client, mpool_object *object, const char *name, char **command,
     struct keeper *keeper)
 {
-    struct holding holding = {.client = client};
-    struct child_watch watch = {.fd = mpool_fd(client), .lost = is_lost, .userdata = &holding};
+    struct held held = {.client = client};
+    const struct child child = {.words = command, .input = -1, .watch = held_watch(&held)};
     int r = guard->acquire(object, guard_options.try_only ? 0 : guard_options.wait_ms);
     if (r == -ETIMEDOUT)
         return refused(guard, name);
@@ -84,10 +71,10 @@ static int hold(const struct guard *guard, mpool_client *client, mpool_object *o
         return daemon_say_text(r, NULL);
     if (r > 0)
         say_note("%s '%s' was abandoned: whoever had it before died with it", guard->what, name);
-    int status = keeper && keeper_stay() < 0 ? EXIT_OWN : child_run(command, &watch);
-    if (keeper && !is_lost(&holding))
+    int status = keeper && keeper_stay(keeper) < 0 ? EXIT_OWN : child_run(&child);
+    if (keeper && !held_is_lost(&held))
         keeper_release(keeper, status);
-    int given = give_back(guard, &holding, object, name);
+    int given = give_back(guard, &held, object, name);
     return given == EXIT_OK ? status : given;
 }
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,8 +22,9 @@
 
 static pid_t first; /* in the keeper: who made it */
 
-int keeper_stay(void)
+int keeper_stay(struct keeper *keeper)
 {
+    keeper->stays = true;
     prctl(PR_SET_PDEATHSIG, 0);
     return getppid() == first ? 0 : -1;
 }
@@ -44,13 +46,46 @@ static void let_go_of_outputs(void)
         dup2(null, fd);
 }
 
+/* Takes in who has ended. → whether others are left. */
+static bool take_in(void)
+{
+    pid_t pid;
+    do
+        pid = waitpid(-1, NULL, WNOHANG);
+    while (pid > 0);
+    return pid == 0;
+}
+
+static void signal_children(int number)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *children = fopen(path, "re");
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1)
+        kill(pid, number);
+    if (children)
+        fclose(children);
+}
+
+/* Asks all that is left to end, and waits for it: what is no child of ours becomes one when those above it have ended.
+ */
+static void end_rest(void)
+{
+    do
+        signal_children(SIGTERM);
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+}
+
 void keeper_release(struct keeper *keeper, int status)
 {
-    pid_t pid = waitpid(-1, NULL, WNOHANG);
-    while (pid > 0)
-        pid = waitpid(-1, NULL, WNOHANG);
-    if (pid < 0)
-        return;              /* none is left */
+    if (!take_in())
+        return;
+    prctl(PR_SET_PDEATHSIG, 0);
+    if (!keeper->stays && getppid() != first) {
+        end_rest();
+        return;
+    }
     signal(SIGHUP, SIG_IGN); /* a terminal that is closed is no reason to let others in */
     out_flush();
     tell(keeper, status);

@@ -149,7 +149,7 @@ static int read_operands(struct map *map, size_t count, char **operands)
 static int prepare_command(struct map_input *input)
 {
     input->exec = true;
-    if (template_read(&input->template, "map", opt.exec) < 0)
+    if (template_read(&input->template, "map", opt.exec, TEMPLATE_ITEM_APPENDED) < 0)
         return -1;
     struct command_extras extras = {.merge = !settings.json,
         .timeout_ms = settings.timeout_ms,

@@ -167,17 +167,29 @@ static bool set_flag(const struct option_row *row)
     return row->flag || row->unflag;
 }
 
-static int say_missing(const struct option_row *row)
+/* attached: the value that words[0] holds, too; NULL: it is words[1]. → words used, or -1. */
+static int take_value(const struct option_row *row, char *attached, char **words, size_t count)
 {
-    say_error("--%s needs a value: %s", row->name, row->value);
-    return -1;
+    size_t at = attached ? 0 : 1;
+    if (row->rest && !attached && count > 1 && strcmp(words[1], "--") == 0)
+        at++;
+    if (at >= count) {
+        say_error("--%s needs a value: %s", row->name, row->value);
+        return -1;
+    }
+    if (attached)
+        words[0] = attached;
+    if (row->rest) {
+        *row->rest = words + at;
+        return (int)count;
+    }
+    return set_value(row, words[at]) < 0 ? -1 : (int)at + 1;
 }
 
 /* "--name", "--name=value", "--name value". → words used, or -1. */
 static int take_long(const struct parse *p, char **words, size_t count)
 {
-    const char *name = words[0] + 2;
-    const char *equals = strchr(name, '=');
+    char *name = words[0] + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
     const struct option_row *row = find_row(p, name, length, 0);
     if (!row)
@@ -190,17 +202,13 @@ static int take_long(const struct parse *p, char **words, size_t count)
         set_flag(row);
         return 1;
     }
-    if (equals)
-        return set_value(row, equals + 1) < 0 ? -1 : 1;
-    if (count < 2)
-        return say_missing(row);
-    return set_value(row, words[1]) < 0 ? -1 : 2;
+    return take_value(row, equals ? equals + 1 : NULL, words, count);
 }
 
 /* "-k", "-kj4", "-j4", "-j 4". → words used, or -1. */
 static int take_short(const struct parse *p, char **words, size_t count)
 {
-    for (const char *letter = words[0] + 1; *letter; letter++) {
+    for (char *letter = words[0] + 1; *letter; letter++) {
         const struct option_row *row = find_row(p, NULL, 0, *letter);
         if (!row) {
             say_error("there is no option '-%c'; see `%s --help`", *letter, p->who);
@@ -208,11 +216,7 @@ static int take_short(const struct parse *p, char **words, size_t count)
         }
         if (set_flag(row))
             continue;
-        if (letter[1])
-            return set_value(row, letter + 1) < 0 ? -1 : 1;
-        if (count < 2)
-            return say_missing(row);
-        return set_value(row, words[1]) < 0 ? -1 : 2;
+        return take_value(row, letter[1] ? letter + 1 : NULL, words, count);
     }
     return 1;
 }

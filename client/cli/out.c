@@ -20,6 +20,7 @@ enum { PATIENCE_MS = 1000 }; /* with a reader that does not read when we are to 
 
 static char buffer[64 * 1024];
 static size_t buffered;
+static struct wire_buf *diverted;
 
 /* Somebody wants mpool to end, and whoever should read our output does not: there is nothing left to wait for. */
 static _Noreturn void leave(int fd, int number)
@@ -115,8 +116,17 @@ void out_direct(int fd, const void *bytes, size_t length)
         die(fd, -r);
 }
 
+void out_divert(struct wire_buf *to)
+{
+    diverted = to;
+}
+
 void out_bytes(const void *bytes, size_t length)
 {
+    if (diverted) {
+        (void)wire_buf_append(diverted, bytes, length);
+        return;
+    }
     if (length > sizeof buffer - buffered)
         out_flush();
     if (length > sizeof buffer) {

@@ -8,11 +8,17 @@
 
 #include <stddef.h>
 
+#include "proto/buf.h"
+
 /* Appends to stdout's buffer, which is written when it is full. */
 void out_bytes(const void *bytes, size_t length);
 void out_text(const char *text);
 void out_byte(char byte);
 void out_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* From now on what would be appended to stdout's buffer goes to `to` instead, whose `failed` says if that went well;
+ * NULL: no longer. */
+void out_divert(struct wire_buf *to);
 
 /* Writes what is buffered. Call before waiting for anything, and at the end. */
 void out_flush(void);

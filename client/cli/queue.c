@@ -8,6 +8,7 @@
 
 #include <mpool/queue.h>
 
+#include "client/cli/child.h"
 #include "client/cli/daemon.h"
 #include "client/cli/inspect.h"
 #include "client/cli/items.h"
@@ -16,9 +17,11 @@
 #include "client/cli/making.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
+#include "client/cli/queue_exec.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
+#include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
 
@@ -26,6 +29,7 @@ enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20, WHY_SIZE = 512 };
 
 static struct option_count wanted, capacity, bytes;
 static bool follow, joinable, at_least_once, strings, raw;
+static char **command;
 
 static const struct option_row options[] = {
     OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 does not wait"),
@@ -37,6 +41,12 @@ static const struct option_row options[] = {
         .most = UINT32_MAX,
         .help = "get: so many items (default: 1)"},
     {.name = "follow", .letter = 'f', .flag = &follow, .help = "get: all items, until the queue is finished"},
+    {.name = "exec",
+        .letter = 'x',
+        .value = "COMMAND…",
+        .words = "@command",
+        .rest = &command,
+        .help = "get: run a command for each item, which it reads from its standard input; the last option"},
     {.name = "raw", .letter = 'r', .flag = &raw, .help = "get: strings and binary as they are, not as JSON"},
     {.name = "strings", .letter = 's', .flag = &strings, .help = "put: items are strings, even if they look like JSON"},
     {.name = "joinable", .flag = &joinable, .help = "if it is made: a queue that can be joined"},
@@ -215,21 +225,41 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
     return r < 0 ? daemon_say(client, r) : status;
 }
 
-static int get(mpool_client *client, mpool_object *queue, int64_t end_ms)
+/* What runs under --exec. */
+struct doing {
+    struct queue_exec exec;
+    struct keeper *keeper;
+    uint64_t items; /* that were taken */
+};
+
+static int do_item(struct doing *doing, mpool_client *client, mpool_object *queue, const mpool_result *items)
+{
+    mpool_queue_item item;
+    size_t at = 0;
+    int r = mpool_queue_next(queue, items, &at, &item);
+    if (r < 0)
+        return daemon_say(client, r);
+    return queue_exec_item(&doing->exec, doing->keeper, client, queue, &item, ++doing->items);
+}
+
+/* doing: NULL to print them. */
+static int get(mpool_client *client, mpool_object *queue, struct doing *doing, int64_t end_ms)
 {
     uint64_t left = follow ? UINT64_MAX : wanted.given ? wanted.value : 1;
     int status = EXIT_OK;
     while (left > 0 && status == EXIT_OK) {
-        uint32_t max = left < BATCH_ITEMS ? (uint32_t)left : BATCH_ITEMS;
+        uint32_t max = doing ? 1 : left < BATCH_ITEMS ? (uint32_t)left : BATCH_ITEMS;
         _cleanup_(own_result) mpool_result *items = NULL;
         int r = mpool_queue_get(queue, max, left_ms(end_ms), &items);
         if (r < 0)
             return say_failure(client, r);
         if (r == 0)
             return follow ? EXIT_OK : EXIT_TASK_FAILED;
-        status = print_items(client, queue, items);
+        status = doing ? do_item(doing, client, queue, items) : print_items(client, queue, items);
         if (left != UINT64_MAX)
             left -= (uint64_t)r;
+        if (left > 0 && status == EXIT_OK && child_asked_to_end())
+            status = ENDED_BY + child_asked_to_end();
     }
     return status;
 }
@@ -259,7 +289,7 @@ static int open_queue(mpool_client *client, const char *name, bool make, mpool_o
     if (r == MPOOL_ENO_OBJECT && make) {
         made.capacity = (uint32_t)capacity.value;
         made.bytes = bytes.value;
-        made.at_least_once = at_least_once;
+        made.at_least_once = at_least_once || command;
         r = mpool_object_open(client, ret, joinable ? "joinable_queue" : "queue", name, &made);
     }
     const struct making_wish wishes[] = {{capacity.given, "--capacity", "capacity", capacity.value},
@@ -290,13 +320,20 @@ static int stat_queue(mpool_client *client, const char *name)
     return EXIT_OK;
 }
 
-static int act(mpool_client *client, enum action action, mpool_object *queue, size_t count, char **words)
+struct work {
+    enum action action;
+    char **words; /* behind the action */
+    size_t count;
+    struct doing *doing; /* with --exec, else NULL */
+};
+
+static int act(mpool_client *client, const struct work *work, mpool_object *queue)
 {
     int64_t end_ms = settings.timeout_ms < 0 ? 0 : now_ms() + settings.timeout_ms;
     int r = 0;
-    switch (action) {
-    case PUT: return put_words(client, queue, count, words, end_ms);
-    case GET: return get(client, queue, end_ms);
+    switch (work->action) {
+    case PUT: return put_words(client, queue, work->count - 1, work->words + 1, end_ms);
+    case GET: return get(client, queue, work->doing, end_ms);
     case JOIN:
         if (strcmp(mpool_object_kind(queue), "queue") == 0) {
             say_error("queue: '%s' cannot be joined: it was made without --joinable", mpool_object_handle(queue));
@@ -311,34 +348,57 @@ static int act(mpool_client *client, enum action action, mpool_object *queue, si
     return r < 0 ? say_failure(client, r) : EXIT_OK;
 }
 
+static int do_work(struct keeper *keeper, void *userdata)
+{
+    const struct work *work = userdata;
+    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    int status = daemon_connect(&client);
+    if (status != EXIT_OK)
+        return status;
+    if (work->action == STAT)
+        return stat_queue(client, work->words[0]);
+    if (work->doing)
+        work->doing->keeper = keeper;
+    mpool_object *queue;
+    status = open_queue(client, work->words[0], work->action == PUT || work->action == GET, &queue);
+    if (status != EXIT_OK)
+        return status;
+    status = act(client, work, queue);
+    mpool_object_close(queue);
+    /* Whoever saw mpool end finds there again what it gave back. */
+    _cleanup_(own_result) mpool_result *pong = NULL;
+    if (work->doing && status != EXIT_OK)
+        (void)mpool_request(client, &pong, "ping", "");
+    return status;
+}
+
 static int run(size_t count, char **words)
 {
     int action = 0;
     while (action < ACTION_COUNT && (count == 0 || strcmp(words[0], actions[action]) != 0))
         action++;
+    if (command && action != GET) {
+        say_error("queue: --exec is of get, as in `mpool queue get NAME --exec COMMAND`");
+        return EXIT_OWN;
+    }
     if (action == ACTION_COUNT || count < 2 || (action != PUT && count > 2)) {
         say_error("queue: put, get, join, finish or stat, and a name? mpool queue put NAME ITEM; mpool queue get NAME");
         return EXIT_OWN;
     }
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    int status = daemon_connect(&client);
-    if (status != EXIT_OK)
-        return status;
-    if (action == STAT)
-        return stat_queue(client, words[1]);
-    mpool_object *queue;
-    status = open_queue(client, words[1], action == PUT || action == GET, &queue);
-    if (status != EXIT_OK)
-        return status;
-    status = act(client, (enum action)action, queue, count - 2, words + 2);
-    mpool_object_close(queue);
+    struct work work = {.action = (enum action)action, .words = words + 1, .count = count - 1};
+    if (!command)
+        return do_work(NULL, &work);
+    struct doing doing = {.exec.json = settings.json};
+    work.doing = &doing;
+    int status = queue_exec_read(&doing.exec, command) < 0 ? EXIT_OWN : keeper_run(do_work, &work);
+    template_reset(&doing.exec.template);
     return status;
 }
 
 const struct verb verb_queue = {
     .name = "queue",
     .group = "Share",
-    .usage = "put NAME [ITEM…] | get NAME [-n N | -f] | join NAME | finish NAME | stat NAME",
+    .usage = "put NAME [ITEM…] | get NAME [-n N | -f] [--exec COMMAND…] | join NAME | finish NAME | stat NAME",
     .line = "hand items from process to process",
     .about =
         "put takes items from its arguments, or a line each from standard input: JSON where they parse, else\n"
@@ -348,13 +408,28 @@ const struct verb verb_queue = {
         "joinable queue\n"
         "are done: an item that get has printed is done. finish: no more items, those that are in can be got.\n"
         "\n"
-        "Exit status: 0; 1 when the queue is finished and cannot give or take what was asked; 124 after --timeout.\n"
+        "With --exec get takes one item (N, all), runs COMMAND here with the item as its standard input, and confirms\n"
+        "the item when the command exits 0. Else the item goes back to the front of the queue, and mpool ends as the\n"
+        "command did, without taking another; nor does it after a signal that asks it to end, and which the command\n"
+        "gets, too. So several of these share a queue, and each item is done by one of\n"
+        "them. An item is held until the command has ended and, if it failed, all that it started; when mpool is\n"
+        "killed, these get SIGTERM first. A queue that this makes is --at-least-once. In one that is not, an item\n"
+        "is gone once it is taken, whether its command succeeds or fails, even if it could not be started.\n"
+        "\n"
+        "COMMAND is a line for the shell, as in `mpool map --exec`: {} {.} {/} {//} {/.} are the item or a part of\n"
+        "it, as one word, and {#} its number; or it is several words, a command and its arguments. Strings and\n"
+        "binary are passed as they are, the rest as JSON, with --json everything.\n"
+        "\n"
+        "Exit status: 0; 1 when the queue is finished and cannot give or take what was asked; 124 after --timeout\n"
+        "without an item; of --exec that of the command, and 123 when the connection was lost while it ran.\n"
         "\n"
         "Examples:\n"
         "  mpool queue put jobs '{\"url\": \"https://example.org\"}'\n"
         "  find . -name '*.wav' | mpool queue put --strings files; mpool queue finish files\n"
         "  mpool queue get files --raw --follow | while read -r file; do echo \"$file\"; done\n"
-        "  mpool queue get jobs --timeout 10s || echo nothing to do\n",
+        "  mpool queue get jobs --timeout 10s || echo nothing to do\n"
+        "  mpool queue get jobs --follow --exec 'jq -r .url | xargs curl -fsSO'\n"
+        "  mpool queue get files -t 0 --exec flac {}\n",
     .operands = "put get join finish stat",
     .second = "@queue",
     .flags = VERB_NUMBERS,

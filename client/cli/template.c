@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/own.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
 
@@ -62,6 +64,8 @@ static const struct {
 };
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
+#define WHOLE 1u /* always in the environment: what the command runs may want it */
+
 /* → which part's place begins here, or -1. */
 static int part_at(const char *p)
 {
@@ -92,6 +96,8 @@ static size_t unknown_at(const char *p)
 
 enum context { PLAIN, PARENTHESES, DOUBLE_QUOTES, BACKTICKS, BRACES, ARITHMETIC };
 enum { DEPTH_CAP = 32 };
+
+#define HARMLESS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./,:=@%+-{}#"
 
 struct reader {
     struct template *to;
@@ -129,7 +135,7 @@ static int enter(struct reader *r, enum context context, size_t length)
     r->stack[r->depth].bare = false;
     copy(r, length);
     if (context == DOUBLE_QUOTES) {
-        size_t harmless = strspn(r->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./,:=@%+-{}#");
+        size_t harmless = strspn(r->at, HARMLESS);
         r->stack[r->depth].bare = r->at[harmless] == '"';
     }
     r->in_word = context != PARENTHESES;
@@ -310,12 +316,23 @@ static int read_next(struct reader *r)
     return 0;
 }
 
-int template_read(struct template *template, const char *verb, const char *command)
+/* Whether the command names the variable. */
+static bool names(const char *command, const char *variable)
+{
+    size_t length = strlen(variable);
+    for (const char *at = command; (at = strstr(at, variable)); at += length) {
+        if (!at[length] || !strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", at[length]))
+            return true;
+    }
+    return false;
+}
+
+int template_read(struct template *template, const char *verb, const char *command, enum template_without_place without)
 {
     struct reader r = {.to = template, .verb = verb, .at = command};
-    template->parts = 1u; /* what the command runs may want it, too */
+    template->parts = 0;
     for (int i = 0; i < PARTS; i++) {
-        if (strstr(command, parts[i].variable)) {
+        if (names(command, parts[i].variable)) {
             template->parts |= 1u << i;
             r.placed = true;
         }
@@ -324,7 +341,7 @@ int template_read(struct template *template, const char *verb, const char *comma
         if (read_next(&r) < 0)
             return -1;
     }
-    if (!r.placed) {
+    if (!r.placed && without == TEMPLATE_ITEM_APPENDED) {
         if (r.here_document || r.depth > 0)
             return refuse(&r, parts[0].place, "is missing, and the item cannot follow an open quote, bracket or <<");
         wire_buf_append(&template->text, " ", 1);
@@ -334,6 +351,20 @@ int template_read(struct template *template, const char *verb, const char *comma
     if (template->text.failed)
         say_error("no memory");
     return template->text.failed ? -1 : 0;
+}
+
+bool template_has_place(const char *word)
+{
+    for (; *word; word++) {
+        if (part_at(word) >= 0 || unknown_at(word) > 0 || strncmp(word, "{#}", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool template_is_harmless(const char *word)
+{
+    return !word[strspn(word, HARMLESS)];
 }
 
 void template_reset(struct template *template)
@@ -358,7 +389,7 @@ int template_line(const struct template *template, struct wire_buf *to, uint64_t
 
 size_t template_variables(const struct template *template)
 {
-    return (size_t)__builtin_popcount(template->parts);
+    return (size_t)__builtin_popcount(template->parts | WHOLE);
 }
 
 bool template_owns(const char *name, size_t length)
@@ -375,11 +406,41 @@ int template_pack(const struct template *template, struct wire_buf *to, const ch
     if (memchr(item, 0, length))
         return -EINVAL;
     for (int i = 0; i < PARTS; i++) {
-        if (!(template->parts & 1u << i))
+        if (!((template->parts | WHOLE) & 1u << i))
             continue;
         struct piece part = parts[i].of((struct piece){item, length});
         pack_str(to, parts[i].variable, strlen(parts[i].variable));
         pack_text(to, part.text, part.length);
     }
     return to->failed ? -ENOBUFS : 0;
+}
+
+/* Of a variable, with its name: Linux takes no more (MAX_ARG_STRLEN). */
+enum { VARIABLE_CAP = 128 << 10 };
+
+/* → 0, or -1: it does not go there. */
+static int export_part(const char *variable, struct piece part)
+{
+    if (memchr(part.text, 0, part.length) || strlen(variable) + part.length + sizeof "=" > VARIABLE_CAP)
+        return -1;
+    _cleanup_(own_free) char *value = strndup(part.text, part.length);
+    return value ? setenv(variable, value, 1) : -1;
+}
+
+int template_export(const struct template *template, const char *verb, const char *item, size_t length)
+{
+    for (int i = 0; i < PARTS; i++) {
+        bool wanted = template->parts & 1u << i;
+        if (!wanted && !(WHOLE & 1u << i))
+            continue;
+        if (export_part(parts[i].variable, parts[i].of((struct piece){item, length})) == 0)
+            continue;
+        unsetenv(parts[i].variable);
+        if (wanted) {
+            say_error("%s --exec: the item does not go where %s stands: it holds a NUL byte, or is longer than %d KiB",
+                verb, parts[i].place, VARIABLE_CAP >> 10);
+            return -1;
+        }
+    }
+    return 0;
 }

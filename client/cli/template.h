@@ -6,7 +6,7 @@
  * refused.
  *
  * {} is the item; {.} without its extension, {/} without its directory, {//} the directory, {/.} without both; {#} its
- * number, from 1. Without any of them but {#} the item is appended.
+ * number, from 1.
  */
 #pragma once
 
@@ -19,15 +19,31 @@
 struct template
 {
     struct wire_buf text; /* for the shell; a NUL where the number goes */
-    unsigned parts;       /* of the item, that are to be in the environment: bits of template.c's table */
+    unsigned parts;       /* of the item, that the command asks for: bits of template.c's table */
+};
+
+enum template_without_place {
+    TEMPLATE_ITEM_APPENDED,  /* a command without a place of the item has it behind its end */
+    TEMPLATE_ITEM_ELSEWHERE, /* … does not need one */
 };
 
 /* → 0, or -1 after it was said what is wrong with the command. verb: for the message. */
-int template_read(struct template *template, const char *verb, const char *command);
+int template_read(
+    struct template *template, const char *verb, const char *command, enum template_without_place without);
 void template_reset(struct template *template);
 
 /* Appends the command line for an item to `to`. → 0, or -ENOBUFS. */
 int template_line(const struct template *template, struct wire_buf *to, uint64_t number);
+/* Whether something in the word is, or looks like, a place. */
+bool template_has_place(const char *word);
+/* Whether nothing in the word means anything to a shell, apart from places: then one quoted place is as good as bare.
+ */
+bool template_is_harmless(const char *word);
+
+/* Puts the parts into this process's environment. → 0, or -1 after it was said that one that the command asks for does
+ * not go there: it holds a NUL byte, or is too long. */
+int template_export(const struct template *template, const char *verb, const char *item, size_t length);
+
 /* How many variables the item's parts take, and whether a name is one of theirs. */
 size_t template_variables(const struct template *template);
 bool template_owns(const char *name, size_t length);

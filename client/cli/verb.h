@@ -34,6 +34,7 @@ struct option_row {
     int64_t *duration_ms;
     uint64_t least, most; /* of a count; of a duration, in ms, and 0 is the most that a wait may take */
     struct option_list *list;
+    char ***rest;   /* it and all words behind it: a command; NULL after the last */
     bool is_choice; /* of a text: one of `words`, and nothing else */
     bool is_bare;   /* digits or capitals behind a dash are its value: "-9", "-KILL" */
 };

@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import cli_answers  # noqa: F401 (its tests run with these)
+import cli_consumers  # noqa: F401 (and so do these)
 import cli_rough  # noqa: F401 (and so do these)
 import cli_scripts  # noqa: F401 (and these)
 from cli_tools import Terminal, end, environment, mpool, start
