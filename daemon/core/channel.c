@@ -19,13 +19,6 @@ int channel_init(struct channel *ch, const struct channel_options *options, stru
     return 0;
 }
 
-void channel_deinit(struct channel *ch)
-{
-    assert(ch->waits == 0 && ch->held_count == 0);
-    channel_log_deinit(&ch->log, ch->options.dispose);
-    channel_held_deinit(ch);
-}
-
 uint32_t channel_items(const struct channel *ch)
 {
     return ch->log.items + ch->returned_count;
@@ -52,12 +45,80 @@ static uint32_t room_tokens(const struct channel *ch)
     return ch->options.max_tokens - ch->log.tokens - ch->out_tokens;
 }
 
+/* ---- paying
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+/* What an item costs beside its bytes: its head in the log; one that is held lies in a block of its own. */
+#define LOG_COST  8u
+#define HELD_COST 128u
+
+static uint32_t cost_of_each(const struct channel *ch)
+{
+    return ch->options.at_least_once ? HELD_COST : LOG_COST;
+}
+
+/* Of an item more of this weight. */
+static uint64_t cost_of(const struct channel *ch, uint64_t weight)
+{
+    return weight + cost_of_each(ch);
+}
+
+static uint64_t cost(const struct channel *ch)
+{
+    return channel_bytes(ch) + ch->held_bytes + (uint64_t)(channel_items(ch) + ch->held_count) * cost_of_each(ch);
+}
+
+/* What more may cost, with all that is left in the purse. */
+static uint64_t room_cost(const struct channel *ch)
+{
+    const struct purse *purse = ch->options.purse;
+    if (!purse)
+        return UINT64_MAX;
+    return ch->options.paid_for + ch->paid + purse_left(purse) / PURSE_STEP * PURSE_STEP - cost(ch);
+}
+
+/* For what is in and for so much more. → false: the purse has not enough. */
+static bool pay(struct channel *ch, uint64_t more)
+{
+    if (!ch->options.purse)
+        return true;
+    uint64_t needed = cost(ch) + more, had = ch->options.paid_for + ch->paid;
+    if (needed <= had)
+        return true;
+    uint64_t steps = (needed - had + PURSE_STEP - 1) / PURSE_STEP * PURSE_STEP;
+    if (!purse_take(ch->options.purse, steps))
+        return false;
+    ch->paid += steps;
+    return true;
+}
+
+/* Whole steps that nothing needs any more go back. */
+static void give_change(struct channel *ch)
+{
+    if (ch->paid == 0)
+        return;
+    uint64_t spare = (ch->options.paid_for + ch->paid - cost(ch)) / PURSE_STEP * PURSE_STEP;
+    uint64_t back = spare < ch->paid ? spare : ch->paid;
+    ch->paid -= back;
+    purse_give_back(ch->options.purse, back);
+}
+
 /* ---- putting
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* What the purse would pay for if nothing else of its owner were there; it has paid for the first bytes, too. */
+static uint64_t most_cost(const struct channel *ch)
+{
+    const struct purse *purse = ch->options.purse;
+    uint64_t paid_for = ch->options.paid_for;
+    if (!purse)
+        return UINT64_MAX;
+    return purse->most < paid_for ? paid_for : paid_for + (purse->most - paid_for) / PURSE_STEP * PURSE_STEP;
+}
+
 bool channel_may_hold(const struct channel *ch, uint64_t weight)
 {
-    return weight <= ch->options.max_bytes;
+    return weight <= ch->options.max_bytes && cost_of(ch, weight) <= most_cost(ch);
 }
 
 static void counted_in(struct channel *ch, uint32_t n)
@@ -67,23 +128,60 @@ static void counted_in(struct channel *ch, uint32_t n)
         ch->unfinished += n;
 }
 
+static bool has_room(const struct channel *ch, const struct channel_item *item)
+{
+    return room_items(ch) > 0 && room_bytes(ch) >= item->weight && (!item->token || room_tokens(ch) > 0);
+}
+
 int channel_put(struct channel *ch, const struct channel_item *item)
 {
     if (ch->finished)
         return -EPIPE;
     if (item->length > CHANNEL_ITEM_MAX || !channel_may_hold(ch, item->weight))
         return -EMSGSIZE;
-    if (!TAILQ_EMPTY(&ch->puts) || room_items(ch) == 0 || room_bytes(ch) < item->weight ||
-        (item->token && room_tokens(ch) == 0))
+    if (ch->is_short)
+        return -EDQUOT;
+    if (!TAILQ_EMPTY(&ch->puts) || !has_room(ch, item))
         return -EAGAIN;
+    if (!pay(ch, cost_of(ch, item->weight)))
+        return -EDQUOT;
     int r = channel_log_add(&ch->log, item);
     if (r == 0)
         counted_in(ch, 1);
+    else
+        give_change(ch);
     return r;
 }
 
 /* ---- waiting
  * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Is it the purse alone that the first putter waits for? Asked whenever that may have become so, or no longer is. */
+static void look_for_shortage(struct channel *ch)
+{
+    const struct channel_wait *w = TAILQ_FIRST(&ch->puts);
+    struct channel_item item;
+    if (!ch->options.purse)
+        return;
+    bool is_short =
+        w && channel_log_first(&w->rest, &item) && has_room(ch, &item) && room_cost(ch) < cost_of(ch, item.weight);
+    if (is_short == ch->is_short)
+        return;
+    ch->is_short = is_short;
+    if (is_short)
+        purse_join_line(ch->options.purse, ch);
+    else
+        purse_leave_line(ch->options.purse, ch);
+}
+
+void channel_deinit(struct channel *ch)
+{
+    assert(ch->waits == 0 && ch->held_count == 0);
+    channel_log_deinit(&ch->log, ch->options.dispose);
+    channel_held_deinit(ch);
+    look_for_shortage(ch);
+    give_change(ch);
+}
 
 static struct channel_line *line_of(struct channel *ch, enum channel_want want)
 {
@@ -104,6 +202,8 @@ int channel_wait(
     ch->waits++;
     if (at_ns != UINT64_MAX)
         core_timer_arm(ch->timers, &w->timer, ch->timer_kind, at_ns);
+    if (want == CHANNEL_PUT)
+        look_for_shortage(ch);
     return 0;
 }
 
@@ -146,9 +246,14 @@ static bool admit(struct channel *ch, struct channel_wait *w)
     uint32_t moved;
     if (w->rest.tokens > room_tokens(ch)) /* a token is alone in its request */
         return false;
+    struct channel_room room = {
+        .items = room_items(ch), .each = cost_of_each(ch), .bytes = room_bytes(ch), .cost = room_cost(ch)};
     /* Without memory it waits on: the next one that leaves makes some. */
-    (void)channel_log_move(&ch->log, &w->rest, room_items(ch), room_bytes(ch), &moved);
+    (void)channel_log_move(&ch->log, &w->rest, &room, &moved);
     counted_in(ch, moved);
+    bool paid = pay(ch, 0);
+    assert(paid);
+    (void)paid;
     w->in += moved;
     return w->rest.items == 0;
 }
@@ -187,6 +292,7 @@ void channel_settle(struct channel *ch)
         end_getters(ch);
     if (ch->unfinished == 0)
         end_all(ch, CHANNEL_JOIN, CHANNEL_READY);
+    look_for_shortage(ch);
     ch->settling = false;
 }
 
@@ -206,6 +312,7 @@ void channel_break(struct channel *ch)
         ch->unfinished -= channel_items(ch);
     channel_log_deinit(&ch->log, ch->options.dispose);
     channel_held_clear(ch);
+    give_change(ch);
     channel_finish(ch);
     channel_settle(ch);
 }
@@ -230,6 +337,7 @@ int channel_take(struct channel *ch, struct channel_party *party, uint64_t *ret_
             return r;
     } else {
         channel_log_drop(&ch->log);
+        give_change(ch);
         if (ch->options.joinable)
             party->undone++;
     }
@@ -245,6 +353,7 @@ bool channel_at_end(const struct channel *ch, const struct channel_party *party)
 
 static void finished_one(struct channel *ch)
 {
+    give_change(ch);
     ch->stats.confirmed++;
     if (ch->options.joinable)
         ch->unfinished--;

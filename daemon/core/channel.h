@@ -6,7 +6,9 @@
  * its taker. With `joinable` items are counted until they are done, and joiners wait for that count to be nothing; what
  * a party that goes has taken and not done is either returned or counted as done, so that nobody waits for the dead.
  *
- * Held items count against the caps, so what returns always has room. Pure: no clock, no system call, no event loop.
+ * Held items count against the caps, so what returns always has room. What the items cost beyond the channel's first
+ * bytes may be paid from a purse that it shares with others (purse.h): then an empty one there keeps putters waiting as
+ * a full channel does. Pure: no clock, no system call, no event loop.
  * Time-outs are timers in a heap that the owner gives; those who wait are told through one callback. One thread.
  */
 #pragma once
@@ -17,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "daemon/core/channel_log.h"
+#include "daemon/core/purse.h"
 #include "daemon/core/timer.h"
 
 #define CHANNEL_ITEMS_MAX (1u << 20) /* of one channel; tickets have room for as many */
@@ -58,6 +61,8 @@ struct channel_options {
     uint32_t max_items;  /* 1 … CHANNEL_ITEMS_MAX, held ones included */
     uint32_t max_tokens; /* among them */
     uint64_t max_bytes;
+    struct purse *purse;         /* borrowed; NULL: nobody counts */
+    uint64_t paid_for;           /* bytes that cost nothing more: whoever made the channel has paid for them */
     channel_dispose_fn *dispose; /* may be NULL when there are no tokens */
     uint32_t max_waits;          /* of all three kinds together */
     bool at_least_once, joinable;
@@ -79,6 +84,8 @@ struct channel {
     uint32_t held_count; /* with their takers */
     uint32_t out_tokens; /* held or returned */
     uint64_t held_bytes;
+    uint64_t paid; /* from the purse, in steps: never less than what it holds costs */
+    TAILQ_ENTRY(channel) in_purse;
     uint64_t next_place; /* of what leaves the log: the order that returned items go back to */
     uint64_t unfinished; /* joinable: put and not done */
     struct channel_line puts, gets, joins;
@@ -88,6 +95,7 @@ struct channel {
     channel_ended_fn *ended;
     struct channel_stats stats;
     bool finished, settling;
+    bool is_short; /* stands in the purse's line: its first putter has room in the channel, and not in the purse */
 };
 
 /* timers, borrowed: where time-outs are armed, as timer_kind. → 0; -EINVAL: an option out of bounds. */
@@ -102,8 +110,9 @@ uint64_t channel_bytes(const struct channel *ch);
 
 /* ---- putting */
 
-/* One item, copied; a token becomes the channel's. → 0; -EAGAIN: no room, or others wait for it; -EMSGSIZE: larger than
- * the channel; -EPIPE: finished; -ENOMEM. After the last one of a request: channel_settle(). */
+/* One item, copied; a token becomes the channel's. → 0; -EAGAIN: no room, or others wait for it; -EDQUOT: the same
+ * for the purse; -EMSGSIZE: larger than the channel or the purse; -EPIPE: finished; -ENOMEM. After the last one of a
+ * request: channel_settle(). */
 int channel_put(struct channel *ch, const struct channel_item *item);
 /* Would an item of this weight ever go in? */
 bool channel_may_hold(const struct channel *ch, uint64_t weight);

@@ -154,21 +154,28 @@ static void splice(struct channel_log *to, struct channel_log *from)
     *from = (struct channel_log){0};
 }
 
+static bool has_room(const struct channel_room *room, uint32_t items, uint64_t bytes)
+{
+    return items <= room->items && bytes <= room->bytes && bytes <= room->cost &&
+           (uint64_t)items * room->each <= room->cost - bytes;
+}
+
 int channel_log_move(
-    struct channel_log *to, struct channel_log *from, uint32_t max_items, uint64_t max_bytes, uint32_t *ret_moved)
+    struct channel_log *to, struct channel_log *from, const struct channel_room *room, uint32_t *ret_moved)
 {
     struct channel_item item;
+    uint64_t bytes = 0;
     *ret_moved = 0;
-    if (from->bytes >= SPLICE_FROM && from->items <= max_items && from->bytes <= max_bytes) {
+    if (from->bytes >= SPLICE_FROM && has_room(room, from->items, from->bytes)) {
         *ret_moved = from->items;
         splice(to, from);
         return 0;
     }
-    while (*ret_moved < max_items && channel_log_first(from, &item) && item.weight <= max_bytes) {
+    while (channel_log_first(from, &item) && has_room(room, *ret_moved + 1, bytes + item.weight)) {
         if (channel_log_add(to, &item) < 0)
             return -ENOMEM;
         channel_log_drop(from);
-        max_bytes -= item.weight;
+        bytes += item.weight;
         ++*ret_moved;
     }
     return 0;

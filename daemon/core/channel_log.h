@@ -47,7 +47,12 @@ int channel_log_add(struct channel_log *log, const struct channel_item *item);
 bool channel_log_first(const struct channel_log *log, struct channel_item *ret_item);
 /* Drops the oldest item; a token is the caller's. Not of an empty log. */
 void channel_log_drop(struct channel_log *log);
-/* Moves items from the front of one to the end of the other while they stay within so many items and bytes; a large row
- * moves without a copy. *ret_moved: how many. → 0; -ENOMEM: those that were moved are. */
+/* What may be moved: items, bytes that they weigh, and what they cost if each costs some more than it weighs. */
+struct channel_room {
+    uint32_t items, each;
+    uint64_t bytes, cost;
+};
+/* Moves items from the front of one to the end of the other while there is room; a large row moves without a copy.
+ * *ret_moved: how many. → 0; -ENOMEM: those that were moved are. */
 int channel_log_move(
-    struct channel_log *to, struct channel_log *from, uint32_t max_items, uint64_t max_bytes, uint32_t *ret_moved);
+    struct channel_log *to, struct channel_log *from, const struct channel_room *room, uint32_t *ret_moved);

@@ -12,28 +12,35 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
+#include "daemon/core/channel.h"
+#include "daemon/core/purse.h"
 #include "daemon/supervisor/caller.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/queue_objects.h"
+#include "daemon/supervisor/supervisor.h"
 #include "proto/text.h"
 
 TAILQ_HEAD(object_list, object);
 
 struct object_account { /* of one user */
     UT_hash_handle hh;
+    TAILQ_ENTRY(object_account) freed; /* while the purse has a round to make */
+    struct objects *all;
     uid_t uid;
     uint32_t objects;
-    uint32_t memfds; /* items of their queues that lie in one */
-    uint64_t bytes;
+    uint32_t memfds;    /* items of their queues that lie in one */
+    struct purse purse; /* bytes */
 };
+TAILQ_HEAD(object_account_list, object_account);
 
 struct objects {
     struct supervisor *supervisor;
     struct object *by_number, *by_name; /* hashes */
     struct object_use *uses;            /* hash by id */
     struct object_account *accounts;    /* hash by uid */
+    struct object_account_list freed;
     struct object_list list;
     uint32_t count;
     uint64_t last_number, last_use;
@@ -94,6 +101,13 @@ void object_label(const struct object *o, char out[OBJECT_NAME_MAX + 1])
 /* ---- accounts
  * --------------------------------------------------------------------------------------------------------------- */
 
+static void on_freed(struct purse *purse)
+{
+    struct object_account *a = CONTAINER_OF(purse, struct object_account, purse);
+    TAILQ_INSERT_TAIL(&a->all->freed, a, freed);
+    a->all->supervisor->again = true;
+}
+
 static struct object_account *account_of(struct objects *all, uid_t uid)
 {
     struct object_account *a;
@@ -103,7 +117,9 @@ static struct object_account *account_of(struct objects *all, uid_t uid)
     a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
+    a->all = all;
     a->uid = uid;
+    purse_init(&a->purse, all->supervisor->config->max_user_object_bytes, on_freed);
     HASH_ADD(hh, all->accounts, uid, sizeof a->uid, a);
     return a;
 }
@@ -112,6 +128,8 @@ static void account_let_go(struct objects *all, struct object_account *a)
 {
     if (a->objects > 0)
         return;
+    if (a->purse.in_round)
+        TAILQ_REMOVE(&all->freed, a, freed);
     HASH_DELETE(hh, all->accounts, a);
     free(a);
 }
@@ -119,6 +137,40 @@ static void account_let_go(struct objects *all, struct object_account *a)
 uint32_t *objects_memfds_of_owner(struct object *o)
 {
     return &o->account->memfds;
+}
+
+struct purse *objects_purse_of_owner(struct object *o)
+{
+    return &o->account->purse;
+}
+
+void objects_configure(struct objects *all)
+{
+    struct object_account *a, *next;
+    HASH_ITER (hh, all->accounts, a, next)
+        purse_set_most(&a->purse, all->supervisor->config->max_user_object_bytes);
+}
+
+/* Each channel once, however many users have had something back; the first user is the last in the next pass. */
+void objects_run(struct objects *all)
+{
+    struct object_account *a;
+    struct channel *ch;
+    while ((a = TAILQ_FIRST(&all->freed))) {
+        while ((ch = purse_next(&a->purse))) {
+            channel_settle(ch);
+            if (!supervisor_has_time(all->supervisor)) {
+                supervisor_defer(all->supervisor);
+                return;
+            }
+        }
+        TAILQ_REMOVE(&all->freed, a, freed);
+    }
+}
+
+uint64_t object_bytes(const struct object *o)
+{
+    return o->bytes + (o->ops->more_bytes ? o->ops->more_bytes(o) : 0);
 }
 
 static int check_caps(
@@ -130,11 +182,11 @@ static int check_caps(
     if (a->objects >= config->max_user_objects)
         return object_refuse(why, MPOOL_E_BUSY, "user %u has %u shared objects already (max_user_objects)",
             (unsigned)a->uid, a->objects);
-    if (bytes > config->max_user_object_bytes || a->bytes > config->max_user_object_bytes - bytes)
+    if (bytes > purse_left(&a->purse))
         return object_refuse(why, MPOOL_E_BUSY,
             "the shared objects of user %u have %llu bytes, and %llu more would be above %llu (max_user_object_bytes)",
-            (unsigned)a->uid, (unsigned long long)a->bytes, (unsigned long long)bytes,
-            (unsigned long long)config->max_user_object_bytes);
+            (unsigned)a->uid, (unsigned long long)a->purse.used, (unsigned long long)bytes,
+            (unsigned long long)a->purse.most);
     return 0;
 }
 
@@ -163,7 +215,7 @@ static void object_free(struct object *o)
     TAILQ_REMOVE(&all->list, o, link);
     all->count--;
     o->account->objects--;
-    o->account->bytes -= o->bytes;
+    purse_give_back(&o->account->purse, o->bytes);
     account_let_go(all, o->account);
     free(o);
 }
@@ -262,7 +314,7 @@ static struct object *object_new(struct conn *c, const struct object_wish *wish,
     TAILQ_INSERT_TAIL(&all->list, o, link);
     all->count++;
     a->objects++;
-    a->bytes += bytes;
+    purse_take(&a->purse, bytes); /* as check_caps() has found */
     return o;
 fail:
     if (o && o->expiry)
@@ -280,6 +332,7 @@ struct objects *objects_new(struct supervisor *s)
         return NULL;
     all->supervisor = s;
     TAILQ_INIT(&all->list);
+    TAILQ_INIT(&all->freed);
     return all;
 }
 

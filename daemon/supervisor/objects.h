@@ -28,6 +28,7 @@ struct event;
 struct object;
 struct object_use;
 struct party;
+struct purse;
 struct supervisor;
 
 struct object_refusal {
@@ -40,7 +41,8 @@ int object_refuse(struct object_refusal *why, enum mpool_error error, const char
 
 /* What a kind does. Entries marked ? may be NULL. */
 struct object_ops {
-    /* What it will count for its user, before it is made. → 0; -1 with *why: the options are no good. */
+    /* What it will count for its user from the beginning, before it is made. → 0; -1 with *why: the options are no
+     * good. */
     int (*measure)(
         enum mpool_kind kind, const struct object_options *options, uint64_t *ret_bytes, struct object_refusal *why);
     /* Sets object->data (or the page's fields). → 0; -1 with *why, and nothing is left behind. */
@@ -53,6 +55,8 @@ struct object_ops {
     void (*detach)(struct object_use *use);
     /* ? The last use of that party has ended, by close or by death. */
     void (*party_gone)(struct object *object, const struct party *party);
+    /* ? What it counts beyond that, for what is in it: the kind pays for that from its owner's purse. */
+    uint64_t (*more_bytes)(const struct object *object);
     /* ? The daemon is about to end. */
     void (*shut)(struct object *object);
     /* What `inspect`, `open` and `objects` tell beyond what they tell of any object: pairs of a map. */
@@ -71,7 +75,7 @@ struct object {
     char name[OBJECT_NAME_MAX + 1]; /* "": none, or removed */
     struct object_owner owner;
     struct object_account *account;
-    uint64_t bytes; /* as it counts for its user */
+    uint64_t bytes; /* as it counts for its user, without more_bytes() of its kind */
     uint64_t created_ms, used_ms;
     uint64_t ttl_ms; /* 0: for ever */
     struct event *expiry;
@@ -140,6 +144,13 @@ void objects_undo(struct object_use *use, bool created);
 
 /* How many memfds its owner has in queues: for their kind to count. As long as the object lives. */
 uint32_t *objects_memfds_of_owner(struct object *o);
+/* What its owner's objects may hold. As long as the object lives. */
+struct purse *objects_purse_of_owner(struct object *o);
+
+/* The configuration has changed. */
+void objects_configure(struct objects *all);
+/* Once a pass: channels that waited for their owner's share go on, as long as there is time in the pass. */
+void objects_run(struct objects *all);
 
 /* By name or handle, if the peer may see it. → NULL with *why (E_NO_OBJECT, E_DENIED). */
 struct object *objects_find(
@@ -154,4 +165,6 @@ uint32_t objects_count(const struct objects *all);
 
 /* What others open it by: its name, or its handle. out: at least OBJECT_NAME_MAX + 1 bytes. */
 void object_label(const struct object *object, char out[OBJECT_NAME_MAX + 1]);
+/* All that it counts for its user. */
+uint64_t object_bytes(const struct object *object);
 unsigned object_rights(const struct object *object, const struct conn *c);

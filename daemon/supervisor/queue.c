@@ -17,12 +17,27 @@ static unsigned channel_count(const struct queue *q)
     return q->options.kind == QUEUE_PIPE ? 2 : 1;
 }
 
+uint64_t queue_free_bytes(const struct queue_options *options)
+{
+    return options->kind == QUEUE_PIPE && !options->one_way ? 2 * QUEUE_BYTES_FREE : QUEUE_BYTES_FREE;
+}
+
+uint64_t queue_paid(const struct queue *q)
+{
+    uint64_t paid = 0;
+    for (unsigned i = 0; i < channel_count(q); i++)
+        paid += q->channels[i].paid;
+    return paid;
+}
+
 static int make_channels(struct queue *q)
 {
     struct channel_options options = {
         .max_items = (uint32_t)q->options.capacity,
         .max_tokens = QUEUE_MEMFDS_MAX,
         .max_bytes = q->options.bytes,
+        .purse = q->purse,
+        .paid_for = QUEUE_BYTES_FREE,
         .dispose = queue_memfd_dispose,
         .max_waits = QUEUE_WAITS_MAX,
         .at_least_once = q->options.at_least_once,
@@ -34,7 +49,8 @@ static int make_channels(struct queue *q)
     return r;
 }
 
-int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct queue **ret)
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct purse *purse,
+    struct queue **ret)
 {
     struct queue_options o = *options;
     o.capacity = o.capacity ? o.capacity : QUEUE_ITEMS_DEFAULT;
@@ -47,6 +63,7 @@ int queue_new(struct supervisor *s, const struct queue_options *options, uint32_
     q->supervisor = s;
     q->options = o;
     q->owners_memfds = owners_memfds;
+    q->purse = purse;
     int r = make_channels(q);
     if (r < 0) {
         free(q);

@@ -18,15 +18,22 @@
 #include "proto/buf.h"
 
 struct conn;
+struct purse;
 struct queue_wait;
 struct supervisor;
 
 #define QUEUE_ITEMS_DEFAULT 65536u
 #define QUEUE_BYTES_DEFAULT (16ull << 20)
 #define QUEUE_BYTES_MOST    (64ull << 30)
-#define QUEUE_WAITS_MAX     4096u /* who may wait at one queue, or at one pipe in one direction */
-#define QUEUE_MEMFDS_MAX    64u   /* items that are memfds, in one queue or one direction of a pipe */
-#define QUEUE_ANY_END       (-1)
+#define QUEUE_BYTES_FREE                                                                                               \
+    (64u << 10)                /* of each channel: paid for when the queue is made, and enough for what is small */
+#define QUEUE_WAITS_MAX  4096u /* who may wait at one queue, or at one pipe in one direction */
+#define QUEUE_MEMFDS_MAX 64u   /* items that are memfds, in one queue or one direction of a pipe */
+#define QUEUE_ANY_END    (-1)
+/* What one is told whose item has room in the queue and not in the share of the queue's owner. */
+#define QUEUE_OWNER_FULL                                                                                               \
+    "there is room in the queue, but the shared objects of its owner hold as many bytes as they may "                  \
+    "(max_user_object_bytes, %llu)"
 
 enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_PIPE };
 
@@ -50,14 +57,22 @@ struct queue {
     struct supervisor *supervisor;
     struct queue_options options;
     uint32_t *owners_memfds;    /* in all queues of the owner: see queue_memfd.h */
+    struct purse *purse;        /* the owner's: what is beyond QUEUE_BYTES_FREE is paid from it */
     struct channel channels[2]; /* a pipe's: from end 0, from end 1; else the first alone */
     struct queue_user *ends[2]; /* of a pipe */
     bool taken[2];              /* had a user since the pipe was as new */
     uint32_t users;
 };
 
-/* owners_memfds: borrowed as long as the queue lives. → 0; -ERANGE: capacity or bytes are out of bounds; -ENOMEM. */
-int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct queue **ret);
+/* owners_memfds, purse: borrowed as long as the queue lives. → 0; -ERANGE: capacity or bytes are out of bounds;
+ * -ENOMEM.
+ */
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct purse *purse,
+    struct queue **ret);
+/* What counts for its owner from its making on, whatever is in it. */
+uint64_t queue_free_bytes(const struct queue_options *options);
+/* What is paid for what is in it, beyond that. */
+uint64_t queue_paid(const struct queue *q);
 /* Nobody may use it. NULL is allowed. */
 void queue_free(struct queue *q);
 

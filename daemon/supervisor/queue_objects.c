@@ -31,7 +31,7 @@ static int measure(
     if (o.bytes > QUEUE_BYTES_MOST)
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "option size: expected a number of bytes from 1 to %llu",
             (unsigned long long)QUEUE_BYTES_MOST);
-    *ret_bytes = o.kind == QUEUE_PIPE && !o.one_way ? o.bytes * 2 : o.bytes;
+    *ret_bytes = queue_free_bytes(&o);
     return 0;
 }
 
@@ -39,7 +39,7 @@ static int make(struct object *object, const struct object_options *options, str
 {
     struct queue_options o = options_of(object->handle.kind, options);
     struct queue *q;
-    if (queue_new(object->supervisor, &o, objects_memfds_of_owner(object), &q) < 0)
+    if (queue_new(object->supervisor, &o, objects_memfds_of_owner(object), objects_purse_of_owner(object), &q) < 0)
         return object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
     object->data = q;
     return 0;
@@ -76,6 +76,11 @@ static void detach(struct object_use *use)
     use->data = NULL;
 }
 
+static uint64_t more_bytes(const struct object *object)
+{
+    return queue_paid(object->data);
+}
+
 static uint32_t fact_count(const struct object *object)
 {
     return queue_fact_count(object->data);
@@ -98,6 +103,7 @@ const struct object_ops queue_object_ops = {
     .free = free_queue,
     .attach = attach,
     .detach = detach,
+    .more_bytes = more_bytes,
     .fact_count = fact_count,
     .pack_facts = pack_facts,
     .end = end,

@@ -170,8 +170,11 @@ static void answer_late(struct conn *c, const struct queue_wait *w)
         [CHANNEL_GET] = "no item came",
         [CHANNEL_JOIN] = "not every item was done",
     };
+    const struct channel *to = w->wait.want == CHANNEL_PUT ? queue_puts_to(w->user) : NULL;
     if (w->before + w->wait.in > 0)
         answer_count(c, w);
+    else if (to && to->is_short)
+        conn_reply_error(c, w->msgid, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)to->options.purse->most);
     else
         conn_reply_error(c, w->msgid, MPOOL_E_NOT_READY, "%s within the time", what[w->wait.want]);
 }

@@ -7,6 +7,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/supervisor/notify.h"
+#include "daemon/supervisor/objects.h"
 #include "daemon/supervisor/pool.h"
 #include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/supervisor.h"
@@ -87,6 +88,7 @@ void reload(struct supervisor *s)
     log_init((enum log_level)config->log_level, NULL);
     spinners_configure(&s->spinners, config->spin);
     shares_configure(s->shares, config);
+    objects_configure(s->objects);
     struct pool *pool, *next;
     for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
         next = TAILQ_NEXT(pool, link);

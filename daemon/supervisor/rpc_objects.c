@@ -168,7 +168,7 @@ static void pack_row(msgpack_packer *pk, const struct object *o, const struct co
     wire_pack_key_u64(pk, "gid", o->owner.gid);
     wire_pack_key_u64(pk, "mode", o->owner.mode);
     wire_pack_key_u64(pk, "created_ms", o->created_ms);
-    wire_pack_key_u64(pk, "bytes", o->bytes);
+    wire_pack_key_u64(pk, "bytes", object_bytes(o));
     wire_pack_key_u64(pk, "users", o->use_count);
     wire_pack_text(pk, "ttl_ms");
     if (o->ttl_ms > 0)

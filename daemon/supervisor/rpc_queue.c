@@ -70,11 +70,13 @@ static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why,
     switch (why) {
     case -EPIPE: return rpc_fail(r, MPOOL_E_FINISHED, "it takes no more items");
     case -EAGAIN: return rpc_fail(r, MPOOL_E_NOT_READY, "there is no room in the queue");
+    case -EDQUOT: return rpc_fail(r, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)ch->options.purse->most);
     case -EMSGSIZE:
         return rpc_fail(r, MPOOL_E_TOO_BIG,
-            "an item of %llu bytes is larger than the queue takes (size %llu, max_message %llu)",
+            "an item of %llu bytes is larger than the queue takes (size %llu, max_message %llu, "
+            "max_user_object_bytes %llu)",
             (unsigned long long)length, (unsigned long long)ch->options.max_bytes,
-            (unsigned long long)r->conn->supervisor->config->max_message);
+            (unsigned long long)r->conn->supervisor->config->max_message, (unsigned long long)ch->options.purse->most);
     default: return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the item");
     }
 }
@@ -93,10 +95,16 @@ static int check_items(
     return 0;
 }
 
+/* The channel, or its owner's share. */
+static bool is_full(int error)
+{
+    return error == -EAGAIN || error == -EDQUOT;
+}
+
 static int put_one(struct channel *ch, const struct channel_item *item)
 {
     int error = channel_put(ch, item);
-    if (error != -EAGAIN || TAILQ_EMPTY(&ch->gets) || channel_items(ch) == 0)
+    if (!is_full(error) || TAILQ_EMPTY(&ch->gets) || channel_items(ch) == 0)
         return error;
     channel_settle(ch); /* those who wait for items make room */
     return channel_put(ch, item);
@@ -185,12 +193,12 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
     TAKE_FD(fd);
     int error = put_one(ch, &item);
     channel_settle(ch);
-    if (error == -EAGAIN && waits && may_hold(r, size))
+    if (is_full(error) && waits && may_hold(r, size))
         return wait_to_put_memfd(r, u, ch, &item, at_ns);
     if (error == 0)
         return rpc_answer_u64(r, 1);
     queue_memfd_dispose(item.bytes, item.length);
-    return error == -EAGAIN && waits ? held_too_much(r) : not_put(r, ch, error, size);
+    return is_full(error) && waits ? held_too_much(r) : not_put(r, ch, error, size);
 }
 
 static bool names_memfd(const struct rpc *r)
@@ -241,9 +249,9 @@ enum rpc_result rpc_put(struct rpc *r)
         in++;
     }
     channel_settle(ch);
-    if (error == -EAGAIN && waits && may_hold(r, (size_t)(items.end - items.at)))
+    if (is_full(error) && waits && may_hold(r, (size_t)(items.end - items.at)))
         return wait_to_put(r, u, ch, items, count - in, in, at_ns);
-    if (error == -EAGAIN && waits && in == 0)
+    if (is_full(error) && waits && in == 0)
         return held_too_much(r);
     return error < 0 && in == 0 ? not_put(r, ch, error, 0) : rpc_answer_u64(r, in);
 }

@@ -223,6 +223,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     maps_run(s);
     large_replies_run(s);
     queues_run(s);
+    objects_run(s->objects);
     nested_run(s);
     core_run(s->core, s->now_ns);
     conn_serve_line(s);

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import traceback
 
-from harness import MPOOL, SLOW, Closed, Skip, main, memfd, test, until
+from harness import MPOOL, SLOW, Closed, Skip, daemon_for_others, held_by_nobody, main, memfd, test, until
 from wire import Client, Ext, RpcError, pack, unpack
 
 ITEMS = int(os.environ.get("QUEUE_ITEMS", "40000"))
@@ -31,6 +31,14 @@ def error(client, method, *params):
     except RpcError as e:
         return e.code
     raise AssertionError(f"{method}{params} was answered with {result!r}")
+
+
+def error_of(client, msgid):
+    try:
+        result = client.reply(msgid)
+    except RpcError as e:
+        return e.code
+    raise AssertionError(f"it was answered with {result!r}")
 
 
 def facts(client, name):
@@ -841,6 +849,161 @@ def scripts_join_and_wait_for_room(d):
     assert code == 125 and "'sure'" in err and "--joinable" in err, err
     assert mpool(d, "finish", "nosuch")[0] == 125
     assert mpool(d, "take", "work")[0] == 125 and mpool(d, "put")[0] == 125 and mpool(d, "get", "a", "b")[0] == 125
+
+
+# ---- shares ----
+
+MIB = 1 << 20
+
+
+def not_put(client, *params):
+    try:
+        result = client.request("put", *params)
+    except RpcError as e:
+        return f"{e.code}: {e.text}"
+    raise AssertionError(f"it was answered with {result!r}")
+
+
+def held_of(c, *names):
+    return sum(facts(c, name)["bytes"] for name in names)
+
+
+@test()
+def queues_count_what_they_hold_and_not_what_they_may_hold(d):
+    c = d.client()
+    for i in range(1000):
+        opened(c, "queue", f"q{i}", size=1 << 30)
+    assert held_of(c, "q0", "q999") <= 2 * (64 << 10)
+    q = opened(c, "queue", "q0")
+    assert c.request("put", q, [b"x" * MIB] * 3) == 3
+    assert 3 * MIB < held_of(c, "q0") < 3 * MIB + (128 << 10)
+    assert [row["bytes"] for row in c.request("objects") if row["name"] == "q0"] == [held_of(c, "q0")]
+    while facts(c, "q0")["items"] > 0:
+        c.request("get", q, 3)
+    assert held_of(c, "q0") == held_of(c, "q1")
+
+
+@test(config="[daemon]\nmax_user_object_bytes = 2M\n")
+def the_share_of_a_user_is_a_cap_on_what_its_queues_hold(d):
+    c, other = d.client(), d.client()
+    names = ("one", "two", "three")
+    one, two, three = (opened(c, "queue", name) for name in names)
+    assert other.request("put", opened(other, "queue", "two"), [b"x" * 100]) == 1
+    while c.request("put", one, [b"x" * 100_000] * 10, 0) == 10:
+        pass
+    for client, q in ((c, one), (c, two), (other, opened(other, "queue", "three"))):
+        for timeout in (0, 50):
+            why = not_put(client, q, [b"y" * 300_000], timeout)
+            assert why.startswith("E_NOT_READY") and "max_user_object_bytes" in why, why
+    assert held_of(c, *names) <= 2 * MIB
+    assert c.request("put", three, [b"z" * 10_000], 0) == 1, "what is small has its place in every queue"
+    why = not_put(c, one, [b"x" * 2 * MIB])
+    assert why.startswith("E_TOO_BIG") and "max_user_object_bytes" in why, why
+    assert taking_memfds(d).error("open", "array", None, {"type": "bytes", "count": MIB}).code == "E_BUSY", "all objects of a user share"
+
+
+@test(config="[daemon]\nmax_user_object_bytes = 2M\n")
+def a_put_that_waits_for_its_users_share_goes_in_when_some_is_free(d):
+    a, b, c = d.client(), d.client(), d.client()
+    waiting, last = opened(b, "queue", "waiting"), opened(c, "queue", "last")
+
+    def full_queue():
+        """Unnamed: it goes with its client."""
+        holder = d.client()
+        q = opened(holder, "queue")
+        assert holder.request("put", q, [b"l" * 600_000] * 3, 0) == 3
+        return holder, q
+
+    def an_item_is_taken():
+        holder, q = full_queue()
+        yield
+        assert len(holder.request("get", q, 2)) + len(holder.request("get", q, 2)) >= 2
+        yield
+        holder.close()
+
+    def a_queue_is_closed():
+        holder, q = full_queue()
+        yield
+        assert holder.request("close", q) is True
+        yield
+        holder.close()
+
+    def its_user_is_gone():
+        holder, _ = full_queue()
+        yield
+        holder.close()
+        yield
+
+    def a_page_is_gone():
+        holder = taking_memfds(d)
+        opened(holder, "array", type="bytes", count=1_800_000)
+        yield
+        holder.close()
+        yield
+
+    def one_who_waits_before_it_gives_up():
+        holder, q = full_queue()
+        assert holder.request("put", q, [b"l" * 100_000], 0) == 1
+        first = a.send("put", [opened(a, "queue", "waiting"), [b"x" * 1_900_000]])
+        until(lambda: facts(d.client(), "waiting")["putters"] == 1, "it waits")
+        yield
+        a.request("cancel", {"msgid": first})
+        assert error_of(a, first) == "E_CANCELLED"
+        assert len(holder.request("get", q, 2)) == 1 and len(holder.request("get", q, 2)) == 1
+        yield
+        holder.close()
+
+    def the_share_grows():
+        holder, _ = full_queue()
+        yield
+        d.write_config("[daemon]\nmax_user_object_bytes = 16M\n")
+        d.signal(signal.SIGHUP)
+        yield
+        holder.close()
+
+    for way in (an_item_is_taken, a_queue_is_closed, its_user_is_gone, a_page_is_gone, one_who_waits_before_it_gives_up, the_share_grows):
+        steps = way()
+        next(steps)
+        before = facts(a, "waiting")["putters"]
+        puts = b.send("put", [waiting, [b"w" * 500_000]]), c.send("put", [last, [b"s" * 500_000]])
+        until(lambda: (facts(a, "waiting")["putters"], facts(a, "last")["putters"]) == (before + 1, 1), f"both wait until {way.__name__}")  # pylint: disable=cell-var-from-loop
+        next(steps)
+        assert (b.reply(puts[0], timeout=20), c.reply(puts[1], timeout=20)) == (1, 1), way
+        assert b.request("get", waiting) == [b"w" * 500_000] and c.request("get", last) == [b"s" * 500_000]
+        for _ in steps:
+            pass
+        until(lambda: held_of(a, "waiting", "last") == 2 * (64 << 10), "all is given back")
+
+
+@test(daemon=False)
+def whose_share_is_full_is_alone_with_that(home):
+    d = daemon_for_others(home, "[daemon]\nsocket_mode = 0666\nmax_user_object_bytes = 1M\n")
+
+    def fill(c, q):
+        while c.request("put", q, [b"x" * 100_000], 0) == 1:
+            pass
+
+    def others():
+        c = Client(d.path)
+        q = opened(c, "queue", "theirs")
+        try:
+            fill(c, q)
+        except RpcError as e:
+            assert e.code == "E_NOT_READY" and "max_user_object_bytes" in e.text, e
+        c.send("put", [q, [b"x" * 500_000]])
+        return c
+
+    c = d.client()
+    with held_by_nobody(others):
+        q = opened(c, "queue")
+        assert c.request("put", q, [b"y" * 900_000], 0) == 1
+        assert len(c.request("get", q)) == 1
+        until(lambda: facts(c, "theirs")["putters"] == 1, "the other one waits")
+        row = facts(c, "theirs")
+        assert row["bytes"] <= 1 << 20 and row["items"] > 0, row
+    c.request("remove", "theirs")
+    c.close()
+    d.stop()
 
 
 # ---- what it costs ----
