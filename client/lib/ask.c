@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "client/lib/args.h"
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
 
-#define GRACE_MS 5000
+#define GRACE_MS   5000
+#define LONGEST_MS INT64_C(17592186044415) /* the daemon takes no more; centuries are for ever */
 
 static int ask(mpool_client *client, const char *method, const struct wire_buf *params, uint64_t deadline_ns,
     mpool_result **ret_result)
@@ -29,7 +31,7 @@ static int ask(mpool_client *client, const char *method, const struct wire_buf *
 
 int mpool_request(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     struct args_list list;
     if (!method)
         return handle_fail(client, -EINVAL, "No method is named.");
@@ -40,7 +42,6 @@ int mpool_request(mpool_client *client, mpool_result **ret_result, const char *m
         handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
     else
         r = ask(client, method, &params, CLOCK_NEVER, ret_result);
-    wire_buf_reset(&params);
     return r;
 }
 
@@ -61,14 +62,11 @@ int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char 
 static int ask_with_timeout(
     mpool_client *client, const char *method, uint64_t id, int64_t timeout_ms, mpool_result **ret_result)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     msgpack_packer pk = wire_packer(&params);
     msgpack_pack_array(&pk, 2);
     msgpack_pack_uint64(&pk, id);
-    if (timeout_ms < 0)
-        msgpack_pack_nil(&pk);
-    else
-        msgpack_pack_int64(&pk, timeout_ms);
+    msgpack_pack_int64(&pk, timeout_ms < 0 || timeout_ms > LONGEST_MS ? LONGEST_MS : timeout_ms);
     int r;
     if (params.failed)
         r = handle_fail(client, -ENOMEM, NULL);
@@ -76,7 +74,6 @@ static int ask_with_timeout(
         r = ask(client, method, &params,
             timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS),
             ret_result);
-    wire_buf_reset(&params);
     return r;
 }
 

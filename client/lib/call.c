@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include "client/lib/args.h"
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
 #include "client/lib/task.h"
@@ -43,7 +44,7 @@ int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *
 
 int mpool_call(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...)
 {
-    struct wire_buf args = {0};
+    OWN_BUF args = {0};
     struct args_list list;
     va_start(list.ap, format);
     int r = args_pack(&args, format, &list);
@@ -52,7 +53,6 @@ int mpool_call(mpool_client *client, mpool_result **ret_result, const char *func
         r = format_failed(client, r);
     else
         r = mpool_call_raw(client, ret_result, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
-    wire_buf_reset(&args);
     return r;
 }
 
@@ -79,7 +79,7 @@ int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *functio
 
 int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...)
 {
-    struct wire_buf args = {0};
+    OWN_BUF args = {0};
     struct args_list list;
     va_start(list.ap, format);
     int r = args_pack(&args, format, &list);
@@ -88,7 +88,6 @@ int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, c
         r = format_failed(client, r);
     else
         r = mpool_submit_raw(client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
-    wire_buf_reset(&args);
     return r;
 }
 
@@ -113,7 +112,7 @@ int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *fu
 int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
     const char *function, const char *format, ...)
 {
-    struct wire_buf args = {0};
+    OWN_BUF args = {0};
     struct args_list list;
     va_start(list.ap, format);
     int r = args_pack(&args, format, &list);
@@ -123,7 +122,6 @@ int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn
     else
         r = mpool_call_start(
             client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL, callback, userdata);
-    wire_buf_reset(&args);
     return r;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
 #include "proto/text.h"
@@ -167,7 +168,7 @@ static int say_hello(mpool_client *client)
     memcpy(clean, name, name_length);
     wire_utf8_scrub(clean, name_length);
 
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     msgpack_packer pk = wire_packer(&params);
     msgpack_pack_array(&pk, 1);
     msgpack_pack_map(&pk, 3);
@@ -183,7 +184,6 @@ static int say_hello(mpool_client *client)
     int r = params.failed
                 ? -ENOMEM
                 : request_send(client, "hello", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
-    wire_buf_reset(&params);
     if (r < 0)
         return r;
     mpool_result *hello;
@@ -218,6 +218,7 @@ static int connect_to(mpool_client **ret_client, const char *path, bool *ret_ans
 
 int mpool_connect(mpool_client **ret_client, const char *path)
 {
+    NOT_CANCELLED;
     struct candidates list = {.count = 0};
     bool answered = false;
     if (path)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/object.h"
 
 /* Asking the kernel for the pid costs a system call, and each call of the library would pay it. A page that fork()
@@ -136,6 +137,7 @@ void mpool_disconnect(mpool_client *client)
 {
     if (!client)
         return;
+    NOT_CANCELLED;
     if (!handle_is_ours(client)) {
         handle_release(client);
         return;

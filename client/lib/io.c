@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include <mpool/client.h>
 
@@ -25,6 +26,7 @@ void io_init(struct io *io, int fd)
 
 static void close_fds(struct io *io)
 {
+    NOT_CANCELLED;
     for (; io->out_fds_count > 0; io->out_fds_count--) {
         close(io->out_fds[io->out_fds_first % IO_FDS_MAX].fd);
         io->out_fds_first++;
@@ -38,6 +40,7 @@ static void close_fds(struct io *io)
 
 void io_deinit(struct io *io)
 {
+    NOT_CANCELLED;
     close_fds(io);
     wire_buf_reset(&io->in);
     wire_buf_reset(&io->out);
@@ -55,6 +58,7 @@ void io_shutdown(struct io *io)
     wire_buf_reset(&io->in);
     wire_buf_reset(&io->out);
     io->retry_at_ns = 0;
+    io->kept = 0;
 }
 
 int io_attach_fd(struct io *io, size_t unsent_before, int fd)
@@ -106,6 +110,7 @@ static ssize_t send_some(struct io *io)
 
 int io_flush(struct io *io)
 {
+    NOT_CANCELLED;
     if (io->retry_at_ns != 0) {
         if (clock_now_ns() < io->retry_at_ns)
             return 1;
@@ -137,10 +142,13 @@ int io_flush(struct io *io)
 int io_wait(struct io *io, uint64_t deadline_ns)
 {
     struct pollfd pfd = {.fd = io->fd, .events = POLLIN};
+    if (io->kept != 0)
+        return 1;
     if (io->retry_at_ns != 0)
         deadline_ns = deadline_ns < io->retry_at_ns ? deadline_ns : io->retry_at_ns;
     else if (io_unsent(io) > 0)
         pfd.events = POLLIN | POLLOUT;
+    LEFT_WHEN_CANCELLED;
     return poll(&pfd, 1, clock_left_ms(deadline_ns)) > 0;
 }
 
@@ -176,12 +184,60 @@ static int take_fds(struct io *io, struct msghdr *msg)
     return surplus ? MPOOL_EPROTOCOL : 0;
 }
 
+/* A read under way. */
+struct reading {
+    struct io *io;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
+    struct iovec iov;
+    struct mmsghdr msg; /* msg_len: 0 until something has come */
+    bool finished;
+};
+
+/* Takes what has come. → bytes; as io_read(). */
+static int take(struct reading *reading)
+{
+    NOT_CANCELLED;
+    int r = take_fds(reading->io, &reading->msg.msg_hdr);
+    reading->finished = true;
+    if (r < 0)
+        return r;
+    wire_buf_commit(&reading->io->in, reading->msg.msg_len);
+    return (int)reading->msg.msg_len;
+}
+
+/* The thread was cancelled: that may be after the kernel has handed out bytes, and before anybody was told. */
+static void keep_read(struct reading *reading)
+{
+    if (!reading->finished && reading->msg.msg_len > 0)
+        reading->io->kept = take(reading);
+}
+
+/* → 1 something has come, or the end; negative: errno. recvmmsg() stores the length where a cancelled thread finds it,
+ * as recvmsg() does not. */
+static int receive(struct reading *reading, bool wait)
+{
+    int n = -1;
+    errno = EINTR;
+    if (wait)
+        n = recvmmsg(reading->io->fd, &reading->msg, 1, MSG_CMSG_CLOEXEC, NULL);
+    /* It tells of an error before what came ahead of that, once. */
+    if (!wait || (n < 0 && errno != EINTR)) {
+        NOT_CANCELLED;
+        ssize_t length = recvmsg(reading->io->fd, &reading->msg.msg_hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        n = length < 0 ? -1 : 1;
+        reading->msg.msg_len = length < 0 ? 0 : (unsigned)length;
+    }
+    return n < 0 ? -errno : n;
+}
+
 int io_read(struct io *io, bool wait, bool *ret_drained)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
-    } control;
+    if (io->kept != 0) {
+        int kept = io->kept;
+        io->kept = 0;
+        *ret_drained = false;
+        return kept;
+    }
     size_t have = wire_buf_length(&io->in);
     if (have == 0)
         wire_buf_trim(&io->in, KEEP_BYTES);
@@ -190,20 +246,20 @@ int io_read(struct io *io, bool wait, bool *ret_drained)
     uint8_t *to = wire_buf_reserve(&io->in, want);
     if (!to)
         return -ENOMEM;
-    struct iovec iov = {.iov_base = to, .iov_len = want};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.room)};
-    ssize_t n = recvmsg(io->fd, &msg, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+    __attribute__((cleanup(keep_read))) struct reading reading;
+    reading.io = io;
+    reading.iov = (struct iovec){.iov_base = to, .iov_len = want};
+    reading.msg = (struct mmsghdr){.msg_hdr = {.msg_iov = &reading.iov,
+                                       .msg_iovlen = 1,
+                                       .msg_control = reading.control,
+                                       .msg_controllen = sizeof(reading.control)}};
+    reading.finished = false;
+    int n = receive(&reading, wait);
     if (n < 0)
-        return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK ? -EAGAIN : -ECONNRESET;
-    int r = take_fds(io, &msg);
-    if (r < 0)
-        return r;
-    if (n == 0)
-        return -ECONNRESET;
-    wire_buf_commit(&io->in, (size_t)n);
-    *ret_drained = (size_t)n < want;
-    return (int)n;
+        return n == -EINTR || n == -EAGAIN || n == -EWOULDBLOCK ? -EAGAIN : -ECONNRESET;
+    n = take(&reading);
+    *ret_drained = n >= 0 && (size_t)n < want;
+    return n == 0 ? -ECONNRESET : n;
 }
 
 int io_claim_fd(struct io *io)

@@ -30,6 +30,7 @@ struct io {
     uint32_t out_fds_first, out_fds_count;
     int in_fds[IO_FDS_MAX]; /* -1: one that this process had no room for */
     uint32_t in_fds_first, in_fds_count;
+    int kept; /* what the last read came to, if its thread was cancelled before it could tell; else 0 */
 };
 
 /* fd: taken, a connected stream socket in blocking mode (reads and writes say for themselves whether they may wait). */
@@ -48,10 +49,11 @@ int io_attach_fd(struct io *io, size_t unsent_before, int fd);
 int io_flush(struct io *io);
 
 /* Waits until bytes can be read, or written if some are unsent, or the deadline has come. → 1 something may be done,
- * 0 not (deadline, or a signal). */
+ * 0 not (deadline, or a signal). The thread may be cancelled here. */
 int io_wait(struct io *io, uint64_t deadline_ns);
 
-/* Reads once into io->in. wait: until something comes. → bytes; -EAGAIN nothing there (or a signal came); -ECONNRESET;
+/* Reads once into io->in. wait: until something comes; the thread may be cancelled meanwhile, and whatever came in the
+ * same moment is told to the next read. → bytes; -EAGAIN nothing there (or a signal came); -ECONNRESET;
  * MPOOL_EPROTOCOL (more descriptors than anyone may send); -ENOMEM. *ret_drained: no more was there. */
 int io_read(struct io *io, bool wait, bool *ret_drained);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/inbox.h"
 
@@ -43,37 +44,40 @@ static void pump(mpool_client *client)
         io_flush(&client->io);
 }
 
-static int receive(mpool_client *client, bool wait)
+/* n, drained: what a first read came to. */
+static int receive(mpool_client *client, int n, bool drained)
 {
     int ran = 0;
-    for (int i = 0; i < READS_PER_TURN && !client->closing && !client->loss; i++) {
-        bool drained = true;
-        int n = io_read(&client->io, wait, &drained);
-        wait = false;
-        if (n == -EAGAIN)
-            break;
+    for (int i = 1; n != -EAGAIN; i++) {
         if (n < 0) {
             handle_lose(client, n, n == MPOOL_EPROTOCOL ? "The daemon sent more descriptors than it may." : NULL);
             break;
         }
         ran += inbox_deliver(client);
-        if (drained)
+        if (drained || i == READS_PER_TURN || client->closing || client->loss)
             break;
+        drained = true;
+        n = io_read(&client->io, false, &drained);
     }
     return ran;
 }
 
 int loop_turn(mpool_client *client, uint64_t deadline_ns)
 {
-    int ran = 0;
-    enter(client);
+    int ran = 0, n = -EAGAIN;
+    bool drained = true;
+    /* Here the thread may be cancelled, and is nowhere in between. */
     if (!client->loss) {
         bool unsent = io_flush(&client->io) != 0;
         if (deadline_ns == CLOCK_NEVER && !unsent)
-            ran = receive(client, true); /* saves the poll */
+            n = io_read(&client->io, true, &drained); /* saves the poll */
         else if (deadline_ns == 0 || io_wait(&client->io, deadline_ns))
-            ran = receive(client, false);
+            n = io_read(&client->io, false, &drained);
     }
+    NOT_CANCELLED;
+    enter(client);
+    if (!client->loss)
+        ran = receive(client, n, drained);
     if (client->loss && !client->closing)
         ran += handle_complete_all(client, client->loss);
     if (!client->closing)
@@ -95,6 +99,7 @@ int loop_until(mpool_client *client, const bool *done, uint64_t deadline_ns)
 
 int loop_pump(mpool_client *client)
 {
+    NOT_CANCELLED;
     enter(client);
     pump(client);
     return leave(client, 0);
@@ -156,7 +161,7 @@ int mpool_events(const mpool_client *client)
 
 int mpool_timeout_ms(const mpool_client *client)
 {
-    if (client->pump_wanted || (client->loss && !client->loss_told))
+    if (client->pump_wanted || client->io.kept != 0 || (client->loss && !client->loss_told))
         return 0;
     return client->io.retry_at_ns != 0 && !client->loss ? clock_left_ms(client->io.retry_at_ns) : -1;
 }

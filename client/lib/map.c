@@ -190,10 +190,19 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
     }
 }
 
+/* The thread was cancelled. Callbacks, which may free the map, do not run where that can happen. */
+static void not_busy(mpool_map *const *map)
+{
+    if (*map)
+        (*map)->busy--;
+}
+
 int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms)
 {
+    __attribute__((cleanup(not_busy))) mpool_map *busy = map;
     map->busy++;
     int r = next(map, ret_item, timeout_ms == 0 ? 0 : clock_deadline(timeout_ms));
+    busy = NULL;
     map->busy--;
     if (map->dead && map->busy == 0) {
         release(map);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <mpool/client.h>
+#include "client/lib/cancel.h"
 #include "proto/scan.h"
 
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -40,6 +41,7 @@ static int write_all(int fd, const uint8_t *bytes, size_t length)
 
 int memfd_from_bytes(const void *bytes, size_t length)
 {
+    NOT_CANCELLED;
     /* A write beyond the limit would send SIGXFSZ, which ends a program that does not expect it. */
     struct rlimit most;
     if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < length)

@@ -13,15 +13,16 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/handle.h"
+#include "client/lib/loop.h"
 #include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
 #include "proto/buf.h"
@@ -34,18 +35,16 @@
  */
 
 /* The number of the socket may be another descriptor's by now, if the handle was ended meanwhile: then `lost` says so
- * the next time, and looking at a foreign one does no harm. No point to be cancelled at: a thread that was would leave
- * its place among those who wait. */
+ * the next time, and looking at a foreign one does no harm. */
 static int is_alive(void *userdata)
 {
     struct mpool_object *object = userdata;
-    int lost = atomic_load_explicit(&object->lost, memory_order_relaxed), before;
+    int lost = atomic_load_explicit(&object->lost, memory_order_relaxed);
     if (lost)
         return lost;
+    NOT_CANCELLED;
     struct pollfd p = {.fd = object->socket, .events = POLLRDHUP};
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     int n = poll(&p, 1, 0);
-    pthread_setcancelstate(before, NULL);
     if (n <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
         return 0;
     int none = 0;
@@ -103,6 +102,7 @@ void object_orphan_all(struct mpool_object *first, int why)
 /* A group by its name or number. → 0; -EINVAL: there is none. */
 static int find_group(const char *name, uint64_t *ret)
 {
+    NOT_CANCELLED;
     char *end;
     errno = 0;
     unsigned long number = strtoul(name, &end, 10);
@@ -319,23 +319,64 @@ void object_unpin(struct mpool_object *object)
 /* close(id): a notification, as nobody waits for its answer. */
 static void tell_closed(mpool_client *client, uint64_t id)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     msgpack_packer pk = wire_packer(&params);
     msgpack_pack_array(&pk, 1);
     msgpack_pack_uint64(&pk, id);
     if (!params.failed)
         request_notify(client, "close", wire_buf_at(&params), wire_buf_length(&params));
-    wire_buf_reset(&params);
 }
 
-static int ask(mpool_client *client, const struct wire_buf *params, struct call_object *arrived, mpool_result **ret)
+/* An object is open there, and nobody uses it here. */
+static void close_unused(mpool_client *client, const mpool_result *reply)
+{
+    uint64_t id;
+    if (read_u64(reply, "id", 1, UINT64_MAX, &id) == 0)
+        tell_closed(client, id);
+}
+
+static void came_late(void *userdata, int code, const mpool_result *reply, const char *text)
+{
+    (void)text;
+    if (code == 0)
+        close_unused(userdata, reply);
+}
+
+/* An open that is waited for. */
+struct opening {
+    mpool_client *client; /* NULL: over */
+    uint32_t msgid;
+    struct call_object arrived;
+};
+
+/* The thread was cancelled. Whatever is opened all the same is closed at once. */
+static void leave(struct opening *opening)
+{
+    NOT_CANCELLED;
+    struct call *call = opening->client ? pending_find(&opening->client->pending, opening->msgid) : NULL;
+    if (call) {
+        call->object = NULL;
+        call->done = came_late;
+        call->userdata = opening->client;
+        (void)request_cancel(opening->client, opening->msgid);
+        (void)io_flush(&opening->client->io);
+    }
+    if (opening->arrived.fd >= 0)
+        close(opening->arrived.fd);
+}
+
+static int ask(mpool_client *client, const struct wire_buf *params, struct opening *opening, mpool_result **ret)
 {
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
-    uint32_t msgid;
-    call.object = arrived;
-    int r = request_send(client, "open", wire_buf_at(params), wire_buf_length(params), &call, &msgid);
-    return r < 0 ? r : waiter_wait(&waiter, msgid, CLOCK_NEVER, ret);
+    call.object = &opening->arrived;
+    int r = request_send(client, "open", wire_buf_at(params), wire_buf_length(params), &call, &opening->msgid);
+    if (r < 0)
+        return r;
+    opening->client = client;
+    r = loop_until(client, &waiter.done, CLOCK_NEVER);
+    opening->client = NULL;
+    return r < 0 ? r : waiter_wait(&waiter, opening->msgid, 0, ret);
 }
 
 static int take(
@@ -365,26 +406,22 @@ int mpool_object_open(mpool_client *client, mpool_object **ret_object, const cha
     int found = kind ? wire_kind_find(kind, strlen(kind)) : -1;
     if (kind && found < 0)
         return handle_fail(client, -EINVAL, "There is no such kind of object.");
-    struct wire_buf params = {0};
-    struct call_object arrived = {.fd = -ENODATA};
+    OWN_BUF params = {0};
+    __attribute__((cleanup(leave))) struct opening opening = {.arrived.fd = -ENODATA};
     mpool_result *reply = NULL;
     r = pack_params(&params, found, name, options ? options : &defaults);
     if (r < 0)
         r = handle_fail(client, r, r == -EINVAL ? "There is no such group, or no such way to create." : NULL);
     else
-        r = ask(client, &params, &arrived, &reply);
-    wire_buf_reset(&params);
+        r = ask(client, &params, &opening, &reply);
+    NOT_CANCELLED;
     struct mpool_object *object = r < 0 ? NULL : calloc(1, sizeof(*object));
     if (r == 0 && !object)
         r = handle_fail(client, -ENOMEM, NULL);
     if (r == 0)
-        r = take(object, client, reply, &arrived);
-    if (arrived.fd >= 0)
-        close(arrived.fd);
-    if (r < 0 && reply) { /* it is open there, and nobody uses it here */
-        uint64_t id;
-        if (read_u64(reply, "id", 1, UINT64_MAX, &id) == 0)
-            tell_closed(client, id);
+        r = take(object, client, reply, &opening.arrived);
+    if (r < 0 && reply) {
+        close_unused(client, reply);
         if (object)
             object_free(object);
     }
@@ -404,6 +441,7 @@ void mpool_object_close(mpool_object *object)
 {
     if (!object || object->closed)
         return;
+    NOT_CANCELLED;
     mpool_client *client = object->client;
     delist(object);
     bool ours = fork_guard_holds(object->born);

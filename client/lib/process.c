@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "client/lib/args.h"
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
 #include "client/lib/task.h"
@@ -113,6 +114,11 @@ static int run(struct start *start, mpool_client *client, const struct task *tas
     return r < 0 ? r : waiter_wait(&start->waiter, msgid, CLOCK_NEVER, NULL);
 }
 
+static void free_process(struct mpool_process **process)
+{
+    mpool_process_free(*process);
+}
+
 int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_process,
     const mpool_process_options *options, const char *function, const void *args, size_t args_length)
 {
@@ -126,7 +132,7 @@ int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_pro
         return handle_fail(client, -EINVAL, "A process runs once: it has no attempts.");
     if (o->task.name && strlen(o->task.name) >= NAME_BYTES)
         return handle_fail(client, -EINVAL, "The name is longer than 128 bytes.");
-    struct mpool_process *p = calloc(1, sizeof(*p));
+    __attribute__((cleanup(free_process))) struct mpool_process *p = calloc(1, sizeof(*p));
     if (!p)
         return handle_fail(client, -ENOMEM, NULL);
     p->on_output = o->task.on_output;
@@ -140,17 +146,17 @@ int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_pro
         .lives_on = o->lives_on};
     struct start start = {.process = p};
     int r = run(&start, client, &task);
-    if (r < 0)
-        mpool_process_free(p);
-    else
+    if (r == 0) {
         *ret_process = p;
+        p = NULL;
+    }
     return r;
 }
 
 int mpool_process_start(mpool_client *client, struct mpool_process **ret_process, const mpool_process_options *options,
     const char *function, const char *format, ...)
 {
-    struct wire_buf args = {0};
+    OWN_BUF args = {0};
     struct args_list list;
     va_start(list.ap, format);
     int r = args_pack(&args, format, &list);
@@ -159,7 +165,6 @@ int mpool_process_start(mpool_client *client, struct mpool_process **ret_process
         handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
     else
         r = mpool_process_start_raw(client, ret_process, options, function, wire_buf_at(&args), wire_buf_length(&args));
-    wire_buf_reset(&args);
     return r;
 }
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "client/lib/args.h"
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/loop.h"
 #include "client/lib/object.h"
@@ -82,9 +83,9 @@ static int await(struct waiter *waiter, uint32_t msgid, int64_t timeout_ms, mpoo
     return r == -ETIMEDOUT ? -EINPROGRESS : r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
 }
 
-/* Sends and waits. params: freed. → as above. */
-static int ask(
-    const mpool_object *queue, const char *method, struct wire_buf *params, int64_t timeout_ms, mpool_result **ret)
+/* Sends and waits. → as above. */
+static int ask(const mpool_object *queue, const char *method, const struct wire_buf *params, int64_t timeout_ms,
+    mpool_result **ret)
 {
     mpool_client *client = queue->client;
     struct waiter waiter;
@@ -95,17 +96,15 @@ static int ask(
         r = handle_fail(client, -ENOMEM, NULL);
     if (r == 0)
         r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
-    wire_buf_reset(params);
     return r < 0 ? r : await(&waiter, msgid, timeout_ms, ret);
 }
 
-static int start(const mpool_object *queue, const char *method, struct wire_buf *params, mpool_call_id *ret_id,
+static int start(const mpool_object *queue, const char *method, const struct wire_buf *params, mpool_call_id *ret_id,
     mpool_call_fn *callback, void *userdata)
 {
     int r = params->failed ? handle_fail(queue->client, -ENOMEM, NULL)
                            : mpool_request_start(queue->client, ret_id, method, wire_buf_at(params),
                                  wire_buf_length(params), callback, userdata);
-    wire_buf_reset(params);
     return r;
 }
 
@@ -204,7 +203,7 @@ static int put_ahead(mpool_object *queue, const void *items, size_t length)
 
 int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
 {
-    struct wire_buf items = {0};
+    OWN_BUF items = {0};
     struct args_list list;
     uint32_t count;
     int r = check(queue);
@@ -222,7 +221,6 @@ int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format,
         r = put_ahead(queue, wire_buf_at(&items), wire_buf_length(&items));
     else
         r = mpool_queue_put_all(queue, wire_buf_at(&items), wire_buf_length(&items), timeout_ms);
-    wire_buf_reset(&items);
     return r;
 }
 
@@ -281,12 +279,29 @@ static int count_of(const mpool_result *items, uint32_t *ret_count, struct wire_
     return wire_read_array(ret_in, ret_count);
 }
 
+/* One that is waited for. */
+struct get {
+    mpool_object *queue; /* NULL: over */
+    uint32_t msgid;
+};
+
+/* The thread was cancelled. The daemon takes the request back; if items were faster, they are kept for the next. */
+static void leave(const struct get *get)
+{
+    mpool_object *queue = get->queue;
+    if (!queue)
+        return;
+    (void)queue_ahead_adopt(&queue->ahead, queue->client, get->msgid);
+    (void)request_cancel(queue->client, get->msgid);
+    (void)io_flush(&queue->client->io);
+}
+
 /* Asks for up to most. → how many came, with *ret_items; 0: the end of file. What comes too late is kept for the next.
  */
 static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms, mpool_result **ret_items)
 {
     mpool_client *client = queue->client;
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
     struct wire_reader in;
@@ -296,10 +311,11 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     if (r == 0)
         r = params.failed ? handle_fail(client, -ENOMEM, NULL)
                           : request_send(client, "get", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
-    wire_buf_reset(&params);
     if (r < 0)
         return r;
+    __attribute__((cleanup(leave))) struct get get = {.queue = queue, .msgid = msgid};
     r = loop_until(client, &waiter.done, deadline_of(timeout_ms));
+    get.queue = NULL;
     if (r == -ETIMEDOUT && queue_ahead_adopt(&queue->ahead, client, msgid) == 0)
         return handle_fail(client, r, "The daemon did not answer in time.");
     if (r == 0)
@@ -341,7 +357,7 @@ int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool
 int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t max, int64_t timeout_ms,
     mpool_call_fn *callback, void *userdata)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     int r = check(queue);
     if (r < 0)
         return r;
@@ -386,7 +402,7 @@ int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_
 
 int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     int r = check(queue);
     if (r == 0 && (count > UINT32_MAX || (count > 0 && !tickets)))
         r = handle_fail(queue->client, -EINVAL, NULL);
@@ -407,7 +423,7 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
 
 int mpool_queue_done(mpool_object *queue, uint32_t n)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     int r = check(queue);
     if (r < 0)
         return r;
@@ -419,7 +435,7 @@ int mpool_queue_done(mpool_object *queue, uint32_t n)
 
 int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     int r = check(queue);
     if (r < 0)
         return r;
@@ -431,7 +447,7 @@ int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
 
 int mpool_queue_finish(mpool_object *queue)
 {
-    struct wire_buf params = {0};
+    OWN_BUF params = {0};
     mpool_result *result;
     bool first;
     int r = check(queue);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/loop.h"
 #include "proto/message.h"
@@ -50,8 +51,17 @@ void request_drop(mpool_client *client, const struct request *request)
 
 static void tell_unsent(const mpool_client *client, size_t before)
 {
-    if (before == 0 && client->on_unsent && !client->running)
+    if (before == 0 && client->on_unsent && !client->running) {
+        NOT_CANCELLED;
         client->on_unsent(client->on_unsent_userdata);
+    }
+}
+
+static void close_fd(int fd)
+{
+    NOT_CANCELLED;
+    if (fd >= 0)
+        close(fd);
 }
 
 int request_close(mpool_client *client, const struct request *request, int fd)
@@ -64,8 +74,7 @@ int request_close(mpool_client *client, const struct request *request, int fd)
     else if (fd >= 0)
         r = io_attach_fd(&client->io, request->mark, fd);
     if (r < 0) {
-        if (fd >= 0)
-            close(fd);
+        close_fd(fd);
         request_drop(client, request);
         return handle_fail(client, r, r == -EAGAIN ? "Too many descriptors are unsent." : NULL);
     }
@@ -106,8 +115,7 @@ int request_send_with_fd(mpool_client *client, const char *method, const void *p
     if (r == 0)
         r = request_open(client, method, call, &request);
     if (r < 0) {
-        if (fd >= 0)
-            close(fd);
+        close_fd(fd);
         return r;
     }
     wire_buf_append(&client->io.out, params, length);
@@ -183,9 +191,30 @@ struct call waiter_call(struct waiter *waiter, mpool_client *client)
     return (struct call){.done = waiter_done, .userdata = waiter};
 }
 
+void request_leave(mpool_client *client, uint32_t msgid)
+{
+    (void)request_cancel(client, msgid); /* without it the daemon does what nobody wants, and that is all */
+    pending_abandon(&client->pending, msgid);
+    if (!client->loss)
+        (void)io_flush(&client->io);
+}
+
+struct stay {
+    struct waiter *waiter; /* NULL: over */
+    uint32_t msgid;
+};
+
+static void leave(const struct stay *stay)
+{
+    if (stay->waiter)
+        request_leave(stay->waiter->client, stay->msgid);
+}
+
 int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpool_result **ret_result)
 {
+    __attribute__((cleanup(leave))) struct stay stay = {.waiter = waiter, .msgid = msgid};
     int r = loop_until(waiter->client, &waiter->done, deadline_ns);
+    stay.waiter = NULL;
     if (r == -ETIMEDOUT) {
         pending_abandon(&waiter->client->pending, msgid);
         return handle_fail(waiter->client, r, "The daemon did not answer in time.");

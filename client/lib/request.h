@@ -58,6 +58,8 @@ struct waiter {
 };
 /* A call that ends in the waiter. */
 struct call waiter_call(struct waiter *waiter, mpool_client *client);
-/* Turns until that call is done. *ret_result (may be NULL) is set on success only. → the call's code, with the
- * sentence; -ETIMEDOUT, the call then abandoned; -ECANCELED when the handle is gone. */
+/* Nobody waits for this call any more: the daemon is told so, and an answer that comes all the same is dropped. */
+void request_leave(mpool_client *client, uint32_t msgid);
+/* Turns until that call is done; left if the thread is cancelled. *ret_result (may be NULL) is set on success only. →
+ * the call's code, with the sentence; -ETIMEDOUT, the call then abandoned; -ECANCELED when the handle is gone. */
 int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpool_result **ret_result);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "client/lib/cancel.h"
 #include "client/lib/memfd.h"
 #include "client/lib/request.h"
 #include "proto/message.h"
@@ -92,6 +93,7 @@ static void pack_options(struct wire_buf *out, const struct task *task, size_t c
 
 int task_start(mpool_client *client, const struct task *task, const struct call *call, uint32_t *ret_msgid)
 {
+    NOT_CANCELLED;
     int r = check(client, task);
     if (r < 0)
         return r;

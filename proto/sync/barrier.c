@@ -121,6 +121,36 @@ static bool break_round(struct sync_area *area, uint32_t generation)
     return false;
 }
 
+struct stay {
+    struct sync_area *area; /* NULL: over; else the thread was cancelled */
+    uint32_t round;
+};
+
+static void end_stay(const struct stay *stay)
+{
+    if (stay->area)
+        (void)break_round(stay->area, stay->round);
+}
+
+/* → the place, or why it is none. */
+static int wait_for_others(struct sync_user *user, struct sync_nap *nap, uint32_t round, int place)
+{
+    struct sync_area *area = user->area;
+
+    for (;;) {
+        uint32_t seen = atomic_load(&area->gate);
+        struct sync_barrier now = load(area);
+        if (now.generation != round)
+            return was_reset(now, round) ? -EPIPE : place;
+        if (now.broken)
+            return -EPIPE;
+        int r = sync_sleep(user, nap, &area->gate, seen, SYNC_ANYBODY);
+        /* Gave up, unless the round was decided in the same moment. */
+        if (r < 0 && break_round(area, round))
+            return r;
+    }
+}
+
 int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
 {
     struct sync_area *area = user->area;
@@ -142,18 +172,10 @@ int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
         (void)break_round(area, round);
         return alive;
     }
-    for (;;) {
-        uint32_t seen = atomic_load(&area->gate);
-        struct sync_barrier now = load(area);
-        if (now.generation != round)
-            return was_reset(now, round) ? -EPIPE : place;
-        if (now.broken)
-            return -EPIPE;
-        int r = sync_sleep(user, &nap, &area->gate, seen, SYNC_ANYBODY);
-        /* Gave up, unless the round was decided in the same moment. */
-        if (r < 0 && break_round(area, round))
-            return r;
-    }
+    __attribute__((cleanup(end_stay))) struct stay stay = {area, round};
+    place = wait_for_others(user, &nap, round, place);
+    stay.area = NULL;
+    return place;
 }
 
 void sync_barrier_abort(struct sync_user *user)

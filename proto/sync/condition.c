@@ -28,6 +28,20 @@ static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
     return r;
 }
 
+/* A thread that has let go of the lock. */
+struct away {
+    struct sync_user *lock; /* NULL: back */
+    bool recursive;
+    uint32_t depth;
+};
+
+/* It was cancelled: as with pthread_cond_wait(), its own handlers find the lock taken. */
+static void take_back_cancelled(const struct away *away)
+{
+    if (away->lock)
+        (void)take_back(away->lock, away->recursive, away->depth);
+}
+
 int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms)
 {
     struct sync_area *area = condition->area;
@@ -46,9 +60,13 @@ int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, boo
     if (r < 0)
         return r; /* the daemon has taken this process for dead since we looked */
 
-    do
-        r = sync_sleep(condition, &nap, &area->sequence, seen, SYNC_ANYBODY);
-    while (r == 0 && atomic_load(&area->sequence) == seen);
+    {
+        __attribute__((cleanup(take_back_cancelled))) struct away away = {lock, recursive, depth};
+        do
+            r = sync_sleep(condition, &nap, &area->sequence, seen, SYNC_ANYBODY);
+        while (r == 0 && atomic_load(&area->sequence) == seen);
+        away.lock = NULL;
+    }
     /* Notified while the time ran out: notified. */
     if (r == -ETIMEDOUT && atomic_load(&area->sequence) != seen)
         r = 0;

@@ -299,16 +299,29 @@ static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
     }
 }
 
+struct stay {
+    const struct sync_user *user;
+    uint32_t place;
+    bool over; /* else the thread was cancelled */
+};
+
+static void end_stay(const struct stay *stay)
+{
+    if (!stay->over)
+        give_up(stay->user, fair_self(stay->user));
+    show_no_more(stay->user, stay->place);
+}
+
 static int wait_and_take(struct sync_user *user, int64_t timeout_ms)
 {
     struct sync_nap nap = sync_nap(timeout_ms);
-    uint32_t place = show_up(user);
+    __attribute__((cleanup(end_stay))) struct stay stay = {.user = user, .place = show_up(user)};
 
     note_time(user, nap.begin_ns);
     int r = wait_for_turn(user, &nap);
+    stay.over = true;
     if (r >= 0)
         note_time(user, sync_now_ns());
-    show_no_more(user, place);
     return r;
 }
 

@@ -1,9 +1,9 @@
 /* How do the operations on a sync area sleep and wake? Theirs alone.
  *
  * Shared futexes (never FUTEX_PRIVATE_FLAG): the kernel finds sleepers by inode and offset. A sleep is cut into slices
- * of a second, after each of which the user's alive() is asked. Every operation on the words that decide about sleeping
- * is sequentially consistent, the kernel's comparison included (it has full barriers around it): so the files may
- * argue, and tests/model/ search, in terms of one order of all steps.
+ * of a second, after each of which the user's alive() is asked, and the thread may be cancelled. Every operation on the
+ * words that decide about sleeping is sequentially consistent, the kernel's comparison included (it has full barriers
+ * around it): so the files may argue, and tests/model/ search, in terms of one order of all steps.
  */
 #pragma once
 
@@ -64,7 +64,9 @@ static inline bool sync_closed(const struct sync_area *area)
 }
 
 /* Sleeps while *word is `expected`, until somebody wakes one of `bits` or the slice is over. → 0: look again; negative:
- * the wait is over. What the caller decided by must have been read after `expected`. */
+ * the wait is over. What the caller decided by must have been read after `expected`. A thread that is cancelled is so
+ * before it sleeps, where its time might as well have been over: the caller's cleanup attribute does what it does
+ * then. */
 static inline int sync_sleep(
     const struct sync_user *user, struct sync_nap *nap, _Atomic uint32_t *word, uint32_t expected, uint32_t bits)
 {
@@ -78,6 +80,7 @@ static inline int sync_sleep(
         int r = user->alive ? user->alive(user->userdata) : 0;
         if (r < 0)
             return r;
+        pthread_testcancel();
         nap->ask_ns = now + SYNC_SLICE_NS;
     }
     int64_t until = nap->end_ns < nap->ask_ns ? nap->end_ns : nap->ask_ns;

@@ -29,6 +29,13 @@
  * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew
  * (mpool_disconnect() in the child only frees the child's memory and runs no callback).
  *
+ * Cancellation. A thread may be cancelled (pthread_cancel(), of the deferred type) while it waits in a blocking call,
+ * in mpool_run() or in mpool_map_next(), and at no other point: not in mpool_connect(), mpool_process() and whatever
+ * does not wait, nor in a callback. Nothing leaks, and the handle and all that belongs to it are usable as before. The
+ * daemon is told that nobody waits for the call any more; what it had done by then stays done, and its answer is
+ * dropped, but for the items of a queue, which the next mpool_queue_get() gives. For shared objects see
+ * <mpool/shared.h>. A callback may not leave by pthread_exit(), longjmp() or an exception.
+ *
  * Completion. Every call that was accepted completes exactly once: with a result, with an error, or as soon as the
  * connection is lost with why it was: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the
  * protocol, MPOOL_EBUSY when it is full and takes no more connections. Nothing hangs on a dead daemon.

@@ -39,6 +39,10 @@
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
  * process (any of its threads may release it), an rlock to a thread.
  *
+ * Cancellation. A thread that waits here may be cancelled (see <mpool/client.h>), which it heeds within a second of
+ * waiting. It has taken nothing, and others come to their turn as after a time-out; a barrier's round is broken; after
+ * mpool_condition_wait() the thread's own clean-up handlers find the lock taken, as with pthread_cond_wait().
+ *
  * Memory. What was written before a release, set, notify or arrival at a barrier is seen by whoever takes, waits or
  * passes after it. Operations on values and elements are sequentially consistent.
  */
