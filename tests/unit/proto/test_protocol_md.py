@@ -56,6 +56,15 @@ def every_method_has_its_section_and_an_example():
         assert re.search(rf"^### {name}\n\n`{name}\(", TEXT, re.M), f"the section of {name} does not begin with its signature"
 
 
+def the_signature_of_every_method_has_the_parameters_of_the_table():
+    params = dict(re.findall(r"^\| \[`(\w+)`\]\(.*?\) \| (.*?) \|", table("methods"), re.M))
+    assert set(params) == set(names("methods")), params
+    for name, wanted in params.items():
+        wanted = "" if wanted == "none" else re.sub(r" or .*", "", wanted)
+        shown = re.search(rf"^### {name}\n\n`{name}\((.*?)\)`", TEXT, re.M)[1]
+        assert shown == wanted, f"{name}({shown}) in its section, {name}({wanted}) in the table"
+
+
 def every_error_that_is_named_exists():
     known = set(names("errors")) | {"E_NAME"}
     named = set(re.findall(r"\bE_[A-Z_]+\b", TEXT))
