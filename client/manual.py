@@ -167,7 +167,7 @@ def paragraph(lines):
     lead = re.match(r"([A-Z][A-Za-z' ]{2,24})\. ", parts[0])
     if lead:
         parts[0] = parts[0][lead.end() :]
-    shown = [re.sub(r"^→ ", "→ ", escape(part)) for part in parts if part]
+    shown = [escape(part) for part in parts if part]
     return (f"*{escape(lead[1])}.* " if lead else "") + "\n\n".join(shown) + "\n\n"
 
 
@@ -221,7 +221,7 @@ def page_text(page, pages):
         out.append(prose(page.introduction))
     elif common.introduction:
         out.append(f"*{escape(common.name())}*(3) describes what all functions of _<mpool/{escape(page.header)}>_ have in common.\n\n")
-    out.append(f"*{OVERVIEW}*(3) describes linking, return values, ownership, threads and callbacks.\n\n")
+    out.append(f"*{OVERVIEW}*(3) describes linking, return values, ownership, threads and callbacks. What a function returns follows an arrow (→).\n\n")
     return "".join(out) + described(page.items) + f"# SEE ALSO\n\n{others}\n"
 
 
