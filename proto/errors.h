@@ -23,14 +23,14 @@
     X(NO_FUNCTION, 1, 0, "No pool that you may use has this function.")                                                \
     X(NO_POOL, 1, 0, "There is no such pool.")                                                                         \
     X(NO_TASK, 1, 0, "There is no such task, or its result is no longer kept.")                                        \
-    X(NOT_READY, 1, 1, "The task has not ended yet.")                                                                  \
+    X(NOT_READY, 1, 1, "The task has not ended, or the wait timed out.")                                               \
     X(DENIED, 1, 0, "You may not do this.")                                                                            \
-    X(BUSY, 1, 1, "A cap is reached; try again later.")                                                                \
+    X(BUSY, 1, 1, "A limit is reached; try again later.")                                                              \
     X(POOL_DOWN, 1, 1, "The pool cannot load its modules or start a worker.")                                          \
     X(STOPPING, 1, 1, "The daemon is stopping and takes no new tasks.")                                                \
-    X(INTERNAL, 1, 1, "The daemon could not do its part.")                                                             \
+    X(INTERNAL, 1, 1, "The daemon failed to do its part.")                                                             \
     X(NO_OBJECT, 1, 0, "There is no such shared object.")                                                              \
-    X(EXISTS, 1, 0, "There is an object of that name already, perhaps of another kind.")                               \
+    X(EXISTS, 1, 0, "An object of that name exists already, perhaps of another kind.")                                 \
     X(FINISHED, 1, 0, "The queue or pipe takes no more items.")
 
 enum mpool_error {

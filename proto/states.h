@@ -6,14 +6,14 @@
 
 #define MPOOL_STATES(X)                                                                                                \
     X(QUEUED, "queued", 0, "Waits in the queue.")                                                                      \
-    X(PLACED, "placed", 0, "Lies in a worker's lane; may still be taken back.")                                        \
+    X(PLACED, "placed", 0, "Is in a worker's lane; may still be taken back.")                                          \
     X(RUNNING, "running", 0, "A worker has claimed it.")                                                               \
     X(BACKOFF, "backoff", 0, "Failed, and waits for its next attempt.")                                                \
     X(DONE, "done", 1, "Ended with a result.")                                                                         \
     X(FAILED, "failed", 1, "Ended with an error of the function.")                                                     \
     X(LOST, "lost", 1, "Its worker died, and it may not run again.")                                                   \
     X(TIMEOUT, "timeout", 1, "Stopped because it ran too long.")                                                       \
-    X(CANCELLED, "cancelled", 1, "Stopped because somebody asked for it.")                                             \
+    X(CANCELLED, "cancelled", 1, "Stopped on request.")                                                                \
     X(SHUTDOWN, "shutdown", 1, "Stopped with the daemon.")
 
 enum mpool_state {
