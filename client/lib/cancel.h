@@ -1,8 +1,8 @@
 /* Where may a thread be cancelled (pthread_cancel) inside the library?
  *
  * Only while it waits: in the poll and in the blocking read of io.c, and once a second in the sleeps of shared objects
- * (proto/sync_inside.h). There nothing is half done: what the frames above hold is freed or given back by their cleanup
- * attributes, for which proto/ and this directory are compiled with -fexceptions. Everything else that is a
+ * (proto/sync/sync_private.h). There nothing is half done: what the frames above hold is freed or given back by their
+ * cleanup attributes, for which proto/ and this directory are compiled with -fexceptions. Everything else that is a
  * cancellation point to the C library (sendmsg, close …), and every callback, runs under NOT_CANCELLED. That changes a
  * word of the thread's and is no system call.
  */

@@ -452,11 +452,30 @@ static uint64_t boot_now_ns(void)
 static void turn_away(struct conn *c)
 {
     const struct share *u = c->share;
-    bool own = !conn_is_admin(c) && u->used[SHARE_CONNECTIONS] >= share_most(u->all, SHARE_CONNECTIONS, false);
+    bool admin = conn_is_admin(c), many = !share_has_room(u, SHARE_CONNECTIONS, admin, 1);
+    enum share_kind kind = many ? SHARE_CONNECTIONS : SHARE_DESCRIPTORS;
+    bool own = !admin && u->used[kind] >= share_most(u->all, kind, false);
     c->supervisor->stats.connections_refused++;
-    conn_farewell(c, MPOOL_E_BUSY,
-        own ? "you have all the connections you may (max_connections, max_user_share)"
-            : "too many connections (max_connections)");
+    if (many)
+        conn_farewell(c, MPOOL_E_BUSY,
+            own ? "you have all the connections you may (max_connections, max_user_share)"
+                : "too many connections (max_connections)");
+    else
+        conn_farewell(c, MPOOL_E_BUSY,
+            own ? "you hold all the descriptors you may, by connections, kept results and objects (LimitNOFILE=, "
+                  "max_user_share)"
+                : "the daemon has no descriptor for another connection (LimitNOFILE=)");
+}
+
+/* Counts it, if it may come. */
+static bool let_in(struct conn *c)
+{
+    bool admin = conn_is_admin(c);
+    if (!share_has_room(c->share, SHARE_CONNECTIONS, admin, 1) || !share_take_descriptor(c->share, admin))
+        return false;
+    share_add(c->share, SHARE_CONNECTIONS, 1);
+    c->counted = true;
+    return true;
 }
 
 struct conn *conn_new(struct supervisor *s, int fd)
@@ -486,15 +505,13 @@ struct conn *conn_new(struct supervisor *s, int fd)
     c->reading = true;
     c->uid = c->caller->uid;
     descent_begin(c);
-    if (!share_has_room(c->share, SHARE_CONNECTIONS, conn_is_admin(c), 1)) {
+    if (!let_in(c)) {
         descent_settle(c); /* it may be an administrator yet */
-        if (!share_has_room(c->share, SHARE_CONNECTIONS, conn_is_admin(c), 1)) {
+        if (!let_in(c)) {
             turn_away(c);
             return c;
         }
     }
-    c->counted = true;
-    share_add(c->share, SHARE_CONNECTIONS, 1);
     log_debug("conn=%llu accepted uid=%u pid=%d", (unsigned long long)c->number, (unsigned)c->uid, (int)c->pid);
     return c;
 }
@@ -504,8 +521,10 @@ static void leave_share(struct conn *c)
 {
     conn_forget_unread(c);
     conn_forget_in(c);
-    if (c->counted)
+    if (c->counted) {
         share_subtract(c->share, SHARE_CONNECTIONS, 1);
+        share_give_descriptor(c->share);
+    }
     c->counted = false;
 }
 
@@ -515,6 +534,8 @@ static void move_share(struct conn *c, struct share *to)
     struct share *from = c->share;
     share_subtract(from, SHARE_CONNECTIONS, c->counted);
     share_add(to, SHARE_CONNECTIONS, c->counted);
+    share_subtract(from, SHARE_DESCRIPTORS, c->counted);
+    share_add(to, SHARE_DESCRIPTORS, c->counted);
     share_subtract(from, SHARE_UNREAD, c->unread);
     share_add(to, SHARE_UNREAD, c->unread);
     share_subtract(from, SHARE_ARGS, c->in_counted + c->args_bytes);

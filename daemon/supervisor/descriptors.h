@@ -8,11 +8,15 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct supervisor;
 
 enum descriptor_use { DESCRIPTOR_LASTING, DESCRIPTOR_PASSING };
 
+/* How many may peers hold for long, all together? Asked once, before the first of them comes: nothing but the daemon's
+ * own is open, and no worker has been made. UINT64_MAX: there is no limit. */
+uint64_t descriptors_for_peers(const struct supervisor *s);
 /* fd: just made or received. → false: close it again. */
 bool descriptors_allow(const struct supervisor *s, int fd, enum descriptor_use use);
 /* Would one more be allowed for what is passing? Two system calls. */

@@ -107,6 +107,8 @@ void kept_free(struct supervisor *s, struct kept *k)
     HASH_DELETE(hh, s->kept_by_id, k);
     TAILQ_REMOVE(&s->kept, k, link);
     share_subtract(k->share, SHARE_KEPT, 1);
+    if (k->result_fd >= 0)
+        share_give_descriptor(k->share);
     count_less(k, k->counted);
     share_leave(k->share);
     event_free(k->expiry);
@@ -249,7 +251,8 @@ static enum mpool_error keep_result(struct supervisor *s, struct kept *k, struct
 {
     if (!share_has_room(k->share, SHARE_KEPT_BYTES, k->admin, o->size))
         return MPOOL_E_RESULT_TOO_BIG;
-    if (o->memfd >= 0 && descriptors_allow(s, o->memfd, DESCRIPTOR_LASTING)) {
+    if (o->memfd >= 0 && descriptors_allow(s, o->memfd, DESCRIPTOR_LASTING) &&
+        share_take_descriptor(k->share, k->admin)) {
         k->result_fd = TAKE_FD(o->memfd);
     } else {
         k->result = malloc(o->size ? (size_t)o->size : 1);

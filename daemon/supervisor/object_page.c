@@ -169,6 +169,8 @@ static int make(struct object *o, const struct object_options *options, struct o
     if (fcntl(o->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return make_failed(o, errno, why);
     o->page_bytes = o->bytes;
+    if (!objects_take_descriptor(o)) /* last: page_free() gives it back, and nobody else */
+        return make_failed(o, EMFILE, why);
     o->capacity = setup.capacity;
     o->element = options->element;
     o->count = o->handle.kind == MPOOL_KIND_ARRAY ? options->count : 1;
@@ -179,6 +181,7 @@ static void page_free(struct object *o)
 {
     munmap(o->page, SYNC_BYTES);
     fd_close(&o->fd);
+    objects_give_descriptor(o);
 }
 
 static bool is_member(void *userdata, uint32_t party)

@@ -19,6 +19,7 @@
 #include "daemon/supervisor/object_page.h"
 #include "daemon/supervisor/parties.h"
 #include "daemon/supervisor/queue_objects.h"
+#include "daemon/supervisor/shares.h"
 #include "daemon/supervisor/supervisor.h"
 #include "proto/text.h"
 
@@ -30,8 +31,10 @@ struct object_account { /* of one user */
     struct objects *all;
     uid_t uid;
     uint32_t objects;
-    uint32_t memfds;    /* items of their queues that lie in one */
-    struct purse purse; /* bytes */
+    bool admin;          /* when it made an object last */
+    struct share *share; /* of the same user, for the descriptors of pages and of items */
+    uint32_t memfds;     /* items of their queues that lie in one */
+    struct purse purse;  /* bytes */
 };
 TAILQ_HEAD(object_account_list, object_account);
 
@@ -120,6 +123,11 @@ static struct object_account *account_of(struct objects *all, uid_t uid)
     a->all = all;
     a->uid = uid;
     purse_init(&a->purse, all->supervisor->config->max_user_object_bytes, on_freed);
+    a->share = shares_join(all->supervisor->shares, uid);
+    if (!a->share) {
+        free(a);
+        return NULL;
+    }
     HASH_ADD(hh, all->accounts, uid, sizeof a->uid, a);
     return a;
 }
@@ -131,7 +139,23 @@ static void account_let_go(struct objects *all, struct object_account *a)
     if (a->purse.in_round)
         TAILQ_REMOVE(&all->freed, a, freed);
     HASH_DELETE(hh, all->accounts, a);
+    share_leave(a->share);
     free(a);
+}
+
+struct share *objects_share_of_owner(const struct object *o)
+{
+    return o->account->share;
+}
+
+bool objects_take_descriptor(struct object *o)
+{
+    return share_take_descriptor(o->account->share, o->account->admin);
+}
+
+void objects_give_descriptor(struct object *o)
+{
+    share_give_descriptor(o->account->share);
 }
 
 uint32_t *objects_memfds_of_owner(struct object *o)
@@ -295,6 +319,7 @@ static struct object *object_new(struct conn *c, const struct object_wish *wish,
         .gid = gid,
         .mode = object_option_given(options, OBJECT_OPTION_mode) ? (uint32_t)options->mode : OBJECT_MODE_DEFAULT};
     o->account = a;
+    a->admin = conn_is_admin(c);
     o->bytes = bytes;
     o->created_ms = o->used_ms = s->wall_ms;
     o->fd = -1;

@@ -144,6 +144,11 @@ void objects_undo(struct object_use *use, bool created);
 
 /* How many memfds its owner has in queues: for their kind to count. As long as the object lives. */
 uint32_t *objects_memfds_of_owner(struct object *o);
+/* What counts its owner's descriptors; as long. */
+struct share *objects_share_of_owner(const struct object *o);
+/* The one that the object itself holds. → false: its owner, or all, hold as many as they may. */
+bool objects_take_descriptor(struct object *o);
+void objects_give_descriptor(struct object *o);
 /* What its owner's objects may hold. As long as the object lives. */
 struct purse *objects_purse_of_owner(struct object *o);
 

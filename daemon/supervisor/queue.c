@@ -49,8 +49,8 @@ static int make_channels(struct queue *q)
     return r;
 }
 
-int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct purse *purse,
-    struct queue **ret)
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct share *owner,
+    struct purse *purse, struct queue **ret)
 {
     struct queue_options o = *options;
     o.capacity = o.capacity ? o.capacity : QUEUE_ITEMS_DEFAULT;
@@ -64,6 +64,7 @@ int queue_new(struct supervisor *s, const struct queue_options *options, uint32_
     q->options = o;
     q->owners_memfds = owners_memfds;
     q->purse = purse;
+    q->owner = owner;
     int r = make_channels(q);
     if (r < 0) {
         free(q);

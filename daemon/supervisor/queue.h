@@ -20,6 +20,7 @@
 struct conn;
 struct purse;
 struct queue_wait;
+struct share;
 struct supervisor;
 
 #define QUEUE_ITEMS_DEFAULT 65536u
@@ -57,6 +58,7 @@ struct queue {
     struct supervisor *supervisor;
     struct queue_options options;
     uint32_t *owners_memfds;    /* in all queues of the owner: see queue_memfd.h */
+    struct share *owner;        /* counts them, too, with the owner's other descriptors */
     struct purse *purse;        /* the owner's: what is beyond QUEUE_BYTES_FREE is paid from it */
     struct channel channels[2]; /* a pipe's: from end 0, from end 1; else the first alone */
     struct queue_user *ends[2]; /* of a pipe */
@@ -64,11 +66,10 @@ struct queue {
     uint32_t users;
 };
 
-/* owners_memfds, purse: borrowed as long as the queue lives. → 0; -ERANGE: capacity or bytes are out of bounds;
- * -ENOMEM.
- */
-int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct purse *purse,
-    struct queue **ret);
+/* owners_memfds, owner, purse: borrowed as long as the queue lives. → 0; -ERANGE: capacity or bytes are out of bounds;
+ * -ENOMEM. */
+int queue_new(struct supervisor *s, const struct queue_options *options, uint32_t *owners_memfds, struct share *owner,
+    struct purse *purse, struct queue **ret);
 /* What counts for its owner from its making on, whatever is in it. */
 uint64_t queue_free_bytes(const struct queue_options *options);
 /* What is paid for what is in it, beyond that. */

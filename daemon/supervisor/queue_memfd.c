@@ -10,6 +10,7 @@
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/queue.h"
+#include "daemon/supervisor/shares.h"
 
 #define ANSWER_MOST 64u /* bytes of notification and response */
 
@@ -19,7 +20,8 @@ int queue_memfd_keep(
     uint8_t first;
     if (pread(fd, &first, 1, 0) != 1 || first != WIRE_LIST_OF_ONE)
         return -EINVAL;
-    if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER || !descriptors_allow(q->supervisor, fd, DESCRIPTOR_LASTING))
+    if (*q->owners_memfds >= QUEUE_MEMFDS_OF_OWNER || !descriptors_allow(q->supervisor, fd, DESCRIPTOR_LASTING) ||
+        !share_take_descriptor(q->owner, false))
         return -EBUSY;
     ++*q->owners_memfds;
     *ret_token = (struct queue_memfd){.queue = q, .fd = fd};
@@ -36,6 +38,7 @@ void queue_memfd_dispose(const uint8_t *token, size_t length)
     memcpy(&memfd, token, sizeof memfd);
     close(memfd.fd);
     --*memfd.queue->owners_memfds;
+    share_give_descriptor(memfd.queue->owner);
 }
 
 /* Its taker gets a descriptor of its own, so that one that may come back stays where it is. Whatever can fail comes

@@ -39,7 +39,8 @@ static int make(struct object *object, const struct object_options *options, str
 {
     struct queue_options o = options_of(object->handle.kind, options);
     struct queue *q;
-    if (queue_new(object->supervisor, &o, objects_memfds_of_owner(object), objects_purse_of_owner(object), &q) < 0)
+    if (queue_new(object->supervisor, &o, objects_memfds_of_owner(object), objects_share_of_owner(object),
+            objects_purse_of_owner(object), &q) < 0)
         return object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
     object->data = q;
     return 0;

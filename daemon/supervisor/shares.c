@@ -34,9 +34,16 @@ void shares_configure(struct shares *all, const struct config *config)
 struct shares *shares_new(const struct config *config)
 {
     struct shares *all = calloc(1, sizeof *all);
-    if (all)
-        shares_configure(all, config);
+    if (!all)
+        return NULL;
+    shares_configure(all, config);
+    shares_set_descriptors(all, UINT64_MAX);
     return all;
+}
+
+void shares_set_descriptors(struct shares *all, uint64_t most)
+{
+    all->most[SHARE_DESCRIPTORS] = most;
 }
 
 void shares_free(struct shares *all)
@@ -80,6 +87,14 @@ bool share_has_room(const struct share *u, enum share_kind kind, bool admin, uin
     uint64_t most = all->most[kind], reserve = larger(most / RESERVE_PART, most > 1);
     uint64_t of_users = admin ? most : most - reserve, of_user = share_most(all, kind, admin);
     return more <= of_users && all->used[kind] <= of_users - more && more <= of_user && u->used[kind] <= of_user - more;
+}
+
+bool share_take_descriptor(struct share *u, bool admin)
+{
+    if (!u || !share_has_room(u, SHARE_DESCRIPTORS, admin, 1))
+        return false;
+    share_add(u, SHARE_DESCRIPTORS, 1);
+    return true;
 }
 
 struct share *share_overdrawn(struct share *u, enum share_kind kind, bool admin)

@@ -19,10 +19,11 @@ struct conn;
 
 enum share_kind {
     SHARE_CONNECTIONS,
-    SHARE_KEPT,       /* records of detached tasks */
-    SHARE_KEPT_BYTES, /* their arguments and results */
-    SHARE_ARGS,       /* bytes of arguments under way, and of messages that are not whole yet */
-    SHARE_UNREAD,     /* bytes of replies that have not been read */
+    SHARE_KEPT,        /* records of detached tasks */
+    SHARE_KEPT_BYTES,  /* their arguments and results */
+    SHARE_ARGS,        /* bytes of arguments under way, and of messages that are not whole yet */
+    SHARE_UNREAD,      /* bytes of replies that have not been read */
+    SHARE_DESCRIPTORS, /* of connections, kept results, pages of objects and items of queues */
     SHARE_KINDS,
 };
 
@@ -46,6 +47,8 @@ struct shares {
 struct shares *shares_new(const struct config *config);
 /* When all have left. NULL: nothing. */
 void shares_free(struct shares *all);
+/* How many descriptors all may hold. Before it is called: as many as they like. */
+void shares_set_descriptors(struct shares *all, uint64_t most);
 /* The configuration has changed. */
 void shares_configure(struct shares *all, const struct config *config);
 
@@ -70,5 +73,11 @@ static inline void share_subtract(struct share *u, enum share_kind kind, uint64_
 uint64_t share_most(const struct shares *all, enum share_kind kind, bool admin);
 /* May it have so many more? */
 bool share_has_room(const struct share *u, enum share_kind kind, bool admin, uint64_t more);
+/* One descriptor more, if it may have that: what lasts is counted as its own until it is given back. u: NULL: no. */
+bool share_take_descriptor(struct share *u, bool admin);
+static inline void share_give_descriptor(struct share *u)
+{
+    share_subtract(u, SHARE_DESCRIPTORS, 1);
+}
 /* Who has too much: u, if it is beyond its part; or the user that has the most, if all together are. NULL: nobody. */
 struct share *share_overdrawn(struct share *u, enum share_kind kind, bool admin);

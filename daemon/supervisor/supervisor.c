@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/start.h"
 #include "daemon/supervisor/descent.h"
+#include "daemon/supervisor/descriptors.h"
 #include "daemon/supervisor/conn.h"
 #include "daemon/supervisor/guardian.h"
 #include "daemon/supervisor/kept.h"
@@ -481,6 +482,8 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
         r = listener_new(&s->listener, s);
     if (r == 0)
         r = start_pools(s);
+    if (r == 0)
+        shares_set_descriptors(s->shares, descriptors_for_peers(s));
     if (r < 0) {
         supervisor_free(s);
         return r;

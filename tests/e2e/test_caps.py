@@ -215,6 +215,57 @@ def kept_results_leave_others_their_descriptors(d):
         assert c.request("forget", task) is True
 
 
+@test(daemon=False)
+def one_user_has_a_part_of_the_descriptors_and_no_more(home):
+    """By connections, pages of objects, kept results: whatever it holds, others come in and have objects of their own."""
+    d = daemon_for_others(home, OPEN + "[pool default]\nallow_users = nobody\n", nofile=160, workers="1")
+
+    def by_connections():
+        inside, words = come_in(d.path, 200)
+        assert inside and set(words) == {
+            "E_BUSY: you hold all the descriptors you may, by connections, kept results and objects (LimitNOFILE=, "
+            "max_user_share)"}, (len(inside), set(words))
+        return inside
+
+    def with_locks(most):
+        """→ a connection that has so many open, and how many it got."""
+        c, count = Client(d.path), 0
+        c.request("hello", {"memfd": True})
+        try:
+            for count in range(most):
+                c.request("open", "lock", None)
+                os.close(c.fds.pop())
+        except RpcError as e:
+            assert e.code == "E_BUSY", e
+        else:
+            count = most
+        return c, count
+
+    def by_objects():
+        c, count = with_locks(200)
+        assert 10 < count < 100, count
+        return c
+
+    def by_results():
+        c = Client(d.path)
+        for task in [c.request("submit", "sys.blob", [600000], {"ttl_s": 600}) for _ in range(100)]:
+            c.request("wait", task)
+        return c
+
+    for harm in (by_connections, by_objects, by_results):
+        with held_by_nobody(harm):
+            own = [with_locks(1) for _ in range(10)]
+            assert [count for _, count in own] == [1] * 10, (harm, own)
+            assert own[0][0].request("call", "sys.noop") is None
+            for c, _ in own:
+                c.close()
+        until(lambda: d.request("stats")["connections"] <= 2, "all are gone")
+    assert "accepting paused" not in d.log(), d.log()
+    for task in d.request("list", {"all": True, "limit": 200}):
+        d.request("forget", task["id"])
+    d.finish()
+
+
 # ---- kept tasks --------------------------------------------------------------------------------------------------------
 
 

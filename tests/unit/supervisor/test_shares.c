@@ -107,6 +107,24 @@ static void an_account_lives_as_long_as_its_members(void **state)
     share_leave(NULL);
 }
 
+static void descriptors_are_taken_within_the_part_and_given_back(void **state)
+{
+    (void)state;
+    assert_true(share_take_descriptor(anna, false)); /* as many as she likes, before there is a number */
+    share_give_descriptor(anna);
+    shares_set_descriptors(all, 16);
+    for (int i = 0; i < 4; i++)
+        assert_true(share_take_descriptor(anna, false));
+    assert_false(share_take_descriptor(anna, false));
+    assert_true(share_take_descriptor(bert, false));
+    share_give_descriptor(anna);
+    assert_true(share_take_descriptor(anna, false));
+    for (int i = 0; i < 11; i++)
+        assert_true(share_take_descriptor(root, true));
+    assert_false(share_take_descriptor(root, true));
+    assert_false(share_take_descriptor(NULL, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_beyond_its_part_or_has_the_most_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_part_has_room_for_the_largest_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_account_lives_as_long_as_its_members, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(descriptors_are_taken_within_the_part_and_given_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
