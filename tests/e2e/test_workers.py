@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-from harness import (SLOW, TEST_MODULES, Daemon, RpcError, Skip, alive, descendants, main, no_process_left, process_table, reap,
-                     test, until)
+from harness import (SLOW, TEST_MODULES, Daemon, RpcError, Skip, alive, descendants, main, need_root, no_process_left, process_table,
+                     reap, test, until)
 
 
 def lost(c, msgid):
@@ -715,6 +715,38 @@ def the_template_may_be_killed_and_comes_back(home):
     d.finish(descriptors=True)
     no_process_left()
     reap()
+
+
+# Leaves three messages with 250 descriptors each unread: as many as no process of this user may add to.
+FILL = """
+import array, socket, sys
+ends = []
+for _ in range(3):
+    a, b = socket.socketpair()
+    ends += [a, b]
+    a.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [a.fileno()] * 250))])
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@test(daemon=False)
+def descriptors_that_a_process_of_the_same_user_has_under_way_only_delay_births(home):
+    need_root()
+    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    os.makedirs(os.path.join(home, "run"))
+    for path in (home, os.path.join(home, "run")):
+        os.chown(path, 54321, 54321)
+    d = Daemon(home, workers="1", nofile=256, prefix=user)
+    with subprocess.Popen([*user, sys.executable, "-c", FILL], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as fill:
+        fill.stdout.readline()
+        os.kill(d.request("workers")[0]["pid"], signal.SIGKILL)
+        pool = until(lambda: [p for p in d.request("pools") if p["error"]], "the reason is shown")[0]
+        assert pool["error"] == "a worker cannot be made: Too many references: cannot splice", pool
+        fill.communicate()
+    until(lambda: [p for p in d.request("pools") if p["idle"] == 1 and not p["error"]], "one is made, and nothing is wrong")
+    assert d.client().call("math.square", 7) == 49
+    d.finish()
 
 
 if __name__ == "__main__":
