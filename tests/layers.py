@@ -15,17 +15,27 @@ import sys
 import tempfile
 
 # room: what its files may include besides the room itself. A room is the longest matching prefix.
+BASE = ("daemon/base", "proto")
+CONN = ("daemon/conn", "daemon/config", *BASE)
+POOL = ("daemon/pool", "daemon/lane", "daemon/core", *CONN)
+TASK = ("daemon/task", *POOL)
+OBJECT = ("daemon/object", "daemon/core", "proto/sync", *CONN)
 ROOMS = {
     "proto": (),
     "proto/sync": ("proto",),
     "daemon/base": ("proto",),
-    "daemon/config": ("daemon/base", "proto"),
-    "daemon/lane": ("daemon/base", "proto"),
-    "daemon/core": ("daemon/base", "proto"),
+    "daemon/config": BASE,
+    "daemon/lane": BASE,
+    "daemon/core": BASE,
+    "daemon/conn": CONN[1:],
+    "daemon/pool": POOL[1:],
+    "daemon/task": TASK[1:],
+    "daemon/object": OBJECT[1:],
+    "daemon/rpc": (*TASK, *OBJECT),
+    "daemon/supervisor": ("daemon/rpc", *TASK, *OBJECT),
     "daemon/modules": (),
-    "daemon/supervisor": ("daemon/core", "daemon/lane", "daemon/config", "daemon/base", "proto/sync", "proto"),
-    "daemon/worker": ("daemon/lane", "daemon/base", "proto"),
-    "daemon": ("daemon/supervisor", "daemon/worker", "daemon/core", "daemon/lane", "daemon/config", "daemon/base", "proto"),
+    "daemon/worker": ("daemon/lane", *BASE),
+    "daemon": ("daemon/supervisor", "daemon/pool", "daemon/worker", "daemon/config", *BASE),
     "client/lib": ("proto", "proto/sync"),
     "client/cli": ("proto",),
     "client/examples": (),
@@ -41,13 +51,15 @@ PUBLIC = {
     "mpool/shared.h": ("client",),
     "mpool/queue.h": ("client",),
 }
+LOOP = ("daemon/base/loop.h", "daemon/base/deadline.h", "daemon/base/deadline.c", "daemon/conn", "daemon/pool", "daemon/task",
+        "daemon/object", "daemon/supervisor")
 # Libraries, by the rooms that may know them.
 LIBRARIES = {
-    r"event2?/|event\.h$": ("daemon/supervisor", "client/include/mpool/event.h", "client/examples"),
-    r"systemd/": ("daemon/supervisor", "daemon/main.c", "client/include/mpool/sd-event.h", "client/examples"),
+    r"event2?/|event\.h$": (*LOOP, "client/include/mpool/event.h", "client/examples"),
+    r"systemd/": ("daemon/conn/listener.c", "daemon/supervisor", "daemon/main.c", "client/include/mpool/sd-event.h", "client/examples"),
     r"libeconf": ("daemon/config",),
     r"jansson": ("client/cli",),
-    r"msgpack": ("proto", "client", "daemon/supervisor", "daemon/worker"),
+    r"msgpack": ("proto", "client", "daemon/pool", "daemon/task", "daemon/object", "daemon/rpc", "daemon/worker"),
 }
 UMBRELLA = 8  # project headers that one header may include
 PACKAGES = ("libevent_core", "libsystemd", "libeconf", "jansson", ("msgpack-c", "msgpack"))
@@ -206,6 +218,12 @@ SOUND = {
     "daemon/core/heart.c": '#include "daemon/core/heart.h"\n/* #include "daemon/supervisor/top.h" is only talk */\n',
     "daemon/supervisor/top.h": "#pragma once\nstruct top;\n",
     "daemon/supervisor/top.c": '#include <event2/event.h>\n#include "daemon/core/heart.h"\n',
+    "proto/sync/s.h": "#pragma once\nint s(void);\n",
+    "daemon/conn/c.h": "#pragma once\nint c(void);\n",
+    "daemon/task/t.h": "#pragma once\nint t(void);\n",
+    "daemon/task/t.c": '#include "daemon/conn/c.h"\n#include "daemon/task/t.h"\n',
+    "daemon/rpc/r.h": "#pragma once\nint r(void);\n",
+    "daemon/rpc/r.c": '#include "daemon/rpc/r.h"\n#include "daemon/task/t.h"\n',
     "client/lib/io.c": '#include "proto/a.h"\n',
 }
 PLANTS = (
@@ -213,6 +231,14 @@ PLANTS = (
     ("an upward edge in a .c file", "daemon/core/b.c", '#include "daemon/supervisor/top.h"\n', check_edges),
     ("an upward edge with blanks", "proto/b.c", '  #  include  "daemon/core/heart.h"\n', check_edges),
     ("an edge between strangers", "daemon/lane/b.c", '#include "daemon/core/heart.h"\n', check_edges),
+    ("a task in a connection", "daemon/conn/b.c", '#include "daemon/task/t.h"\n', check_edges),
+    ("a task in a pool", "daemon/pool/b.c", '#include "daemon/task/t.h"\n', check_edges),
+    ("a request in a task", "daemon/task/b.c", '#include "daemon/rpc/r.h"\n', check_edges),
+    ("a task in an object", "daemon/object/b.c", '#include "daemon/task/t.h"\n', check_edges),
+    ("a request in an object", "daemon/object/b.h", '#pragma once\n#include "daemon/rpc/r.h"\nint b(void);\n', check_edges),
+    ("the wiring in a request", "daemon/rpc/b.c", '#include "daemon/supervisor/top.h"\n', check_edges),
+    ("a connection in the configuration", "daemon/config/b.c", '#include "daemon/conn/c.h"\n', check_edges),
+    ("a page in the wire", "proto/b.c", '#include "proto/sync/s.h"\n', check_edges),
     ("the client in the daemon", "client/lib/b.c", '#include "daemon/core/heart.h"\n', check_edges),
     ("our header in angles", "daemon/supervisor/b.c", "#include <daemon/core/heart.h>\n", check_edges),
     ("a relative path", "daemon/core/b.c", '#include "../supervisor/top.h"\n', check_edges),

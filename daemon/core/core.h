@@ -143,7 +143,7 @@ struct core_ops {
     void (*spawn)(void *context, struct core_pool *pool);
     /* The one definite answer. The task is the supervisor's again; the core does not look at it any more. May call
      * core_submit() and its like, core_lead() and core_cancel(). */
-    void (*finish)(void *context, struct core_task *task, enum core_why why);
+    void (*finish)(void *context, struct core_task *task, enum core_why why, void *report);
     /* A closed pool has no task and no worker left; it may be freed with core_pool_free() later (not from here). Once,
      * from inside core_run(). */
     void (*pool_empty)(void *context, struct core_pool *pool);
@@ -212,9 +212,9 @@ void core_cancel(struct core *core, struct core_task *task, enum core_why why, u
 enum core_result { CORE_RESULT_OK, CORE_RESULT_FAILED, CORE_RESULT_FAILED_RETRYABLE };
 /* The worker's head task was collected. Finishes it from inside (with its result, even when a stop was under way and
  * lost the race), or puts it into backoff when it failed retryably with attempts left. run_ns: for averages, clamped.
- */
+ * report: passed on to finish(). */
 void core_task_done(
-    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, uint64_t now_ns);
+    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, void *report, uint64_t now_ns);
 
 /* ---- workers -------------------------------------------------------------------------------------------------------
  */
@@ -237,7 +237,7 @@ void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t
 /* It is dead, and all that it had completed has been collected (core_task_done). head_started: it had claimed the head
  * of its lane. That task is finished (stop under way: that state; else LOST) or backs off for another attempt; those
  * behind it go to the front of the queue in order and count no attempt. The worker is the supervisor's again. */
-void core_worker_died(struct core *core, struct core_worker *worker, bool head_started, uint64_t now_ns);
+void core_worker_died(struct core *core, struct core_worker *worker, bool head_started, void *report, uint64_t now_ns);
 
 /* ---- the loop's part ------------------------------------------------------------------------------------------------
  */

@@ -131,7 +131,7 @@ static inline uint32_t core_pool_fresh(const struct core_pool *p)
 void core_task_set_state(struct core_task *task, enum mpool_state state);
 bool core_state_may_follow(enum mpool_state from, enum mpool_state to);
 /* The one place that finishes. The task must be in no list. Call it last: finish() may submit and cancel. */
-void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why);
+void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why, void *report);
 
 /* ---- queue.c */
 

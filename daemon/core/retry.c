@@ -48,7 +48,7 @@ static void average(uint64_t *mean_ns, uint64_t *runs, uint64_t run_ns)
 }
 
 void core_task_done(
-    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, uint64_t now_ns)
+    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, void *report, uint64_t now_ns)
 {
     struct core_worker *w = task->worker;
     struct core_pool *pool = task->pool;
@@ -73,5 +73,6 @@ void core_task_done(
     if (result == CORE_RESULT_FAILED_RETRYABLE && core_retry_allowed(task))
         core_retry(task, now_ns);
     else
-        core_task_end(core, task, result == CORE_RESULT_OK ? MPOOL_STATE_DONE : MPOOL_STATE_FAILED, CORE_WHY_RESULT);
+        core_task_end(
+            core, task, result == CORE_RESULT_OK ? MPOOL_STATE_DONE : MPOOL_STATE_FAILED, CORE_WHY_RESULT, report);
 }

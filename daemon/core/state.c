@@ -26,10 +26,10 @@ void core_task_set_state(struct core_task *task, enum mpool_state state)
     task->state = state;
 }
 
-void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why)
+void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why, void *report)
 {
     core_task_set_state(task, state);
     core_timer_disarm(&core->timers, &task->timer);
     task->ending = true;
-    core->ops->finish(core->context, task, why);
+    core->ops->finish(core->context, task, why, report);
 }

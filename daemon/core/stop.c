@@ -66,7 +66,7 @@ void core_cancel(struct core *core, struct core_task *task, enum core_why why, u
         stop_running(task, why, now_ns);
         return;
     }
-    core_task_end(core, task, core_stop_state(why), why);
+    core_task_end(core, task, core_stop_state(why), why, NULL);
 }
 
 void core_stop_grace_over(struct core_task *task, uint64_t now_ns)
@@ -111,7 +111,7 @@ bool core_stop_flush_one(struct core_pool *pool, enum core_why why)
     if (!task && !(task = TAILQ_FIRST(&pool->backoff)))
         return false;
     core_queue_remove(pool, task);
-    core_task_end(pool->core, task, core_stop_state(why), why);
+    core_task_end(pool->core, task, core_stop_state(why), why, NULL);
     return true;
 }
 
@@ -124,7 +124,7 @@ static void flush_lane(struct core_worker *w, uint64_t now_ns)
            core->ops->reclaim(core->context, w, last)) {
         core_lane_remove(w, last, now_ns);
         core_worker_settle(w, now_ns);
-        core_task_end(core, last, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN);
+        core_task_end(core, last, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN, NULL);
     }
 }
 

@@ -281,9 +281,10 @@ static void take_apart(struct core_worker *w, bool head_started, struct core_tas
     }
 }
 
-void core_worker_died(struct core *core, struct core_worker *w, bool head_started, uint64_t now_ns)
+void core_worker_died(struct core *core, struct core_worker *w, bool head_started, void *report, uint64_t now_ns)
 {
     struct core_pool *pool = w->pool;
+    struct core_task *head = head_started ? TAILQ_FIRST(&w->lane) : NULL;
     struct core_task_list ending = TAILQ_HEAD_INITIALIZER(ending);
     bool lived = w->ready_ns != 0 && now_ns - w->ready_ns >= CORE_PROOF_NS;
     bool willed = w->state == CORE_WORKER_DYING;
@@ -309,6 +310,6 @@ void core_worker_died(struct core *core, struct core_worker *w, bool head_starte
     while ((task = TAILQ_FIRST(&ending))) {
         TAILQ_REMOVE(&ending, task, link);
         enum core_why why = task->stop != CORE_WHY_RESULT ? (enum core_why)task->stop : CORE_WHY_LOST;
-        core_task_end(core, task, core_stop_state(why), why);
+        core_task_end(core, task, core_stop_state(why), why, task == head ? report : NULL);
     }
 }

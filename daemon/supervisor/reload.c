@@ -6,10 +6,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
-#include "daemon/supervisor/notify.h"
-#include "daemon/supervisor/objects.h"
-#include "daemon/supervisor/pool.h"
-#include "daemon/supervisor/shares.h"
+#include "daemon/base/notify.h"
+#include "daemon/pool/pool.h"
+#include "daemon/conn/shares.h"
 #include "daemon/supervisor/supervisor.h"
 
 static void log_report(const struct config_report *report)
@@ -66,7 +65,7 @@ void reload(struct supervisor *s)
 {
     struct config *config;
     struct config_report report = {0};
-    if (s->stopping)
+    if (s->loop.stopping)
         return;
     /* Type=notify in systemd 252 knows RELOADING=1 with the time, and READY=1 after it. */
     char text[80];
@@ -86,11 +85,9 @@ void reload(struct supervisor *s)
     keep_unheeded(old, config);
     s->config = config;
     log_init((enum log_level)config->log_level, NULL);
-    spinners_configure(&s->spinners, config->spin);
-    shares_configure(s->shares, config);
-    objects_configure(s->objects);
+    supervisor_configure(s);
     struct pool *pool, *next;
-    for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
+    for (pool = TAILQ_FIRST(&s->workers.pools); pool; pool = next) {
         next = TAILQ_NEXT(pool, link);
         if (pool->closing)
             continue;
@@ -101,25 +98,25 @@ void reload(struct supervisor *s)
             pool_close(pool);
     }
     for (size_t i = 0; i < config->pool_count; i++) {
-        if (pool_find(s, config->pools[i].name, strlen(config->pools[i].name)))
+        if (pool_find(&s->workers, config->pools[i].name, strlen(config->pools[i].name)))
             continue;
-        pool = pool_new(s, &config->pools[i]);
+        pool = pool_new(&s->workers, &config->pools[i]);
         if (!pool) {
             log_error("reload: pool=%s cannot be made: out of memory", config->pools[i].name);
             continue;
         }
-        TAILQ_INSERT_TAIL(&s->pools, pool, link);
+        TAILQ_INSERT_TAIL(&s->workers.pools, pool, link);
     }
     config_free(old);
     /* The order of the configuration is the rank in which pools are asked for a function; closing ones come last. */
     for (size_t i = config->pool_count; i-- > 0;) {
-        pool = pool_find(s, config->pools[i].name, strlen(config->pools[i].name));
+        pool = pool_find(&s->workers, config->pools[i].name, strlen(config->pools[i].name));
         if (!pool)
             continue;
-        TAILQ_REMOVE(&s->pools, pool, link);
-        TAILQ_INSERT_HEAD(&s->pools, pool, link);
+        TAILQ_REMOVE(&s->workers.pools, pool, link);
+        TAILQ_INSERT_HEAD(&s->workers.pools, pool, link);
     }
     log_info("reloaded pools=%zu", config->pool_count);
     notify("READY=1");
-    s->again = true;
+    s->loop.again = true;
 }

@@ -16,29 +16,27 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/start.h"
-#include "daemon/supervisor/descent.h"
-#include "daemon/supervisor/descriptors.h"
-#include "daemon/supervisor/conn.h"
-#include "daemon/supervisor/guardian.h"
-#include "daemon/supervisor/kept.h"
-#include "daemon/supervisor/farewell.h"
-#include "daemon/supervisor/large_reply.h"
-#include "daemon/supervisor/listener.h"
-#include "daemon/supervisor/map.h"
-#include "daemon/supervisor/names.h"
-#include "daemon/supervisor/nested.h"
-#include "daemon/supervisor/notify.h"
-#include "daemon/supervisor/objects.h"
-#include "daemon/supervisor/orphans.h"
-#include "daemon/supervisor/parties.h"
-#include "daemon/supervisor/pool.h"
-#include "daemon/supervisor/queue.h"
+#include "daemon/task/descent.h"
+#include "daemon/conn/conn.h"
+#include "daemon/pool/guardian.h"
+#include "daemon/task/job.h"
+#include "daemon/conn/farewell.h"
+#include "daemon/task/large_reply.h"
+#include "daemon/conn/listener.h"
+#include "daemon/task/map.h"
+#include "daemon/pool/function_index.h"
+#include "daemon/task/nested.h"
+#include "daemon/base/notify.h"
+#include "daemon/object/objects.h"
+#include "daemon/pool/orphans.h"
+#include "daemon/pool/pool.h"
+#include "daemon/object/queue.h"
 #include "daemon/supervisor/reload.h"
-#include "daemon/supervisor/rpc.h"
-#include "daemon/supervisor/shares.h"
-#include "daemon/supervisor/task.h"
-#include "daemon/supervisor/template.h"
-#include "daemon/supervisor/worker.h"
+#include "daemon/rpc/rpc.h"
+#include "daemon/conn/shares.h"
+#include "daemon/task/task.h"
+#include "daemon/pool/template.h"
+#include "daemon/pool/worker.h"
 
 #define COLLECT_BYTES   (4u << 20)     /* of results that lie in lanes, copied in one pass */
 #define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
@@ -49,7 +47,7 @@ static void pool_emptied(void *context, struct core_pool *core_pool)
     struct pool *pool = core_pool_userdata(core_pool);
     (void)context;
     pool->empty = --pool->hearts == 0;
-    pool->supervisor->again = true;
+    pool->workers->loop->again = true;
 }
 
 static const struct core_ops ops = {
@@ -88,9 +86,9 @@ static void heed(struct supervisor *s, int number)
     case GUARDIAN_GONE: /* the guardian is gone: nobody would clean up after us */
         log_error("the guardian was killed; stopping at once");
         supervisor_stop(s);
-        core_stop(s->core, 0, s->now_ns);
+        core_stop(s->service.core, 0, s->loop.now_ns);
         break;
-    case SIGCHLD: orphans_want(s); break;
+    case SIGCHLD: orphans_want(&s->workers); break;
     default: break;
     }
 }
@@ -100,18 +98,9 @@ static void on_signals(evutil_socket_t fd, short what, void *arg)
     struct supervisor *s = arg;
     struct signalfd_siginfo info;
     (void)what;
-    supervisor_tick(s);
+    loop_tick(&s->loop);
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
         heed(s, (int)info.ssi_signo);
-}
-
-void supervisor_need_housekeeping(struct supervisor *s)
-{
-    struct timeval tv = {.tv_usec = 500000};
-    if (s->housekeeping_on)
-        return;
-    s->housekeeping_on = true;
-    event_add(s->housekeeping, &tv);
 }
 
 /* Looks after what has a deadline that nobody else watches; asks for itself again only while there is something. */
@@ -124,25 +113,25 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
     bool more = false;
     (void)fd;
     (void)what;
-    s->housekeeping_on = false;
-    supervisor_tick(s);
-    for (c = TAILQ_FIRST(&s->conns); c; c = next) {
+    s->loop.housekeeping_on = false;
+    loop_tick(&s->loop);
+    for (c = TAILQ_FIRST(&s->connections.all); c; c = next) {
         next = TAILQ_NEXT(c, link);
         more |= conn_housekeeping(c);
     }
-    TAILQ_FOREACH (pool, &s->pools, link)
-        TAILQ_FOREACH (w, &pool->workers, link)
+    TAILQ_FOREACH (pool, &s->workers.pools, link)
+        TAILQ_FOREACH (w, &pool->members, link)
             if (w->retiring && !w->doomed) {
                 more = true;
-                if (s->now_ns - w->retired_ns > RETIRE_GRACE_NS)
-                    worker_kill(s, &w->core);
+                if (s->loop.now_ns - w->retired_ns > RETIRE_GRACE_NS)
+                    worker_kill(&s->workers, &w->core);
             }
-    if (s->deaths.lanes.wanted)
-        lane_reserve_tidy(&s->deaths.lanes);
-    more |= s->deaths.lanes.wanted || s->deaths.orphans.wanted;
-    more |= !TAILQ_EMPTY(&s->muted_workers); /* a bell that is not read does not wake us: look at least now and then */
+    if (s->workers.deaths.lanes.wanted)
+        lane_reserve_tidy(&s->workers.deaths.lanes);
+    more |= s->workers.deaths.lanes.wanted || s->workers.deaths.orphans.wanted;
+    more |= !TAILQ_EMPTY(&s->workers.muted); /* a bell that is not read does not wake us: look at least now and then */
     if (more)
-        supervisor_need_housekeeping(s);
+        loop_need_housekeeping(&s->loop);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
@@ -160,21 +149,21 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 /* Each worker in its turn, until the results are too much to be copied in one pass. */
 static unsigned collect(struct supervisor *s)
 {
-    struct worker *w, *next, *last = TAILQ_LAST(&s->busy_workers, worker_list);
+    struct worker *w, *next, *last = TAILQ_LAST(&s->workers.busy, worker_list);
     unsigned n = 0;
-    s->collected_bytes = 0;
-    for (w = TAILQ_FIRST(&s->busy_workers); w; w = next) {
+    s->workers.collected_bytes = 0;
+    for (w = TAILQ_FIRST(&s->workers.busy); w; w = next) {
         next = w == last ? NULL : TAILQ_NEXT(w, busy);
         if (w->broke || !worker_has_result(w))
             continue;
         n += worker_collect(w);
-        if (s->collected_bytes < COLLECT_BYTES)
+        if (s->workers.collected_bytes < COLLECT_BYTES)
             continue;
         if (next) { /* they are the first in the next pass */
-            supervisor_defer(s);
-            while ((w = TAILQ_FIRST(&s->busy_workers)) != next) {
-                TAILQ_REMOVE(&s->busy_workers, w, busy);
-                TAILQ_INSERT_TAIL(&s->busy_workers, w, busy);
+            loop_defer(&s->loop);
+            while ((w = TAILQ_FIRST(&s->workers.busy)) != next) {
+                TAILQ_REMOVE(&s->workers.busy, w, busy);
+                TAILQ_INSERT_TAIL(&s->workers.busy, w, busy);
             }
         }
         break;
@@ -185,19 +174,19 @@ static unsigned collect(struct supervisor *s)
 static void pools_run(struct supervisor *s)
 {
     struct pool *pool, *next;
-    for (pool = TAILQ_FIRST(&s->pools); pool; pool = next) {
+    for (pool = TAILQ_FIRST(&s->workers.pools); pool; pool = next) {
         next = TAILQ_NEXT(pool, link);
         if (pool->drop_wanted) {
-            task_drop_absent(s, pool);
-            s->again = true;
+            task_worker_ops.drop_absent(&s->tasks, pool);
+            s->loop.again = true;
         }
-        if (pool->empty && TAILQ_EMPTY(&pool->workers)) {
+        if (pool->empty && TAILQ_EMPTY(&pool->members)) {
             log_info("pool=%s is gone", pool->name);
             struct conn *c;
-            TAILQ_FOREACH (c, &s->waiting_conns, room)
-                if (c->waits_for == pool)
-                    c->waits_for = NULL;
-            TAILQ_REMOVE(&s->pools, pool, link);
+            TAILQ_FOREACH (c, &s->connections.blocked, blocked)
+                if (c->wait_for == pool)
+                    c->wait_for = NULL;
+            TAILQ_REMOVE(&s->workers.pools, pool, link);
             pool_free(pool);
         }
     }
@@ -214,54 +203,55 @@ static bool pass(struct supervisor *s, bool *ret_worked)
 {
     struct worker *w;
     struct conn *c, *next;
-    s->again = false;
-    s->stats.loop_passes++;
-    s->turn_ns = 0;
-    supervisor_tick(s);
+    s->loop.again = false;
+    s->loop.stats.loop_passes++;
+    s->connections.turn_ns = 0;
+    loop_tick(&s->loop);
     unsigned collected = collect(s);
-    if (!TAILQ_EMPTY(&s->muted_workers))
-        worker_unmute(s);
-    maps_run(s);
-    large_replies_run(s);
-    queues_run(s);
-    objects_run(s->objects);
-    nested_run(s);
-    core_run(s->core, s->now_ns);
-    conn_serve_line(s);
-    if (orphans_are_overdue(s))
-        orphans_look(s);
-    worker_spawn_wanted(s);
-    orphans_look(s); /* else when the next workers are on their way */
+    if (!TAILQ_EMPTY(&s->workers.muted))
+        worker_unmute(&s->workers);
+    maps_run(&s->tasks);
+    large_replies_run(&s->tasks);
+    queues_run(s->service.objects);
+    objects_run(s->service.objects);
+    nested_run(&s->tasks);
+    core_run(s->service.core, s->loop.now_ns);
+    conn_resume_blocked(&s->connections);
+    if (orphans_are_overdue(&s->workers))
+        orphans_look(&s->workers);
+    worker_spawn_wanted(&s->workers);
+    orphans_look(&s->workers); /* else when the next workers are on their way */
     pools_run(s);
-    bool given = !TAILQ_EMPTY(&s->dirty_workers);
-    while ((w = TAILQ_FIRST(&s->dirty_workers)))
+    bool given = !TAILQ_EMPTY(&s->workers.dirty);
+    while ((w = TAILQ_FIRST(&s->workers.dirty)))
         worker_post(w);
     if (given)
-        oom_look(&s->deaths.oom, s->now_ns);
+        oom_look(&s->workers.deaths.oom, s->loop.now_ns);
     /* Those that are touched while this goes on wait for the next pass, so that it ends. */
-    struct conn *last = TAILQ_LAST(&s->dirty_conns, conn_list);
-    bool held = spinners_hold(s, collected > 0);
-    for (c = TAILQ_FIRST(&s->dirty_conns); c; c = next) {
+    struct conn *last = TAILQ_LAST(&s->connections.dirty, conn_list);
+    bool held = spinners_hold(&s->workers, collected > 0);
+    for (c = TAILQ_FIRST(&s->connections.dirty); c; c = next) {
         next = c == last ? NULL : TAILQ_NEXT(c, dirty);
-        uint64_t deferrals = s->stats.loop_deferrals;
+        uint64_t deferrals = s->loop.stats.loop_deferrals;
         if (!held || !conn_may_be_held(c))
             conn_flush(c);
-        if (s->stats.loop_deferrals > deferrals && !supervisor_has_time(s))
+        if (s->loop.stats.loop_deferrals > deferrals && !loop_has_time(&s->loop))
             break; /* the others are the first in the next pass */
     }
-    uint64_t next_ns = core_next_ns(s->core);
+    uint64_t next_ns = core_next_ns(s->service.core);
     if (next_ns > 0)
-        deadline_set(&s->core_deadline, earlier(next_ns, queues_next_ns(s)));
-    bool more = next_ns == 0 || s->again || !TAILQ_EMPTY(&s->dirty_conns) || !TAILQ_EMPTY(&s->dirty_maps) ||
-                !TAILQ_EMPTY(&s->dirty_workers) || (collected > 0 && !TAILQ_EMPTY(&s->busy_workers));
+        deadline_set(&s->core_deadline, earlier(next_ns, queues_next_ns(s->service.objects)));
+    bool more = next_ns == 0 || s->loop.again || !TAILQ_EMPTY(&s->connections.dirty) ||
+                !TAILQ_EMPTY(&s->tasks.dirty_maps) || !TAILQ_EMPTY(&s->workers.dirty) ||
+                (collected > 0 && !TAILQ_EMPTY(&s->workers.busy));
     *ret_worked = more || collected > 0;
     return more;
 }
 
-static bool something_to_collect(const struct supervisor *s)
+static bool something_to_collect(const struct workers *workers)
 {
     const struct worker *w;
-    TAILQ_FOREACH (w, &s->busy_workers, busy)
+    TAILQ_FOREACH (w, &workers->busy, busy)
         if (!w->broke && worker_has_result(w))
             return true;
     return false;
@@ -271,13 +261,14 @@ static bool something_to_collect(const struct supervisor *s)
 static bool is_over(struct supervisor *s)
 {
     const struct conn *c;
-    if (!s->stopping || !core_is_empty(s->core) || !TAILQ_EMPTY(&s->maps) || !TAILQ_EMPTY(&s->large_replies))
+    if (!s->loop.stopping || !core_is_empty(s->service.core) || !TAILQ_EMPTY(&s->tasks.maps) ||
+        !TAILQ_EMPTY(&s->tasks.large_replies))
         return false;
     if (s->flush_until_ns == 0)
-        s->flush_until_ns = s->now_ns + FLUSH_GRACE_NS;
-    TAILQ_FOREACH (c, &s->conns, link)
-        if (!c->closed && conn_unsent(c) > 0 && s->now_ns < s->flush_until_ns) {
-            supervisor_need_housekeeping(s); /* so that the loop wakes for the deadline */
+        s->flush_until_ns = s->loop.now_ns + FLUSH_GRACE_NS;
+    TAILQ_FOREACH (c, &s->connections.all, link)
+        if (!conn_is_closed(c) && conn_unsent(c) > 0 && s->loop.now_ns < s->flush_until_ns) {
+            loop_need_housekeeping(&s->loop); /* so that the loop wakes for the deadline */
             return false;
         }
     return true;
@@ -285,38 +276,38 @@ static bool is_over(struct supervisor *s)
 
 int supervisor_run(struct supervisor *s)
 {
-    log_info(
-        "serving version=%s socket=%s pools=%zu", MPOOL_VERSION, listener_path(s->listener), s->config->pool_count);
-    listener_start(s->listener);
+    log_info("serving version=%s socket=%s pools=%zu", MPOOL_VERSION, listener_path(s->connections.listener),
+        s->config->pool_count);
+    listener_start(s->connections.listener);
     while (!is_over(s)) {
         int flags = EVLOOP_ONCE;
         bool worked, more = pass(s, &worked);
         if (worked) {
-            spinners_worked(&s->spinners);
-            if (spinners_pause(s, something_to_collect))
+            spinners_worked(&s->workers.spin);
+            if (spinners_pause(&s->workers, something_to_collect))
                 continue;
         }
         if (more) {
             flags |= EVLOOP_NONBLOCK;
-        } else if (spinners_wait(s, something_to_collect)) {
+        } else if (spinners_wait(&s->workers, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
-        } else if (s->deaths.lanes.wanted && s->unforked == 0) {
-            lane_reserve_tidy(&s->deaths.lanes); /* whoever waits for the next worker comes first */
+        } else if (s->workers.deaths.lanes.wanted && s->workers.unforked == 0) {
+            lane_reserve_tidy(&s->workers.deaths.lanes); /* whoever waits for the next worker comes first */
             flags |= EVLOOP_NONBLOCK;
         } else {
             /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
              * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
-            beacon_sleep(s->beacon);
-            if (something_to_collect(s))
+            beacon_sleep(s->workers.beacon);
+            if (something_to_collect(&s->workers))
                 flags |= EVLOOP_NONBLOCK;
             else
-                s->stats.loop_sleeps++;
+                s->loop.stats.loop_sleeps++;
         }
-        if (event_base_loop(s->base, flags) < 0) {
+        if (event_base_loop(s->loop.base, flags) < 0) {
             log_error("the event loop failed: %s", strerror(errno));
             return 1;
         }
-        beacon_wake(s->beacon);
+        beacon_wake(s->workers.beacon);
     }
     log_info("stopped");
     return 0;
@@ -324,18 +315,18 @@ int supervisor_run(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
-    uint64_t grace = s->stopping ? 0 : s->config->stop_grace_ms;
-    if (!s->stopping) {
-        s->stopping = true;
+    uint64_t grace = s->loop.stopping ? 0 : s->config->stop_grace_ms;
+    if (!s->loop.stopping) {
+        s->loop.stopping = true;
         notify("STOPPING=1");
-        listener_close(s->listener);
+        listener_close(s->connections.listener);
         struct map *m;
-        TAILQ_FOREACH (m, &s->maps, every)
+        TAILQ_FOREACH (m, &s->tasks.maps, every)
             map_touch(m);
     }
     log_info("stopping grace_ms=%llu", (unsigned long long)grace);
-    core_stop(s->core, grace, s->now_ns);
-    s->again = true;
+    core_stop(s->service.core, grace, s->loop.now_ns);
+    s->loop.again = true;
 }
 
 /* ---- birth and end
@@ -345,10 +336,10 @@ void supervisor_stop(struct supervisor *s)
 static int start_pools(struct supervisor *s)
 {
     for (size_t i = 0; i < s->config->pool_count; i++) {
-        struct pool *pool = pool_new(s, &s->config->pools[i]);
+        struct pool *pool = pool_new(&s->workers, &s->config->pools[i]);
         if (!pool)
             return -ENOMEM;
-        TAILQ_INSERT_TAIL(&s->pools, pool, link);
+        TAILQ_INSERT_TAIL(&s->workers.pools, pool, link);
     }
     return 0;
 }
@@ -371,7 +362,7 @@ static int watch_signals(struct supervisor *s)
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signal_fd < 0)
         return -errno;
-    s->on_signals = event_new(s->base, s->signal_fd, EV_READ | EV_PERSIST, on_signals, s);
+    s->on_signals = event_new(s->loop.base, s->signal_fd, EV_READ | EV_PERSIST, on_signals, s);
     return !s->on_signals || event_add(s->on_signals, NULL) < 0 ? -ENOMEM : 0;
 }
 
@@ -381,7 +372,7 @@ static int watch_watchdog(struct supervisor *s)
     if (sd_watchdog_enabled(0, &usec) <= 0 || usec == 0)
         return 0;
     struct timeval tv = {.tv_sec = (time_t)(usec / 3 / 1000000), .tv_usec = (suseconds_t)(usec / 3 % 1000000)};
-    s->watchdog = event_new(s->base, -1, EV_PERSIST, on_watchdog, s);
+    s->watchdog = event_new(s->loop.base, -1, EV_PERSIST, on_watchdog, s);
     return !s->watchdog || event_add(s->watchdog, &tv) < 0 ? -ENOMEM : 0;
 }
 
@@ -392,7 +383,7 @@ static void raise_limits(struct supervisor *s)
     struct rlimit limit;
     start_raise_limits();
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        s->hard_nofile = limit.rlim_max;
+        s->descriptors.limit = limit.rlim_max;
 }
 
 static uint64_t random_key(void)
@@ -415,6 +406,65 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* Who knows whom: each folder gets what stands below it. */
+static void wire_up(struct supervisor *s)
+{
+    s->connections.loop = s->workers.loop = s->tasks.loop = s->service.loop = &s->loop;
+    s->connections.handler = &rpc_conn_handler;
+    s->connections.context = &s->service;
+    s->connections.descriptors = &s->descriptors;
+    s->workers.ops = &task_worker_ops;
+    s->workers.context = &s->tasks;
+    s->tasks.connections = s->service.connections = &s->connections;
+    s->tasks.workers = s->service.workers = &s->workers;
+    s->service.tasks = &s->tasks;
+    s->descriptors =
+        (struct descriptors){.limit = RLIM_INFINITY, .workers_lacking = workers_lacking, .context = &s->workers};
+    TAILQ_INIT(&s->connections.all);
+    TAILQ_INIT(&s->connections.dirty);
+    TAILQ_INIT(&s->connections.blocked);
+    TAILQ_INIT(&s->workers.pools);
+    TAILQ_INIT(&s->workers.busy);
+    TAILQ_INIT(&s->workers.dirty);
+    TAILQ_INIT(&s->workers.muted);
+}
+
+void supervisor_configure(struct supervisor *s)
+{
+    s->connections.config = s->workers.config = s->tasks.config = s->service.config = s->config;
+    if (s->service.objects) {
+        s->service.objects->config = s->config;
+        objects_configure(s->service.objects);
+    }
+    spinners_configure(&s->workers.spin, s->config->spin);
+    if (s->connections.shares)
+        shares_configure(s->connections.shares, s->config);
+}
+
+static int make_parts(struct supervisor *s)
+{
+    s->loop.base = new_base();
+    s->workers.functions = function_index_new();
+    s->tasks.descent = descent_new();
+    s->connections.shares = shares_new(s->config);
+    s->connections.farewells = farewells_new(&s->connections);
+    if (!s->connections.shares)
+        return -ENOMEM;
+    s->service.objects = objects_new(&s->loop, s->config, &s->descriptors, s->connections.shares);
+    s->service.core = s->workers.core = s->tasks.core = core_new(&ops, &s->workers);
+    if (s->loop.base)
+        s->loop.housekeeping = evtimer_new(s->loop.base, on_housekeeping, s);
+    if (!s->workers.functions || !s->tasks.descent || !s->connections.farewells || !s->service.objects ||
+        !s->service.core || !s->loop.housekeeping)
+        return -ENOMEM;
+    int r = deadline_init(&s->core_deadline, s->loop.base);
+    if (r == 0)
+        r = beacon_new(&s->workers.beacon);
+    if (r == 0)
+        r = watch_signals(s);
+    return r == 0 ? watch_watchdog(s) : r;
+}
+
 int supervisor_new(struct supervisor **ret, struct config *config, const struct config_arguments *arguments)
 {
     struct supervisor *s = calloc(1, sizeof *s);
@@ -424,66 +474,30 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     }
     s->config = config;
     s->arguments = *arguments;
-    TAILQ_INIT(&s->pools);
-    TAILQ_INIT(&s->conns);
-    TAILQ_INIT(&s->dirty_conns);
-    TAILQ_INIT(&s->waiting_conns);
-    TAILQ_INIT(&s->busy_workers);
-    TAILQ_INIT(&s->dirty_workers);
-    TAILQ_INIT(&s->muted_workers);
-    TAILQ_INIT(&s->calls);
-    TAILQ_INIT(&s->maps);
-    TAILQ_INIT(&s->large_replies);
-    TAILQ_INIT(&s->dirty_maps);
-    TAILQ_INIT(&s->kept);
-    TAILQ_INIT(&s->answered_conns);
-    TAILQ_INIT(&s->processes);
-    supervisor_tick(s);
-    s->start_ns = s->now_ns;
-    s->start_wall_ms = s->wall_ms;
     s->core_deadline.fd = s->signal_fd = -1;
-    s->first_task_id = SUPERVISOR_FIRST_ID +
-                       (s->start_wall_ms > SUPERVISOR_ID_EPOCH_MS ? s->start_wall_ms - SUPERVISOR_ID_EPOCH_MS : 0);
-    s->next_task_id = s->first_task_id;
-    s->next_attached_id = SUPERVISOR_ATTACHED_ID;
-    oom_init(&s->deaths.oom, s->now_ns);
-    spinners_init(&s->spinners);
-    spinners_configure(&s->spinners, config->spin);
-    s->hash_key = random_key();
-    s->hard_nofile = RLIM_INFINITY;
+    wire_up(s);
+    loop_tick(&s->loop);
+    s->service.start_ns = s->loop.now_ns;
+    s->service.start_wall_ms = s->loop.wall_ms;
+    tasks_init(&s->tasks);
+    oom_init(&s->workers.deaths.oom, s->loop.now_ns);
+    spinners_init(&s->workers.spin);
+    supervisor_configure(s);
+    s->connections.hash_key = random_key();
     raise_limits(s);
     orphans_init();
-
-    int r = 0;
-    s->base = new_base();
-    s->names = names_new();
-    s->descent = descent_new();
-    s->shares = shares_new(config);
-    s->farewells = farewells_new(s);
-    s->objects = objects_new(s);
-    s->parties = parties_new(s);
-    s->core = core_new(&ops, s);
-    if (s->base) {
-        r = deadline_init(&s->core_deadline, s->base);
-        s->housekeeping = evtimer_new(s->base, on_housekeeping, s);
-    }
-    if (!s->base || !s->names || !s->descent || !s->shares || !s->farewells || !s->objects || !s->parties || !s->core ||
-        !s->housekeeping)
-        r = -ENOMEM;
-    if (r == 0)
-        r = beacon_new(&s->beacon);
-    if (r == 0)
-        r = watch_signals(s);
-    if (r == 0)
-        r = watch_watchdog(s);
+    int r = make_parts(s);
     if (r < 0)
         log_error("cannot start: %s", strerror(-r));
     if (r == 0)
-        r = listener_new(&s->listener, s);
-    if (r == 0)
+        r = listener_new(&s->connections.listener, &s->connections);
+    if (r == 0) {
+        s->workers.socket_path = listener_path(s->connections.listener);
+        s->workers.socket_is_private = listener_is_private(s->connections.listener);
         r = start_pools(s);
+    }
     if (r == 0)
-        shares_set_descriptors(s->shares, descriptors_for_peers(s));
+        shares_set_descriptors(s->connections.shares, descriptors_for_peers(&s->descriptors));
     if (r < 0) {
         supervisor_free(s);
         return r;
@@ -496,42 +510,42 @@ void supervisor_free(struct supervisor *s)
 {
     struct pool *pool;
     struct conn *c;
-    struct kept *k;
+    struct job *job;
     if (!s)
         return;
-    objects_shut(s->objects);
-    while ((c = TAILQ_FIRST(&s->conns)))
+    objects_shut(s->service.objects);
+    while ((c = TAILQ_FIRST(&s->connections.all)))
         conn_free(c);
-    objects_free(s->objects);
-    parties_free(s->parties);
-    while ((k = TAILQ_FIRST(&s->kept)))
-        kept_free(s, k);
-    while ((pool = TAILQ_FIRST(&s->pools))) {
-        TAILQ_REMOVE(&s->pools, pool, link);
+    objects_free(s->service.objects);
+    while ((job = TAILQ_FIRST(&s->tasks.jobs)))
+        job_free(&s->tasks, job);
+    while ((pool = TAILQ_FIRST(&s->workers.pools))) {
+        TAILQ_REMOVE(&s->workers.pools, pool, link);
         pool_free(pool);
     }
-    templates_end(s);
-    listener_free(s->listener);
-    farewells_free(s->farewells);
+    templates_end(&s->workers);
+    listener_free(s->connections.listener);
+    farewells_free(s->connections.farewells);
     orphans_end();
     deadline_deinit(&s->core_deadline);
-    struct event *events[] = {s->on_signals, s->housekeeping, s->watchdog};
+    struct event *events[] = {s->on_signals, s->loop.housekeeping, s->watchdog};
     for (size_t i = 0; i < ELEMENTS(events); i++)
         if (events[i])
             event_free(events[i]);
     fd_close(&s->signal_fd);
-    oom_deinit(&s->deaths.oom);
-    if (s->core)
-        core_free(s->core);
-    names_free(s->names);
-    descent_free(s->descent);
-    shares_free(s->shares);
-    task_rooms_free(s);
-    lane_reserve_free(&s->deaths.lanes);
-    orphans_free(s);
-    beacon_free(s->beacon);
-    if (s->base)
-        event_base_free(s->base);
+    oom_deinit(&s->workers.deaths.oom);
+    if (s->service.core)
+        core_free(s->service.core);
+    function_index_free(s->workers.functions);
+    descent_free(s->tasks.descent);
+    free(s->workers.users);
+    shares_free(s->connections.shares);
+    task_rooms_free(&s->tasks);
+    lane_reserve_free(&s->workers.deaths.lanes);
+    orphans_free(&s->workers);
+    beacon_free(s->workers.beacon);
+    if (s->loop.base)
+        event_base_free(s->loop.base);
     config_free(s->config);
     free(s);
 }

@@ -163,8 +163,9 @@ static void op_spawn(void *context, struct core_pool *core_pool)
         sim_at(sim, rng_below(&sim->rng, MS), EVENT_SPAWN_ANSWER, (uint32_t)(pool - sim->pools), 0);
 }
 
-static void op_finish(void *context, struct core_task *task, enum core_why why)
+static void op_finish(void *context, struct core_task *task, enum core_why why, void *report)
 {
+    (void)report;
     struct sim *sim = context;
     struct sim_task *t = task_of(task);
     sim_say(sim, "task %u is finished: state %d, attempt %u", t->index, (int)task->state, task->attempt);
@@ -293,7 +294,7 @@ void supervisor_collect(struct sim *sim, struct proc *p)
         if (!p->core.proven)
             sim->pools[p->pool].failed_births = 0;
         p->refused_pass = 0;
-        core_task_done(sim->core, &slot->task->live->core, results[slot->outcome], slot->run_ns, sim->now_ns);
+        core_task_done(sim->core, &slot->task->live->core, results[slot->outcome], slot->run_ns, NULL, sim->now_ns);
         sim->collecting = NULL;
     }
 }
@@ -315,7 +316,7 @@ void supervisor_bury(struct sim *sim, struct proc *p)
     }
     sim_say(sim, "proc %u is buried%s", p->id, started ? ", its head had started" : "");
     sim->pools[p->pool].failed_births += !started;
-    core_worker_died(sim->core, &p->core, started, sim->now_ns);
+    core_worker_died(sim->core, &p->core, started, NULL, sim->now_ns);
     sim->burying = NULL;
     sim->buried = NULL;
     sim->procs[p->id] = NULL;

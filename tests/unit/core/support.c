@@ -88,8 +88,9 @@ static void op_spawn(void *context, struct core_pool *pool)
         d->on_spawn(d);
 }
 
-static void op_finish(void *context, struct core_task *task, enum core_why why)
+static void op_finish(void *context, struct core_task *task, enum core_why why, void *report)
 {
+    (void)report;
     struct desk *d = context;
     struct job *j = desk_job_of(task);
     j->finished++;
@@ -254,7 +255,7 @@ void desk_end(struct desk *d, struct job *j, enum core_result result, uint64_t r
     j->claim = CLAIM_DONE;
     if (run_ns < S)
         d->now_ns += run_ns;
-    core_task_done(d->core, &j->core, result, run_ns, d->now_ns);
+    core_task_done(d->core, &j->core, result, run_ns, NULL, d->now_ns);
 }
 
 void desk_die(struct desk *d, struct hand *h)
@@ -263,5 +264,5 @@ void desk_die(struct desk *d, struct hand *h)
     bool started = head && desk_job_of(head)->claim != CLAIM_READY;
     assert_true(h->alive);
     h->alive = false;
-    core_worker_died(d->core, &h->core, started, d->now_ns);
+    core_worker_died(d->core, &h->core, started, NULL, d->now_ns);
 }

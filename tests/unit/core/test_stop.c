@@ -97,7 +97,7 @@ static void a_task_that_had_ended_is_not_killed_for(void **state)
     assert_false(j->hand->killed);
     desk_pass(d, S);
     assert_int_equal(j->kill_wishes, 1);
-    core_task_done(d->core, &j->core, CORE_RESULT_OK, US, d->now_ns);
+    core_task_done(d->core, &j->core, CORE_RESULT_OK, US, NULL, d->now_ns);
     assert_int_equal(j->state, MPOOL_STATE_DONE);
 }
 

@@ -1,0 +1,101 @@
+#include "daemon/conn/farewell.h"
+#include "daemon/conn/connections.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PATIENCE_S  2            /* from the last words to the close */
+#define DROP_BUDGET (256u << 10) /* bytes in one event */
+
+struct farewell {
+    TAILQ_ENTRY(farewell) link;
+    struct farewells *all;
+    struct event *on_readable, *on_late;
+    int fd;
+};
+
+struct farewells {
+    struct connections *connections;
+    TAILQ_HEAD(, farewell) list; /* the oldest first */
+    unsigned count;
+};
+
+static void end(struct farewell *p)
+{
+    TAILQ_REMOVE(&p->all->list, p, link);
+    p->all->count--;
+    if (p->on_readable)
+        event_free(p->on_readable);
+    if (p->on_late)
+        event_free(p->on_late);
+    close(p->fd);
+    free(p);
+}
+
+static void late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    end(arg);
+}
+
+static void readable(evutil_socket_t fd, short what, void *arg)
+{
+    static char dropped[64u << 10];
+    (void)what;
+    for (size_t budget = DROP_BUDGET; budget > 0;) {
+        ssize_t n = recv(fd, dropped, sizeof dropped, 0); /* the kernel closes descriptors that nobody takes */
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            end(arg);
+            return;
+        }
+        budget -= (size_t)n < budget ? (size_t)n : budget;
+    }
+}
+
+struct farewells *farewells_new(struct connections *conns)
+{
+    struct farewells *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    l->connections = conns;
+    TAILQ_INIT(&l->list);
+    return l;
+}
+
+void farewells_free(struct farewells *l)
+{
+    struct farewell *p;
+    if (!l)
+        return;
+    while ((p = TAILQ_FIRST(&l->list)))
+        end(p);
+    free(l);
+}
+
+void farewell_begin(struct farewells *l, int fd)
+{
+    static const struct timeval patience = {.tv_sec = PATIENCE_S};
+    struct farewell *p = calloc(1, sizeof *p);
+    if (!p || shutdown(fd, SHUT_WR) < 0) {
+        free(p);
+        close(fd); /* without memory, or without a peer, there is nothing to wait for */
+        return;
+    }
+    if (l->count == FAREWELLS_MAX)
+        end(TAILQ_FIRST(&l->list));
+    p->all = l;
+    p->fd = fd;
+    TAILQ_INSERT_TAIL(&l->list, p, link);
+    l->count++;
+    p->on_readable = event_new(l->connections->loop->base, fd, EV_READ | EV_PERSIST, readable, p);
+    p->on_late = evtimer_new(l->connections->loop->base, late, p);
+    if (!p->on_readable || !p->on_late || event_add(p->on_readable, NULL) < 0 || event_add(p->on_late, &patience) < 0)
+        end(p);
+}

@@ -1,0 +1,77 @@
+#include "daemon/object/clients.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/object/objects.h"
+#include "daemon/conn/peer.h"
+#include "proto/sync/sync.h"
+
+static struct client *find(const struct objects *all, uint32_t number)
+{
+    struct client *p;
+    HASH_FIND(hh, all->clients, &number, sizeof number, p);
+    return p;
+}
+
+/* There are never as many clients as numbers, so one is free. */
+static uint32_t new_number(struct objects *all)
+{
+    do
+        all->last_client = all->last_client >= SYNC_PARTY_MAX ? 1 : all->last_client + 1;
+    while (find(all, all->last_client));
+    return all->last_client;
+}
+
+struct client *client_find(const struct objects *objects, uint32_t number)
+{
+    return find(objects, number);
+}
+
+/* Its connection closes, or its process dies: whichever is first. */
+static void on_end(struct conn_closer *closer)
+{
+    client_free(CONTAINER_OF(closer, struct client, closer));
+}
+
+static const struct conn_closer_ops closer_ops = {.close = on_end, .peer_died = on_end};
+
+struct client *client_of(struct objects *all, struct conn *c, struct object_refusal *why)
+{
+    if (c->client)
+        return c->client;
+    int r = peer_watch(c);
+    if (r == -ESRCH) {
+        object_refuse(why, MPOOL_E_DENIED,
+            "the process that made this connection (pid %d) has died; another one has to connect for itself",
+            (int)c->pid);
+        return NULL;
+    }
+    struct client *p = r == 0 ? calloc(1, sizeof *p) : NULL;
+    if (!p) {
+        object_refuse(why, r == -EMFILE || r == -ENFILE ? MPOOL_E_BUSY : MPOOL_E_INTERNAL,
+            "the process that connected cannot be watched: %s", strerror(r < 0 ? -r : ENOMEM));
+        return NULL;
+    }
+    *p = (struct client){.objects = all, .conn = c, .number = new_number(all)};
+    LIST_INIT(&p->uses);
+    HASH_ADD(hh, all->clients, number, sizeof p->number, p);
+    c->client = p;
+    conn_on_close(c, &p->closer, &closer_ops);
+    return p;
+}
+
+void client_free(struct client *p)
+{
+    struct object_use *use;
+    if (!p)
+        return;
+    while ((use = LIST_FIRST(&p->uses)))
+        objects_close_use(use);
+    HASH_DELETE(hh, p->objects->clients, p);
+    conn_forget_closer(&p->closer);
+    p->conn->client = NULL;
+    free(p);
+}

@@ -1,0 +1,42 @@
+/* Who are the users of shared objects, and when is one gone?
+ *
+ * A client is a connection as a user of objects. It has a number, which stands in the lock words of what it holds. It
+ * is gone when its connection closes or the process that connected has died, whichever is first: a child that inherited
+ * the socket keeps nothing alive (peer.h).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "daemon/conn/conn.h"
+
+struct object_member;
+struct object_refusal;
+struct object_use;
+struct objects;
+
+struct client {
+    UT_hash_handle hh; /* by number */
+    struct objects *objects;
+    struct conn *conn;
+    uint32_t number; /* 1 … SYNC_PARTY_MAX */
+    LIST_HEAD(, object_use) uses;
+    uint32_t use_count;
+    struct object_member *members;       /* hash by object */
+    LIST_HEAD(, queue_wait) queue_waits; /* its requests that wait at queues */
+    uint32_t queue_wait_count;
+    struct conn_closer closer;
+};
+
+/* The connection's client, made if it has none. → NULL with *why: the process that connected has died; no memory or
+ * descriptor. */
+struct client *client_of(struct objects *all, struct conn *c, struct object_refusal *why);
+/* → NULL: there is none of this number. */
+struct client *client_find(const struct objects *objects, uint32_t number);
+/* All its uses end: after its connection has been shut down or its process has died, so that whoever finds in a page
+ * that somebody has left can see at its connection whether that was itself. NULL is allowed. */
+void client_free(struct client *p);

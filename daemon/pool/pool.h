@@ -1,0 +1,142 @@
+/* A pool: its configuration, its template process, its functions and its workers.
+ *
+ * The functions of a pool outlive templates: a task points at one, and each template has a table that says at which
+ * index of its own it has that function. So a reload can change modules under a running queue.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "daemon/core/core.h"
+#include "daemon/config/config.h"
+#include "daemon/pool/orphans.h"
+#include "daemon/pool/output.h"
+
+struct caller;
+struct workers;
+struct worker;
+
+struct function {
+    struct core_function core; /* averages */
+    struct pool *pool;
+    char *name;         /* "module.function", owned */
+    char *summary;      /* owned; may be empty */
+    uint32_t number;    /* in pool->functions */
+    uint32_t module;    /* in the current template's list of modules */
+    uint32_t flags;     /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
+    uint32_t timeout_s; /* 0: the pool's */
+    bool present;       /* in the current template, and allowed by `functions =` */
+    uint64_t calls;
+    uint64_t item_mean_ns; /* of one item in maps; 0: unknown */
+};
+
+#define TEMPLATE_ABSENT UINT32_MAX
+
+/* A task's function: core_task.function is embedded in it. */
+static inline struct function *function_of(const struct core_function *f)
+{
+    return (struct function *)(uintptr_t)((const char *)f - offsetof(struct function, core));
+}
+
+struct module_name {
+    char *name, *version; /* owned */
+};
+
+/* One template process and what it provides. Workers hold a reference, for their table. */
+struct template
+{
+    uint32_t references;
+    LIST_ENTRY(template) link; /* in the supervisor's list, as long as its process lives */
+    struct pool *pool;         /* NULL: it is retired */
+    char name[64];             /* the pool's */
+    struct workers *workers;
+    pid_t pid; /* 0: it has been reaped */
+    struct child child;
+    int pidfd, socket;
+    struct event *on_death, *on_message;
+    struct event *deadline;   /* of loading, then of the births that are asked for */
+    uint64_t load_timeout_ms; /* 0: none */
+    uint32_t births;          /* workers asked for and not reported yet */
+    struct output output;     /* what it prints while it loads */
+    struct output_lines lines;
+    char loading[256]; /* the module that it said it loads, escaped */
+    bool ready, failed, retired;
+    uint32_t *index_of; /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
+    uint32_t index_count;
+    struct module_name *modules;
+    size_t module_count;
+};
+
+struct pool {
+    TAILQ_ENTRY(pool) link;
+    struct workers *workers;
+    const struct config_pool *config; /* borrowed from the supervisor's configuration */
+    char name[64];
+    struct config_pool last_config; /* what `config` points at once the pool is closing */
+    struct core_pool *core;
+    struct core_pool *processes; /* its processes: a worker of its own for each task */
+    uint32_t hearts;             /* of these two, those that still have something */
+    struct template *current;    /* serves forks; NULL before the first is ready */
+    struct template *coming;     /* loads; becomes current when ready */
+    struct event *retry;         /* a template that failed is tried again */
+    uint32_t failures;           /* in a row */
+    char *error;                 /* why the last template failed, or NULL; owned */
+    char *birth_error;           /* why no worker could be started last, or NULL; owned */
+    struct function **functions; /* by number; owned */
+    uint32_t function_count;
+    TAILQ_HEAD(pool_workers, worker) members;
+    uint32_t worker_count;
+    uint64_t last_birth;       /* generation of the worker that was asked for last */
+    bool closing;              /* no longer configured */
+    uint32_t spawns_wanted;    /* asked for by the heart, not made yet */
+    uint32_t processes_wanted; /* the same, for processes */
+    bool drop_wanted;          /* a queued task's function is gone: see task_drop_absent() */
+    bool empty;                /* closed, and the heart has let go of it */
+};
+
+/* Makes the pool and starts its template. config: borrowed. → NULL when there is no memory. */
+struct pool *pool_new(struct workers *workers, const struct config_pool *config);
+void pool_free(struct pool *pool);
+
+/* A new configuration (borrowed): a new template is loaded; when it is ready, workers are replaced one for one. When it
+ * does not load, the old ones serve on. */
+void pool_reconfigure(struct pool *pool, const struct config_pool *config);
+/* It is no longer configured: its queue is run, then it goes. */
+void pool_close(struct pool *pool);
+
+struct pool *pool_find(struct workers *workers, const char *name, size_t length);
+/* May the caller use the pool? */
+bool pool_allows(const struct pool *pool, const struct caller *caller);
+/* "serving", "starting", "throttled", "stopping" */
+const char *pool_state(const struct pool *pool, uint64_t now_ns);
+
+struct function *pool_function(const struct pool *pool, const char *name, size_t length);
+/* Does the configuration promise this function although no template has loaded it yet? */
+bool pool_promises(const struct pool *pool, const char *name, size_t length);
+
+/* What a template says of one function. Borrowed. */
+struct function_report {
+    const char *name, *summary;
+    size_t name_length, summary_length;
+    uint32_t flags, timeout_s, module, index;
+};
+/* → 0, -ENOMEM, -EPROTO. */
+int pool_add_function(struct template *t, const struct function_report *report);
+void pool_template_ready(struct template *t);
+void pool_template_failed(struct template *t, const char *why);
+/* A worker could not be started, and why; NULL: one could, so that is over. */
+void pool_birth(struct pool *pool, const char *failure);
+/* What `pools` shows as its error; NULL: it is well. */
+const char *pool_error(const struct pool *pool);
+/* The sentence of E_POOL_DOWN for a pool without workers. */
+void pool_down_text(const struct pool *pool, char *text, size_t size);
+
+static inline bool function_is(const struct function *f, uint32_t flag)
+{
+    return (f->flags & flag) != 0;
+}

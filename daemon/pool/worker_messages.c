@@ -1,0 +1,322 @@
+/* What does a worker say? Its messages on the control socket, and what it prints.
+ *
+ * All of it is gossip: checked for its form, believed only about the worker's own tasks, and read by a budget, so that
+ * a worker that floods us is waited for by nobody else. What cannot be an honest worker's ends it.
+ */
+#include <event2/event.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/base/packet.h"
+#include "daemon/lane/contract.h"
+#include "daemon/pool/pool.h"
+#include "daemon/pool/worker_private.h"
+#include "daemon/pool/workers.h"
+
+#define HEAR_BUDGET 64 /* messages of one worker in one pass: a flood waits, others do not */
+
+static struct speaker speaker_of(const struct worker *w, const struct core_task *c)
+{
+    return (struct speaker){w->workers->ops->public_id(c), function_of(c->function)};
+}
+
+/* Whose words are those that lie in its pipes now? A task does not end before they have been read (await_readers() in
+ * daemon/worker/worker.c), so they are those of the first that has not; where all have ended, a process that the last
+ * one has left behind speaks. */
+static struct speaker speaker_now(const struct worker *w)
+{
+    struct speaker speaker = w->last;
+    const struct core_task *c;
+    TAILQ_FOREACH (c, &w->core.lane, link) {
+        enum lane_claim claim = lane_peek(w->lane, c->position);
+        if (claim == LANE_READY)
+            break;
+        speaker = speaker_of(w, c);
+        if (claim != LANE_DONE)
+            break;
+    }
+    return speaker;
+}
+
+/* Whose message is it that names this position? One that is no longer in the lane was collected a moment ago. */
+static struct speaker speaker_at(const struct worker *w, uint32_t position)
+{
+    const struct core_task *c;
+    TAILQ_FOREACH (c, &w->core.lane, link)
+        if (c->position == position)
+            return speaker_of(w, c);
+    return w->last;
+}
+
+static void worker_who(const struct worker *w, struct speaker speaker, int stream, char *text, size_t size)
+{
+    snprintf(text, size, "pool=%s worker=%u pid=%d task=%llu function=%s stream=%d", w->pool->name, w->number,
+        (int)w->pid, (unsigned long long)speaker.task, speaker.function ? speaker.function->name : "-", stream);
+}
+
+static void set_muted(struct worker *w, bool muted)
+{
+    if (muted == w->in_muted)
+        return;
+    w->in_muted = muted;
+    if (muted) {
+        TAILQ_INSERT_TAIL(&w->workers->muted, w, muted);
+        event_del(w->on_control);
+        loop_need_housekeeping(w->workers->loop);
+    } else {
+        TAILQ_REMOVE(&w->workers->muted, w, muted);
+        event_add(w->on_control, NULL);
+    }
+    for (int i = 0; i < 2; i++)
+        output_pause(&w->out[i], muted);
+}
+
+void worker_unmute(struct workers *workers)
+{
+    struct worker *w, *next;
+    for (w = TAILQ_FIRST(&workers->muted); w; w = next) {
+        next = TAILQ_NEXT(w, muted);
+        const struct core_task *head = TAILQ_FIRST(&w->core.lane);
+        if (!head || !workers->ops->output_is_blocked(head))
+            set_muted(w, false);
+    }
+}
+
+static void to_caller(struct worker *w, struct core_task *t, int stream, const void *bytes, size_t length)
+{
+    w->workers->ops->output(t, stream, bytes, length);
+    if (w->workers->ops->output_is_blocked(t))
+        set_muted(w, true);
+}
+
+static void end_line(struct worker *w, int stream)
+{
+    char text[256];
+    if (w->lines[stream - 1].length == 0)
+        return;
+    worker_who(w, w->line_of[stream - 1], stream, text, sizeof text);
+    output_lines_end(&w->lines[stream - 1], text);
+}
+
+void worker_end_lines(struct worker *w)
+{
+    end_line(w, STDOUT_FILENO);
+    end_line(w, STDERR_FILENO);
+}
+
+void worker_before_print(void *owner, int stream)
+{
+    struct worker *w = owner;
+    struct speaker speaker = speaker_now(w);
+    if (speaker.task != w->line_of[stream - 1].task)
+        end_line(w, stream);
+    w->line_of[stream - 1] = speaker;
+}
+
+void worker_print(void *owner, int stream, const void *bytes, size_t length)
+{
+    struct worker *w = owner;
+    /* A task whose caller wants its output has the lane to itself, so what comes now is its own. */
+    struct core_task *head = TAILQ_FIRST(&w->core.lane);
+    if (head && head->alone) {
+        to_caller(w, head, stream, bytes, length);
+        return;
+    }
+    char text[256];
+    worker_who(w, w->line_of[stream - 1], stream, text, sizeof text);
+    output_lines_add(&w->lines[stream - 1], text, bytes, length);
+}
+
+static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd)
+{
+    struct contract_memfd m;
+    if (size != sizeof m || *fd < 0) {
+        worker_break(w, "a malformed result message");
+        return;
+    }
+    memcpy(&m, body, sizeof m);
+    for (size_t i = 0; i < ELEMENTS(w->results); i++) {
+        if (w->results[i].fd >= 0)
+            continue;
+        w->results[i] = (struct worker_memfd){.position = m.position, .size = m.size, .fd = TAKE_FD(*fd)};
+        return;
+    }
+    worker_break(w, "more results than tasks");
+}
+
+static void take_text(struct worker *w, const struct contract_head *head, const uint8_t *body)
+{
+    static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+    struct contract_log log;
+    if (head->size < sizeof log) {
+        worker_break(w, "a malformed log message");
+        return;
+    }
+    memcpy(&log, body, sizeof log);
+    char line[3000], text[256];
+    log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
+    worker_who(w, speaker_at(w, log.position), 0, text, sizeof text);
+    log_foreign(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
+}
+
+/* It ends by itself, and a new one takes its place. */
+static void take_spoiled(struct worker *w, const struct contract_head *head, const uint8_t *body)
+{
+    struct contract_log log;
+    char line[400], text[256];
+    if (head->size < sizeof log) {
+        worker_break(w, "a malformed message");
+        return;
+    }
+    memcpy(&log, body, sizeof log);
+    log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
+    worker_who(w, speaker_at(w, log.position), 0, text, sizeof text);
+    log_info("worker spoiled %s: its task has left %s behind; it is replaced", text, line);
+    w->retiring = true; /* by itself: it is not asked */
+    w->retired_ns = w->workers->loop->now_ns;
+    loop_need_housekeeping(w->workers->loop);
+    core_worker_outdate(w->workers->core, &w->core, w->workers->loop->now_ns);
+}
+
+static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd)
+{
+    char why[1200];
+    switch ((enum contract_type)head->type) {
+    case CONTRACT_DOORBELL: break; /* the pass looks at the lane anyway */
+    case CONTRACT_WORKER_READY:
+        if (w->ready || w->pid == 0) {
+            worker_break(w, "ready twice");
+            break;
+        }
+        w->ready = true;
+        pool_birth(w->pool, NULL);
+        core_worker_ready(w->workers->core, &w->core, w->workers->loop->now_ns);
+        log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
+            (unsigned long long)w->generation, (int)w->pid);
+        break;
+    case CONTRACT_WORKER_FAILED:
+        log_escape(why, sizeof why, body, head->size);
+        log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
+        worker_not_born(w, why);
+        break;
+    case CONTRACT_RESULT: take_result(w, body, head->size, fd); break;
+    case CONTRACT_OUTPUT: {
+        struct contract_output out;
+        struct core_task *first = TAILQ_FIRST(&w->core.lane);
+        if (head->size < sizeof out) {
+            worker_break(w, "a malformed output message");
+            break;
+        }
+        memcpy(&out, body, sizeof out);
+        if (out.stream != 1 && out.stream != 2)
+            worker_break(w, "output to a stream that is none");
+        else if (first && first->position == out.position && first->alone)
+            to_caller(w, first, (int)out.stream, body + sizeof out, head->size - sizeof out);
+        break;
+    }
+    case CONTRACT_WORKER_SPOILED: take_spoiled(w, head, body); break;
+    case CONTRACT_LOG: take_text(w, head, body); break;
+    case CONTRACT_CONFIG:
+    case CONTRACT_FORK:
+    case CONTRACT_TEMPLATE_LOADING:
+    case CONTRACT_TEMPLATE_READY:
+    case CONTRACT_TEMPLATE_FAILED:
+    case CONTRACT_FORKED:
+    case CONTRACT_ARGS:
+    case CONTRACT_STDIN:
+    default: worker_break(w, "a message of a kind that workers do not send");
+    }
+}
+
+/* Two large results wait for their turn in the lane, of which the first has come: the next message may be a third. */
+static bool must_collect_first(const struct worker *w)
+{
+    for (size_t i = 0; i < ELEMENTS(w->results); i++)
+        if (w->results[i].fd < 0)
+            return false;
+    return worker_has_result(w);
+}
+
+/* Takes in one message. → its size; 0: nothing more to read now. */
+static size_t hear(struct worker *w)
+{
+    static union {
+        struct contract_head head;
+        uint8_t bytes[CONTRACT_MESSAGE_MAX];
+    } message;
+    _cleanup_(fd_close) int fd = -1;
+    size_t count = 1;
+    if (w->control < 0 || (!w->broke && must_collect_first(w)))
+        return 0;
+    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count, NULL);
+    if (n == -EAGAIN)
+        return 0;
+    if (n <= 0) {
+        if (n < 0)
+            worker_break(w, "a message that cannot be received");
+        if (w->on_control)
+            event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */
+        return 0;
+    }
+    if (w->broke)
+        return (size_t)n;
+    if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
+        worker_break(w, "a malformed message");
+    else
+        take_message(w, &message.head, message.bytes + sizeof message.head, &fd);
+    return (size_t)n;
+}
+
+/* Bytes of all messages that wait. */
+static size_t waiting(const struct worker *w)
+{
+    int bytes = 0;
+    return w->control >= 0 && ioctl(w->control, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
+void worker_hear_all(struct worker *w)
+{
+    size_t left = waiting(w), n;
+    while (left > 0 && (n = hear(w)) > 0)
+        left -= n < left ? n : left;
+}
+
+void worker_hear_last(struct worker *w)
+{
+    size_t left = waiting(w);
+    while (left > 0) {
+        size_t n = hear(w);
+        if (n == 0 && (w->broke || !must_collect_first(w) || worker_collect(w) == 0))
+            break;
+        left -= n < left ? n : left;
+    }
+}
+
+void worker_on_control(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    const struct worker *w = arg;
+    loop_tick(w->workers->loop);
+    for (int i = 0; i < HEAR_BUDGET && !w->in_muted && hear(arg) > 0; i++)
+        ;
+}
+
+int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
+{
+    /* Sent before its DONE, so it is here or in the socket, behind whatever else it said before. */
+    for (size_t left = waiting(w), n = 1;; left -= n < left ? n : left) {
+        for (size_t i = 0; i < ELEMENTS(w->results); i++) {
+            struct worker_memfd *m = &w->results[i];
+            if (m->fd >= 0 && m->position == position && m->size == size)
+                return TAKE_FD(m->fd);
+        }
+        if (left == 0 || (n = hear(w)) == 0)
+            return -1;
+    }
+}

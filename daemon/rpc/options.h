@@ -1,0 +1,38 @@
+/* The options of call, map, submit and spawn: one table, checked key by key.
+ *
+ * X(name, KIND, field, least, most, methods): KIND is UINT, BOOL or TEXT (least and most are its length in bytes);
+ * methods says where the option is allowed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/task/task.h"
+#include "proto/reader.h"
+
+#define OPTION_CALL   1u
+#define OPTION_MAP    2u
+#define OPTION_SUBMIT 4u
+#define OPTION_SPAWN  8u
+#define OPTION_TASKS  (OPTION_CALL | OPTION_MAP | OPTION_SUBMIT)
+#define OPTION_ALL    (OPTION_TASKS | OPTION_SPAWN)
+
+#define TASK_OPTIONS(X)                                                                                                \
+    X(pool, TEXT, pool, 1, 63, OPTION_ALL)                                                                             \
+    X(name, TEXT, name, 0, TASK_NAME_MAX, OPTION_ALL)                                                                  \
+    X(timeout_ms, UINT, timeout_ms, 1, 1u << 31, OPTION_ALL)                                                           \
+    X(attempts, UINT, attempts, 1, 100, OPTION_TASKS)                                                                  \
+    X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP | OPTION_SPAWN)                                             \
+    X(args_memfd, UINT, args_memfd, 1, UINT64_MAX, OPTION_ALL)                                                         \
+    X(stdin, BOOL, has_stdin, 0, 0, OPTION_CALL)                                                                       \
+    X(ttl_s, UINT, ttl_s, 1, 1u << 31, OPTION_SUBMIT | OPTION_SPAWN)                                                   \
+    X(daemonic, BOOL, daemonic, 0, 0, OPTION_SPAWN)                                                                    \
+    X(star, BOOL, star, 0, 0, OPTION_MAP)                                                                              \
+    X(each, BOOL, each, 0, 0, OPTION_MAP)                                                                              \
+    X(stream, BOOL, stream, 0, 0, OPTION_MAP)                                                                          \
+    X(chunk, UINT, chunk, 1, 1000000, OPTION_MAP)
+
+/* in: at the options (nil: none). method: one of OPTION_…. → 0, or -EINVAL with a sentence in why. Strings borrow from
+ * the bytes. */
+int options_read(struct wire_reader *in, unsigned method, struct task_options *ret, char *why, size_t why_size);

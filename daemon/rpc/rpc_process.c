@@ -1,0 +1,72 @@
+/* The method that is about processes alone: signal. What makes them is in rpc_tasks.c, as it takes what a call takes.
+ */
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/conn/conn.h"
+#include "daemon/task/job.h"
+#include "daemon/task/process.h"
+#include "daemon/rpc/rpc.h"
+#include "daemon/pool/worker.h"
+
+/* "TERM", "SIGTERM" or 15. → 0: there is no such signal. */
+static int read_signal(struct wire_reader *in)
+{
+    const char *name;
+    size_t length;
+    uint64_t number;
+    if (wire_read_u64(in, &number) == 0)
+        return number < NSIG ? (int)number : 0;
+    if (wire_read_text(in, &name, &length) < 0)
+        return 0;
+    if (length > 3 && strncasecmp(name, "SIG", 3) == 0) {
+        name += 3;
+        length -= 3;
+    }
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && strlen(known) == length && strncasecmp(known, name, length) == 0)
+            return i;
+    }
+    return 0;
+}
+
+/* Those that end a process that does nothing about them, and that people send for that. */
+static bool ends(int number)
+{
+    return number == SIGTERM || number == SIGKILL || number == SIGINT || number == SIGHUP || number == SIGQUIT;
+}
+
+enum rpc_result rpc_signal(struct rpc *r)
+{
+    struct service *s = r->service;
+    uint64_t id;
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
+        return RPC_ANSWERED;
+    int number = read_signal(&r->params);
+    if (number == 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "signal: expected a name such as \"TERM\", or a number");
+    struct job *job = rpc_find_job(r, id);
+    if (!job)
+        return RPC_ANSWERED;
+    struct process *p = job->process;
+    if (!p)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "task %llu is no process: cancel stops it", (unsigned long long)id);
+    struct task *t = job->task;
+    struct worker *w = t && t->core.worker ? worker_of(t->core.worker) : NULL;
+    int error = 0;
+    if (w) {
+        error = worker_signal(w, number);
+    } else if (t && ends(number)) {
+        /* It has no process yet: then it never gets one. */
+        p->early_signal = number;
+        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+    } else if (t) {
+        return rpc_fail(r, MPOOL_E_NOT_READY, "process %llu does not run just now", (unsigned long long)id);
+    }
+    if (error < 0)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "process %llu cannot be sent SIG%s: %s", (unsigned long long)id,
+            sigabbrev_np(number) ? sigabbrev_np(number) : "?", strerror(-error));
+    return rpc_answer_bool(r, t != NULL);
+}

@@ -1,0 +1,391 @@
+/* The methods of queues and pipes: put, get, confirm, done, join, finish.
+ *
+ * Params are read and checked here; what can be done at once is done and answered, the rest waits (queue_wait.h). Items
+ * are passed on as the bytes they came in, which the scan of the message has been over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
+#include "daemon/conn/conn.h"
+#include "daemon/task/nested.h"
+#include "daemon/object/queue.h"
+#include "daemon/object/queue_memfd.h"
+#include "daemon/object/queue_objects.h"
+#include "daemon/object/queue_wait.h"
+#include "daemon/rpc/rpc.h"
+
+#define ITEM_MARGIN 64u /* around an item in the message that brings it to its taker */
+#define ASK_MOST    CHANNEL_ITEMS_MAX
+
+/* The opened queue or pipe of this connection by the id of its use. → NULL: answered. */
+static struct queue_user *find_user(struct rpc *r, uint64_t id)
+{
+    struct object_use *use = objects_find_use(r->service->objects, r->conn, id);
+    if (!use)
+        rpc_fail(r, MPOOL_E_NO_OBJECT, "this connection has no open object with the id %llu", (unsigned long long)id);
+    else if (use->object->ops != &queue_object_ops)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "object %llu is a %s, not a queue or pipe", (unsigned long long)id,
+            wire_kind_info(use->object->handle.kind)->name);
+    else
+        return use->data;
+    return NULL;
+}
+
+/* The handle that the first parameter names. → NULL: answered. */
+static struct queue_user *read_user(struct rpc *r)
+{
+    uint64_t id;
+    return rpc_read_u64(r, "id", 1, UINT64_MAX, &id) ? find_user(r, id) : NULL;
+}
+
+/* The time-out as parameter number `at` (from 0), as a deadline; none or nil: for ever. → false: answered. */
+static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool *ret_waits)
+{
+    uint64_t ms;
+    *ret_at_ns = UINT64_MAX;
+    *ret_waits = true;
+    if (r->count <= at || wire_read_nil(&r->params) == 0)
+        return true;
+    if (!rpc_read_u64(r, "timeout_ms", 0, RPC_TIMEOUT_MAX_MS, &ms))
+        return false;
+    *ret_waits = ms > 0;
+    *ret_at_ns = r->service->loop->now_ns + ms * NS_PER_MS;
+    return true;
+}
+
+static enum rpc_result wrong_way(struct rpc *r, const char *does)
+{
+    return rpc_fail(r, MPOOL_E_DENIED, "this end of a one-way pipe does not %s", does);
+}
+
+static enum rpc_result wait_or_fail(
+    struct rpc *r, struct queue_wait *w, struct channel *ch, enum channel_want want, uint64_t at_ns)
+{
+    uint32_t before = w->before;
+    if (queue_wait_start(w, ch, want, at_ns) == 0) {
+        if (!r->no_reply)
+            nested_waits(r->conn);
+        return RPC_ANSWERED;
+    }
+    if (before > 0)
+        return rpc_answer_u64(r, before);
+    return rpc_fail(r, MPOOL_E_BUSY, "too many wait at this queue, or on this connection (%u and %u)", QUEUE_WAITS_MAX,
+        QUEUE_WAITS_OF_CONN);
+}
+
+/* ---- putting
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* What the sender is told when not one item went in. */
+static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why, uint64_t length)
+{
+    switch (why) {
+    case -EPIPE: return rpc_fail(r, MPOOL_E_FINISHED, "it takes no more items");
+    case -EAGAIN: return rpc_fail(r, MPOOL_E_NOT_READY, "there is no room in the queue");
+    case -EDQUOT: return rpc_fail(r, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)ch->options.purse->most);
+    case -EMSGSIZE:
+        return rpc_fail(r, MPOOL_E_TOO_BIG,
+            "an item of %llu bytes is larger than the queue takes (size %llu, max_message %llu, "
+            "max_user_object_bytes %llu)",
+            (unsigned long long)length, (unsigned long long)ch->options.max_bytes,
+            (unsigned long long)r->service->config->max_message, (unsigned long long)ch->options.purse->most);
+    default: return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the item");
+    }
+}
+
+/* Everything or nothing of a request must be of a size that can ever go in. → 0; -EMSGSIZE with *ret_length. */
+static int check_items(
+    const struct rpc *r, const struct channel *ch, struct wire_reader items, uint32_t count, size_t *ret_length)
+{
+    uint64_t most = r->service->config->max_message - ITEM_MARGIN;
+    const uint8_t *item;
+    if ((size_t)(items.end - items.at) <= most && channel_may_hold(ch, (size_t)(items.end - items.at)))
+        return 0; /* then each of them does */
+    for (uint32_t i = 0; i < count; i++)
+        if (wire_read_raw(&items, &item, ret_length) < 0 || *ret_length > most || !channel_may_hold(ch, *ret_length))
+            return -EMSGSIZE;
+    return 0;
+}
+
+/* The channel, or its owner's share. */
+static bool is_full(int error)
+{
+    return error == -EAGAIN || error == -EDQUOT;
+}
+
+static int put_one(struct channel *ch, const struct channel_item *item)
+{
+    int error = channel_put(ch, item);
+    if (!is_full(error) || TAILQ_EMPTY(&ch->gets) || channel_items(ch) == 0)
+        return error;
+    channel_settle(ch); /* those who wait for items make room */
+    return channel_put(ch, item);
+}
+
+/* May so many bytes more be held for one who waits? Beyond what a connection may hold it is not read, and the very one
+ * that waits may be who would take. */
+static bool may_hold(const struct rpc *r, uint64_t bytes)
+{
+    const struct conn *c = r->conn;
+    return conn_may_hold(c, bytes) && (c->args_bytes == 0 || c->args_bytes + bytes < CONN_ARGS_MAX);
+}
+
+static enum rpc_result held_too_much(struct rpc *r)
+{
+    return rpc_fail(
+        r, MPOOL_E_BUSY, "the daemon, or this connection, holds as many bytes as it may for those who wait");
+}
+
+/* What did not go in at once waits with its own copy. */
+static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items,
+    uint32_t left, uint32_t before, uint64_t at_ns)
+{
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    uint64_t bytes = (uint64_t)(items.end - items.at);
+    const uint8_t *raw;
+    size_t length;
+    int error = w ? channel_log_reserve(&w->wait.rest, left, bytes) : -ENOMEM;
+    for (uint32_t i = 0; error == 0 && i < left; i++) {
+        wire_read_raw(&items, &raw, &length); /* passed over before */
+        struct channel_item item = channel_item_of(raw, length);
+        error = channel_log_add(&w->wait.rest, &item);
+    }
+    if (error < 0) {
+        if (w)
+            channel_log_deinit(&w->wait.rest, NULL);
+        free(w);
+        return before > 0 ? rpc_answer_u64(r, before) : not_put(r, ch, error, 0);
+    }
+    w->bytes = bytes;
+    w->before = before;
+    return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
+}
+
+/* The memfd waits with its request. */
+static enum rpc_result wait_to_put_memfd(
+    struct rpc *r, struct queue_user *u, struct channel *ch, const struct channel_item *item, uint64_t at_ns)
+{
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    if (!w || channel_log_add(&w->wait.rest, item) < 0) {
+        free(w);
+        queue_memfd_dispose(item->bytes, item->length);
+        return not_put(r, ch, -ENOMEM, 0);
+    }
+    w->bytes = item->weight;
+    return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
+}
+
+/* One item, in a memfd. items: what stands in its place. fd: taken. */
+static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
+{
+    _cleanup_(fd_close) int fd = given;
+    struct queue_memfd token;
+    struct channel_item item;
+    uint64_t at_ns, size;
+    bool waits;
+    if (wire_read_nil(&r->params) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: must be nil, as the item comes in a memfd");
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_ANSWERED;
+    if (!rpc_read_u64(r, "memfd_size", 1, UINT64_MAX, &size))
+        return RPC_ANSWERED;
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    if (!rpc_check_memfd(r, "memfd_size", fd, size))
+        return RPC_ANSWERED;
+    if (!channel_may_hold(ch, size))
+        return not_put(r, ch, -EMSGSIZE, size);
+    switch (queue_memfd_keep(u->queue, fd, size, &token, &item)) {
+    case -EBUSY:
+        return rpc_fail(
+            r, MPOOL_E_BUSY, "the queues of their owner hold as many memfds as they may (%u)", QUEUE_MEMFDS_OF_OWNER);
+    case -EINVAL: return rpc_fail(r, MPOOL_E_BAD_PARAMS, "memfd_size: the memfd does not hold a list of one item");
+    }
+    TAKE_FD(fd);
+    int error = put_one(ch, &item);
+    channel_settle(ch);
+    if (is_full(error) && waits && may_hold(r, size))
+        return wait_to_put_memfd(r, u, ch, &item, at_ns);
+    if (error == 0)
+        return rpc_answer_u64(r, 1);
+    queue_memfd_dispose(item.bytes, item.length);
+    return is_full(error) && waits ? held_too_much(r) : not_put(r, ch, error, size);
+}
+
+static bool names_memfd(const struct rpc *r)
+{
+    struct wire_reader in = r->params;
+    return r->count > 3 && wire_skip_many(&in, 3) == 3 && wire_read_nil(&in) < 0;
+}
+
+enum rpc_result rpc_put(struct rpc *r)
+{
+    /* One descriptor belongs to a request that names it, whatever else is wrong with that. */
+    bool memfd = names_memfd(r);
+    int fd = memfd ? conn_take_fd(r->conn) : -1;
+    struct queue_user *u = read_user(r);
+    if (memfd && u)
+        return put_memfd(r, u, fd);
+    fd_close(&fd);
+    if (!u)
+        return RPC_ANSWERED;
+    const uint8_t *raw, *at;
+    size_t length;
+    uint64_t at_ns;
+    uint32_t count, in = 0;
+    bool waits;
+    if (rpc_read_array(r, &raw, &length) < 0)
+        return rpc_wrong_type(r, "items", "an array");
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_ANSWERED;
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    struct wire_reader items = wire_reader(raw, length), ahead;
+    wire_read_array(&items, &count);
+    if (count > CHANNEL_ITEMS_MAX) /* more than any queue has room for: they would take long, and wait in memory */
+        return rpc_fail(
+            r, MPOOL_E_TOO_BIG, "%u items are more than one request may put (%u)", count, CHANNEL_ITEMS_MAX);
+    if (check_items(r, ch, items, count, &length) < 0)
+        return not_put(r, ch, -EMSGSIZE, length);
+    int error = count > 0 || !ch->finished ? 0 : -EPIPE;
+    while (in < count) {
+        ahead = items;
+        wire_read_raw(&ahead, &at, &length);
+        struct channel_item item = channel_item_of(at, length);
+        error = put_one(ch, &item);
+        if (error < 0)
+            break;
+        items = ahead;
+        in++;
+    }
+    channel_settle(ch);
+    if (is_full(error) && waits && may_hold(r, (size_t)(items.end - items.at)))
+        return wait_to_put(r, u, ch, items, count - in, in, at_ns);
+    if (is_full(error) && waits && in == 0)
+        return held_too_much(r);
+    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : rpc_answer_u64(r, in);
+}
+
+/* ---- taking
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+enum rpc_result rpc_get(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t most = 1, at_ns;
+    bool waits;
+    if (!u)
+        return RPC_ANSWERED;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "max", 1, ASK_MOST, &most))
+        return RPC_ANSWERED;
+    if (!read_deadline(r, 2, &at_ns, &waits))
+        return RPC_ANSWERED;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch)
+        return wrong_way(r, "receive");
+    if (r->no_reply) /* nobody would get them */
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "a get must be a request");
+    if (channel_items(ch) > 0) { /* then nobody waits for any */
+        queue_give(u, r->msgid, (uint32_t)most);
+        channel_settle(ch);
+        return RPC_ANSWERED;
+    }
+    if (channel_at_end(ch, &u->party)) {
+        msgpack_packer pk = rpc_begin(r);
+        msgpack_pack_array(&pk, 0);
+        return rpc_end(r);
+    }
+    if (!waits)
+        return rpc_fail(r, MPOOL_E_NOT_READY, "there is no item in the queue");
+    struct queue_wait *w = queue_wait_new(u, r->msgid, false);
+    if (!w)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    w->most = (uint32_t)most;
+    return wait_or_fail(r, w, ch, CHANNEL_GET, at_ns);
+}
+
+enum rpc_result rpc_confirm(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint32_t count;
+    uint64_t ticket, confirmed = 0;
+    if (!u)
+        return RPC_ANSWERED;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || !ch->options.at_least_once)
+        return rpc_fail(r, MPOOL_E_DENIED, "its items need no confirmation: it was not made with at_least_once");
+    if (wire_read_array(&r->params, &count) < 0)
+        return rpc_wrong_type(r, "tickets", "an array");
+    if (count > CHANNEL_ITEMS_MAX)
+        return rpc_fail(
+            r, MPOOL_E_TOO_BIG, "%u tickets are more than items that a queue may have (%u)", count, CHANNEL_ITEMS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rpc_read_u64(r, "tickets", 0, UINT64_MAX, &ticket)) {
+            channel_settle(ch);
+            return RPC_ANSWERED;
+        }
+        confirmed += channel_confirm(ch, &u->party, ticket) == 0;
+    }
+    channel_settle(ch);
+    return rpc_answer_u64(r, confirmed);
+}
+
+enum rpc_result rpc_done(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t n = 1;
+    if (!u)
+        return RPC_ANSWERED;
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "n", 0, UINT32_MAX, &n))
+        return RPC_ANSWERED;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || (!ch->options.joinable && !ch->options.at_least_once))
+        return rpc_fail(r, MPOOL_E_DENIED, "done is for a joinable_queue, or one with at_least_once");
+    if (channel_done(ch, &u->party, (uint32_t)n) < 0)
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "n: %llu items are more than you have taken and not done (%u)",
+            (unsigned long long)n, u->party.undone);
+    channel_settle(ch);
+    return rpc_answer_bool(r, true);
+}
+
+/* ---- ends
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+enum rpc_result rpc_join(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    uint64_t at_ns;
+    bool waits;
+    if (!u || !read_deadline(r, 1, &at_ns, &waits))
+        return RPC_ANSWERED;
+    struct channel *ch = queue_takes_from(u);
+    if (!ch || !ch->options.joinable)
+        return rpc_fail(r, MPOOL_E_DENIED, "join is for a joinable_queue");
+    if (ch->unfinished == 0)
+        return rpc_answer_bool(r, true);
+    if (!waits)
+        return rpc_fail(r, MPOOL_E_NOT_READY, "%llu items are not done", (unsigned long long)ch->unfinished);
+    struct queue_wait *w = queue_wait_new(u, r->msgid, r->no_reply);
+    if (!w)
+        return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+    return wait_or_fail(r, w, ch, CHANNEL_JOIN, at_ns);
+}
+
+/* Of a pipe: this end sends no more. */
+enum rpc_result rpc_finish(struct rpc *r)
+{
+    struct queue_user *u = read_user(r);
+    if (!u)
+        return RPC_ANSWERED;
+    struct channel *ch = queue_puts_to(u);
+    if (!ch)
+        return wrong_way(r, "send");
+    bool first = !ch->finished;
+    channel_finish(ch);
+    return rpc_answer_bool(r, first);
+}

@@ -1,0 +1,85 @@
+#include "daemon/task/conn_tasks.h"
+#include "daemon/base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/core/core.h"
+#include "daemon/task/descent.h"
+#include "daemon/task/job.h"
+#include "daemon/task/large_reply.h"
+#include "daemon/task/map.h"
+#include "daemon/task/nested.h"
+#include "daemon/task/process.h"
+#include "daemon/task/task.h"
+#include "daemon/task/tasks.h"
+
+static struct conn *conn_of(struct conn_closer *closer)
+{
+    return CONTAINER_OF(closer, struct conn_tasks, closer)->conn;
+}
+
+static void on_close(struct conn_closer *closer)
+{
+    struct conn *c = conn_of(closer);
+    struct conn_tasks *own = c->tasks;
+    struct map *m;
+    struct waiter *w;
+    struct task *t, *next;
+    processes_orphaned(c);
+    while ((w = LIST_FIRST(&own->waiters)))
+        waiter_free(w);
+    while ((m = LIST_FIRST(&own->maps)))
+        map_cancel(m);
+    large_replies_drop(c);
+    for (t = TAILQ_FIRST(&own->calls.all); t; t = next) {
+        next = TAILQ_NEXT(t, call.of_conn);
+        core_cancel(own->all->core, &t->core, CORE_WHY_CANCEL, own->all->loop->now_ns);
+    }
+}
+
+static void on_peer_death(struct conn_closer *closer)
+{
+    processes_orphaned(conn_of(closer));
+}
+
+static void on_free(struct conn_closer *closer)
+{
+    struct conn *c = conn_of(closer);
+    nested_leave(c);
+    call_table_deinit(&c->tasks->calls);
+    free(c->tasks);
+    c->tasks = NULL;
+}
+
+static const struct conn_closer_ops closer_ops = {.close = on_close, .peer_died = on_peer_death, .free = on_free};
+
+int conn_tasks_new(struct tasks *all, struct conn *c)
+{
+    struct conn_tasks *own = calloc(1, sizeof *own);
+    if (!own)
+        return -ENOMEM;
+    own->all = all;
+    own->conn = c;
+    call_table_init(&own->calls, c->connections->hash_key);
+    c->tasks = own;
+    conn_on_close(c, &own->closer, &closer_ops);
+    descent_begin(c);
+    return 0;
+}
+
+bool conn_tasks_add_call(struct conn *c, struct task *t)
+{
+    if (!call_table_add(&c->tasks->calls, t))
+        return false;
+    conn_hold(c, t->args_length);
+    conn_ref(c);
+    return true;
+}
+
+void conn_tasks_remove_call(struct conn *c, struct task *t)
+{
+    call_table_remove(&c->tasks->calls, t);
+    conn_let_go(c, t->args_length);
+    conn_unref(c);
+}

@@ -1,0 +1,44 @@
+/* What a connection has asked of tasks: its calls, maps, waits and processes; and whether its peer runs inside a
+ * worker. All of it ends with the connection.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/conn/conn.h"
+#include "daemon/task/call_table.h"
+
+struct large_reply;
+struct map;
+struct process;
+struct tasks;
+struct waiter;
+struct worker;
+
+struct conn_tasks {
+    struct tasks *all;
+    struct conn *conn;
+    struct conn_closer closer;
+    struct call_table calls; /* attached calls by msgid */
+    LIST_HEAD(, map) maps;
+    LIST_HEAD(, large_reply) large_replies;
+    LIST_HEAD(, waiter) waiters;
+    LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
+
+    bool kin;                          /* its user is one that workers run as: see descent.h, with all that follows */
+    bool inside_known;                 /* it has been looked up */
+    const char *stray;                 /* why nobody can be told for whom it asks; or NULL */
+    struct worker *inside;             /* the worker in which the peer runs, or NULL */
+    uint64_t inside_task;              /* the task to which the peer belongs; 0: it is the worker itself */
+    TAILQ_ENTRY(conn_tasks) of_inside; /* in that one's list */
+    TAILQ_ENTRY(conn_tasks) answered;
+    bool inside_waits, in_answered;
+};
+
+/* For a new connection. → 0 or -ENOMEM. */
+int conn_tasks_new(struct tasks *all, struct conn *c);
+/* An attached call begins and ends: what it holds is counted. → false: no memory. */
+bool conn_tasks_add_call(struct conn *c, struct task *t);
+void conn_tasks_remove_call(struct conn *c, struct task *t);
