@@ -66,7 +66,7 @@ enum config_type {
         "Arguments under way on all connections together; beyond that those who send more are not read until there "   \
         "is room. At least two of the largest messages")                                                               \
     X(max_unread_bytes, CONFIG_SIZE, max_unread_bytes, "0", CONFIG_MIB, 64 * CONFIG_TIB, "a quarter of the memory",    \
-        "Replies that all connections together have not read yet; beyond that the connection that holds the most is "  \
+        "Replies that all connections together have not read yet; beyond that the connection with the most is "        \
         "closed. At least two of the largest messages")                                                                \
     X(max_kept, CONFIG_COUNT, max_kept, "100000", 1, 100000000, NULL, "Detached tasks and results kept")               \
     X(max_kept_bytes, CONFIG_SIZE, max_kept_bytes, "256M", CONFIG_MIB, CONFIG_TIB, NULL,                               \
@@ -76,13 +76,13 @@ enum config_type {
     X(result_ttl, CONFIG_DURATION, result_ttl_ms, "1h", CONFIG_MS_PER_S, 365 * CONFIG_MS_PER_DAY, NULL,                \
         "How long the result of a detached task is kept")                                                              \
     X(max_result_ttl, CONFIG_DURATION, max_result_ttl_ms, "7d", CONFIG_MS_PER_S, 365 * CONFIG_MS_PER_DAY, NULL,        \
-        "The longest time for which a caller may have it kept (ttl_s)")                                                \
+        "The longest time that a caller may ask for (ttl_s)")                                                          \
     X(cancel_grace, CONFIG_DURATION, cancel_grace_ms, "2s", 0, CONFIG_MS_PER_DAY, NULL,                                \
         "How long a cancelled function may go on before its worker is killed; 0: not at all")                          \
     X(stop_grace, CONFIG_DURATION, stop_grace_ms, "10s", 0, CONFIG_MS_PER_DAY, NULL,                                   \
         "How long running tasks may go on when the daemon is told to stop; 0: not at all")                             \
     X(stall_timeout, CONFIG_DURATION, stall_timeout_ms, "30s", CONFIG_MS_PER_S, CONFIG_MS_PER_DAY, NULL,               \
-        "A connection that has begun a message and does not finish it for so long is closed")                          \
+        "How long a connection may take to finish a message, before it is closed")                                     \
     X(max_objects, CONFIG_COUNT, max_objects, "16384", 0, 1000000, NULL, "Shared objects, of all users together")      \
     X(max_user_objects, CONFIG_COUNT, max_user_objects, "4096", 0, 1000000, NULL, "Shared objects of one user")        \
     X(max_user_object_bytes, CONFIG_SIZE, max_user_object_bytes, "4G", 0, 64 * CONFIG_TIB, NULL,                       \
@@ -90,9 +90,9 @@ enum config_type {
     X(max_open_objects, CONFIG_COUNT, max_open_objects, "1024", 0, 1000000, NULL,                                      \
         "Shared objects that one connection may have open")                                                            \
     X(spin, CONFIG_SPIN, spin, "auto", 0, 0, NULL,                                                                     \
-        "auto: the daemon and its busiest workers wait awake for some microseconds where a wake would take longer; "   \
+        "auto: the daemon and its busiest workers busy-wait for some microseconds if a wake-up would take longer; "    \
         "off: they always sleep")                                                                                      \
-    X(log_level, CONFIG_LEVEL, log_level, "info", 0, 0, NULL, "The least important lines that are logged")
+    X(log_level, CONFIG_LEVEL, log_level, "info", 0, 0, NULL, "Log lines of this level and above")
 
 #define CONFIG_POOL_KEYS(X)                                                                                            \
     X(modules, CONFIG_MODULES, modules, "", 0, 0, NULL,                                                                \
@@ -101,11 +101,11 @@ enum config_type {
         "Functions that it serves. Without it: all of its modules")                                                    \
     X(workers, CONFIG_WORKERS, min, "auto", 1, 4096, NULL,                                                             \
         "Worker processes; auto: as many as the CPUs that the daemon may use")                                         \
-    X(load_timeout, CONFIG_DURATION, load_timeout_ms, "5m", 100, 30 * CONFIG_MS_PER_DAY, "for ever",                   \
-        "How long its modules may take to load before that is given up and tried again later")                         \
-    X(idle_timeout, CONFIG_DURATION, idle_timeout_ms, "60s", 10, 30 * CONFIG_MS_PER_DAY, "for ever",                   \
-        "How long a worker beyond the least number idles before it is ended")                                          \
-    X(max_tasks, CONFIG_COUNT, max_tasks, "0", 1, 2000000000, "no end",                                                \
+    X(load_timeout, CONFIG_DURATION, load_timeout_ms, "5m", 100, 30 * CONFIG_MS_PER_DAY, "no limit",                   \
+        "How long its modules may take to load; then loading is stopped, and tried again later")                       \
+    X(idle_timeout, CONFIG_DURATION, idle_timeout_ms, "60s", 10, 30 * CONFIG_MS_PER_DAY, "no limit",                   \
+        "How long a worker beyond the minimum may be idle before it is ended")                                         \
+    X(max_tasks, CONFIG_COUNT, max_tasks, "0", 1, 2000000000, "no limit",                                              \
         "Tasks that one worker runs before it is replaced")                                                            \
     X(max_memory, CONFIG_SIZE, max_memory, "0", 4 * CONFIG_MIB, 64 * CONFIG_TIB, "no limit",                           \
         "Resident memory of a worker beyond which it is replaced after its task")                                      \
@@ -115,17 +115,17 @@ enum config_type {
         "Runs in all of a task whose worker dies, if its function is idempotent")                                      \
     X(max_queue, CONFIG_COUNT, max_queue, "1000000", 1, 100000000, NULL, "Tasks that may wait for a worker")           \
     X(max_nested, CONFIG_COUNT, max_nested, "16", 1, 4096, "none",                                                     \
-        "Workers whose task may wait for other tasks; for each of them there is one more worker as long as it does")   \
+        "How many workers may wait for other tasks; while one waits, the pool has one more worker")                    \
     X(max_processes, CONFIG_COUNT, max_processes, "64", 1, 4096, "none",                                               \
         "Processes that run one function each, beside the workers")                                                    \
     X(environment, CONFIG_ENVIRONMENT, environment, "", 0, 0, NULL,                                                    \
         "The workers' environment, beside PATH, LANG, HOME and USER")                                                  \
     X(nice, CONFIG_NICE, nice, "0", -20, 19, NULL, "Priority of the workers; below 0 needs root")                      \
     X(user, CONFIG_USER, user, "", 0, 0, NULL,                                                                         \
-        "Who the workers run as. Without it: the daemon's own user. Another one needs root")                           \
+        "The user that the workers run as. Without it: the daemon's own user. Another one needs root")                 \
     X(group, CONFIG_GROUP, group, "", 0, 0, NULL, "Group of the workers. Without it: the first group of user")         \
     X(allow_users, CONFIG_USERS, allow_uids, "", 0, 0, NULL,                                                           \
-        "Who may use the pool. Without it and allow_groups: everybody who may connect")                                \
+        "Users who may use the pool. Without it and allow_groups: everybody who may connect")                          \
     X(allow_groups, CONFIG_GROUPS, allow_gids, "", 0, 0, NULL, "Groups whose members may use the pool")
 
 enum config_section { CONFIG_SECTION_DAEMON, CONFIG_SECTION_POOL, CONFIG_SECTION_COUNT };

@@ -16,17 +16,18 @@
  * errors (-ECONNREFUSED, -ETIMEDOUT, -ENOMEM, -EINVAL, -ECONNRESET when the daemon went away), or one of the codes of
  * enum mpool_code below for what the daemon said. mpool_error_text() has the sentence.
  *
- * Errors in common. Whatever takes a handle can fail with -ECHILD (after fork), -ECANCELED (the handle was disconnected
- * inside a callback), -EDEADLK (see Callbacks), -EINVAL (a pointer, format or option that cannot be), -ENOMEM (in this
- * process), -ECONNRESET and MPOOL_EPROTOCOL (see Completion); whatever names a task or a function, with the codes that
- * PROTOCOL.md gives for its method. Below only what is particular is said.
+ * Errors in common. Every function that takes a handle can fail with -ECHILD (after fork), -ECANCELED (the handle was
+ * disconnected inside a callback), -EDEADLK (see Callbacks), -EINVAL (an invalid pointer, format or option), -ENOMEM
+ * (in this process), -ECONNRESET and MPOOL_EPROTOCOL (see Completion); every function that names a task or a function,
+ * with the codes that PROTOCOL.md lists for its method. The functions below mention only further errors.
  *
- * Ownership. Parameters are borrowed for the call, unless the word is "taken"; what comes back through ret_… is the
- * caller's where its function says "taken", and else borrowed from the handle or the object that gave it.
+ * Ownership. Parameters are borrowed for the call, unless they are said to be "taken"; what is returned through ret_…
+ * belongs to the caller if its function says "taken", and is otherwise borrowed from the handle or object that returned
+ * it.
  *
  * Threads. A client handle belongs to one thread at a time; different handles may be used by different threads at once.
  * There are no hidden threads and no signal handlers; SIGPIPE is never raised. After fork() every call of the child on
- * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child connects anew
+ * an inherited handle fails with -ECHILD, and the parent's handle is not disturbed; the child must connect again
  * (mpool_disconnect() in the child only frees the child's memory and runs no callback).
  *
  * Cancellation. A thread may be cancelled (pthread_cancel(), of the deferred type) while it waits in a blocking call,
@@ -36,13 +37,13 @@
  * dropped, but for the items of a queue, which the next mpool_queue_get() gives. For shared objects see
  * <mpool/shared.h>. A callback may not leave by pthread_exit(), longjmp() or an exception.
  *
- * Completion. Every call that was accepted completes exactly once: with a result, with an error, or as soon as the
- * connection is lost with why it was: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the
- * protocol, MPOOL_EBUSY when it is full and takes no more connections. Nothing hangs on a dead daemon.
+ * Completion. Every accepted call completes exactly once: with a result, with an error, or, if the connection is lost,
+ * with the reason: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the protocol, MPOOL_EBUSY when
+ * it accepts no more connections. No call waits for a dead daemon.
  *
- * Callbacks. Inside one, whatever waits or processes (the blocking calls, mpool_process, mpool_run, mpool_map_next with
- * a time-out) is refused with -EDEADLK; everything else may be called, mpool_disconnect() and mpool_map_free()
- * included. Where a callback disconnected, the function that ran it returns -ECANCELED, and the handle is gone.
+ * Callbacks. Inside a callback, functions that wait or process (the blocking calls, mpool_process, mpool_run,
+ * mpool_map_next with a time-out) fail with -EDEADLK; all others may be called, including mpool_disconnect() and
+ * mpool_map_free(). If a callback disconnected, the function that ran it returns -ECANCELED, and the handle is freed.
  */
 #ifndef MPOOL_CLIENT_H
 #define MPOOL_CLIENT_H
@@ -112,15 +113,15 @@ enum mpool_code {
  * as MPOOL_EBUSY. */
 MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
 
-/* What mpool_connect(NULL) tries, one path a line, for messages. Writes at most `size` bytes with the end mark.
- * → bytes needed without the mark, as snprintf. */
+/* The paths that mpool_connect(NULL) tries, one a line, for messages. Writes at most `size` bytes including the
+ * terminator. → bytes needed without the terminator, like snprintf. */
 MPOOL_PUBLIC int mpool_socket_candidates(char *buffer, size_t size);
 
-/* Every pending call completes with -ECANCELED first. NULL is allowed. Inside a callback both are deferred until it
- * returns; the handle then refuses new calls with -ECANCELED. Maps of the connection stay to be freed. */
+/* Completes every pending call with -ECANCELED, and frees the handle. NULL is allowed. Inside a callback both are
+ * deferred until it returns; until then new calls fail with -ECANCELED. Maps of the connection must still be freed. */
 MPOOL_PUBLIC void mpool_disconnect(mpool_client *client);
 
-/* The path that answered. Borrowed, lives with the client. */
+/* The path that answered. Borrowed, valid as long as the client. */
 MPOOL_PUBLIC const char *mpool_socket_path(const mpool_client *client);
 
 /* The sentence of the last failure on this connection ("" if none). Borrowed; valid until the next call on it. */
@@ -167,8 +168,8 @@ typedef struct mpool_options {
  *   i int64_t   u uint64_t   d double   b int (bool)   n nothing (nil)   s const char * (NULL: nil)
  *   S const char *, size_t (str)   B const void *, size_t (bin)   r const void *, size_t (one MessagePack value)
  *   [ … ] array of what stands between   { … } map: key, value, key, value …
- * NULL or "" is no argument; spaces are allowed. "r" is how a msgpack_sbuffer goes in. Literals need the letter's type:
- * "i", (int64_t)7. A wrong format, and bytes for "r" that are not one value, are -EINVAL.
+ * NULL or "" means no arguments; spaces are allowed. "r" is how a msgpack_sbuffer goes in. Literals need the letter's
+ * type: "i", (int64_t)7. A wrong format, and bytes for "r" that are not one value, are -EINVAL.
  */
 
 /* Runs a task and waits for its result. ret_result may be NULL; *ret_result is taken by the caller
@@ -181,26 +182,27 @@ MPOOL_PUBLIC int mpool_call(
 MPOOL_PUBLIC int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *function, const void *args,
     size_t args_length, const mpool_options *options);
 
-/* Hands in a task that outlives this program: by format, or with the argument array as MessagePack, as above. → 0 with
+/* Submits a task that outlives this program: by format, or with the argument array as MessagePack, as above. → 0 with
  * its id, which is below 2^53; MPOOL_EBUSY: the daemon's queue, or what it keeps, is full. */
 MPOOL_PUBLIC int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...);
 MPOOL_PUBLIC int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *function, const void *args,
     size_t args_length, const mpool_options *options);
 
-/* Waits until a submitted task has ended. timeout_ms: -1 for ever, 0 only look. *ret_status (may be NULL): the status
- * map, taken. → 0 (ended, however); MPOOL_ENOT_READY after the time-out. */
+/* Waits until a submitted task has ended. timeout_ms: -1 waits indefinitely, 0 only polls. *ret_status (may be NULL):
+ * the status map, taken. → 0 (ended, however); MPOOL_ENOT_READY after the time-out. */
 MPOOL_PUBLIC int mpool_wait(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_status);
 
-/* The result of a submitted task, taken, or the error it ended with; MPOOL_ENOT_READY after timeout_ms (-1: for ever);
- * MPOOL_ENO_TASK: there is none, or it is kept no longer; MPOOL_EDENIED: it is another user's. */
+/* The result of a submitted task, taken, or the error it ended with; MPOOL_ENOT_READY after timeout_ms (-1: waits
+ * indefinitely); MPOOL_ENO_TASK: there is no such task, or its result is no longer kept; MPOOL_EDENIED: it is another
+ * user's. */
 MPOOL_PUBLIC int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_result);
-/* How a task is doing, as the map that PROTOCOL.md describes, taken. Also for calls that are waited for elsewhere. */
+/* The status of a task, as the map that PROTOCOL.md describes, taken. Also for calls of other connections. */
 MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status);
 
 /* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
 
-/* Nobody wants the result of a submitted task any more: the daemon drops what it keeps of it. → 1 dropped; 0 the task
+/* Drops what the daemon keeps of a submitted task. → 1 dropped; 0 the task
  * has not ended, goes on, and is dropped at its end; negative (MPOOL_ENO_TASK, MPOOL_EDENIED). */
 MPOOL_PUBLIC int mpool_forget(mpool_client *client, uint64_t id);
 
@@ -223,15 +225,15 @@ MPOOL_PUBLIC int mpool_result_bool(const mpool_result *result, bool *ret);
 /* str or bin; borrowed, not terminated. */
 MPOOL_PUBLIC int mpool_result_bytes(const mpool_result *result, const void **ret, size_t *ret_length);
 /* A map's value by its text key as a result that borrows from `result` (do not free); -ENOENT when it has no such key,
- * -EBADMSG when it is no map. The returned view is overwritten by the next mpool_result_get on the same result; a view
- * can be asked for its own keys in turn. */
+ * -EBADMSG when it is not a map. The returned view is overwritten by the next mpool_result_get on the same result; a
+ * view can be asked for its own keys in turn. */
 MPOOL_PUBLIC int mpool_result_get(const mpool_result *result, const char *key, const mpool_result **ret_value);
 MPOOL_PUBLIC void mpool_result_free(mpool_result *result); /* NULL is allowed */
 
 /* ---- non-blocking calls ---------------------------------------------------------------------------------- */
 /*
  * Start calls, then let your own loop watch mpool_fd() for mpool_events() with mpool_timeout_ms(), and call
- * mpool_process() when either fires. Callbacks run inside mpool_process(), mpool_run() and the blocking calls alone. A
+ * mpool_process() when either fires. Callbacks run only inside mpool_process(), mpool_run() and the blocking calls. A
  * callback may start and cancel calls and disconnect. Adapters: <mpool/event.h> (libevent), <mpool/sd-event.h>.
  */
 
@@ -252,13 +254,13 @@ MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id
 /* Asks the daemon to stop a pending call, which then completes with MPOOL_ECANCELLED (or its result, if that was
  * faster). Only queues the request: never blocks. → 0; -ENOENT when it is not pending. */
 MPOOL_PUBLIC int mpool_call_cancel(mpool_client *client, mpool_call_id id);
-/* An owned copy of a borrowed result. NULL when there is no memory. */
+/* An owned copy of a borrowed result. NULL if memory is exhausted. */
 MPOOL_PUBLIC mpool_result *mpool_result_keep(const mpool_result *result);
 
 MPOOL_PUBLIC int mpool_fd(const mpool_client *client);         /* borrowed; -1 when the connection is lost */
 MPOOL_PUBLIC int mpool_events(const mpool_client *client);     /* POLLIN, with POLLOUT while something is unsent */
 MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1 none, 0 process at once */
-/* Tells the owner of a loop that the handle may have bytes to send now: look at mpool_events() anew, or call
+/* Tells the owner of a loop that the handle may have bytes to send now: look at mpool_events() again, or call
  * mpool_process() soon. `fn` (NULL: none) runs at the end of whatever queued them, mpool_call_start() for one, but
  * never inside mpool_process(); it may not call into this handle. Adapters need it, few others do. */
 MPOOL_PUBLIC void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata);
@@ -267,7 +269,7 @@ MPOOL_PUBLIC void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdat
 MPOOL_PUBLIC int mpool_process(mpool_client *client);
 /* Sends what can be sent without blocking. → 0, or 1 when some is left. */
 MPOOL_PUBLIC int mpool_flush(mpool_client *client);
-/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: for ever). → 0; -ETIMEDOUT; as
+/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: no limit). → 0; -ETIMEDOUT; as
  * mpool_process() when the connection is lost. */
 MPOOL_PUBLIC int mpool_run(mpool_client *client, int64_t timeout_ms);
 /* Calls started and not completed. */
@@ -313,16 +315,16 @@ typedef struct mpool_item {
     const char *text; /* the sentence on failure, else "" */
 } mpool_item;
 
-/* The next result, waiting for it if need be. timeout_ms: -1 for ever. → 1 with *ret_item; 0 all items have been given;
- * -ETIMEDOUT; -EAGAIN, whatever the time-out: the source has nothing just now and no item is on its way, so wait for
- * the source; what pull returned. When the connection is lost, each item pulled and unanswered is given with that code,
- * and then, unless the source had ended, the call itself returns it: every item that was pulled is given exactly once,
- * whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in a loop of your own; it waits
- * for mpool_fd(), and for the source after its -EAGAIN. */
+/* The next result; waits for it if necessary. timeout_ms: -1 waits indefinitely. → 1 with *ret_item; 0 all items have
+ * been given; -ETIMEDOUT; -EAGAIN, whatever the time-out: the source has nothing at the moment and no item is being
+ * processed, so wait for the source; what pull returned. When the connection is lost, each item pulled and unanswered
+ * is given with that code, and then, unless the source had ended, the call itself returns it: every item that was
+ * pulled is given exactly once, whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in
+ * a loop of your own; it waits for mpool_fd(), and for the source after its -EAGAIN. */
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
 /* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; mpool_map_next() still gives them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
-/* Pulled so far, and given back so far. Either may be NULL. */
+/* The number of items pulled so far, and given back so far. Either may be NULL. */
 MPOOL_PUBLIC void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given);
 MPOOL_PUBLIC void mpool_map_free(mpool_map *map); /* cancels first; NULL is allowed */
 

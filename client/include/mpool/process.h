@@ -47,8 +47,8 @@ MPOOL_PUBLIC int mpool_process_start(mpool_client *client, struct mpool_process 
 MPOOL_PUBLIC int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_process,
     const mpool_process_options *options, const char *function, const void *args, size_t args_length);
 
-/* Waits until it has ended, however. timeout_ms: -1 for ever, 0 only look. → 0; -ETIMEDOUT: it has not; MPOOL_ENO_TASK:
- * it has, so long ago that nothing is known of it any more; -ECONNRESET and the like. */
+/* Waits until it has ended, however. timeout_ms: -1 waits indefinitely, 0 only polls. → 0; -ETIMEDOUT: it has not
+ * ended; MPOOL_ENO_TASK: it ended so long ago that it has been forgotten; -ECONNRESET and the like. */
 MPOOL_PUBLIC int mpool_process_join(struct mpool_process *process, int64_t timeout_ms);
 
 /* → 1 it runs; 0 it has ended; negative: as join. */
@@ -59,7 +59,7 @@ MPOOL_PUBLIC int mpool_process_alive(struct mpool_process *process);
 MPOOL_PUBLIC int mpool_process_exitcode(struct mpool_process *process, int *ret);
 
 /* What the function returned, taken (mpool_result_free), or the error it ended with. timeout_ms: how long to wait for
- * that, -1 for ever. → as mpool_fetch(). */
+ * that, -1: indefinitely. → as mpool_fetch(). */
 MPOOL_PUBLIC int mpool_process_result(struct mpool_process *process, int64_t timeout_ms, mpool_result **ret_result);
 
 /* SIGTERM; SIGKILL; any signal by its number. Does not wait for the effect. → 1 sent; 0 it had ended; MPOOL_ENOT_READY:
@@ -74,7 +74,7 @@ MPOOL_PUBLIC uint64_t mpool_process_id(const struct mpool_process *process);
 MPOOL_PUBLIC pid_t mpool_process_pid(const struct mpool_process *process);
 MPOOL_PUBLIC const char *mpool_process_name(const struct mpool_process *process);
 
-/* Forgets the handle. The process goes on; what it prints is heard no more. NULL is allowed. */
+/* Frees the handle. The process goes on; its output is dropped. NULL is allowed. */
 MPOOL_PUBLIC void mpool_process_free(struct mpool_process *process);
 
 #ifdef __cplusplus

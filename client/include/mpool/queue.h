@@ -12,7 +12,7 @@
  *         mpool_result_free(items);
  *     }
  *
- * Items are MessagePack values and lie in the daemon, first in, first out. A queue is bounded: putters wait for room.
+ * Items are MessagePack values, kept in the daemon, first in, first out. A queue is bounded: putters wait for room.
  * Many items in one call cost little more than one.
  *
  * Death. By default an item is gone with the process that took it (at most once). In a queue made with at_least_once it
@@ -25,11 +25,11 @@
  * and what was sent from it waits: a reader or a writer that is restarted comes back to its pipe.
  *
  * Returns. 0 or positive on success, negative on failure. In common: what <mpool/client.h> says of all calls; -EINVAL
- * (no queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
- * at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 for ever, 0 only try;
- * -ETIMEDOUT when the time is over and nothing was done. The daemon keeps the time; one that has not answered 5 s after
- * it (stopped itself, perhaps) is not waited for any longer: what a get is answered after all comes with the next get,
- * and a put or join is -EINPROGRESS: it may have been done, or be done yet.
+ * (not a queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
+ * at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 waits indefinitely, 0 only
+ * tries; -ETIMEDOUT when it has expired and nothing was done. The daemon measures the time. If it has not answered 5 s
+ * later, the call gives up: the answer of a get comes with the next get, and a put or join fails with -EINPROGRESS, as
+ * it may have been done, or may still be done.
  *
  * Threads. As with every call: the queue belongs to the thread of the client handle that opened it.
  */
@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* Which end of a pipe this is. → 0: the one that receives; 1: the one that sends (with duplex both do both); -EINVAL:
- * no pipe. */
+ * not a pipe. */
 MPOOL_PUBLIC int mpool_pipe_end(const mpool_object *pipe);
 
 /* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>). One
@@ -67,7 +67,7 @@ typedef struct mpool_queue_item {
 } mpool_queue_item;
 
 /* Walks over the items of mpool_queue_get() or a callback of mpool_queue_get_start(). *at: 0 at first. → 1 with
- * *ret_item; 0: that were all; -EBADMSG: these are no items. */
+ * *ret_item; 0: there are no more; -EBADMSG: these are not items. */
 MPOOL_PUBLIC int mpool_queue_next(
     const mpool_object *queue, const mpool_result *items, size_t *at, mpool_queue_item *ret_item);
 

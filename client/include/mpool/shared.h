@@ -14,26 +14,26 @@
  *     mpool_object_close(lock);
  *     mpool_object_close(total);
  *
- * The daemon makes an object and hands it out; what is done with it after that costs no word to the daemon, and where
- * nobody else wants it no system call.
+ * The daemon makes an object and passes it on; using it after that involves neither the daemon nor, without contention,
+ * a system call.
  *
- * Death. What a process has when it dies is free again as soon as the daemon has seen it, within milliseconds, and the
- * next to take it is told: acquire returns 1 instead of 0, which is the time to look whether what the lock guards is in
- * order. A process counts as dead, too, when its connection ends: what it takes after that fails, and what it had it
- * has lost, which its release says (-ECONNRESET). Until it notices, another may have the lock as well;
- * mpool_lock_fence() gives a number by which whatever the lock guards can tell a stale owner from a new one. What a
- * dead process has taken from a semaphore comes back as far as that has no more by it than it was made with: what was
- * announced by releases beyond that was consumed.
+ * Death. If a process dies, the daemon releases what it holds within milliseconds, and the next owner is told: acquire
+ * returns 1 instead of 0, and the owner should check whether the data that the lock guards is consistent. A process
+ * also counts as dead when its connection ends: its further acquires fail, and it has lost what it held, which its
+ * release reports (-ECONNRESET). Until it notices, another process may hold the lock as well; mpool_lock_fence()
+ * returns a number by which the guarded resource can distinguish a stale owner from a new one. Tokens that a dead
+ * process had taken from a semaphore come back up to the number with which it was made; tokens that releases had added
+ * beyond that count as consumed.
  *
- * Returns. 0 or positive on success, negative on failure. In common: -EINVAL (no such pointer, or an object of another
- * kind or type), -ECHILD (the object was opened before fork(); the child opens it anew), -ECONNRESET (the daemon has
- * gone, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 for ever, 0 only
- * try; -ETIMEDOUT when the time is over. Signals do not end a wait.
+ * Returns. 0 or positive on success, negative on failure. In common: -EINVAL (an invalid pointer, or an object of
+ * another kind or type), -ECHILD (the object was opened before fork(); the child must open it again), -ECONNRESET (the
+ * daemon has ended, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 waits
+ * indefinitely, 0 only tries; they return -ETIMEDOUT when it has expired. Signals do not end a wait.
  *
- * The daemon's end. An orderly one is told at once by whatever takes, releases or waits; that of a killed daemon, and
- * that of the connection, within milliseconds by whatever begins to, and within a second by what waits already. What
- * only loads, stores and adds asks nobody: until mpool_process() has run it works on, in memory that is this process's
- * and that of those who had the object open too.
+ * The daemon's end. If the daemon stops in good order, functions that acquire, release or wait report it at once. If it
+ * is killed, or the connection ends, calls that start later report it within milliseconds, and calls that already wait
+ * within a second. Functions that only load, store or add do not check: they continue to work until mpool_process() has
+ * run, in memory that is shared with the other processes that had the object open.
  *
  * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
@@ -97,19 +97,19 @@ typedef struct mpool_object_options {
     }
 
 /* Opens or makes an object. kind: "value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition",
- * "event", "barrier", "queue", "joinable_queue", "pipe" (<mpool/queue.h>); NULL: whatever it is, which must be there.
+ * "event", "barrier", "queue", "joinable_queue", "pipe" (<mpool/queue.h>); NULL: an existing object of any kind.
  * name: 1 … 128 bytes of [A-Za-z0-9._:/@-]; a handle that mpool_object_handle() gave, here or elsewhere; NULL: a new
  * one without a name, which goes with its last user. options: NULL for the defaults. *ret_object: taken,
  * mpool_object_close() ends it. → 0; -EINVAL; a code of the daemon's, such as MPOOL_EDENIED. */
 MPOOL_PUBLIC int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
     const mpool_object_options *options);
 
-/* What this process still has of it is given up as if it had died. NULL is allowed. In a forked child it frees the
- * child's memory and mapping alone. */
+/* Releases what this process still holds of it, as if it had died. NULL is allowed. In a forked child it frees only the
+ * child's memory and mapping. */
 MPOOL_PUBLIC void mpool_object_close(mpool_object *object);
 
-/* What others open the object by: its name, or a text that only those know who were given it, such as a task by its
- * arguments. Borrowed, lives with the object; NULL for NULL. */
+/* What others open the object by: its name, or a text to pass to them, such as in the arguments of a task. Borrowed,
+ * valid as long as the object; NULL for NULL. */
 MPOOL_PUBLIC const char *mpool_object_handle(const mpool_object *object);
 /* "lock". Static; NULL for NULL. */
 MPOOL_PUBLIC const char *mpool_object_kind(const mpool_object *object);
@@ -155,7 +155,7 @@ MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event);
 /* A condition is guarded by `lock`: a lock or rlock object, or NULL for the condition's own, which mpool_object_lock()
  * takes. The caller has it: -EPERM. Everybody uses the same lock with one condition.
  * wait: gives the lock up, waits to be notified, takes the lock again. It may return for nothing: look again at what is
- * waited for. → 0; 1: the lock's owner died with it meanwhile; -ETIMEDOUT. On other errors the lock is not had. */
+ * waited for. → 0; 1: the lock's owner died with it meanwhile; -ETIMEDOUT. After other errors the lock is not held. */
 MPOOL_PUBLIC int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms);
 /* Waits until predicate(userdata) is true, which is called with the lock had. → as above; 1 also when the time was over
  * after such a death: look at what is waited for. */
@@ -188,7 +188,7 @@ MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier);
  *     int mpool_value_fetch_add_i64(mpool_object *value, int64_t number, int64_t *ret_before);
  *     int mpool_value_cas_i64(mpool_object *value, int64_t *expected, int64_t number);
  *
- * cas: stores number if the value is *expected, bit by bit (floating zeros differ). → 1: stored; 0: not, and *expected
+ * cas: stores number if the value is *expected, bit by bit (so 0.0 and -0.0 differ). → 1: stored; 0: not, and *expected
  * is now what was found instead. The same of an array's elements, index 0 … count - 1, else -ERANGE:
  *
  *     int mpool_array_get_i64(const mpool_object *array, uint64_t index, int64_t *ret);
@@ -220,9 +220,9 @@ MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier);
 MPOOL_ELEMENT_TYPES(MPOOL_ELEMENT_FUNCTIONS)
 #undef MPOOL_ELEMENT_FUNCTIONS
 
-/* The elements themselves, aligned to 4096, for whoever guards them by a lock of his own; of a read-only array: not to
- * be written (that would be SIGSEGV). Borrowed, live with the object. *ret_count (may be NULL): elements, or bytes.
- * → NULL: no array, or -ECHILD or -ECONNRESET would be the answer. */
+/* The elements themselves, aligned to 4096, for callers that guard them with a lock of their own. Writing to a
+ * read-only array raises SIGSEGV. Borrowed, valid as long as the object. *ret_count (may be NULL): elements, or bytes.
+ * → NULL: not an array, or the error would be -ECHILD or -ECONNRESET. */
 MPOOL_PUBLIC void *mpool_array_data(const mpool_object *array, uint64_t *ret_count);
 /* → 0 with the number of elements. */
 MPOOL_PUBLIC int mpool_array_count(const mpool_object *array, uint64_t *ret_count);

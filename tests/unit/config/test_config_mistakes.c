@@ -36,7 +36,7 @@ static void all_mistakes_are_reported_at_once(void **state)
                              "1..auto");
     assert_reported(&report,
         "/x.conf:9: [pool a] idle_timeout = 5 minutes: expected a duration from 10ms to 30d, such as 500ms, 30s, 5m or "
-        "1h, or 0: for ever");
+        "1h, or 0: no limit");
     assert_reported(&report, "/x.conf:10: [pool a] max_message: this key belongs to [daemon]");
     assert_reported(&report, "/x.conf:11: [pool a] flavour: unknown key; mpoold --help lists those of [pool NAME]");
     assert_reported(&report, "/x.conf:12: [pool:b] expected [pool NAME] with a name of up to 63 of a-z, 0-9, _ and -");
