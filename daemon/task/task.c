@@ -27,6 +27,8 @@
 
 /* Tasks with so few bytes of arguments have rooms of one size, of which so many are kept: a megabyte. */
 #define TASK_ROOM_ARGS 8u
+#define TASK_ROOMS_MAX 4096u
+/* The address sanitizer sees a use after the end of a task only if its memory was freed: with it no room is kept. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -34,7 +36,6 @@
 #else
 #define SANITIZED 0
 #endif
-#define TASK_ROOMS_MAX (SANITIZED ? 0u : 4096u) /* it is to see what is used after its end */
 
 struct task_room {
     struct task_room *next;
@@ -63,7 +64,7 @@ static bool is_whole(const struct tasks *tasks, const uint8_t *bytes, uint64_t s
 /* Small tasks come and go a million times a second: their room is kept for the next one. */
 static struct task *take_room(struct tasks *tasks, size_t args)
 {
-    bool small = args <= TASK_ROOM_ARGS;
+    bool small = !SANITIZED && args <= TASK_ROOM_ARGS;
     struct task_room *room = tasks->rooms;
     struct task *t;
     if (small && room) {

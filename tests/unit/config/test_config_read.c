@@ -98,8 +98,7 @@ static void long_lines_and_long_files_are_refused(void **state)
 {
     char found[64];
     struct config_report report;
-    char *text = malloc(CONFIG_FILE_MAX + 2);
-    assert_non_null(text);
+    static char text[CONFIG_FILE_MAX + 2];
     int n = sprintf(text, "[a]\nx = ");
     memset(text + n, 'x', CONFIG_LINE_MAX);
     strcpy(text + n + CONFIG_LINE_MAX, "\ny = 1\n");
@@ -113,7 +112,6 @@ static void long_lines_and_long_files_are_refused(void **state)
     read_text(state, text, found, sizeof found, &report);
     assert_non_null(strstr(report.text, ": is too large; 1048576 bytes are allowed\n"));
     config_report_reset(&report);
-    free(text);
 }
 
 static void a_line_of_the_longest_length_is_read_whole(void **state)
