@@ -359,11 +359,10 @@ static int do_work(struct keeper *keeper, void *userdata)
         return stat_queue(client, work->words[0]);
     if (work->doing)
         work->doing->keeper = keeper;
-    mpool_object *queue;
+    mpool_object *queue = NULL;
     status = open_queue(client, work->words[0], work->action == PUT || work->action == GET, &queue);
-    if (status != EXIT_OK)
-        return status;
-    status = act(client, work, queue);
+    if (status == EXIT_OK)
+        status = act(client, work, queue);
     mpool_object_close(queue);
     /* Whoever saw mpool end finds there again what it gave back. */
     _cleanup_(own_result) mpool_result *pong = NULL;
