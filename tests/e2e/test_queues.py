@@ -539,24 +539,37 @@ def a_time_out_may_be_as_long_as_one_likes(d):
 
 @test()
 def puts_that_wait_do_not_keep_their_own_connection_from_taking(d):
+    """What a connection may have waiting is 256 MiB: of memfds, so that nobody copies as much."""
     c = d.client()
+    c.request("hello", {"memfd": True})
     q = opened(c, "queue", "q")
-    items = [b"x" * 15_000_000]
-    puts = [c.send("put", [q, items]) for _ in range(20)]  # 300 MB, of which 256 MiB may wait
+    size = 15_750_000
+    fd = memfd(pack([b"x" * size]))
+    size = os.fstat(fd).st_size
+    puts = [c.send("put", [q, None, None, size], fds=[fd]) for _ in range(20)]  # the queue takes one, 17 may wait
+    os.close(fd)
+    # One that is copied is refused as well: they count together.
+    last = c.send("put", [q, [b"x" * 1_000_000]])
     taken, refused = 0, 0
     while True:
         try:
-            taken += len(c.request("get", q, 1, 0))
+            assert c.request("get", q, 1, 0) is None
+            taken += 1
         except RpcError as e:
             assert e.code == "E_NOT_READY", e
             break
+    assert len(c.fds) == taken
     for msgid in puts:
         try:
             assert c.reply(msgid) == 1
         except RpcError as e:
             assert e.code == "E_BUSY", e
             refused += 1
-    assert taken + refused == len(puts) and refused > 0, (taken, refused)
+    try:
+        raise AssertionError(c.reply(last))
+    except RpcError as e:
+        assert e.code == "E_BUSY", e
+    assert (taken, refused) == (18, 2), (taken, refused)
 
 
 # ---- pipes ----
@@ -1045,10 +1058,12 @@ def waiting_at_a_queue_costs_no_processor_time(d):
 @test()
 def queues_without_a_name_go_with_their_last_use(d):
     c = d.client()
-    for _ in range(2000):
-        q = opened(c, "queue")
-        c.request("put", q, [1, 2, 3])
-        assert c.request("close", q) is True
+    for _ in range(20):  # many at a time, as each answer awaited is two switches of process
+        queues = [c.reply(msgid)["id"] for msgid in [c.send("open", ["queue"]) for _ in range(100)]]
+        puts = [c.send("put", [q, [1, 2, 3]]) for q in queues]
+        closes = [c.send("close", [q]) for q in queues]
+        assert [c.reply(msgid) for msgid in puts] == [3] * 100
+        assert all(c.reply(msgid) is True for msgid in closes)
     assert c.request("objects") == []
 
 
