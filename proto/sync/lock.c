@@ -21,8 +21,10 @@
  * before and woke nobody else (4). When it gives up it wakes another in its stead. The privilege orders nothing and
  * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever finds something free that
  * has been barred for SYNC_BARRED_NS takes the privilege over, so that a stopped process or a spoiled word cannot keep
- * a free lock from the living, not even from those who only try. For that the first release under a privilege wakes one
- * more sleeper, who watches: it sleeps no longer than that time, and when it gives up, it wakes another to watch.
+ * a free lock from the living, not even from those who only try. For that a release under a privilege wakes one more
+ * sleeper, who watches: it sleeps no longer than that time, and when it gives up, it wakes another to watch. Each
+ * release does so, not just the first: who was woken to watch may have found nothing free, because a newcomer had read
+ * `fair` before and overtook, and sleeps again like anybody.
  *
  * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_party_gone() frees
  * the first two, then opens the gate and wakes everybody, each of whom marks again.
@@ -116,14 +118,13 @@ static bool any_free(const struct sync_user *user)
     return false;
 }
 
-/* From now on, if nobody has said so before: something is free, and only the privileged may take it. → whether nobody
- * had. */
-static bool note_barred(struct sync_area *area)
+/* From now on, if nobody has said so before: something is free, and only the privileged may take it. */
+static void note_barred(struct sync_area *area)
 {
     uint64_t never = 0;
 
-    return atomic_load(&area->barred_ns) == 0 &&
-           atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
+    if (atomic_load(&area->barred_ns) == 0)
+        (void)atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
 }
 
 /* Is something free that the privileged `fair` has left lying? If so, the privilege is this one's now. *ret_look_ns:
@@ -135,12 +136,12 @@ static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self
     *ret_look_ns = INT64_MAX;
     if (!any_free(user))
         return false;
-    (void)note_barred(area);
+    note_barred(area);
     int64_t now = sync_now_ns();
     uint64_t since = (uint64_t)now - atomic_load(&area->barred_ns);
     /* A time to come, which only a vandal writes, is long ago, too. */
     if (since >= (uint64_t)SYNC_BARRED_NS) {
-        atomic_store(&area->barred_ns, 0); /* first, so that the next release is the first under it */
+        atomic_store(&area->barred_ns, 0); /* first: the next release starts the clock */
         return atomic_compare_exchange_strong(&area->fair, &fair, self);
     }
     *ret_look_ns = now + SYNC_BARRED_NS - (int64_t)since;
@@ -158,10 +159,9 @@ static inline void wake_next(struct sync_area *area)
     atomic_fetch_add(&area->gate, 1);
     uint64_t fair = atomic_load(&area->fair);
     if (fair) {
-        bool first = note_barred(area);
+        note_barred(area);
         (void)sync_wake(&area->gate, INT_MAX, fair_bit(fair));
-        if (first)
-            (void)sync_wake(&area->gate, 1, ~fair_bit(fair));
+        (void)sync_wake(&area->gate, 1, ~fair_bit(fair));
     } else {
         (void)sync_wake(&area->gate, 1, SYNC_ANYBODY);
     }
@@ -283,7 +283,7 @@ static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
             }
             /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
             if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS) {
-                atomic_store(&area->barred_ns, 0); /* first, so that the next release is the first under it */
+                atomic_store(&area->barred_ns, 0); /* first: the next release starts the clock */
                 if (atomic_compare_exchange_strong(&area->fair, &fair, self))
                     continue;
             }
