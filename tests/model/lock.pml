@@ -169,24 +169,37 @@ inline wake_one_of(mark)
     }
 }
 
+inline wake_all_of(mark)
+{
+    wake_all_where(BIT(1) == mark, BIT(2) == mark, BIT(3) == mark, BIT(4) == mark)
+}
+
+/* privileged: what `fair` was. */
 inline wake_sleepers()
 {
     if
-    :: privileged == 0 -> wake_one()
-    :: else ->
-        atomic { first = !barred; BARRED(1) };
+    :: atomic { privileged == 0 -> wake_one() }
+    :: atomic {
+        privileged != 0 ->
+#ifdef BROKEN_FIRST_ALONE_WAKES
+        first = !barred;
+#endif
+        BARRED(1)
+        };
 #ifdef BROKEN_WAKE_ONE_OF_THE_BIT
-        wake_one_of(BIT(privileged));
-#else
-        wake_all_where(BIT(1) == BIT(privileged), BIT(2) == BIT(privileged), BIT(3) == BIT(privileged), BIT(4) == BIT(privileged));
-#endif
-#ifndef BROKEN_NOBODY_WATCHES
+        atomic { wake_one_of(BIT(privileged)); privileged = 0 }
+#elif defined(BROKEN_NOBODY_WATCHES)
+        atomic { wake_all_of(BIT(privileged)); privileged = 0 }
+#elif defined(BROKEN_FIRST_ALONE_WAKES)
+        wake_all_of(BIT(privileged));
         if
-        :: first -> wake_one_but(BIT(privileged))
-        :: else
-        fi;
+        :: atomic { first -> wake_one_but(BIT(privileged)); privileged = 0; first = false }
+        :: atomic { !first -> privileged = 0 }
+        fi
+#else
+        wake_all_of(BIT(privileged));
+        atomic { wake_one_but(BIT(privileged)); privileged = 0 }
 #endif
-        first = false
     fi
 }
 
@@ -199,327 +212,345 @@ inline wake_next()
         privileged = fair;
         waiters = 0;
         open_gate();
-#else
-#ifdef BROKEN_CLEAR_AFTER_WAKE
+        wake_sleepers()
+#elif defined(BROKEN_CLEAR_AFTER_WAKE)
         open_gate();
         privileged = fair;
         wake_sleepers();
-        waiters = 0;
-        privileged = 0
+        waiters = 0
 #else
         waiters = 0;
 #ifndef BROKEN_NO_GATE
         open_gate();
 #endif
         privileged = fair;
-#endif
-#endif
-#ifndef BROKEN_CLEAR_AFTER_WAKE
-        wake_sleepers();
-        privileged = 0
+        wake_sleepers()
 #endif
     fi
 }
 
-#if defined(NUMBERS) && !defined(BROKEN_NUMBER_APART)
-#define COUNT_TAKE number++; own = number
-#else
-#define COUNT_TAKE skip
-#endif
-#if LOSSES > 0
-#define NOTE_LATE late = buried[me]
-#else
-#define NOTE_LATE skip
-#endif
-
-/* One look at each word; a free one is taken by compare-and-swap. */
-inline try_all()
+/* Inside of the step in which it happens. */
+inline note_take(i)
 {
-    at = 0;
-    taken = false;
-    do
-    :: at < TOKENS && !taken ->
-#ifdef BROKEN_TAKE_BY_STORE
-        if
-        :: IS_FREE(word[at]) ->
-            atomic {
-                assert(!left_behind[at] || word[at] == ABANDONED);
-                left_behind[at] = false;
-                told = word[at] == ABANDONED;
-                word[at] = me;
-                COUNT_TAKE;
-                NOTE_LATE;
-                taken = true;
-                inside++;
-                assert(inside <= TOKENS)
-            }
-        :: else -> at++
-        fi
-#else
-        atomic {
-            if
-            :: IS_FREE(word[at]) ->
-                assert(!left_behind[at] || word[at] == ABANDONED);
-                left_behind[at] = false;
-                told = word[at] == ABANDONED;
-                word[at] = me;
-                COUNT_TAKE;
-                NOTE_LATE;
-                taken = true;
-                inside++;
-                assert(inside <= TOKENS)
-            :: else -> at++
-            fi
-        }
+    assert(!left_behind[i] || word[i] == ABANDONED);
+    left_behind[i] = false;
+#if LOSSES > 0
+    told = word[i] == ABANDONED;
+    late = buried[me];
 #endif
-    :: else -> break
-    od
+    word[i] = me;
+    at = i;
+#if defined(NUMBERS) && !defined(BROKEN_NUMBER_APART)
+    number++;
+    own = number;
+#endif
+    inside++;
+    assert(inside <= TOKENS);
+    fresh[me] = false;
+    slept = false;
+    seen_fair = 0
 }
 
+/* One look at a word; a free one is taken by compare-and-swap. */
+#ifdef BROKEN_TAKE_BY_STORE
+#define LOOK_AT(i, found, otherwise)                                  \
+    if                                                                \
+    :: IS_FREE(word[i]) -> atomic { note_take(i); goto found }        \
+    :: atomic { else -> otherwise }                                   \
+    fi
+#else
+#define LOOK_AT(i, found, otherwise)                                  \
+    atomic {                                                          \
+        if                                                            \
+        :: IS_FREE(word[i]) -> note_take(i); goto found               \
+        :: else -> otherwise                                          \
+        fi                                                            \
+    }
+#endif
+
 #if TOKENS > 1
+#define TRY_ALL(found, otherwise) LOOK_AT(0, found, skip); LOOK_AT(1, found, otherwise)
 #define ANY_FREE (IS_FREE(word[0]) || IS_FREE(word[1]))
 #else
+#define TRY_ALL(found, otherwise) LOOK_AT(0, found, otherwise)
 #define ANY_FREE IS_FREE(word[0])
 #endif
 
+#ifdef BROKEN_NO_MARK_AFTER_TAKE
+#define MARK skip
+#else
+#define MARK waiters = 1
+#endif
+
+/* Not a store: the privilege may be another's by now. */
+inline give_privilege_back()
+{
+    atomic {
+        BARRED(0);
+        if
+        :: fair == me -> fair = 0
+        :: else
+        fi
+    }
+}
+
 proctype user(byte me)
 {
-    byte rounds = 0, at = 0, seen_fair = 0, privileged = 0, own = 0, known = 0, asked = 0;
-    bool taken = false, slept = false, first = false, told = false, watches = false, late = false;
+    byte rounds = 0, at = 0, seen_fair = 0, privileged = 0;
+    bool slept = false, watches = false;
+#ifdef BROKEN_FIRST_ALONE_WAKES
+    bool first = false;
+#endif
+#ifdef NUMBERS
+    byte own = 0;
+#endif
+#if LOSSES > 0
+    byte known = 0, asked = 0;
+    bool told = false, late = false;
+#endif
 
     {
 #ifdef HANDOVER
         if
-        :: me <= 2 -> rounds = ROUNDS; at = me - 1; goto owner
-        :: else
+        :: atomic { me <= 2 -> rounds = ROUNDS; at = me - 1; goto owner }
+        :: me > 2
         fi;
 #endif
+        goto next;
 next:
-        do
-        :: rounds == (me == 1 -> FIRST : ROUNDS) -> break
-        :: else ->
+        if
+        :: atomic { rounds == (me == 1 -> FIRST : ROUNDS) -> goto gone }
+        :: atomic {
+            else ->
             rounds++;
-            slept = false;
+            seen_fair = fair;
             if
-            :: fair == 0 ->
-                try_all();
+            :: seen_fair == 0
+            :: seen_fair != 0 -> seen_fair = 0; goto again
+            :: seen_fair != 0 -> goto only_tries
+            fi }
+        fi;
+        TRY_ALL(look, goto again);
+only_tries:
+        /* One that only tries takes over first and waits, so to speak, after that. */
+        if
+        :: ANY_FREE ->
+            atomic {
                 if
-                :: taken -> goto look
+                :: fair == seen_fair -> fair = me
                 :: else
-                fi
-            :: fair != 0 ->
-                /* One that only tries takes over first and waits, so to speak, after that. */
-                seen_fair = fair;
-                if
-                :: seen_fair != 0 && ANY_FREE ->
-                    atomic {
-                        if
-                        :: fair == seen_fair -> fair = me
-                        :: else
-                        fi
-                    }
-                :: true
                 fi;
                 seen_fair = 0
-            fi;
+            }
+        :: atomic { else -> seen_fair = 0 }
+        fi;
+
 again:
 #ifdef BROKEN_MARK_BEFORE_SEEN
-            waiters = 1;
-            fresh[me] = true;
+        waiters = 1;
+        fresh[me] = true;
 #else
-            fresh[me] = true;
+        fresh[me] = true;
 #ifndef BROKEN_NO_MARK
-            waiters = 1;
+        waiters = 1;
 #endif
 #endif
+        atomic {
             seen_fair = fair;
-            watches = false;
             if
-            :: seen_fair == 0 || seen_fair == me ->
-#ifndef BROKEN_NO_SECOND_TRY
-                try_all();
-                if
-                :: taken -> goto settle
-                :: else
-                fi;
-#endif
-                if
-                :: slept && seen_fair == 0 ->
-                    atomic {
-                        if
-                        :: fair == 0 -> fair = me; BARRED(0); seen_fair = 0; at = 0; goto again
-                        :: else
-                        fi
-                    }
-                :: true
-                fi
-            :: else ->
-                if
-                :: ANY_FREE ->
-                    atomic {
-                        BARRED(1);
-                        if
-                        :: fair == seen_fair -> fair = me; BARRED(0); seen_fair = 0; at = 0; goto again
-                        :: fair != seen_fair
-#ifdef BROKEN_NOBODY_WATCHES
-                        :: true
+            :: seen_fair == 0 || seen_fair == me
+            :: else -> slept = false; goto shut_out
+            fi
+        };
+        /* Overtaken after a sleep: it may claim the privilege. */
+#ifdef BROKEN_NO_SECOND_TRY
+        atomic { slept = slept && seen_fair == 0; seen_fair = 0; goto rest };
 #else
-                        :: watches = true /* not long enough: it looks again, woken or not */
+        TRY_ALL(settle, slept = slept && seen_fair == 0; seen_fair = 0; goto rest);
 #endif
-                        fi
-                    }
-                :: else
-                fi
-            fi;
-            seen_fair = 0;
-            at = 0;
-            /* FUTEX_WAIT: compares and sleeps in one step. */
-            if
-            :: atomic { timeouts < TIMEOUTS -> timeouts++ } -> goto give_up
-            :: IS_LOST(me) -> goto give_up
-            :: atomic { fresh[me] -> asleep[me] = true }; atomic { !asleep[me] || watches -> asleep[me] = false }
-            :: !fresh[me]
-            fi;
-            slept = true;
-            goto again;
+shut_out:
+        if
+        :: ANY_FREE ->
+            atomic {
+                BARRED(1);
+                if
+                :: fair == seen_fair -> fair = me; BARRED(0); seen_fair = 0; fresh[me] = false; goto again
+                :: fair != seen_fair
+#ifdef BROKEN_NOBODY_WATCHES
+                :: true
+#else
+                :: watches = true /* not long enough: it looks again, woken or not */
+#endif
+                fi;
+                seen_fair = 0
+            }
+        :: atomic { else -> seen_fair = 0 }
+        fi;
+
+rest:
+        /* FUTEX_WAIT: compares and sleeps in one step. */
+        if
+        :: atomic { slept && fair == 0 -> fair = me; BARRED(0); slept = false; fresh[me] = false; goto again }
+        :: atomic { timeouts < TIMEOUTS -> timeouts++; slept = false; watches = false; fresh[me] = false; goto give_up }
+        :: atomic { IS_LOST(me) -> slept = false; watches = false; fresh[me] = false; goto give_up }
+        :: atomic { fresh[me] -> asleep[me] = true; fresh[me] = false; slept = false }
+        :: atomic { !fresh[me] -> slept = true; watches = false; goto again }
+        fi;
+        atomic { !asleep[me] || watches -> asleep[me] = false; slept = true; watches = false; goto again };
 
 give_up:
 #ifndef BROKEN_KEEPS_THE_PRIVILEGE
+        atomic {
             seen_fair = fair;
             if
-            :: seen_fair == me ->
-                atomic {
-                    BARRED(0);
-                    if
-                    :: fair == me -> fair = 0
-                    :: else
-                    fi
-                };
+            :: seen_fair == me -> seen_fair = 0
+            :: seen_fair == 0 -> goto without
+            :: else -> goto watched
+            fi
+        };
+        give_privilege_back();
 #ifndef BROKEN_GIVES_UP_SILENTLY
-                waiters = 1;
-                wake_next()
+        waiters = 1;
+        wake_next();
 #endif
-            :: seen_fair != 0 && seen_fair != me && ANY_FREE ->
-                open_gate();
-                wake_one_but(BIT(seen_fair))
-            :: else
-            fi;
-            seen_fair = 0;
+        goto without;
+watched:
+        if
+        :: ANY_FREE ->
+            open_gate();
+            atomic { wake_one_but(BIT(seen_fair)); seen_fair = 0 }
+        :: atomic { else -> seen_fair = 0 }
+        fi;
+without:
 #endif
-            if
-            :: IS_LOST(me) -> goto gone
-            :: else
-            fi;
-            goto next;
+        if
+        :: atomic { IS_LOST(me) -> goto gone }
+        :: else -> goto next
+        fi;
 
 settle:
-            if
-            :: fair == me ->
-                atomic {
-                    BARRED(0);
-                    if
-                    :: fair == me -> fair = 0
-                    :: else
-                    fi
-                }
-            :: else
-            fi;
-#ifndef BROKEN_NO_MARK_AFTER_TAKE
-            waiters = 1;
-#endif
+        /* Another's privilege does not become its own meanwhile: so the look and the mark may be one step then. */
+        if
+        :: fair == me -> give_privilege_back(); MARK
+        :: atomic { fair != me -> MARK }
+        fi;
 #if TOKENS > 1 && !defined(BROKEN_NOT_PASSED_ON)
-            if
-            :: ANY_FREE -> wake_next()
-            :: else
-            fi;
+        if
+        :: ANY_FREE -> wake_next()
+        :: else
+        fi;
 #endif
 
 look:
-            watches = false;
 #ifdef BROKEN_NUMBER_APART
-            number++;
-            own = number;
+        atomic { number++; own = number };
 #endif
 #if LOSSES > 0
-#ifndef BROKEN_NO_LOOK_AFTER_TAKE
-            asked = departures;
+#ifdef BROKEN_NO_LOOK_AFTER_TAKE
+        atomic { assert(!late); told = false };
+#else
+        /* If it is told that it has taken, the daemon had not been here before the take, and frees it yet. */
+        if
+        :: atomic { departures == known -> told = false; assert(!late); goto owner }
+        :: atomic { else -> asked = departures }
+        fi;
+        atomic {
             if
-            :: asked == known
-            :: else ->
-                if
-                :: lost[me] ->
-                    atomic {
-                        if
-                        :: word[at] == me ->
-                            word[at] = (told -> ABANDONED : FREE);
-                            left_behind[at] = told;
-                            inside--
-                        :: else
-                        fi;
-                        asked = 0
-                    };
-#ifndef BROKEN_GIVES_BACK_SILENTLY
-                    wake_next();
-#endif
-                    goto gone
-                :: else -> known = asked
-                fi
+            :: lost[me] -> asked = 0
+            :: else -> known = asked; asked = 0; told = false; assert(!late); goto owner
+            fi
+        };
+        atomic {
+            if
+            :: word[at] == me ->
+                word[at] = (told -> ABANDONED : FREE);
+                left_behind[at] = told;
+                inside--
+            :: else
             fi;
-            asked = 0;
+            told = false;
+            late = false;
+            at = 0
+        };
+#ifndef BROKEN_GIVES_BACK_SILENTLY
+        wake_next();
 #endif
-            /* It is told that it has taken: then the daemon had not been here before the take, and frees it yet. */
-            assert(!late);
+        goto gone;
+#endif
 #endif
 
 owner:
-            slept = false;
-            told = false;
 #ifdef NUMBERS
-            /* What is my number? */
+        /* What is my number? */
 #ifdef BROKEN_NUMBER_APART
-            if
-            :: word[0] == me -> assert(number == own)
-            :: else -> assert(IS_LOST(me))
-            fi;
+        if
+        :: word[0] == me -> atomic { assert(number == own); own = 0 }
+        :: atomic { else -> assert(IS_LOST(me)); own = 0 }
+        fi;
 #else
-            atomic {
-                if
-                :: word[0] == me -> assert(number == own)
-                :: else -> assert(IS_LOST(me))
-                fi
-            };
+        atomic {
+            assert((word[0] == me -> number == own : IS_LOST(me)));
+            own = 0
+        };
 #endif
-            own = 0;
 #endif
+        if
 #ifdef HANDOVER
+        :: atomic { me > 2 -> at = 0; goto next }
+        :: atomic { me <= 2 && word[at] == me -> word[at] = FREE; inside--; at = 0 }
+#else
+        :: atomic { word[at] == me -> word[at] = FREE; inside--; at = 0 }
+#endif
+        :: atomic { else -> assert(IS_LOST(me)); at = 0; goto gone }
+        fi;
+#ifndef BROKEN_RELEASE_WITHOUT_LOOK
+        wake_next();
+#endif
+        goto next;
+gone:
+        atomic { finished[me] = true }
+    } unless { dead[me] }
+}
+
+inline leave_behind(i)
+{
+    if
+    :: word[i] == who -> left_behind[i] = true; inside--
+    :: else
+    fi
+}
+
+/* The daemon's: a word of the gone. */
+inline free_word(i)
+{
+    atomic {
+        if
+        :: word[i] == who ->
             if
-            :: me > 2 -> goto next
+            :: !dead[who] -> left_behind[i] = true; inside--
             :: else
             fi;
-#endif
-            atomic {
-                if
-                :: word[at] == me -> word[at] = FREE; inside--
-                :: else -> assert(IS_LOST(me)); at = 0; taken = false; goto gone
-                fi;
-                at = 0;
-                taken = false
-            };
-#ifdef BROKEN_RELEASE_WITHOUT_LOOK
-            skip
+#ifdef BROKEN_DEATH_IS_NOT_TOLD
+            word[i] = FREE
 #else
-            wake_next()
+            word[i] = ABANDONED
 #endif
-        od;
-gone:
-        finished[me] = true
-    } unless { dead[me] }
+        :: else
+        fi
+#if LOSSES > 0
+        ;
+        if
+        :: i == TOKENS - 1 -> buried[who] = true
+        :: else
+        fi
+#endif
+    }
 }
 
 /* Kills, and is the daemon that hears of it. */
 active proctype daemon()
 {
-    byte who = 0, at = 0;
+    byte who = 0;
 
     atomic {
 #ifdef HANDOVER
@@ -577,46 +608,20 @@ end:
             dead[who] = true;
             asleep[who] = false;
             fresh[who] = false;
-            at = 0;
-            do
-            :: at < TOKENS ->
-                if
-                :: word[at] == who -> left_behind[at] = true; inside--
-                :: else
-                fi;
-                at++
-            :: else -> break
-            od;
-            at = 0
+            leave_behind(0);
+#if TOKENS > 1
+            leave_behind(1);
+#endif
+            skip
         };
 #if LOSSES > 0
         departures++;
 #endif
 free:
-        do
-        :: at < TOKENS ->
-            atomic {
-                if
-                :: word[at] == who ->
-                    if
-                    :: !dead[who] -> left_behind[at] = true; inside--
-                    :: else
-                    fi;
-#ifdef BROKEN_DEATH_IS_NOT_TOLD
-                    word[at] = FREE
-#else
-                    word[at] = ABANDONED
+        free_word(0);
+#if TOKENS > 1
+        free_word(1);
 #endif
-                :: else
-                fi;
-                at++
-            }
-        :: else ->
-#if LOSSES > 0
-            buried[who] = true;
-#endif
-            break
-        od;
 #ifdef BROKEN_FREED_BEFORE_COUNTED
         departures++;
 #endif
@@ -641,7 +646,6 @@ free:
         wake_all_where(true, true, true, true);
 #endif
 #endif
-        at = 0;
         who = 0
     :: spurious < SPURIOUS ->
         spurious++;
