@@ -34,9 +34,23 @@ class Locker:
         self.tell(*words)
         return self.hear()
 
+    def each(self, number, *words):
+        """The same for each token there is, which must succeed."""
+        for _ in range(max(number, 1)):
+            assert self.say(*words) == 0, words
+
     def end(self):
         self.process.communicate()
         assert self.process.returncode == 0, self.process.returncode
+
+
+def pairs(d):
+    """Two processes with each kind of object that somebody has: one that will lose it, and another."""
+    for i, (kind, number) in enumerate(HOLDERS):
+        two = [Locker(d, kind, f"o{i}", number) for _ in range(2)]
+        yield kind, f"o{i}", number, *two
+        for locker in two:
+            locker.end()
 
 
 def parties(d, name):
@@ -53,54 +67,37 @@ def wait_waiting(d, name, locker):
 
 @test()
 def a_take_after_the_connection_has_ended_fails_and_keeps_nobody_out(d):
-    for i, (kind, number) in enumerate(HOLDERS):
-        name = f"o{i}"
-        ghost, other = Locker(d, kind, name, number), Locker(d, kind, name, number)
+    for kind, name, number, ghost, other in pairs(d):
         assert ghost.say("take", 0) == 0 and ghost.say("release") == 0
         assert ghost.say("cut") == 0
         wait_buried(d, name, ghost)
         assert [ghost.say("take", ms) for ms in (0, 1000, -1)] == [RESET] * 3, kind
-        for _ in range(max(number, 1)):
-            assert other.say("take", 0) == 0, kind
-        ghost.end()
-        other.end()
+        other.each(number, "take", 0)
 
 
 @test()
 def what_was_had_when_the_connection_ended_is_another_ones_and_the_release_says_so(d):
-    for i, (kind, number) in enumerate(HOLDERS):
-        name = f"o{i}"
-        ghost, other = Locker(d, kind, name, number), Locker(d, kind, name, number)
-        for _ in range(max(number, 1)):
-            assert ghost.say("take", 0) == 0
+    for kind, name, number, ghost, other in pairs(d):
+        ghost.each(number, "take", 0)
         assert other.say("take", 0) == TIMEDOUT
         assert ghost.say("cut") == 0
         assert other.say("take", -1) == 1, "told that it was abandoned"
         assert ghost.say("release") == RESET, kind
         assert other.say("release") == 0, "it was not taken away from him"
-        ghost.end()
-        other.end()
 
 
 @test()
 def a_thread_that_waits_while_its_handle_is_ended_leaves_nothing_taken(d):
-    for i, (kind, number) in enumerate(HOLDERS):
-        name = f"o{i}"
-        ghost, other = Locker(d, kind, name, number), Locker(d, kind, name, number)
-        for _ in range(max(number, 1)):
-            assert other.say("take", 0) == 0
+    for kind, name, number, ghost, other in pairs(d):
+        other.each(number, "take", 0)
         assert ghost.say("thread-take", -1) == 0
         wait_waiting(d, name, ghost)
         assert ghost.say("disconnect") == 0
         wait_buried(d, name, ghost)
-        for _ in range(max(number, 1)):
-            assert other.say("release") == 0
+        other.each(number, "release")
         assert ghost.say("join") == CANCELLED, kind
         assert ghost.say("take", 0) == CANCELLED and ghost.say("release") == CANCELLED and ghost.say("close") == 0
-        for _ in range(max(number, 1)):
-            assert other.say("take", 0) == 0, kind
-        ghost.end()
-        other.end()
+        other.each(number, "take", 0)
 
 
 @test()

@@ -647,14 +647,20 @@ def background_children_of_a_finished_command_do_not_stay(d):
     until(lambda: not named("sleep"), "the child is gone", 10 * SLOW)
 
 
-@test(daemon=False, modules=["trial"])
-def nothing_survives_the_supervisors_sigkill(home):
+def all_at_work(home):
+    """A daemon with three workers that do not end by themselves, one of them with children → it and its client."""
     d = Daemon(home, modules=["trial"], workers="3")
     c = d.client()
     c.start("exec.run", ["sh", "-c", RUNAWAY])
     c.start("trial.deaf")
     c.start("trial.spin")
     until(lambda: len(named("sleep")) >= 3 and len(d.workers(state="busy")) == 3, "all run")
+    return d, c
+
+
+@test(daemon=False)
+def nothing_survives_the_supervisors_sigkill(home):
+    d, c = all_at_work(home)
     d.kill()
     assert c.ended() == [], "the client hears of it at once"
     no_process_left(10 * SLOW)
@@ -671,12 +677,7 @@ def a_stopped_worker_does_not_survive_the_supervisors_sigkill(home):
 
 @test(daemon=False)
 def nothing_survives_the_guardians_sigkill(home):
-    d = Daemon(home, modules=["trial"], workers="3")
-    c = d.client()
-    c.start("exec.run", ["sh", "-c", RUNAWAY])
-    c.start("trial.deaf")
-    c.start("trial.spin")
-    until(lambda: len(named("sleep")) >= 3 and len(d.workers(state="busy")) == 3, "all run")
+    d, _ = all_at_work(home)
     d.signal(signal.SIGKILL)
     no_process_left(10 * SLOW)
 

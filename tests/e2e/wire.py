@@ -367,13 +367,17 @@ class Client:
     def wait(self, task, timeout_ms=None):
         return self.request("wait", task, timeout_ms) if timeout_ms is not None else self.request("wait", task)
 
-    def error(self, method, *params):
-        """The RpcError that this request must be answered with."""
+    def failure(self, msgid):
+        """The RpcError that msgid must be answered with."""
         try:
-            result = self.request(method, *params)
+            result = self.reply(msgid)
         except RpcError as e:
             return e
-        raise AssertionError(f"{method}{params!r} was answered with {result!r}, not with an error")
+        raise AssertionError(f"answered with {result!r}, not with an error")
+
+    def error(self, method, *params):
+        """The RpcError that this request must be answered with."""
+        return self.failure(self.send(method, params))
 
     def call_error(self, function, *args, **options):
         return self.error("call", function, list(args), options or None)
