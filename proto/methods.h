@@ -31,8 +31,9 @@
     X(OBJECTS, "objects", 0, 1, ANY, "filter?", "list of maps", "The shared objects that you may open.")               \
     X(INSPECT, "inspect", 1, 1, ANY, "name or handle", "map", "Which clients have an object open, and which hold it.") \
     X(PUT, "put", 2, 4, ANY, "id, items, timeout_ms?, memfd_size?", "int", "Put items into a queue or pipe.")          \
-    X(GET, "get", 1, 3, ANY, "id, max?, timeout_ms?", "list of items", "Take items from a queue or pipe.")             \
-    X(CONFIRM, "confirm", 2, 2, ANY, "id, tickets", "int", "Confirm items that were taken.")                           \
+    X(GET, "get", 1, 4, ANY, "id, max?, timeout_ms?, lease?", "list of items", "Take items from a queue or pipe.")     \
+    X(CONFIRM, "confirm", 2, 3, ANY, "id, tickets, taken?", "int",                                                     \
+        "Confirm items that were taken, or give them back.")                                                           \
     X(DONE, "done", 1, 2, ANY, "id, n?", "true", "Mark the oldest n items taken as done.")                             \
     X(JOIN, "join", 1, 2, ANY, "id, timeout_ms?", "true", "Wait until all items of a queue are done.")                 \
     X(FINISH, "finish", 1, 1, ANY, "id", "bool", "No more items: takers get the rest, then the end of file.")

@@ -154,6 +154,7 @@ static int learn(mpool_client *client, const mpool_result *hello)
     if (mpool_result_get(hello, "features", &value) == 0) {
         peer->memfd = has_feature(value, "memfd") && peer->memfd_bytes > 0;
         peer->stream = has_feature(value, "stream");
+        peer->lease = has_feature(value, "lease");
     }
     if (peer->message_bytes > client->in_limits.max_bytes)
         client->in_limits.max_bytes = peer->message_bytes < MESSAGE_MOST ? peer->message_bytes : MESSAGE_MOST;

@@ -30,7 +30,7 @@ struct source {
 struct peer {
     uint64_t message_bytes, memfd_bytes, in_flight;
     uint32_t depth;
-    bool memfd, stream;
+    bool memfd, stream, lease;
 };
 
 struct mpool_object;
@@ -47,6 +47,7 @@ struct mpool_client {
     bool running;                    /* user code may be on the stack above us: nothing may be released */
     bool processing;                 /* inside mpool_process() */
     bool closing;                    /* mpool_disconnect() was called inside a callback */
+    bool refused;                    /* the callback that has just run could not keep its result */
     int loss;                        /* 0, or why the connection is no more */
     bool loss_told;
     bool pump_wanted;     /* a source has become able to start something outside a turn */

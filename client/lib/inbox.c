@@ -9,19 +9,13 @@
 #include "client/lib/process.h"
 #include "client/lib/result.h"
 #include "client/lib/text.h"
+#include "client/lib/tickets.h"
 #include "proto/message.h"
 #include "proto/reader.h"
 
 static bool is_nil(const uint8_t *value, size_t length)
 {
     return length == 1 && value[0] == 0xc0;
-}
-
-/* In the place of an item that lies in the memfd, of a queue with at_least_once. */
-static bool is_ticket(const uint8_t *value, size_t length, uint64_t *ret_ticket)
-{
-    struct wire_reader in = wire_reader(value, length);
-    return wire_peek(&in) == WIRE_TYPE_INT && wire_read_u64(&in, ret_ticket) == 0;
 }
 
 /* → 0 when it is nil, else the code, with its sentence in text. */
@@ -51,6 +45,8 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
         return 0;
     if (call.abandoned) {
         payload_unref(call.payload);
+        if (call.queue)
+            tickets_settle(client, &call, message, false, 0);
         return 0;
     }
     char text[HANDLE_TEXT_BYTES];
@@ -58,24 +54,27 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
     int code = read_error(message, text, sizeof(text));
     if (code == 0 && call.payload_error) {
         code = call.payload_error;
-        snprintf(text, sizeof(text), "The result came in a memfd that could not be taken: %s", mpool_strerror(code));
+        snprintf(text, sizeof(text), "It came in a memfd that could not be taken: %s", mpool_strerror(code));
     }
+    client->refused = false;
     if (code < 0) {
         call.done(call.userdata, code, NULL, text);
     } else {
         const uint8_t *data = message->result;
         size_t length = message->result_length;
         uint64_t ticket = 0;
-        if (call.payload && (is_nil(data, length) || is_ticket(data, length, &ticket)))
+        if (call.payload && (is_nil(data, length) || tickets_is_one(data, length, &ticket)))
             data = payload_bytes(call.payload, &length);
         mpool_result *cell;
         bool mapped = call.payload && data != message->result;
         mpool_result view = result_view(data, length, mapped ? call.payload : NULL, &cell);
-        view.ticket = ticket;
+        view.ticket = call.lease ? 0 : ticket; /* which is confirmed for the caller */
         call.done(call.userdata, 0, &view, "");
         result_view_deinit(&view);
     }
     payload_unref(call.payload);
+    if (call.queue)
+        tickets_settle(client, &call, message, code == 0 && !client->refused, code);
     return 1;
 }
 

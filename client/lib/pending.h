@@ -38,6 +38,9 @@ struct call {
     void *output_userdata;
     struct payload *payload;    /* came ahead of the response, in a memfd */
     int payload_error;          /* why it could not be taken */
+    uint64_t queue;             /* of a get: its id there, 0 for other calls; see tickets.h */
+    bool tickets;               /* it was made with at_least_once: every item has one */
+    bool lease;                 /* a large item comes with a ticket, to be confirmed when it has been mapped */
     struct call_object *object; /* borrowed, filled until the call is done or abandoned; or NULL */
 };
 

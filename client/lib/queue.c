@@ -99,15 +99,6 @@ static int ask(const mpool_object *queue, const char *method, const struct wire_
     return r < 0 ? r : await(&waiter, msgid, timeout_ms, ret);
 }
 
-static int start(const mpool_object *queue, const char *method, const struct wire_buf *params, mpool_call_id *ret_id,
-    mpool_call_fn *callback, void *userdata)
-{
-    int r = params->failed ? handle_fail(queue->client, -ENOMEM, NULL)
-                           : mpool_request_start(queue->client, ret_id, method, wire_buf_at(params),
-                                 wire_buf_length(params), callback, userdata);
-    return r;
-}
-
 /* The number that was the answer. result: freed. */
 static int number_of(const mpool_object *queue, mpool_result *result)
 {
@@ -264,11 +255,24 @@ int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms)
 /* ---- taking
  * ----------------------------------------------------------------------------------------------------------------- */
 
+/* get(id, max, timeout_ms, lease) */
 static void get_params(const mpool_object *queue, struct wire_buf *params, uint32_t max, int64_t timeout_ms)
 {
-    msgpack_packer pk = begin(params, queue, 2);
+    bool lease = queue->client->peer.lease;
+    msgpack_packer pk = begin(params, queue, lease ? 3 : 2);
     msgpack_pack_uint32(&pk, max);
     pack_timeout(&pk, timeout_ms);
+    if (lease)
+        msgpack_pack_true(&pk);
+}
+
+/* What it brings is confirmed, or goes back. */
+static struct call as_get(const mpool_object *queue, struct call call)
+{
+    call.queue = queue->id;
+    call.tickets = queue->at_least_once;
+    call.lease = !queue->at_least_once;
+    return call;
 }
 
 static int count_of(const mpool_result *items, uint32_t *ret_count, struct wire_reader *ret_in)
@@ -303,7 +307,7 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     mpool_client *client = queue->client;
     OWN_BUF params = {0};
     struct waiter waiter;
-    struct call call = waiter_call(&waiter, client);
+    struct call call = as_get(queue, waiter_call(&waiter, client));
     struct wire_reader in;
     uint32_t msgid = 0, count;
     int r = check_waiting(queue, timeout_ms);
@@ -358,14 +362,23 @@ int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t m
     mpool_call_fn *callback, void *userdata)
 {
     OWN_BUF params = {0};
+    uint32_t msgid;
     int r = check(queue);
     if (r < 0)
         return r;
     if (queue_ahead_limit(queue->ahead) > 0)
         return handle_fail(
             queue->client, -EINVAL, "A queue that works ahead keeps items: take them with mpool_queue_get.");
+    if (!callback)
+        return handle_fail(queue->client, -EINVAL, "A request needs a callback.");
+    struct call call = as_get(queue, (struct call){.done = callback, .userdata = userdata});
     get_params(queue, &params, max, timeout_ms);
-    return start(queue, "get", &params, ret_id, callback, userdata);
+    r = params.failed
+            ? handle_fail(queue->client, -ENOMEM, NULL)
+            : request_send(queue->client, "get", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
+    if (r == 0 && ret_id)
+        ret_id->msgid = msgid;
+    return r;
 }
 
 int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_t *at, mpool_queue_item *ret_item)

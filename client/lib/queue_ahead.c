@@ -13,10 +13,11 @@
 
 struct queue_ahead {
     uint32_t limit;
-    uint32_t on_way; /* puts without an answer */
-    int code;        /* what the first that failed came to; 0: none has */
-    bool late;       /* a get was left by its caller, and is not answered yet */
-    bool released;   /* nobody but those answers knows this block */
+    uint32_t on_way;     /* puts without an answer */
+    int code;            /* what the first that failed came to; 0: none has */
+    bool late;           /* a get was left by its caller, and is not answered yet */
+    mpool_client *asked; /* by that */
+    bool released;       /* nobody but those answers knows this block */
     char text[HANDLE_TEXT_BYTES];
 
     mpool_result *kept; /* a list of items, or NULL */
@@ -199,6 +200,7 @@ static void came_late(void *userdata, int code, const mpool_result *result, cons
     mpool_result *items = code == 0 && !ahead->released ? mpool_result_keep(result) : NULL;
     (void)text;
     ahead->late = false;
+    ahead->asked->refused = code == 0 && !items;
     if (items)
         keep(ahead, items);
     free_if_done(ahead);
@@ -216,6 +218,7 @@ int queue_ahead_adopt(struct queue_ahead **ahead, mpool_client *client, uint32_t
         return -ENOMEM;
     }
     (*ahead)->late = true;
+    (*ahead)->asked = client;
     call->done = came_late;
     call->userdata = *ahead;
     return 0;

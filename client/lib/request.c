@@ -178,8 +178,10 @@ static void waiter_done(void *userdata, int code, const mpool_result *result, co
     waiter->code = code;
     if (code == 0) {
         waiter->result = mpool_result_keep(result);
-        if (!waiter->result)
+        if (!waiter->result) {
             waiter->code = -ENOMEM;
+            waiter->client->refused = true;
+        }
     }
     if (waiter->code < 0)
         handle_fail(waiter->client, waiter->code, text);

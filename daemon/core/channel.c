@@ -328,26 +328,30 @@ bool channel_first(const struct channel *ch, struct channel_item *ret_item)
     return true;
 }
 
-int channel_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket)
+int channel_take(struct channel *ch, struct channel_party *party, bool lease, uint64_t *ret_ticket)
 {
     *ret_ticket = 0;
-    if (ch->options.at_least_once) {
+    if (lease || ch->options.at_least_once) {
         int r = channel_held_take(ch, party, ret_ticket);
         if (r < 0)
             return r;
     } else {
-        channel_log_drop(&ch->log);
+        if (ch->returned_count > 0) /* by one who had a lease */
+            channel_held_hand_over(ch);
+        else
+            channel_log_drop(&ch->log);
         give_change(ch);
-        if (ch->options.joinable)
-            party->undone++;
     }
+    if (ch->options.joinable && !ch->options.at_least_once)
+        party->undone++;
     ch->stats.taken++;
     return 0;
 }
 
 bool channel_at_end(const struct channel *ch, const struct channel_party *party)
 {
-    uint32_t own = ch->options.at_least_once ? party->undone : 0;
+    /* A lease is over soon, and may come back. */
+    uint32_t own = ch->options.at_least_once ? party->held_count : 0;
     return ch->finished && channel_items(ch) == 0 && ch->held_count == own;
 }
 
@@ -365,13 +369,36 @@ int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ti
     if (!h)
         return -ENOENT;
     channel_held_drop(ch, h);
-    finished_one(ch);
+    if (ch->options.at_least_once) {
+        finished_one(ch);
+    } else { /* a lease: its taker has it, and done it is later */
+        ch->stats.confirmed++;
+        give_change(ch);
+    }
     return 0;
+}
+
+int channel_give_back(struct channel *ch, struct channel_party *party, uint64_t ticket)
+{
+    struct channel_held *h = channel_held_find(ch, party, ticket);
+    if (!h)
+        return -ENOENT;
+    channel_held_return(ch, h);
+    if (ch->options.joinable && !ch->options.at_least_once)
+        party->undone--;
+    ch->stats.returned++;
+    return 0;
+}
+
+uint32_t channel_owed(const struct channel *ch, const struct channel_party *party)
+{
+    return ch->options.at_least_once ? party->held_count
+                                     : party->undone - (ch->options.joinable ? party->held_count : 0);
 }
 
 int channel_done(struct channel *ch, struct channel_party *party, uint32_t n)
 {
-    if (n > party->undone)
+    if (n > channel_owed(ch, party))
         return -ERANGE;
     for (uint32_t i = 0; i < n; i++) {
         if (ch->options.at_least_once)
@@ -396,9 +423,15 @@ void channel_party_gone(struct channel *ch, struct channel_party *party)
 {
     struct channel_held *h;
     while ((h = TAILQ_FIRST(&party->held))) {
-        channel_held_return(ch, h);
-        ch->stats.returned++;
+        if (ch->options.at_least_once) {
+            channel_held_return(ch, h);
+            ch->stats.returned++;
+        } else {
+            channel_held_drop(ch, h);
+            ch->stats.lost += !ch->options.joinable; /* else it is among the undone */
+        }
     }
+    give_change(ch);
     /* What is left was at most once: gone with its taker, and nobody shall wait for it. */
     ch->stats.lost += party->undone;
     if (ch->options.joinable)

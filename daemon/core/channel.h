@@ -3,8 +3,10 @@
  * Items go in at the end and out at the front. A full channel lets putters wait, an empty one getters, each in the
  * order of their coming: nobody overtakes. With `at_least_once` an item that was taken is held by its taker until that
  * one confirms it; when the taker goes first, the item returns to the front, in its old place. Without, it is gone with
- * its taker. With `joinable` items are counted until they are done, and joiners wait for that count to be nothing; what
- * a party that goes has taken and not done is either returned or counted as done, so that nobody waits for the dead.
+ * its taker; but a taker may ask for a ticket even then, with which the item is confirmed or comes back while the taker
+ * lives (a lease). With `joinable` items are counted until they are done, and joiners wait for that count to be
+ * nothing; what a party that goes has taken and not done is either returned or counted as done, so that nobody waits
+ * for the dead.
  *
  * Held items count against the caps, so what returns always has room. What the items cost beyond the channel's first
  * bytes may be paid from a purse that it shares with others (purse.h): then an empty one there keeps putters waiting as
@@ -29,8 +31,9 @@ struct channel_held;
 
 /* One user of a channel; embedded in whatever stands for it. Zeroed by channel_party_init(). */
 struct channel_party {
-    TAILQ_HEAD(, channel_held) held; /* at_least_once: taken and not confirmed, oldest first */
-    uint32_t undone;                 /* items it has taken, and not confirmed or done: what it owes */
+    TAILQ_HEAD(, channel_held) held; /* taken with a ticket and not confirmed, oldest first */
+    uint32_t held_count;
+    uint32_t undone; /* joinable, without at_least_once: items it has taken and not done, leased ones included */
 };
 
 enum channel_want { CHANNEL_PUT, CHANNEL_GET, CHANNEL_JOIN };
@@ -125,16 +128,20 @@ void channel_break(struct channel *ch);
 
 /* The next item, borrowed until the channel is changed. → false: none, or others wait for it. */
 bool channel_first(const struct channel *ch, struct channel_item *ret_item);
-/* Takes it. *ret_ticket: with at_least_once what confirms it, 1 … 2^53, and a token stays the channel's until then;
- * else 0, and a token is the caller's. → 0; -ENOMEM: it is still there. */
-int channel_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket);
+/* Takes it. lease: with a ticket, even without at_least_once. *ret_ticket: what confirms it, 1 … 2^53, and a token
+ * stays the channel's until then; else 0, and a token is the caller's. → 0; -ENOMEM: it is still there. */
+int channel_take(struct channel *ch, struct channel_party *party, bool lease, uint64_t *ret_ticket);
 /* Can nothing come for this party any more? What others hold may still return. */
 bool channel_at_end(const struct channel *ch, const struct channel_party *party);
 /* → 0; -ENOENT: this party holds no such item (any more). Then channel_settle(). */
 int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ticket);
+/* The item goes back to its old place at the front. → as above. Then channel_settle(). */
+int channel_give_back(struct channel *ch, struct channel_party *party, uint64_t ticket);
 /* The oldest n of what the party has taken are done, and confirmed. → 0; -ERANGE: it has not taken so many. Then
  * channel_settle(). */
 int channel_done(struct channel *ch, struct channel_party *party, uint32_t n);
+/* How many that could be. */
+uint32_t channel_owed(const struct channel *ch, const struct channel_party *party);
 
 /* ---- waiting */
 
@@ -152,5 +159,5 @@ void channel_settle(struct channel *ch);
 /* ---- parties */
 
 void channel_party_init(struct channel_party *party);
-/* It is no more: what it held returns, or is lost. None of its waits may be left. Settles. */
+/* It is no more: what it held returns, or, without at_least_once, is lost. None of its waits may be left. Settles. */
 void channel_party_gone(struct channel *ch, struct channel_party *party);

@@ -129,7 +129,7 @@ int channel_held_take(struct channel *ch, struct channel_party *party, uint64_t 
     h->party = party;
     *ret_ticket = give_slot(ch, h);
     TAILQ_INSERT_TAIL(&party->held, h, link);
-    party->undone++;
+    party->held_count++;
     ch->held_count++;
     ch->held_bytes += h->weight;
     return 0;
@@ -148,7 +148,7 @@ static void leave_party(struct channel *ch, struct channel_held *h)
 {
     leave_slot(ch, h);
     TAILQ_REMOVE(&h->party->held, h, link);
-    h->party->undone--;
+    h->party->held_count--;
     h->party = NULL;
     ch->held_count--;
     ch->held_bytes -= h->weight;
@@ -173,6 +173,13 @@ void channel_held_return(struct channel *ch, struct channel_held *h)
 {
     leave_party(ch, h);
     heap_push(ch, h);
+}
+
+void channel_held_hand_over(struct channel *ch)
+{
+    struct channel_held *h = heap_pop(ch);
+    ch->out_tokens -= h->token;
+    free(h);
 }
 
 void channel_held_clear(struct channel *ch)

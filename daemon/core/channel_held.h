@@ -26,6 +26,8 @@ struct channel_held *channel_held_find(const struct channel *ch, const struct ch
 void channel_held_drop(struct channel *ch, struct channel_held *h);
 /* Back to its place. Cannot fail: there is room since it was taken. */
 void channel_held_return(struct channel *ch, struct channel_held *h);
+/* The first that has returned is handed over for good; a token is the caller's. */
+void channel_held_hand_over(struct channel *ch);
 /* Throws away what has returned. */
 void channel_held_clear(struct channel *ch);
 void channel_held_deinit(struct channel *ch);

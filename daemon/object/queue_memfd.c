@@ -9,11 +9,27 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/descriptors.h"
+#include "daemon/base/packet.h"
+#include "daemon/config/config.h"
 #include "daemon/conn/conn.h"
 #include "daemon/conn/shares.h"
 #include "daemon/object/queue.h"
+#include "proto/scan.h"
 
 #define ANSWER_MOST 64u /* bytes of notification and response */
+
+int queue_memfd_read(const struct queue *q, int fd, uint64_t size, const uint8_t **ret_list)
+{
+    static uint8_t list[QUEUE_MEMFD_LEAST];
+    /* As deep as it might be in a message, whose own array and `params` are two levels. */
+    struct wire_limits limits = {.max_bytes = sizeof list, .max_depth = q->objects->config->max_depth - 2};
+    uint64_t whole;
+    if (!memfd_read(fd, list, size) || list[0] != WIRE_LIST_OF_ONE ||
+        wire_scan_value(&limits, list, size, &whole) != WIRE_SCAN_WHOLE || whole != size)
+        return -EINVAL;
+    *ret_list = list;
+    return 0;
+}
 
 int queue_memfd_keep(
     struct queue *q, int fd, uint64_t size, struct queue_memfd *ret_token, struct channel_item *ret_item)
@@ -44,7 +60,7 @@ void queue_memfd_dispose(const uint8_t *token, size_t length)
 
 /* Its taker gets a descriptor of its own, so that one that may come back stays where it is. Whatever can fail comes
  * before the item is taken. */
-void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel_item *item)
+void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel_item *item, bool lease)
 {
     struct channel *ch = queue_takes_from(u);
     struct conn *c = u->conn;
@@ -60,12 +76,12 @@ void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel
     size_t mark = wire_buf_mark(&c->out);
     _cleanup_(fd_close) int fd = fcntl(memfd.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MOST) ||
-        channel_take(ch, &u->party, &ticket) < 0) {
+        channel_take(ch, &u->party, lease, &ticket) < 0) {
         wire_buf_rewind(&c->out, mark);
         conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "no descriptor or no memory for the item");
         return;
     }
-    if (!ch->options.at_least_once)
+    if (!ticket)
         queue_memfd_dispose((const uint8_t *)&memfd, sizeof memfd);
     conn_pass_fd(c, "memfd", msgid, size, TAKE_FD(fd));
     wire_put_result(&c->out, msgid);

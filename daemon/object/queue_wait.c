@@ -119,7 +119,7 @@ static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *
         return false;
     }
     memcpy(to + (tickets ? ITEM_HEAD : 0), item->bytes, length);
-    if (channel_take(ch, &u->party, &ticket) < 0)
+    if (channel_take(ch, &u->party, false, &ticket) < 0)
         return false;
     if (tickets) {
         to[0] = 0x92;
@@ -132,7 +132,7 @@ static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *
     return true;
 }
 
-void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most)
+void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most, bool lease)
 {
     struct channel *ch = queue_takes_from(u);
     struct conn *c = u->conn;
@@ -141,7 +141,7 @@ void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most)
     struct channel_item item;
     uint32_t count = 0;
     if (channel_first(ch, &item) && item.token) {
-        queue_memfd_give(u, msgid, &item);
+        queue_memfd_give(u, msgid, &item, lease);
         return;
     }
     if (most > channel_items(ch))
@@ -195,7 +195,7 @@ static void answer_ready(struct conn *c, const struct queue_wait *w)
 {
     switch (w->wait.want) {
     case CHANNEL_PUT: answer_count(c, w); break;
-    case CHANNEL_GET: queue_give(w->user, w->msgid, w->most); break;
+    case CHANNEL_GET: queue_give(w->user, w->msgid, w->most, w->lease); break;
     case CHANNEL_JOIN: answer_true(c, w); break;
     }
 }

@@ -23,6 +23,7 @@ struct queue_wait {
     uint64_t bytes;  /* put: that the connection holds */
     uint32_t before; /* put: items that went in at once */
     uint32_t most;   /* get */
+    bool lease;      /* get: see queue_give() */
     uint32_t msgid;
     bool no_reply;
 };
@@ -39,8 +40,9 @@ bool queue_wait_cancel(struct conn *c, uint32_t msgid);
 void queue_wait_end_cancelled(struct queue_wait *w);
 
 /* Answers a get with items that are there: at least one, most at most, and not many more bytes than are good for one
- * message. The channel is not settled. */
-void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most);
+ * message. lease: one that goes as a memfd comes with a ticket, whatever the queue, as it may be lost on the way of a
+ * taker that has no descriptor left. The channel is not settled. */
+void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most, bool lease);
 
 /* The channels' callback. */
 channel_ended_fn queue_wait_ended;

@@ -107,8 +107,9 @@ enum rpc_result rpc_hello(struct rpc *r)
     wire_pack_key_u64(&pk, "memfd_bytes", config->max_payload);
     wire_pack_key_u64(&pk, "in_flight", config->max_in_flight);
     wire_pack_text(&pk, "features");
-    msgpack_pack_array(&pk, 4);
+    msgpack_pack_array(&pk, 5);
     wire_pack_text(&pk, "errors");
+    wire_pack_text(&pk, "lease");
     wire_pack_text(&pk, "memfd");
     wire_pack_text(&pk, "output");
     wire_pack_text(&pk, "stream");

@@ -163,6 +163,39 @@ static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct c
     return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
 }
 
+/* The items of a list: one MessagePack array, which has passed the scan. */
+static enum rpc_result put_list(
+    struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items, uint64_t at_ns, bool waits)
+{
+    struct wire_reader ahead;
+    const uint8_t *at;
+    size_t length;
+    uint32_t count, in = 0;
+    wire_read_array(&items, &count);
+    if (count > CHANNEL_ITEMS_MAX) /* more than any queue has room for: they would take long, and wait in memory */
+        return rpc_fail(
+            r, MPOOL_E_TOO_BIG, "%u items are more than one request may put (%u)", count, CHANNEL_ITEMS_MAX);
+    if (check_items(r, ch, items, count, &length) < 0)
+        return not_put(r, ch, -EMSGSIZE, length);
+    int error = count > 0 || !ch->finished ? 0 : -EPIPE;
+    while (in < count) {
+        ahead = items;
+        wire_read_raw(&ahead, &at, &length);
+        struct channel_item item = channel_item_of(at, length);
+        error = put_one(ch, &item);
+        if (error < 0)
+            break;
+        items = ahead;
+        in++;
+    }
+    channel_settle(ch);
+    if (is_full(error) && waits && may_hold(r, (size_t)(items.end - items.at)))
+        return wait_to_put(r, u, ch, items, count - in, in, at_ns);
+    if (is_full(error) && waits && in == 0)
+        return held_too_much(r);
+    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : rpc_answer_u64(r, in);
+}
+
 /* The memfd waits with its request. */
 static enum rpc_result wait_to_put_memfd(
     struct rpc *r, struct queue_user *u, struct channel *ch, const struct channel_item *item, uint64_t at_ns)
@@ -198,7 +231,16 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
         return RPC_ANSWERED;
     if (!channel_may_hold(ch, size))
         return not_put(r, ch, -EMSGSIZE, size);
-    switch (queue_memfd_keep(u->queue, fd, size, &token, &item)) {
+    int kept;
+    if (size < QUEUE_MEMFD_LEAST) {
+        const uint8_t *list;
+        kept = queue_memfd_read(u->queue, fd, size, &list);
+        if (kept == 0)
+            return put_list(r, u, ch, wire_reader(list, (size_t)size), at_ns, waits);
+    } else {
+        kept = queue_memfd_keep(u->queue, fd, size, &token, &item);
+    }
+    switch (kept) {
     case -EBUSY:
         return rpc_fail(
             r, MPOOL_E_BUSY, "the queues of their owner hold as many memfds as they may (%u)", QUEUE_MEMFDS_OF_OWNER);
@@ -232,10 +274,9 @@ enum rpc_result rpc_put(struct rpc *r)
     fd_close(&fd);
     if (!u)
         return RPC_ANSWERED;
-    const uint8_t *raw, *at;
+    const uint8_t *raw;
     size_t length;
     uint64_t at_ns;
-    uint32_t count, in = 0;
     bool waits;
     if (rpc_read_array(r, &raw, &length) < 0)
         return rpc_wrong_type(r, "items", "an array");
@@ -244,30 +285,7 @@ enum rpc_result rpc_put(struct rpc *r)
     struct channel *ch = queue_puts_to(u);
     if (!ch)
         return wrong_way(r, "send");
-    struct wire_reader items = wire_reader(raw, length), ahead;
-    wire_read_array(&items, &count);
-    if (count > CHANNEL_ITEMS_MAX) /* more than any queue has room for: they would take long, and wait in memory */
-        return rpc_fail(
-            r, MPOOL_E_TOO_BIG, "%u items are more than one request may put (%u)", count, CHANNEL_ITEMS_MAX);
-    if (check_items(r, ch, items, count, &length) < 0)
-        return not_put(r, ch, -EMSGSIZE, length);
-    int error = count > 0 || !ch->finished ? 0 : -EPIPE;
-    while (in < count) {
-        ahead = items;
-        wire_read_raw(&ahead, &at, &length);
-        struct channel_item item = channel_item_of(at, length);
-        error = put_one(ch, &item);
-        if (error < 0)
-            break;
-        items = ahead;
-        in++;
-    }
-    channel_settle(ch);
-    if (is_full(error) && waits && may_hold(r, (size_t)(items.end - items.at)))
-        return wait_to_put(r, u, ch, items, count - in, in, at_ns);
-    if (is_full(error) && waits && in == 0)
-        return held_too_much(r);
-    return error < 0 && in == 0 ? not_put(r, ch, error, 0) : rpc_answer_u64(r, in);
+    return put_list(r, u, ch, wire_reader(raw, length), at_ns, waits);
 }
 
 /* ---- taking
@@ -277,20 +295,22 @@ enum rpc_result rpc_get(struct rpc *r)
 {
     struct queue_user *u = read_user(r);
     uint64_t most = 1, at_ns;
-    bool waits;
+    bool waits, lease = false;
     if (!u)
         return RPC_ANSWERED;
     if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "max", 1, ASK_MOST, &most))
         return RPC_ANSWERED;
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_ANSWERED;
+    if (r->count > 3 && wire_read_nil(&r->params) < 0 && wire_read_bool(&r->params, &lease) < 0)
+        return rpc_wrong_type(r, "lease", "a bool");
     struct channel *ch = queue_takes_from(u);
     if (!ch)
         return wrong_way(r, "receive");
     if (r->no_reply) /* nobody would get them */
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "a get must be a request");
     if (channel_items(ch) > 0) { /* then nobody waits for any */
-        queue_give(u, r->msgid, (uint32_t)most);
+        queue_give(u, r->msgid, (uint32_t)most, lease);
         channel_settle(ch);
         return RPC_ANSWERED;
     }
@@ -305,33 +325,44 @@ enum rpc_result rpc_get(struct rpc *r)
     if (!w)
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
     w->most = (uint32_t)most;
+    w->lease = lease;
     return wait_or_fail(r, w, ch, CHANNEL_GET, at_ns);
 }
 
 enum rpc_result rpc_confirm(struct rpc *r)
 {
     struct queue_user *u = read_user(r);
+    const uint8_t *raw;
+    size_t length;
     uint32_t count;
-    uint64_t ticket, confirmed = 0;
+    uint64_t done = 0;
+    bool taken = true;
     if (!u)
         return RPC_ANSWERED;
     struct channel *ch = queue_takes_from(u);
-    if (!ch || !ch->options.at_least_once)
-        return rpc_fail(r, MPOOL_E_DENIED, "its items need no confirmation: it was not made with at_least_once");
-    if (wire_read_array(&r->params, &count) < 0)
+    if (!ch || (!ch->options.at_least_once && u->party.held_count == 0))
+        return rpc_fail(r, MPOOL_E_DENIED,
+            "its items need no confirmation: it was not made with at_least_once, and none was taken with a lease");
+    if (rpc_read_array(r, &raw, &length) < 0)
         return rpc_wrong_type(r, "tickets", "an array");
+    if (r->count > 2 && wire_read_nil(&r->params) < 0 && wire_read_bool(&r->params, &taken) < 0)
+        return rpc_wrong_type(r, "taken", "a bool");
+    struct wire_reader tickets = wire_reader(raw, length);
+    wire_read_array(&tickets, &count);
     if (count > CHANNEL_ITEMS_MAX)
         return rpc_fail(
             r, MPOOL_E_TOO_BIG, "%u tickets are more than items that a queue may have (%u)", count, CHANNEL_ITEMS_MAX);
+    r->params = tickets;
     for (uint32_t i = 0; i < count; i++) {
+        uint64_t ticket;
         if (!rpc_read_u64(r, "tickets", 0, UINT64_MAX, &ticket)) {
             channel_settle(ch);
             return RPC_ANSWERED;
         }
-        confirmed += channel_confirm(ch, &u->party, ticket) == 0;
+        done += (taken ? channel_confirm : channel_give_back)(ch, &u->party, ticket) == 0;
     }
     channel_settle(ch);
-    return rpc_answer_u64(r, confirmed);
+    return rpc_answer_u64(r, done);
 }
 
 enum rpc_result rpc_done(struct rpc *r)
@@ -347,7 +378,7 @@ enum rpc_result rpc_done(struct rpc *r)
         return rpc_fail(r, MPOOL_E_DENIED, "done is for a joinable_queue, or one with at_least_once");
     if (channel_done(ch, &u->party, (uint32_t)n) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "n: %llu items are more than you have taken and not done (%u)",
-            (unsigned long long)n, u->party.undone);
+            (unsigned long long)n, channel_owed(ch, &u->party));
     channel_settle(ch);
     return rpc_answer_bool(r, true);
 }

@@ -94,6 +94,12 @@ def items_as_large_as_a_message_pass_whole(d):
 
 # ---- memfds ----
 
+PADDING = b"." * (64 << 10)  # what is smaller is no item to go as a memfd
+
+
+def large(value):
+    return pack([[value, PADDING]])
+
 def taking_memfds(d):
     c = d.client()
     c.request("hello", {"memfd": True})
@@ -121,6 +127,12 @@ def got_memfd(c):
     return unpack(data)
 
 
+def got_large(c):
+    (value, padding), = got_memfd(c)
+    assert padding == PADDING
+    return value
+
+
 @test()
 def an_item_in_a_memfd_is_handed_on_as_it_is(d):
     a, b = d.client(), taking_memfds(d)
@@ -141,11 +153,11 @@ def an_item_in_a_memfd_is_handed_on_as_it_is(d):
 def an_item_in_a_memfd_returns_when_its_taker_dies(d):
     a, b, c = d.client(), taking_memfds(d), taking_memfds(d)
     q, r, s = opened(a, "queue", "q", at_least_once=True), opened(b, "queue", "q"), opened(c, "queue", "q")
-    assert a.reply(put_memfd(a, q, pack(["one"]))) == 1
-    assert b.request("get", r) > 0 and got_memfd(b) == ["one"]
+    assert a.reply(put_memfd(a, q, large("one"))) == 1
+    assert b.request("get", r) > 0 and got_large(b) == "one"
     b.close()
     ticket = c.request("get", s)
-    assert ticket > 0 and got_memfd(c) == ["one"]
+    assert ticket > 0 and got_large(c) == "one"
     assert facts(a, "q")["memfds"] == 1
     assert c.request("confirm", s, [ticket]) == 1
     assert facts(a, "q")["memfds"] == 0
@@ -156,7 +168,7 @@ def who_takes_no_memfds_is_told_and_leaves_the_item(d):
     a, b = d.client(), taking_memfds(d)
     q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
     waits = a.send("get", [q, 1])
-    assert b.reply(put_memfd(b, r, pack([1]))) == 1
+    assert b.reply(put_memfd(b, r, large(1))) == 1
     for _ in range(2):
         try:
             a.reply(waits)
@@ -164,17 +176,18 @@ def who_takes_no_memfds_is_told_and_leaves_the_item(d):
         except RpcError as e:
             assert e.code == "E_RESULT_TOO_BIG" and "memfd" in e.text, e
         waits = a.send("get", [q, 1])
-    assert b.request("get", r) is None and got_memfd(b) == [1]
+    assert b.request("get", r) is None and got_large(b) == 1
     a.request("cancel", {"msgid": waits})
 
 
 @test()
 def a_memfd_that_is_not_as_it_should_be_is_refused(d):
     c = taking_memfds(d)
-    q = opened(c, "queue", "q", size=4096)
-    one, two = pack([1]), pack([1, 2])
+    q = opened(c, "queue", "q", size=200_000)
+    one, two, deep = pack([1]), pack([1, 2]), b"\x91" * 40 + b"\x01"
     for data, wanted, how in ((one, "sealed", {"seal": False}), (one, "size", {"size": 3}), (one, "size", {"size": 0}), (two, "list of one", {}),
-                              (b"\x01", "list of one", {}), (pack(["x" * 5000]), "larger", {}), (one, "memfd_size", {"size": "2"}),
+                              (b"\x01", "list of one", {}), (b"\x91\xc1", "list of one", {}), (deep, "list of one", {}), (one + b"\x01", "list of one", {}),
+                              (pack([1, PADDING]), "list of one", {}), (pack(["x" * 300_000]), "larger", {}), (one, "memfd_size", {"size": "2"}),
                               (one, "no descriptor", {"fds": 0}), (one, "timeout", {"timeout": -3})):
         try:
             c.reply(put_memfd(c, q, data, **how))
@@ -189,8 +202,21 @@ def a_memfd_that_is_not_as_it_should_be_is_refused(d):
         except RpcError as e:
             assert e.code in ("E_NO_OBJECT", "E_BAD_PARAMS"), e
         os.close(fd)
-    assert c.reply(put_memfd(c, q, one)) == 1, "each refused request took its descriptor with it"
-    assert c.request("get", q) is None and got_memfd(c) == [1]
+    assert c.reply(put_memfd(c, q, large(1))) == 1, "each refused request took its descriptor with it"
+    assert c.request("get", q) is None and got_large(c) == 1
+
+
+@test()
+def a_small_item_in_a_memfd_is_an_item_like_any_other(d):
+    a, b = d.client(), taking_memfds(d)
+    q, r = opened(a, "queue", "q", capacity=300), opened(b, "queue", "q")
+    before = len(os.listdir(f"/proc/{d.pid}/fd"))
+    for i in range(300):
+        assert b.reply(put_memfd(b, r, pack([["small", i]]))) == 1
+    assert facts(a, "q")["memfds"] == 0 and len(os.listdir(f"/proc/{d.pid}/fd")) == before
+    waits = put_memfd(b, r, pack(["last"]))
+    assert a.request("get", q, 300) == [["small", i] for i in range(300)], "who takes no memfds gets them, too"
+    assert b.reply(waits) == 1 and a.request("get", q) == ["last"]
 
 
 @test()
@@ -198,25 +224,25 @@ def memfds_wait_for_room_and_are_counted(d):
     c, other = taking_memfds(d), taking_memfds(d)
     q = opened(c, "queue", "q")
     for _ in range(64):
-        assert c.reply(put_memfd(c, q, pack([1]))) == 1
+        assert c.reply(put_memfd(c, q, large(1))) == 1
     assert c.request("put", q, [7]) == 1, "other items have room"
-    late = put_memfd(c, q, pack([2]), timeout=20)
+    late = put_memfd(c, q, large(2), timeout=20)
     try:
         c.reply(late)
         raise AssertionError("there was room for one more")
     except RpcError as e:
         assert e.code == "E_NOT_READY", e
-    waits = put_memfd(other, opened(other, "queue", "q"), pack([3]))
-    assert c.request("get", q) is None and got_memfd(c) == [1]
+    waits = put_memfd(other, opened(other, "queue", "q"), large(3))
+    assert c.request("get", q) is None and got_large(c) == 1
     assert other.reply(waits) == 1
-    waits = put_memfd(other, opened(other, "queue", "q"), pack([4]))
+    waits = put_memfd(other, opened(other, "queue", "q"), large(4))
     names = [f"q{i}" for i in range(3)]
     more = [opened(c, "queue", name) for name in names]
     counted = 65
     for one in more:
         for _ in range(64):
             try:
-                c.reply(put_memfd(c, one, pack([1])))
+                c.reply(put_memfd(c, one, large(1)))
                 counted += 1
             except RpcError as e:
                 assert e.code == "E_BUSY" and "256" in e.text, e
@@ -232,19 +258,99 @@ def memfds_wait_for_room_and_are_counted(d):
 def without_descriptors_a_memfd_stays_where_it_is(d):
     c = taking_memfds(d)
     q = opened(c, "queue", "q", at_least_once=True)
-    assert c.reply(put_memfd(c, q, pack(["one"]))) == 1
+    assert c.reply(put_memfd(c, q, large("one"))) == 1
     limits = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     for _ in range(2):
         assert error(c, "get", q) == "E_INTERNAL"
     try:
-        c.reply(put_memfd(c, q, pack(["two"])))
+        c.reply(put_memfd(c, q, large("two")))
         raise AssertionError("a descriptor came for which there was no room")
     except RpcError as e:
         assert e.code in ("E_BUSY", "E_BAD_PARAMS"), e
     assert facts(c, "q")["memfds"] == 1 and facts(c, "q")["held"] == 0
     resource.prlimit(d.pid, resource.RLIMIT_NOFILE, limits)
-    assert c.request("get", q) > 0 and got_memfd(c) == ["one"]
+    assert c.request("get", q) > 0 and got_large(c) == "one"
+
+
+@test()
+def an_item_that_was_taken_with_a_lease_is_confirmed_or_comes_back(d):
+    a, b = taking_memfds(d), taking_memfds(d)
+    for kind in ("queue", "joinable_queue"):
+        q, r = opened(a, kind, kind), opened(b, kind, kind)
+        for i in range(3):
+            assert a.reply(put_memfd(a, q, large(i))) == 1
+            assert a.request("put", q, [f"small {i}"]) == 1
+        first = a.request("get", q, 10, 0, True)
+        assert first > 0 and got_large(a) == 0
+        assert b.request("get", r, 10, 0, True) == ["small 0"], "what is small needs no lease"
+        second = b.request("get", r, 10, 0, True)
+        assert got_large(b) == 1 and facts(a, kind)["held"] == 2
+        assert b.request("confirm", r, [first]) == 0, "it is another's"
+        assert b.request("confirm", r, [second, second], False) == 1 and facts(a, kind)["held"] == 1
+        assert a.request("confirm", q, [first], False) == 1
+        for i in range(3):
+            assert a.request("get", q) is None and got_large(a) == i, "in its old place, and without a ticket for who asks for none"
+            assert i == 0 or b.request("get", r) == [f"small {i}"]
+        assert facts(a, kind)["memfds"] == 0 and facts(a, kind)["returned"] == 2
+        if kind == "joinable_queue":
+            assert a.request("done", q, 3) and error(a, "done", q, 1) == "E_BAD_PARAMS" and b.request("done", r, 3)
+            assert a.request("join", q, 0) is True
+        assert error(a, "confirm", q, [first]) == "E_DENIED"
+        assert a.request("remove", kind) is True
+
+
+@test()
+def with_a_lease_it_is_delivered_at_most_once_all_the_same(d):
+    a = taking_memfds(d)
+    for kind in ("queue", "joinable_queue"):
+        q = opened(a, kind, kind)
+        for end in ("confirm", "close", "death"):
+            b = taking_memfds(d)
+            r = opened(b, kind, kind)
+            before = facts(a, kind)
+            waits = b.send("get", [r, 1, None, True])
+            until(lambda: facts(a, kind)["getters"] == 1, "it waits")  # pylint: disable=cell-var-from-loop
+            assert a.reply(put_memfd(a, q, large(end))) == 1
+            ticket = b.reply(waits)
+            assert ticket > 0 and got_large(b) == end
+            if end == "confirm":
+                assert b.request("confirm", r, [ticket]) == 1
+            elif end == "close":
+                assert b.request("close", r) is True
+            b.close()
+            until(lambda: facts(a, kind)["users"] == 1, "it is gone")  # pylint: disable=cell-var-from-loop
+            row = facts(a, kind)
+            assert (row["items"], row["held"], row["memfds"], row["returned"], row["unfinished"]) == (0, 0, 0, 0, 0), (end, row)
+            lost = 0 if end == "confirm" and kind == "queue" else 1
+            assert row["lost"] - before["lost"] == lost, (kind, end, row)
+        assert error(a, "get", q, 1, 0) == "E_NOT_READY"
+
+
+@test()
+def the_end_of_file_waits_for_a_lease(d):
+    a, b = taking_memfds(d), taking_memfds(d)
+    q, r = opened(a, "queue", "q"), opened(b, "queue", "q")
+    assert a.reply(put_memfd(a, q, large("x"))) == 1 and a.request("finish", q) is True
+    ticket = a.request("get", q, 1, 0, True)
+    assert got_large(a) == "x"
+    waits = b.send("get", [r])
+    assert error(a, "get", q, 1, 0) == "E_NOT_READY", "it may come back"
+    assert a.request("confirm", q, [ticket], False) == 1
+    assert b.reply(waits) is None and got_large(b) == "x"
+    assert b.request("get", r) == [] and a.request("get", q) == []
+
+
+@test()
+def tickets_can_be_given_back(d):
+    a, b = d.client(), d.client()
+    q, r = opened(a, "queue", "q", at_least_once=True), opened(b, "queue", "q")
+    assert a.request("put", q, list(range(6))) == 6
+    mine = a.request("get", q, 4)
+    assert b.request("get", r, 1)[0][1] == 4
+    assert a.request("confirm", q, [mine[3][0], mine[1][0]], False) == 2
+    assert [item for _, item in b.request("get", r, 10)] == [1, 3, 5]
+    assert a.request("confirm", q, [ticket for ticket, _ in mine]) == 2, "two of them are another's now"
 
 
 @test()
@@ -255,10 +361,10 @@ def a_pipe_takes_large_items_and_ends(d):
     s = b.request("open", "pipe", made["handle"])["id"]
     item = b"p" * 3_000_000
     assert b.reply(put_memfd(b, s, pack([item]))) == 1
-    assert b.reply(put_memfd(b, s, pack([b"q"]))) == 1
+    assert b.reply(put_memfd(b, s, large("q"))) == 1
     b.close()
     assert a.request("get", r) is None and got_memfd(a) == [item]
-    assert a.request("get", r) is None and got_memfd(a) == [b"q"]
+    assert a.request("get", r) is None and got_large(a) == "q"
     assert a.request("get", r) == []
 
 

@@ -17,8 +17,9 @@
  *
  * Death. By default an item is gone with the process that took it (at most once). In a queue made with at_least_once it
  * has a ticket, and returns to the front when its taker dies or closes the queue before it has confirmed the ticket;
- * until then it counts against the capacity. A pipe whose other end has gone gives what is still there, and then the
- * end of file; what is sent to it is refused.
+ * until then it counts against the capacity. A large item that this process cannot take now, as it has no descriptor
+ * free or no memory to map it, stays in the queue, or comes back at once: see mpool_queue_get(). A pipe whose other end
+ * has gone gives what is still there, and then the end of file; what is sent to it is refused.
  *
  * A pipe has two ends: the first to open it has the end that receives, the second the one that sends; with duplex both
  * do both. One process may open both. An end that was left before anybody came to the other one may be opened again,
@@ -56,7 +57,8 @@ MPOOL_PUBLIC int mpool_queue_put_all(mpool_object *queue, const void *items, siz
 
 /* Takes up to `max` items (1 … 1,048,576), waiting for the first. About a mebibyte of them comes at a time, an item
  * alone whatever its size. → how many, with *ret_items taken (mpool_result_free); 0: the end of file, and *ret_items is
- * untouched. */
+ * untouched; -EMFILE, -ENOMEM: the next item comes in a memfd for which this process has no descriptor or no memory,
+ * and is there for the next get, of any process. */
 MPOOL_PUBLIC int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items);
 
 /* One of the items that came. */

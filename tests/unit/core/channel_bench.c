@@ -16,9 +16,9 @@ uint32_t take_one(struct user *u)
     if (b.ascending)
         assert_true(number > b.last);
     b.last = number;
-    assert_int_equal(channel_take(&b.ch, &u->party, &ticket), 0);
-    assert_int_equal(ticket != 0, b.ch.options.at_least_once);
-    if (b.ch.options.at_least_once) {
+    assert_int_equal(channel_take(&b.ch, &u->party, b.leases, &ticket), 0);
+    assert_int_equal(ticket != 0, b.leases || b.ch.options.at_least_once);
+    if (ticket) {
         u->tickets[u->holds] = ticket;
         u->numbers[u->holds++] = number;
     }
@@ -82,14 +82,27 @@ uint32_t take(struct user *u)
     return number;
 }
 
+static void forget(struct user *u, uint32_t at)
+{
+    u->holds--;
+    memmove(u->tickets + at, u->tickets + at + 1, (u->holds - at) * sizeof u->tickets[0]);
+    memmove(u->numbers + at, u->numbers + at + 1, (u->holds - at) * sizeof u->numbers[0]);
+}
+
 int confirm(struct user *u, uint32_t at)
 {
     int r = channel_confirm(&b.ch, &u->party, u->tickets[at]);
-    if (r == 0) {
-        u->holds--;
-        memmove(u->tickets + at, u->tickets + at + 1, (u->holds - at) * sizeof u->tickets[0]);
-        memmove(u->numbers + at, u->numbers + at + 1, (u->holds - at) * sizeof u->numbers[0]);
-    }
+    if (r == 0)
+        forget(u, at);
+    channel_settle(&b.ch);
+    return r;
+}
+
+int give_back(struct user *u, uint32_t at)
+{
+    int r = channel_give_back(&b.ch, &u->party, u->tickets[at]);
+    if (r == 0)
+        forget(u, at);
     channel_settle(&b.ch);
     return r;
 }

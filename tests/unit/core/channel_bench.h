@@ -34,6 +34,7 @@ struct channel_bench {
     struct channel ch;
     struct core_timers timers;
     struct user users[PARTIES];
+    bool leases;    /* items are taken with a ticket, whatever the options say */
     bool ascending; /* numbers were put in their order, and must be taken so */
     uint32_t last;
 };
@@ -55,6 +56,8 @@ int put(uint32_t number);
 uint32_t take(struct user *u);
 /* The at-th of what the user holds. → as channel_confirm() */
 int confirm(struct user *u, uint32_t at);
+/* … → as channel_give_back() */
+int give_back(struct user *u, uint32_t at);
 /* The user's party goes. */
 void gone(struct user *u);
 /* Waits to put count items from `first` on. → as channel_wait() */

@@ -113,12 +113,51 @@ static void a_held_token_stays_until_it_is_confirmed(void **state)
     assert_int_equal(disposed[2] + disposed[3], 2);
 }
 
+static void a_lease_is_confirmed_or_comes_back_or_goes_with_its_taker(void **state)
+{
+    for (int joinable = 0; joinable < 2; joinable++) {
+        (void)state;
+        memset(disposed, 0, sizeof disposed);
+        start((struct channel_options){.max_tokens = 4, .joinable = joinable, .dispose = dispose});
+        for (uint32_t i = 0; i < 4; i++)
+            assert_int_equal(put_token(i, 100), 0);
+        b.leases = true;
+        struct user *one = &b.users[0], *two = &b.users[1];
+        assert_int_equal(take(one), 0);
+        assert_int_equal(take(two), 1);
+        assert_int_equal(take(one), 2);
+        assert_int_equal(b.ch.held_bytes, 300);
+        assert_int_equal(channel_owed(&b.ch, &one->party), 0); /* it does not have them yet */
+        assert_int_equal(channel_confirm(&b.ch, &two->party, one->tickets[0]), -ENOENT);
+        assert_int_equal(give_back(one, 1), 0);
+        assert_int_equal(give_back(two, 0), 0);
+        assert_int_equal(give_back(one, 0), 0);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(take(two), i); /* in the old order */
+        assert_int_equal(confirm(two, 0), 0);
+        assert_int_equal(disposed[0], 1);
+        assert_int_equal(channel_owed(&b.ch, &two->party), joinable);
+        assert_int_equal(channel_done(&b.ch, &two->party, 2), -ERANGE);
+        assert_int_equal(give_back(two, 0), 0);
+        gone(two); /* with the third */
+        assert_int_equal(disposed[2], 1);
+        assert_int_equal(b.ch.stats.lost, 1 + (uint32_t)joinable); /* the first was not done */
+        b.leases = false;
+        assert_int_equal(take(one), 1); /* one that came back, for good */
+        assert_int_equal(disposed[1], 0);
+        assert_int_equal(b.ch.unfinished, 2 * (uint32_t)joinable);
+        assert_int_equal(b.ch.out_tokens, 0);
+        finish();
+        assert_int_equal(disposed[3], 1);
+    }
+}
+
 /* Whatever happens, each token that went in is either taken by somebody or disposed of, and once. */
 static void no_token_is_lost_or_disposed_of_twice(void **state)
 {
     (void)state;
     for (uint32_t seed = 1; seed <= 2000; seed++) {
-        bool at_least_once = seed % 2;
+        bool at_least_once = seed % 3 == 1, leases = seed % 3 == 2;
         uint32_t in[TOKENS] = {0}, next = 0;
         srand(seed);
         memset(disposed, 0, sizeof disposed);
@@ -141,13 +180,16 @@ static void no_token_is_lost_or_disposed_of_twice(void **state)
             case 4:
                 if (channel_first(&b.ch, &first)) {
                     bool was = first.token;
+                    b.leases = leases && rand() % 2;
                     uint32_t number = take(u);
-                    if (was && !at_least_once)
+                    if (was && !at_least_once && !b.leases)
                         handed_out[number]++;
                 }
                 break;
             case 5:
-                if (u->holds > 0 && rand() % 2)
+                if (u->holds > 0 && rand() % 4 == 0)
+                    assert_int_equal(give_back(u, (uint32_t)rand() % u->holds), 0);
+                else if (u->holds > 0 && rand() % 2)
                     assert_int_equal(confirm(u, (uint32_t)rand() % u->holds), 0);
                 else if (rand() % 4 == 0)
                     gone(u);
@@ -166,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_token_counts_what_it_weighs),
         cmocka_unit_test(a_token_waits_for_room_and_is_disposed_of_when_it_waits_in_vain),
         cmocka_unit_test(a_held_token_stays_until_it_is_confirmed),
+        cmocka_unit_test(a_lease_is_confirmed_or_comes_back_or_goes_with_its_taker),
         cmocka_unit_test(no_token_is_lost_or_disposed_of_twice),
     };
     return cmocka_run_group_tests_name("channel_tokens", tests, NULL, NULL);

@@ -78,7 +78,7 @@ static bool take(unsigned at)
     uint64_t ticket;
     if (channel_items(&channels[at]) == 0)
         return false;
-    assert_int_equal(channel_take(&channels[at], &parties[at], &ticket), 0);
+    assert_int_equal(channel_take(&channels[at], &parties[at], false, &ticket), 0);
     if (ticket)
         tickets[at][ticket_count[at]++] = ticket;
     channel_settle(&channels[at]);
