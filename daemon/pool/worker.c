@@ -14,6 +14,9 @@
 #include "daemon/pool/template.h"
 #include "daemon/pool/worker_private.h"
 #include "daemon/pool/workers.h"
+#include "proto/buf.h"
+#include "proto/message.h"
+#include "proto/tables.h"
 
 void worker_set_busy(struct worker *w, bool busy)
 {
@@ -237,6 +240,22 @@ static enum core_result core_result_of(enum lane_outcome outcome)
     }
 }
 
+/* A result whose memfd was cut off on its way is lost, and its worker is not to blame. */
+static void result_lost(struct lane_result *result)
+{
+    static struct wire_buf error;
+    char text[128];
+    int length = snprintf(text, sizeof text, "%s: the daemon had no descriptor free for a result of %llu bytes",
+        wire_error_info(MPOOL_E_INTERNAL)->name, (unsigned long long)result->size);
+    wire_buf_rewind(&error, 0);
+    wire_put_error_value(&error, wire_error_info(MPOOL_E_INTERNAL)->class, text, (size_t)length);
+    result->outcome = LANE_OUTCOME_FAILED_RETRYABLE;
+    result->items_done = 0;
+    result->memfd = false;
+    result->data = wire_buf_at(&error);
+    result->size = wire_buf_length(&error);
+}
+
 /* The memfd of a large result: sealed, and of the size that was said. What would have fitted into the lane is read from
  * it at once, so that behind this nobody holds a descriptor for a few bytes. → false: the worker has broken the
  * protocol. */
@@ -244,6 +263,10 @@ static bool take_memfd(struct worker *w, struct lane_result *result, int *ret_fd
 {
     static uint8_t small[LANE_BLOCK_MAX];
     _cleanup_(fd_close) int fd = worker_take_memfd(w, result->position, result->size);
+    if (fd == WORKER_MEMFD_LOST) {
+        result_lost(result);
+        return true;
+    }
     if (fd < 0 || memfd_check(fd, result->size) < 0) {
         worker_break(w, "a large result without its sealed memfd");
         return false;

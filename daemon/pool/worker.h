@@ -30,10 +30,13 @@ struct verdict {
     uint64_t cpu_us, peak_kib;
 };
 
+#define WORKER_MEMFD_NONE (-1)
+#define WORKER_MEMFD_LOST (-2) /* it was sent, and this process had no descriptor free for it */
+
 struct worker_memfd {
     uint32_t position;
     uint64_t size;
-    int fd; /* -1: empty */
+    int fd; /* or WORKER_MEMFD_… */
 };
 
 /* A task whose words are logged. */
@@ -112,7 +115,7 @@ void worker_break_by_generation(struct workers *workers, uint64_t generation, co
 bool worker_has_result(const struct worker *w);
 /* Publishes what was placed in this pass. */
 void worker_post(struct worker *w);
-/* The sealed memfd that came ahead of the result at `position`; -1 when there is none. The caller owns it. */
+/* The sealed memfd that came ahead of the result at `position`, or WORKER_MEMFD_…. The caller owns it. */
 int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size);
 /* The task it is running now, if any. */
 struct core_task *worker_running(const struct worker *w);

@@ -190,7 +190,7 @@ static bool spawn_one(struct pool *pool, bool process)
     w->pool = pool;
     w->process = process;
     w->pidfd = w->control = -1;
-    w->results[0].fd = w->results[1].fd = -1;
+    w->results[0].fd = w->results[1].fd = WORKER_MEMFD_NONE;
     w->number = ++workers->next_worker;
     w->generation = ++workers->next_generation;
     w->born_ns = workers->loop->now_ns;

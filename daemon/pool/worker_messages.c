@@ -132,18 +132,20 @@ void worker_print(void *owner, int stream, const void *bytes, size_t length)
     output_lines_add(&w->lines[stream - 1], text, bytes, length);
 }
 
-static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd)
+/* lost: its descriptor may have been, which is no fault of the worker's. */
+static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd, bool lost)
 {
     struct contract_memfd m;
-    if (size != sizeof m || *fd < 0) {
+    if (size != sizeof m || (*fd < 0 && !lost)) {
         worker_break(w, "a malformed result message");
         return;
     }
     memcpy(&m, body, sizeof m);
     for (size_t i = 0; i < ELEMENTS(w->results); i++) {
-        if (w->results[i].fd >= 0)
+        if (w->results[i].fd != WORKER_MEMFD_NONE)
             continue;
-        w->results[i] = (struct worker_memfd){.position = m.position, .size = m.size, .fd = TAKE_FD(*fd)};
+        w->results[i] = (struct worker_memfd){
+            .position = m.position, .size = m.size, .fd = *fd >= 0 ? TAKE_FD(*fd) : WORKER_MEMFD_LOST};
         return;
     }
     worker_break(w, "more results than tasks");
@@ -183,7 +185,7 @@ static void take_spoiled(struct worker *w, const struct contract_head *head, con
     core_worker_outdate(w->workers->core, &w->core, w->workers->loop->now_ns);
 }
 
-static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd)
+static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd, bool lost)
 {
     char why[1200];
     switch ((enum contract_type)head->type) {
@@ -204,7 +206,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
         worker_not_born(w, why);
         break;
-    case CONTRACT_RESULT: take_result(w, body, head->size, fd); break;
+    case CONTRACT_RESULT: take_result(w, body, head->size, fd, lost); break;
     case CONTRACT_OUTPUT: {
         struct contract_output out;
         struct core_task *first = TAILQ_FIRST(&w->core.lane);
@@ -237,7 +239,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
 static bool must_collect_first(const struct worker *w)
 {
     for (size_t i = 0; i < ELEMENTS(w->results); i++)
-        if (w->results[i].fd < 0)
+        if (w->results[i].fd == WORKER_MEMFD_NONE)
             return false;
     return worker_has_result(w);
 }
@@ -253,7 +255,8 @@ static size_t hear(struct worker *w)
     size_t count = 1;
     if (w->control < 0 || (!w->broke && must_collect_first(w)))
         return 0;
-    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count, NULL);
+    bool lost;
+    ssize_t n = packet_receive(w->control, &message, sizeof message, &fd, &count, &lost);
     if (n == -EAGAIN)
         return 0;
     if (n <= 0) {
@@ -268,7 +271,7 @@ static size_t hear(struct worker *w)
     if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
         worker_break(w, "a malformed message");
     else
-        take_message(w, &message.head, message.bytes + sizeof message.head, &fd);
+        take_message(w, &message.head, message.bytes + sizeof message.head, &fd, lost);
     return (size_t)n;
 }
 
@@ -313,10 +316,13 @@ int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
     for (size_t left = waiting(w), n = 1;; left -= n < left ? n : left) {
         for (size_t i = 0; i < ELEMENTS(w->results); i++) {
             struct worker_memfd *m = &w->results[i];
-            if (m->fd >= 0 && m->position == position && m->size == size)
-                return TAKE_FD(m->fd);
+            if (m->fd == WORKER_MEMFD_NONE || m->position != position || m->size != size)
+                continue;
+            int fd = m->fd;
+            m->fd = WORKER_MEMFD_NONE;
+            return fd;
         }
         if (left == 0 || (n = hear(w)) == 0)
-            return -1;
+            return WORKER_MEMFD_NONE;
     }
 }

@@ -70,3 +70,5 @@ void host_free(struct host *host);
  * → 0, or what ops.result_memfd returned: nothing was handed over, and the worker should end. */
 int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
     struct worker_outcome *ret);
+/* The same for a job that cannot begin in this worker: it fails, and may be tried in another one. */
+int host_refuse(struct host *host, const struct worker_job *job, const char *why, struct worker_outcome *ret);

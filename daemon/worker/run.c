@@ -271,20 +271,21 @@ static int run_job(struct host *h, const uint8_t *args, size_t args_length, stru
     return r;
 }
 
-int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
-    struct worker_outcome *ret)
+/* → the result space, which is asked for once. */
+static uint8_t *begin_job(struct host *host, const struct worker_job *job, struct worker_outcome *ret, size_t *ret_room)
 {
     *ret = (struct worker_outcome){.outcome = LANE_OUTCOME_OK};
     host->job = job;
     host->failed = false;
-    watch_forks();
-    size_t room = 0;
-    uint8_t *space = host->ops.result_space(host->user, &room);
-    result_init(&host->result, space, room, job->job.max_result);
+    *ret_room = 0;
+    uint8_t *space = host->ops.result_space(host->user, ret_room);
+    result_init(&host->result, space, *ret_room, job->job.max_result);
+    return space;
+}
 
-    int r = 0, fd = -1;
-    if (run_job(host, args, args_length, ret) < 0)
-        r = outcome_failed(host, space, room, ret);
+static int end_job(struct host *host, uint8_t *space, size_t room, bool failed, struct worker_outcome *ret)
+{
+    int r = failed ? outcome_failed(host, space, room, ret) : 0, fd = -1;
     if (r == 0 && host->result.memfd >= 0) {
         r = result_seal(&host->result, &fd);
         if (r < 0) {
@@ -297,9 +298,26 @@ int host_run(struct host *host, const struct worker_job *job, const uint8_t *arg
     ret->size = host->result.used;
     if (r == 0 && host->result.memfd >= 0) {
         ret->memfd = true;
-        r = host->ops.result_memfd(host->user, job->position, fd, ret->size);
+        r = host->ops.result_memfd(host->user, host->job->position, fd, ret->size);
     }
     result_deinit(&host->result);
     host->job = NULL;
     return r;
+}
+
+int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
+    struct worker_outcome *ret)
+{
+    size_t room;
+    watch_forks();
+    uint8_t *space = begin_job(host, job, ret, &room);
+    return end_job(host, space, room, run_job(host, args, args_length, ret) < 0, ret);
+}
+
+int host_refuse(struct host *host, const struct worker_job *job, const char *why, struct worker_outcome *ret)
+{
+    size_t room;
+    uint8_t *space = begin_job(host, job, ret, &room);
+    host_fail(host, MPOOL_E_FAILED, true, "%s", why);
+    return end_job(host, space, room, true, ret);
 }

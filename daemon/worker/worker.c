@@ -94,7 +94,8 @@ static const struct host_ops ops = {
     .log = op_log,
 };
 
-/* The descriptor that belongs to `position`. Those of positions that were taken back come first, and are dropped. */
+/* The descriptor that belongs to `position`. Those of positions that were taken back come first, and are dropped.
+ * → -EMFILE: it was sent, and this process had none free for it. */
 static int receive_descriptor(int control, uint32_t type, uint32_t position, uint64_t size)
 {
     for (;;) {
@@ -104,16 +105,17 @@ static int receive_descriptor(int control, uint32_t type, uint32_t position, uin
         } message;
         int fd = -1;
         size_t count = 1;
-        ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count, NULL);
+        bool lost;
+        ssize_t n = packet_receive(control, &message, sizeof message, &fd, &count, &lost);
         if (n <= 0)
             return n < 0 ? (int)n : -EPIPE;
-        if (n != sizeof message || count != 1 ||
+        if (n != sizeof message || (count != 1 && !lost) ||
             (message.head.type != CONTRACT_ARGS && message.head.type != CONTRACT_STDIN)) {
             fd_close(&fd);
             return -EPROTO;
         }
         if (message.body.position == position && message.body.size == size && message.head.type == type)
-            return fd;
+            return count == 1 ? fd : -EMFILE;
         fd_close(&fd);
         if (!lane_position_before(message.body.position, position))
             return -EPROTO;
@@ -150,6 +152,13 @@ static void take_stdin(int fd)
         give_up("cannot set standard input", -errno, WORKER_EXIT_SETUP);
     if (fd != STDIN_FILENO) /* where a task had closed its own */
         close(fd);
+}
+
+/* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
+static _Noreturn void await_end(void)
+{
+    for (;;)
+        pause();
 }
 
 /* A task that took no longer than this has printed nothing: it is less than a write to a pipe takes. */
@@ -198,6 +207,20 @@ static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
     leave(w);
 }
 
+/* A job whose descriptor did not come through fails alone: the worker has the limits, and perhaps the descriptors, that
+ * an earlier function has left it. */
+static void refuse(struct worker *w, const struct worker_job *job, const char *what, int error)
+{
+    struct worker_outcome outcome;
+    char why[160];
+    snprintf(why, sizeof why, "the worker cannot take %s: %s", what, strerror(error));
+    int r = host_refuse(w->host, job, why, &outcome);
+    if (r < 0)
+        give_up("cannot hand over a failure", r, WORKER_EXIT_CONTROL);
+    if (!worker_lane_finish(w->lane, &outcome))
+        await_end();
+}
+
 /* Claims and runs one job. → false: asked to retire. */
 static bool run_one(struct worker *w, const struct worker_job *job)
 {
@@ -211,6 +234,10 @@ static bool run_one(struct worker *w, const struct worker_job *job)
     void *mapping = NULL;
     if (job->job.flags & LANE_JOB_MEMFD) {
         int fd = receive_descriptor(w->control, CONTRACT_ARGS, job->position, job->job.args_size);
+        if (fd == -EMFILE) {
+            refuse(w, job, "large arguments", EMFILE);
+            return true;
+        }
         if (fd < 0)
             give_up("cannot receive large arguments", fd, WORKER_EXIT_CONTROL);
         args_length = (size_t)job->job.args_size;
@@ -218,12 +245,20 @@ static bool run_one(struct worker *w, const struct worker_job *job)
         mapping = mmap(NULL, args_length, PROT_READ, MAP_PRIVATE, fd, 0);
         int error = errno;
         close(fd);
-        if (mapping == MAP_FAILED)
-            give_up("cannot map large arguments", -error, WORKER_EXIT_CONTROL);
+        if (mapping == MAP_FAILED) {
+            refuse(w, job, "large arguments", error);
+            return true;
+        }
         args = mapping;
     }
     if (job->job.flags & LANE_JOB_STDIN) {
         int fd = receive_descriptor(w->control, CONTRACT_STDIN, job->position, 0);
+        if (fd == -EMFILE) {
+            if (mapping)
+                munmap(mapping, args_length);
+            refuse(w, job, "standard input", EMFILE);
+            return true;
+        }
         if (fd < 0)
             give_up("cannot receive standard input", fd, WORKER_EXIT_CONTROL);
         take_stdin(fd);
@@ -239,9 +274,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
     if (!(job->job.flags & LANE_JOB_OUTPUT)) /* which has the lane to itself */
         await_readers(&outcome);
     if (!worker_lane_finish(w->lane, &outcome))
-        /* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
-        for (;;)
-            pause();
+        await_end();
     tidy_up(w, &outcome);
     return true;
 }

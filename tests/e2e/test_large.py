@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """Do large arguments and results travel, and is their memory given back?"""
+import contextlib
 import fcntl
 import mmap
 import os
+import resource
 import select
 import socket
 import struct
@@ -260,6 +262,72 @@ def a_small_result_in_a_memfd_is_a_small_result(d):
         got = c.map("trial.big_and_fail", [3_000_000] * 4, stream=True)
         assert got == [0, 4], got
     assert not c.fds
+
+
+# ---- no descriptor left ----
+
+@contextlib.contextmanager
+def without_descriptors(pid):
+    """Inside of it the process can open and receive none."""
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+def failure_of(c, msgid):
+    try:
+        c.reply(msgid, timeout=20 * SLOW)
+    except RpcError as e:
+        return e
+    raise AssertionError("it was answered with a result")
+
+
+@test(workers="1")
+def a_worker_without_a_descriptor_fails_its_large_tasks_and_lives(d):
+    c = hello(d)
+    workers = d.worker_pids()
+    pid, = workers
+    args = bin_args(2 * MIB)
+    for _ in range(2):
+        with without_descriptors(pid):
+            e = failure_of(c, call_with_memfd(c, "sys.echo", args))
+            assert e.code == "E_FAILED" and "arguments" in e.text and "Too many open files" in e.text, e
+            e = failure_of(c, c.send("call", ["sys.blob", [4 * MIB]]))
+            assert e.code == "E_FAILED" and "result" in e.text and "Too many open files" in e.text, e
+            assert c.call("math.square", 7) == 49, "what is small needs none"
+        assert is_bin(result_of(c, call_with_memfd(c, "sys.echo", args)), 2 * MIB)
+    assert d.worker_pids() == workers
+
+
+@test(workers="1")
+def a_daemon_without_a_descriptor_for_a_result_blames_no_worker(d):
+    c = hello(d)
+    workers = d.worker_pids()
+    for _ in range(3):
+        with without_descriptors(d.pid):
+            e = failure_of(c, c.send("call", ["sys.blob", [4 * MIB]]))
+            assert e.code == "E_INTERNAL" and "descriptor" in e.text, e
+            assert c.call("math.square", 7) == 49
+        assert is_bin(result_of(c, c.send("call", ["sys.blob", [4 * MIB]])), 4 * MIB)
+    assert d.worker_pids() == workers and c.request("stats")["workers_broke_protocol"] == 0
+
+
+@test(workers="1")
+def a_map_whose_large_results_are_cut_off_fails_and_blames_no_worker(d):
+    c = hello(d)
+    for options in ({}, {"each": True}):
+        with without_descriptors(d.pid):
+            msgid = c.send("map", ["sys.blob", [2 * MIB] * 4, options])
+            try:
+                errors = [error for error, _ in c.reply(msgid, timeout=20 * SLOW)]
+            except RpcError as e:
+                errors = [[e.kind, f"{e.code}: {e.text}"]]
+            assert any(error and error[1].startswith("E_INTERNAL") for error in errors), errors
+        assert c.call("math.square", 7) == 49
+    assert c.request("stats")["workers_broke_protocol"] == 0  # one whose map has failed may have been stopped
 
 
 if __name__ == "__main__":
