@@ -203,12 +203,54 @@ def check_strings(root):
             if not path.startswith("client/") and path not in STR_PACKERS and "msgpack_pack_str" in code_of(read(root, path))]
 
 
+LITERAL = re.compile(r"""\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'""")
+DECLARED = re.compile(r"(?:^|\n)(?!\s*(?:typedef|static|return)\b)[A-Za-z_][\w \t*]*?[ *](\w+)\([^;{}]*\)[^;{}]*;")
+
+
+def outer_code(text):
+    """What stands outside of all braces: declarations without bodies and members."""
+    parts, depth = [], 0
+    for part in re.split(r"([{}])", re.sub(r"^[ \t]*#.*$", "", text.replace("\\\n", " "), flags=re.M)):
+        if part == "{":
+            depth += 1
+        elif part == "}":
+            depth -= 1
+            parts.append(";")
+        elif depth == 0:
+            parts.append(part)
+    return "".join(parts)
+
+
+def check_callers(root):
+    """Every function that a header declares is called from another file than the one that defines it."""
+    code = {}
+    for top in ("proto", "daemon", "client", "tests", "systemd"):
+        for folder, _, names in os.walk(os.path.join(root, top)):
+            for name in names:
+                if name.endswith((".c", ".h")):
+                    path = os.path.relpath(os.path.join(folder, name), root)
+                    code[path] = LITERAL.sub('""', code_of(read(root, path)))
+    words = {path: set(re.findall(r"\w+", text)) for path, text in code.items()}
+    wrong = []
+    for path, text in code.items():
+        if not path.endswith(".h") or path.startswith("tests/") or "/include/" in path:
+            continue
+        for name in DECLARED.findall(outer_code(text)):
+            defined = re.compile(r"\n[A-Za-z_][\w \t*]*[ *]" + name + r"\([^;]*?\)\s*\{")
+            inline = len(re.findall(rf"\b{name}\b", text)) > 1
+            if not inline and not any(name in words[other] and not other.endswith(".h") and not defined.search(code[other])
+                                      for other in code):
+                wrong.append(f"{path}: {name}() is called from no other file")
+    return wrong
+
+
 CHECKS = (
     ("includes_point_downward_only", check_edges),
     ("headers_include_one_another_in_no_circle", check_cycles),
     ("there_is_no_umbrella_header", check_umbrellas),
     ("each_header_compiles_alone", check_alone),
     ("there_is_one_way_to_a_str_on_the_wire", check_strings),
+    ("every_declared_function_is_called_from_another_file", check_callers),
 )
 
 # A sound little tree, and what is planted in it: (name, file, text, the check that must find it)
@@ -225,6 +267,7 @@ SOUND = {
     "daemon/rpc/r.h": "#pragma once\nint r(void);\n",
     "daemon/rpc/r.c": '#include "daemon/rpc/r.h"\n#include "daemon/task/t.h"\n',
     "client/lib/io.c": '#include "proto/a.h"\n',
+    "tests/b.c": "int main(void) { return a() + heart() + s() + c() + t() + r(); }\n",
 }
 PLANTS = (
     ("an upward edge in a header", "daemon/core/b.h", '#pragma once\n#include "daemon/supervisor/top.h"\n', check_edges),
@@ -251,6 +294,7 @@ PLANTS = (
     ("a header that only includes", "daemon/core/b.h", '#pragma once\n#include "proto/a.h"\n', check_umbrellas),
     ("a header that leans on its includer", "daemon/core/b.h", "#pragma once\nuint8_t b(void);\n", check_alone),
     ("a str that nobody has looked at", "daemon/supervisor/b.c", "void b(void) { msgpack_pack_str_body(0, 0, 0); }\n", check_strings),
+    ("a function that nobody calls", "daemon/core/b.h", "#pragma once\nint b(void);\n", check_callers),
     ("a header without a guard", "daemon/core/b.h", "struct b { int c; };\n", check_alone),
 )
 

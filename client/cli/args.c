@@ -16,7 +16,9 @@ struct args_options args_options;
 
 enum { READ_SIZE = 64 * 1024 };
 
-int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length)
+/* Reads a descriptor to its end. signal_fd: stop when it becomes readable; peer_fd: stop when its other end has gone;
+ * -1 for none. *ret: taken, free(). → 0; -EFBIG: over `cap` bytes; -EINTR, -ECONNRESET: stopped; other -errno. */
+static int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length)
 {
     _cleanup_(own_free) char *data = NULL;
     size_t length = 0, size = 0;
@@ -65,7 +67,7 @@ static int pack_value(struct wire_buf *to, enum json_in_kind kind, const char *t
 static int pack_stdin(struct wire_buf *to)
 {
     _cleanup_(own_free) char *text = NULL;
-    size_t length;
+    size_t length = 0;
     int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, -1, -1, &text, &length);
     if (r == -EFBIG)
         say_error("standard input is larger than %u MiB", ARGS_STDIN_CAP >> 20);

@@ -26,7 +26,3 @@ extern struct args_options args_options;
 
 /* Appends the array. words: what follows the function's name. → 0, or -1 after it was said what is wrong. */
 int args_pack(struct wire_buf *to, char **words, size_t count);
-
-/* Reads a descriptor to its end. signal_fd: stop when it becomes readable; peer_fd: stop when its other end has gone;
- * -1 for none. *ret: taken, free(). → 0; -EFBIG: over `cap` bytes; -EINTR, -ECONNRESET: stopped; other -errno. */
-int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length);

@@ -93,7 +93,8 @@ int daemon_connect(mpool_client **ret)
     return EXIT_OWN;
 }
 
-bool daemon_task_failed(int code)
+/* Whether the error is the task's own (it ran and failed, was lost, cancelled, …), not the request's. */
+static bool daemon_task_failed(int code)
 {
     const char *name = mpool_code_name(code);
     if (!name)
@@ -102,7 +103,8 @@ bool daemon_task_failed(int code)
     return error != MPOOL_ERROR_NONE && wire_error_info(error)->class == 0;
 }
 
-int daemon_status_of(int code)
+/* → the exit status for a negative return of the library: TASK_FAILED, TIMED_OUT or OWN. */
+static int daemon_status_of(int code)
 {
     if (code >= 0)
         return EXIT_OK;

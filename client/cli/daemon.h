@@ -15,12 +15,6 @@
  * → 0; or EXIT_OWN after it was said which paths were tried, and how a daemon is started. */
 int daemon_connect(mpool_client **ret);
 
-/* → the exit status for a negative return of the library: TASK_FAILED, TIMED_OUT or OWN. */
-int daemon_status_of(int code);
-
-/* Whether the error is the task's own (it ran and failed, was lost, cancelled, …), not the request's. */
-bool daemon_task_failed(int code);
-
 /* Says why the last call on `client` failed. → daemon_status_of(code) */
 int daemon_say(mpool_client *client, int code);
 /* The same for a sentence at hand ("" or NULL: the code's own). */

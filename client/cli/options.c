@@ -38,7 +38,9 @@ int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *re
     return 0;
 }
 
-int options_duration(const char *text, uint64_t most_ms, int64_t *ret_ms)
+/* "500ms", "5s", "1.5m", "2h", "1d"; a bare number is seconds. → 0 with milliseconds, rounded up; -1: it is none, or
+ * over most_ms. */
+static int options_duration(const char *text, uint64_t most_ms, int64_t *ret_ms)
 {
     static const struct {
         const char *unit;

@@ -17,9 +17,5 @@
 int options_parse(const char *who, const struct option_row *const *tables, size_t table_count, unsigned verb_flags,
     char **words, size_t count);
 
-/* "500ms", "5s", "1.5m", "2h", "1d"; a bare number is seconds. → 0 with milliseconds, rounded up; -1: it is none, or
- * over most_ms. */
-int options_duration(const char *text, uint64_t most_ms, int64_t *ret_ms);
-
 /* Digits alone. → 0, or -1. */
 int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret);

@@ -46,7 +46,8 @@ const struct option_row common_options[] = {
 const struct option_row leading_options[] = {
     OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("how long a task may run, or a wait may take"), {0}};
 
-const struct verb *verb_find(const char *name)
+/* → the verb, or NULL. */
+static const struct verb *verb_find(const char *name)
 {
     for (const struct verb *const *v = verbs; *v; v++) {
         if (strcmp((*v)->name, name) == 0)

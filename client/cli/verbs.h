@@ -45,7 +45,5 @@ extern const struct option_row common_options[];
 /* Options of tasks that may also stand before the verb: `mpool --pool P call …`. */
 extern const struct option_row leading_options[];
 
-/* → the verb, or NULL. */
-const struct verb *verb_find(const char *name);
 /* The same, and says what is wrong on stderr, with a suggestion, when there is none. */
 const struct verb *verb_find_or_say(const char *name);

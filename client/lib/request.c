@@ -100,7 +100,8 @@ int request_check_array(const mpool_client *client, const void *bytes, size_t le
     return -EINVAL;
 }
 
-int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
+/* The same with a descriptor that rides on it, or -1; taken in any case. */
+static int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
     const struct call *call, uint32_t *ret_msgid)
 {
     static const uint8_t no_params[] = {0x90};
@@ -193,7 +194,8 @@ struct call waiter_call(struct waiter *waiter, mpool_client *client)
     return (struct call){.done = waiter_done, .userdata = waiter};
 }
 
-void request_leave(mpool_client *client, uint32_t msgid)
+/* Nobody waits for this call any more: the daemon is told so, and an answer that comes all the same is dropped. */
+static void request_leave(mpool_client *client, uint32_t msgid)
 {
     (void)request_cancel(client, msgid); /* without it the daemon does what nobody wants, and that is all */
     pending_abandon(&client->pending, msgid);

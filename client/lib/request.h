@@ -33,9 +33,6 @@ void request_drop(mpool_client *client, const struct request *request);
  * MPOOL_ETOO_DEEP when params are not such an array. */
 int request_send(mpool_client *client, const char *method, const void *params, size_t length, const struct call *call,
     uint32_t *ret_msgid);
-/* The same with a descriptor that rides on it, or -1; taken in any case. */
-int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
-    const struct call *call, uint32_t *ret_msgid);
 
 /* Is this one MessagePack array, of a depth that the daemon takes when it stands `above` levels deep in a message?
  * → 0; -EINVAL; MPOOL_ETOO_DEEP. */
@@ -58,8 +55,6 @@ struct waiter {
 };
 /* A call that ends in the waiter. */
 struct call waiter_call(struct waiter *waiter, mpool_client *client);
-/* Nobody waits for this call any more: the daemon is told so, and an answer that comes all the same is dropped. */
-void request_leave(mpool_client *client, uint32_t msgid);
 /* Turns until that call is done; left if the thread is cancelled. *ret_result (may be NULL) is set on success only. →
  * the call's code, with the sentence; -ETIMEDOUT, the call then abandoned; -ECANCELED when the handle is gone. */
 int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpool_result **ret_result);

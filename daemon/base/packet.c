@@ -97,7 +97,8 @@ int fd_set_nonblock(int fd)
     return 0;
 }
 
-int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
+/* The same of parts, one behind the other. */
+static int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
 {
     struct memfd_fill whole;
     int r = memfd_fill_begin(&whole, name);

@@ -30,8 +30,6 @@ int fd_set_nonblock(int fd); /* → 0 or -errno */
 
 /* A memfd sealed SHRINK|GROW|WRITE|SEAL that holds the bytes. → the descriptor or -errno (-ENOSPC, -EMFILE …). */
 int memfd_of_bytes(const char *name, const void *bytes, size_t length);
-/* The same of parts, one behind the other. */
-int memfd_of_parts(const char *name, const struct iovec *parts, size_t count);
 
 /* Is it a memfd that nobody can change any more (sealed SHRINK, GROW and WRITE), of exactly `size` bytes?
  * → 0, -EPERM (not sealed), -EMSGSIZE (another size), -EINVAL (no memfd). */

@@ -30,10 +30,18 @@ struct client *client_find(const struct objects *objects, uint32_t number)
     return find(objects, number);
 }
 
-/* Its connection closes, or its process dies: whichever is first. */
+/* Its connection has been closed, or its process has died: whichever is first. All its uses end only now, so that a
+ * client that finds in a page that another one has left can see at its own connection whether it was itself. */
 static void on_end(struct conn_closer *closer)
 {
-    client_free(CONTAINER_OF(closer, struct client, closer));
+    struct client *p = CONTAINER_OF(closer, struct client, closer);
+    struct object_use *use;
+    while ((use = LIST_FIRST(&p->uses)))
+        objects_close_use(use);
+    HASH_DELETE(hh, p->objects->clients, p);
+    conn_forget_closer(&p->closer);
+    p->conn->client = NULL;
+    free(p);
 }
 
 static const struct conn_closer_ops closer_ops = {.close = on_end, .peer_died = on_end};
@@ -61,17 +69,4 @@ struct client *client_of(struct objects *all, struct conn *c, struct object_refu
     c->client = p;
     conn_on_close(c, &p->closer, &closer_ops);
     return p;
-}
-
-void client_free(struct client *p)
-{
-    struct object_use *use;
-    if (!p)
-        return;
-    while ((use = LIST_FIRST(&p->uses)))
-        objects_close_use(use);
-    HASH_DELETE(hh, p->objects->clients, p);
-    conn_forget_closer(&p->closer);
-    p->conn->client = NULL;
-    free(p);
 }

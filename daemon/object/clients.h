@@ -37,6 +37,3 @@ struct client {
 struct client *client_of(struct objects *all, struct conn *c, struct object_refusal *why);
 /* → NULL: there is none of this number. */
 struct client *client_find(const struct objects *objects, uint32_t number);
-/* All its uses end: after its connection has been shut down or its process has died, so that whoever finds in a page
- * that somebody has left can see at its connection whether that was itself. NULL is allowed. */
-void client_free(struct client *p);

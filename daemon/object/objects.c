@@ -436,11 +436,6 @@ struct object *objects_next(const struct object *o)
     return TAILQ_NEXT(o, link);
 }
 
-uint32_t objects_count(const struct objects *all)
-{
-    return all->count;
-}
-
 int objects_remove(const struct conn *c, struct object *o, struct object_refusal *why)
 {
     if (c->uid != o->owner.uid && !conn_is_admin(c))

@@ -191,7 +191,6 @@ int objects_remove(const struct conn *c, struct object *object, struct object_re
 /* In the order of their making. */
 struct object *objects_first(const struct objects *all);
 struct object *objects_next(const struct object *object);
-uint32_t objects_count(const struct objects *all);
 
 /* What others open it by: its name, or its handle. out: at least OBJECT_NAME_MAX + 1 bytes. */
 void object_label(const struct object *object, char out[OBJECT_NAME_MAX + 1]);

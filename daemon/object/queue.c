@@ -196,11 +196,6 @@ struct channel *queue_takes_from(const struct queue_user *u)
 /* ---- what is known about it
  * ------------------------------------------------------------------------------------------------- */
 
-const char *queue_kind_name(enum queue_kind kind)
-{
-    return kind == QUEUE_PLAIN ? "queue" : kind == QUEUE_JOINABLE ? "joinable_queue" : "pipe";
-}
-
 static uint32_t line_length(const struct channel_line *line)
 {
     const struct channel_wait *w;

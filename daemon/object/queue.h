@@ -88,8 +88,6 @@ void queue_detach(struct queue_user *u);
 struct channel *queue_puts_to(const struct queue_user *u);
 struct channel *queue_takes_from(const struct queue_user *u);
 
-/* "queue", "joinable_queue", "pipe" */
-const char *queue_kind_name(enum queue_kind kind);
 /* What is known about it, as pairs of a map: queue_fact_count() of them. */
 uint32_t queue_fact_count(const struct queue *q);
 void queue_pack_facts(const struct queue *q, msgpack_packer *pk);

@@ -165,6 +165,8 @@ static void log_text(const struct template *t, const uint8_t *body, size_t size)
         t->pool ? t->pool->name : "-", (int)t->pid, line);
 }
 
+static void template_fail(struct template *t, const char *why);
+
 static void handle(struct template *t, const struct contract_head *head, const uint8_t *body, int *fds, size_t fd_count)
 {
     if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
@@ -294,7 +296,8 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     template_unref(t);
 }
 
-void template_fail(struct template *t, const char *why)
+/* It is no good: the pool is told, and it is retired. */
+static void template_fail(struct template *t, const char *why)
 {
     if (t->failed || t->retired)
         return;

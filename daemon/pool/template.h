@@ -33,5 +33,3 @@ void template_retire(struct template *t);
 void templates_end(struct workers *workers);
 /* SIGKILL; its death is reported as any other, by template_fail(). For one that does not answer. */
 void template_kill(struct template *t);
-/* It is no good: the pool is told, and it is retired. */
-void template_fail(struct template *t, const char *why);

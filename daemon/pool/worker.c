@@ -38,7 +38,8 @@ void worker_not_born(struct worker *w, const char *why)
     w->excused = true;
 }
 
-void worker_kill_process(struct worker *w)
+/* SIGKILL, once. */
+static void worker_kill_process(struct worker *w)
 {
     if (w->doomed || w->pidfd < 0)
         return;

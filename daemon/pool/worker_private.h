@@ -11,8 +11,6 @@
 void worker_set_busy(struct worker *w, bool busy);
 /* It will not get ready: the pool is told why, once. */
 void worker_not_born(struct worker *w, const char *why);
-/* SIGKILL, once. */
-void worker_kill_process(struct worker *w);
 /* It has done what no honest worker does: said once, and killed. */
 void worker_break(struct worker *w, const char *what);
 

@@ -50,6 +50,8 @@ static void pool_emptied(void *context, struct core_pool *core_pool)
     pool->workers->loop->again = true;
 }
 
+static void supervisor_stop(struct supervisor *s);
+
 static const struct core_ops ops = {
     .place = worker_place,
     .reclaim = worker_reclaim,
@@ -313,7 +315,8 @@ int supervisor_run(struct supervisor *s)
     return 0;
 }
 
-void supervisor_stop(struct supervisor *s)
+/* SIGTERM: the first time with the configured grace, the second time at once. */
+static void supervisor_stop(struct supervisor *s)
 {
     uint64_t grace = s->loop.stopping ? 0 : s->config->stop_grace_ms;
     if (!s->loop.stopping) {

@@ -40,8 +40,5 @@ void supervisor_free(struct supervisor *s);
 /* Runs until it was told to stop and has stopped. → the exit status. */
 int supervisor_run(struct supervisor *s);
 
-/* SIGTERM: the first time with the configured grace, the second time at once. */
-void supervisor_stop(struct supervisor *s);
-
 /* Everything below works by s->config from now on. */
 void supervisor_configure(struct supervisor *s);
