@@ -37,7 +37,7 @@ static int increment(const char *lock_name, const char *counter_name)
     if ((r = mpool_object_open(client, &lock, "lock", lock_name, NULL)) < 0 ||
         (r = mpool_object_open(client, &counter, "value", counter_name, NULL)) < 0)
         return failed(client, r);
-    r = mpool_lock_acquire(lock, -1); /* 1: who had it before has died */
+    r = mpool_lock_acquire(lock, -1); /* 1: the previous holder has died */
     if (r >= 0) {
         mpool_value_get_i64(counter, &n);
         usleep(10000);
@@ -62,7 +62,7 @@ int main(void)
     snprintf(lock_name, sizeof(lock_name), "example.%d.lock", (int)getpid());
     snprintf(counter_name, sizeof(counter_name), "example.%d.counter", (int)getpid());
     mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
-    options.ttl_s = 1; /* they go when the last of us has gone */
+    options.ttl_s = 1; /* removed a second after the last of us has left */
     if ((r = mpool_object_open(client, &lock, "lock", lock_name, &options)) < 0 ||
         (r = mpool_object_open(client, &counter, "value", counter_name, &options)) < 0)
         return failed(client, r);

@@ -60,7 +60,7 @@ int main(void)
     if (r >= 0)
         r = mpool_apply_async(program.client, NULL, squared, &program, "math.square", "i", (int64_t)1);
     if (r >= 0)
-        r = sd_event_loop(program.event); /* what sd_event_exit() was told */
+        r = sd_event_loop(program.event); /* the code passed to sd_event_exit() */
     if (r < 0)
         fprintf(stderr, "%s\n", mpool_strerror(r));
 

@@ -16,7 +16,8 @@
 
 enum { MESSAGES = 3 };
 
-/* The second to open it has the end that sends. When it goes, however, the receiver finds the end of file. */
+/* The second process to open it gets the sending end. When that process ends, for whatever reason, the receiver reads
+ * end of file. */
 static int send_some(const char *handle)
 {
     mpool_client *client;

@@ -1,4 +1,4 @@
-/* A process of its own runs one function, prints, and is joined; another one is told to stop.
+/* A separate process runs one function, prints, and is joined; another one is terminated.
  *
  *     p = Process(target=os.system, args=("echo hello from $$",), name="greeter")
  *     p.start(); p.join(); print(p.name, p.exitcode)

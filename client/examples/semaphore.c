@@ -1,4 +1,4 @@
-/* Six processes, of which two at most are inside.
+/* Six processes, at most two of them inside at a time.
  *
  *     semaphore = Semaphore(2)
  *     def work(i):
@@ -31,7 +31,7 @@ static int work(const char *semaphore_handle, const char *inside_handle)
     usleep(20000);
     mpool_value_add_i64(inside, -1);
     mpool_semaphore_release(semaphore);
-    return n >= AT_ONCE; /* so many were there already: one too many */
+    return n >= AT_ONCE; /* n were inside already, so this is one too many */
 }
 
 int main(void)

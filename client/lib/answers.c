@@ -80,7 +80,7 @@ int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count,
     return add(answers, first, count, code, text, strlen(text) + 1);
 }
 
-/* [error, result] */
+/* Reads one pair [error, result]. */
 static void read_pair(struct answers *answers, struct answer_run *run, mpool_item *item)
 {
     uint32_t two;
@@ -91,7 +91,7 @@ static void read_pair(struct answers *answers, struct answer_run *run, mpool_ite
         r = wire_read_raw(&run->at, &error, &error_length);
     if (r == 0)
         r = wire_read_raw(&run->at, &result, &result_length);
-    assert(r == 0); /* walked over before it was added */
+    assert(r == 0); /* validated before it was added */
 
     int class;
     const char *text;
@@ -125,7 +125,7 @@ bool answers_next(struct answers *answers, mpool_item *ret_item)
         TAILQ_REMOVE(&answers->runs, run, link);
         answers->current = run;
     }
-    /* Field by field: a copy of the whole would wait for each of its stores. */
+    /* Read field by field: copying the whole struct would stall on its most recent stores. */
     const uint8_t *at = run->at.at;
     ret_item->index = run->first + run->given;
     ret_item->code = run->code;
@@ -134,7 +134,7 @@ bool answers_next(struct answers *answers, mpool_item *ret_item)
     ret_item->text = "";
     if (run->code) {
         ret_item->text = (const char *)run->bytes;
-    } else if (run->at.end - at >= 3 && wire_is_good_pair(at)) { /* as most are; walked over before it was added */
+    } else if (run->at.end - at >= 3 && wire_is_good_pair(at)) { /* the usual case; validated before it was added */
         ret_item->data = at + 2;
         ret_item->length = wire_shape[at[2]];
         run->at.at = at + 2 + ret_item->length;

@@ -1,9 +1,8 @@
-/* Which items of a map have been answered and not yet given, and which comes next?
+/* Which items of a map have been answered but not yet returned to the caller, and which comes next?
  *
- * Answers are kept as they came: runs of pairs [error, result] in one block of bytes, or a run of items that failed for
- * one reason. Ordered, they are given by index, and a run that is too early waits; unordered, as they came.
- * Knows nothing of requests. Its bytes are bounded by whoever pulls (answers.bytes).
- */
+ * Answers are stored as they arrive: runs of pairs [error, result] in one block of bytes, or a run of items that failed
+ * for the same reason. An ordered map returns them by index, so an early run waits; an unordered one returns them in
+ * order of arrival. Knows nothing of requests. The code that pulls items bounds the memory used (answers.bytes). */
 #pragma once
 
 #include <stdbool.h>
@@ -21,9 +20,9 @@ TAILQ_HEAD(answer_runs, answer_run);
 
 struct answers {
     struct answer_runs runs;
-    struct answer_run *current; /* what was given last lies in it */
+    struct answer_run *current; /* holds the item returned last */
     bool ordered;
-    uint64_t next; /* ordered: the index to give next */
+    uint64_t next; /* ordered: the index to return next */
     size_t bytes;  /* held by runs */
     char text[HANDLE_TEXT_BYTES];
 };
@@ -31,10 +30,10 @@ struct answers {
 void answers_init(struct answers *answers, bool ordered);
 void answers_deinit(struct answers *answers);
 
-/* pairs: `count` pairs that the caller has walked over once; copied. → 0; -ENOMEM. */
+/* pairs: `count` pairs, already validated by the caller; copied. → 0; -ENOMEM. */
 int answers_add_pairs(struct answers *answers, uint64_t first, uint32_t count, const uint8_t *pairs, size_t length);
 /* text: copied. → 0; -ENOMEM. */
 int answers_add_failure(struct answers *answers, uint64_t first, uint32_t count, int code, const char *text);
 
-/* → whether one can be given now. *ret_item is valid until the next call. */
+/* → whether an answer is ready. *ret_item is valid until the next call. */
 bool answers_next(struct answers *answers, mpool_item *ret_item);

@@ -1,5 +1,5 @@
-/* The format of arguments: see args.h. The count of a container is found by looking ahead, as MessagePack wants it
- * first. */
+/* The format of arguments: see args.h. MessagePack needs the count of a container first, so it is found by looking
+ * ahead. */
 #include "client/lib/args.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "proto/scan.h"
 
-/* at: behind the opening bracket. → elements up to `close`, or -EINVAL. The matching of inner brackets is left to the
+/* at: just after the opening bracket. → elements up to `close`, or -EINVAL. Inner brackets are matched later, by the
  * pass that packs them. */
 static int64_t count_elements(const char *at, char close)
 {

@@ -7,11 +7,11 @@
 
 #define ARGS_DEPTH_MAX 32u
 
-/* va_list is an array on some machines and cannot be handed on by address as it is. */
+/* Wraps va_list, which is an array on some machines and so cannot be passed by address directly. */
 struct args_list {
     va_list ap;
 };
 
 /* Appends one array with the arguments. format: NULL or "" for an empty one. → 0; -EINVAL when the format is wrong, or
- * bytes for "r" are not exactly one value; -ENOMEM. On failure *b is as it was. */
+ * bytes for "r" are not exactly one value; -ENOMEM. On failure *b is unchanged. */
 int args_pack(struct wire_buf *b, const char *format, struct args_list *list);

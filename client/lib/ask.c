@@ -1,5 +1,5 @@
-/* The public calls about tasks and the daemon, by any method of the wire. The daemon keeps the time-outs that it is
- * told; a grace beyond them keeps a daemon that is stopped itself from holding the caller for ever. */
+/* The public calls about tasks and the daemon, by any method of the wire. The daemon enforces the time-outs; we wait
+ * slightly longer than that, so that a stopped daemon cannot block the caller forever. */
 #include <mpool/client.h>
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "client/lib/request.h"
 
 #define GRACE_MS   5000
-#define LONGEST_MS INT64_C(17592186044415) /* the daemon takes no more; centuries are for ever */
+#define LONGEST_MS INT64_C(17592186044415) /* the daemon's limit; centuries are as good as forever */
 
 static int ask(mpool_client *client, const char *method, const struct wire_buf *params, uint64_t deadline_ns,
     mpool_result **ret_result)

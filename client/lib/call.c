@@ -1,5 +1,5 @@
-/* The public calls that run tasks: blocking, and with a callback. They are thin: formats become arrays (args.h), tasks
- * become requests (task.h), and waiting is turning (loop.h). */
+/* The public calls that run tasks: blocking, and with a callback. Thin wrappers: args.h turns formats into arrays,
+ * task.h turns tasks into requests, and waiting runs turns of the loop (loop.h). */
 #include <mpool/client.h>
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What time is it, for deadlines: monotonic, so that a clock that is set moves none of them. */
+/* The time for deadlines: monotonic, so that setting the system clock does not move them. */
 #pragma once
 
 #include <limits.h>
@@ -7,7 +7,7 @@
 
 #define NS_PER_MS 1000000ull
 
-#define CLOCK_NEVER UINT64_MAX /* a deadline that does not come */
+#define CLOCK_NEVER UINT64_MAX /* a deadline that never comes */
 
 static inline uint64_t clock_now_ns(void)
 {
@@ -16,7 +16,7 @@ static inline uint64_t clock_now_ns(void)
     return (uint64_t)ts.tv_sec * 1000 * NS_PER_MS + (uint64_t)ts.tv_nsec;
 }
 
-/* timeout_ms: negative: for ever. */
+/* timeout_ms: negative means no time-out. */
 static inline uint64_t clock_deadline(int64_t timeout_ms)
 {
     if (timeout_ms < 0 || (uint64_t)timeout_ms > UINT64_MAX / NS_PER_MS / 2)

@@ -1,8 +1,8 @@
 /* Where is the daemon, and does it speak our protocol?
  *
- * Tries the usual places, opens the socket, says hello and learns the limits, all within a few seconds. A path that
- * nobody answers at is passed over; a peer that answers strangely is final, for it is not what was looked for.
- */
+ * Tries the usual places, opens the socket, says hello and learns the limits, all within a few seconds. A path where
+ * nothing answers is skipped. A peer that does not speak the protocol ends the search: something else is listening
+ * there. */
 #include <mpool/client.h>
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 #define HELLO_TIMEOUT_MS 5000
 #define NAME_MAX_BYTES   64u
 #define PROTOCOL_VERSION 1
-#define MESSAGE_MOST     (UINT64_C(1) << 30) /* what is believed of a daemon's own limit */
+#define MESSAGE_MOST     (UINT64_C(1) << 30) /* cap on the limit that a daemon reports */
 
 enum { CANDIDATES_MAX = 2 };
 
@@ -83,7 +83,7 @@ static int open_socket(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    /* What a program that was started with closed standard descriptors prints must not go to the daemon. */
+    /* If the program was started with closed standard descriptors, its output must not reach the daemon. */
     if (fd <= STDERR_FILENO) {
         int low = fd;
         fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -99,7 +99,7 @@ static int open_socket(const char *path)
     while (r == 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         if (errno == EAGAIN || errno == EINPROGRESS || (errno == EINTR && clock_now_ns() >= deadline_ns))
             r = -ETIMEDOUT;
-        else if (errno != EINTR) /* a Unix socket that was interrupted is as unconnected as before */
+        else if (errno != EINTR) /* an interrupted connect() leaves a Unix socket unconnected */
             r = -errno;
     if (r < 0) {
         close(fd);
@@ -108,7 +108,7 @@ static int open_socket(const char *path)
     return fd;
 }
 
-/* A limit by its key, or `otherwise` when the peer does not tell or tells nonsense. */
+/* Returns a limit by its key, or `otherwise` if the peer does not report it or reports nonsense. */
 static uint64_t limit_of(const mpool_result *limits, const char *key, uint64_t otherwise)
 {
     const mpool_result *value;
@@ -190,7 +190,7 @@ static int say_hello(mpool_client *client)
     mpool_result *hello;
     r = waiter_wait(&waiter, msgid, clock_deadline(HELLO_TIMEOUT_MS), &hello);
     if (r < 0)
-        /* Whoever does not know hello, or not these words of it, speaks another protocol. */
+        /* A peer that rejects hello or its parameters speaks another protocol. */
         return r == MPOOL_ENO_METHOD || r == MPOOL_EBAD_PARAMS || r == MPOOL_EREMOTE ? MPOOL_EPROTOCOL : r;
     r = learn(client, hello);
     mpool_result_free(hello);
@@ -230,7 +230,7 @@ int mpool_connect(mpool_client **ret_client, const char *path)
         int r = connect_to(ret_client, list.path[i], &answered);
         if (r == 0 || answered)
             return r;
-        /* The one that says most: a socket that refuses is more than none. */
+        /* Report the most informative error: a socket that refuses says more than a missing one. */
         if (worst == -ENOENT)
             worst = r;
     }

@@ -22,7 +22,8 @@ static _Atomic uint64_t *make_page(void)
         munmap((void *)page, size);
         return NULL;
     }
-    /* Two threads may come here at once: one page stays. Release: it is wiped memory for whoever finds it. */
+    /* Two threads may race here; only one page is kept. Release order: readers must see the page already set up for
+     * wiping. */
     if (!atomic_compare_exchange_strong(&fork_guard_page, &none, page)) {
         munmap((void *)page, size);
         return none;

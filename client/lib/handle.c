@@ -1,4 +1,4 @@
-/* Birth, rules and end of a handle: see handle.h. */
+/* Creation, checks and release of a handle: see handle.h. */
 #include "client/lib/handle.h"
 #include "client/lib/process.h"
 
@@ -12,8 +12,8 @@
 #include "client/lib/cancel.h"
 #include "client/lib/object.h"
 
-/* Asking the kernel for the pid costs a system call, and each call of the library would pay it. A page that fork()
- * wipes tells the same by a load. */
+/* getpid() is a system call, and every call of the library would pay for it. Reading a page that fork() wipes costs a
+ * load. */
 static unsigned char *alive_page(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
@@ -45,7 +45,7 @@ int handle_new(int fd, const char *path, mpool_client **ret_client)
     }
     io_init(&client->io, fd);
     wire_scan_init(&client->scan);
-    /* Until hello has said more. What has come is held, never what was announced. */
+    /* Defaults until hello reports the limits. Memory is allocated for received bytes, never for announced ones. */
     client->in_limits = (struct wire_limits){.max_bytes = WIRE_MAX_BYTES_DEFAULT, .max_depth = WIRE_DEPTH_ROOM};
     client->peer = (struct peer){
         .message_bytes = WIRE_MAX_BYTES_DEFAULT, .depth = WIRE_MAX_DEPTH_DEFAULT, .in_flight = UINT32_MAX};
@@ -99,7 +99,7 @@ void handle_lose(mpool_client *client, int code, const char *text)
     if (client->loss)
         return;
     client->loss = handle_fail(client, code, text);
-    object_lose_all(client->objects, -ECONNRESET); /* what they held has been taken back */
+    object_lose_all(client->objects, -ECONNRESET); /* the daemon has released what they held */
     io_shutdown(&client->io);
 }
 

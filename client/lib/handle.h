@@ -1,9 +1,8 @@
-/* What is a connection made of, and may it be used now?
+/* The state of a connection, and the checks on its use.
  *
- * The parts of a handle, its end, and the rules that every public call asks first: not in a forked child, not after the
- * loss, and nothing that waits inside a callback. Knows no methods and no maps; those who pull (maps) hang on it as
- * sources.
- */
+ * Defines the parts of a handle, its release, and the checks that every public call makes first: not in a forked child,
+ * not after the connection is lost, and no waiting inside a callback. Knows no methods and no maps; maps register with
+ * it as sources. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,14 +18,14 @@
 
 #define HANDLE_TEXT_BYTES 4352u /* the daemon cuts its sentences at 4,000 */
 
-/* Whoever makes requests of his own accord, when there is room for them. */
+/* Something that makes requests on its own whenever there is room for them (a map). */
 struct source {
     struct source *next;
     void (*pump)(struct source *source);          /* start what can be started */
     void (*gone)(struct source *source, int why); /* the handle is being released: forget it */
 };
 
-/* What hello told. */
+/* What the daemon reported in its answer to hello. */
 struct peer {
     uint64_t message_bytes, memfd_bytes, in_flight;
     uint32_t depth;
@@ -44,11 +43,11 @@ struct mpool_client {
     struct source *sources;
     struct mpool_object *objects;    /* opened through it: see object.h */
     struct mpool_process *processes; /* see process.h */
-    bool running;                    /* user code may be on the stack above us: nothing may be released */
+    bool running;                    /* user code may be on the stack: nothing may be released */
     bool processing;                 /* inside mpool_process() */
     bool closing;                    /* mpool_disconnect() was called inside a callback */
     bool refused;                    /* the callback that has just run could not keep its result */
-    int loss;                        /* 0, or why the connection is no more */
+    int loss;                        /* 0, or why the connection was lost */
     bool loss_told;
     bool pump_wanted;     /* a source has become able to start something outside a turn */
     unsigned char *alive; /* a page that fork() wipes; NULL where the kernel cannot */
@@ -61,20 +60,20 @@ struct mpool_client {
 
 /* fd: taken, also on failure. path: copied. → 0; -ENOMEM. */
 int handle_new(int fd, const char *path, mpool_client **ret_client);
-/* Frees at once. Nothing may be pending any more, or nobody may want to know. */
+/* Frees immediately. Pending calls must have been completed, or their completion must not matter. */
 void handle_release(mpool_client *client);
 
 /* Is this the process that connected? */
 bool handle_is_ours(const mpool_client *client);
 /* → 0; -ECHILD; -ECANCELED when closing; the loss. With the sentence set. */
 int handle_check(mpool_client *client);
-/* The same for calls that wait or process: also -EDEADLK. */
+/* As handle_check(), for calls that wait or process: also -EDEADLK. */
 int handle_check_waiting(mpool_client *client);
 
 /* Sets the sentence: text, or the code's own if text is NULL or empty. → code. */
 int handle_fail(mpool_client *client, int code, const char *text);
 
-/* The connection is over. Calls complete in the next turn. text as above. */
+/* Marks the connection as lost. Calls complete in the next turn. text as above. */
 void handle_lose(mpool_client *client, int code, const char *text);
 
 /* Completes every pending call with `code`. → callbacks run. */

@@ -50,7 +50,7 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
         return 0;
     }
     char text[HANDLE_TEXT_BYTES];
-    text[0] = 0; /* and no more: most have nothing to say */
+    text[0] = 0; /* only the first byte: most answers have no text */
     int code = read_error(message, text, sizeof(text));
     if (code == 0 && call.payload_error) {
         code = call.payload_error;
@@ -68,7 +68,7 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
         mpool_result *cell;
         bool mapped = call.payload && data != message->result;
         mpool_result view = result_view(data, length, mapped ? call.payload : NULL, &cell);
-        view.ticket = call.lease ? 0 : ticket; /* which is confirmed for the caller */
+        view.ticket = call.lease ? 0 : ticket; /* a lease is confirmed on the caller's behalf */
         call.done(call.userdata, 0, &view, "");
         result_view_deinit(&view);
     }
@@ -100,7 +100,7 @@ static int take_fd(
     return *ret_fd == -ENODATA ? MPOOL_EPROTOCOL : 0;
 }
 
-/* The result of a call that will be answered by nil, or by the ticket of the item that it is. */
+/* The result of a call in a memfd. The answer that follows is nil, or the ticket if it is a queue item. */
 static int take_memfd(mpool_client *client, struct wire_reader params)
 {
     struct call *call;
@@ -117,7 +117,7 @@ static int take_memfd(mpool_client *client, struct wire_reader params)
     return r;
 }
 
-/* The page of an object that the answer will tell about. */
+/* The page of a shared object; the answer that describes it follows. */
 static int take_object(mpool_client *client, struct wire_reader params)
 {
     struct call *call;
@@ -180,7 +180,8 @@ static int take_items(mpool_client *client, struct wire_reader params, int *ran)
     return call->items(call->userdata, first, params);
 }
 
-/* [[class, text]]: why the daemon is about to close the connection. What is lost with it is lost for that. */
+/* [[class, text]]: why the daemon is about to close the connection. Calls lost with the connection fail for this
+ * reason. */
 static int take_farewell(mpool_client *client, struct wire_reader params)
 {
     int class;
@@ -197,7 +198,7 @@ static int take_farewell(mpool_client *client, struct wire_reader params)
 static int deliver_notification(mpool_client *client, const struct wire_message *message, int *ran)
 {
     struct wire_reader params = wire_reader(message->params, message->params_length);
-    /* Each has its parameters counted here, so that a reader never takes a neighbour's bytes for its own. */
+    /* The parameter counts are checked here, so that a reader never runs into the bytes of the next message. */
     static const struct {
         const char *name;
         uint32_t count;
@@ -217,7 +218,7 @@ static int deliver_notification(mpool_client *client, const struct wire_message 
         default: return take_farewell(client, params);
         }
     }
-    return 0; /* a later daemon's news */
+    return 0; /* unknown notification, from a newer daemon */
 }
 
 static int deliver(mpool_client *client, const struct wire_message *message, int *ran)
@@ -225,7 +226,7 @@ static int deliver(mpool_client *client, const struct wire_message *message, int
     switch (message->kind) {
     case WIRE_RESPONSE: *ran += deliver_response(client, message); return 0;
     case WIRE_NOTIFICATION: return deliver_notification(client, message, ran);
-    case WIRE_REQUEST: break; /* this end serves nothing, and its peer knows */
+    case WIRE_REQUEST: break; /* clients serve no requests, as the daemon knows */
     }
     return MPOOL_EPROTOCOL;
 }
@@ -237,7 +238,7 @@ int inbox_deliver(mpool_client *client)
     while (!client->closing && !client->loss && wire_buf_length(in) > 0) {
         struct wire_message message;
         size_t length;
-        /* Mostly it is a small result. One that the scan has begun is the scan's. */
+        /* Usually it is a small result. A message that the scan has started stays with the scan. */
         if (client->scan.at > 0 || !wire_message_quick(wire_buf_at(in), wire_buf_length(in), &message, &length)) {
             enum wire_scan_result scanned =
                 wire_scan_feed(&client->scan, &client->in_limits, wire_buf_at(in), wire_buf_length(in));
@@ -259,7 +260,7 @@ int inbox_deliver(mpool_client *client)
             handle_lose(client, MPOOL_EPROTOCOL, "The daemon sent a message that breaks the protocol.");
             break;
         }
-        if (client->loss) /* it was a farewell, and the buffer is no more */
+        if (client->loss) /* it was a farewell, and the buffer has been freed */
             break;
         wire_buf_consume(in, length);
         wire_scan_init(&client->scan);

@@ -1,9 +1,8 @@
-/* Whose are the bytes that came in?
+/* Which call does each received message belong to?
  *
- * Cuts io.in into messages, bounded by the scan before anything else looks at them, and hands each to the call that it
- * answers. A well-formed answer that nobody waits for is dropped; anything malformed ends the connection, for there is
- * no way to know where the next message would begin.
- */
+ * Splits io.in into messages, which the scan bounds before anything else reads them, and passes each to the call that
+ * it answers. A well-formed answer without a pending call is dropped; anything malformed ends the connection, because
+ * there is no way to tell where the next message begins. */
 #pragma once
 
 #include "client/lib/handle.h"

@@ -14,7 +14,7 @@
 
 #define READ_LEAST   (64u << 10)
 #define READ_MOST    (1u << 20)
-#define KEEP_BYTES   (256u << 10) /* what a buffer may keep when a large message has gone through it */
+#define KEEP_BYTES   (256u << 10) /* memory that a buffer keeps after a large message */
 #define RETRY_MS     10u
 #define FDS_PER_READ 16u
 
@@ -51,8 +51,8 @@ void io_deinit(struct io *io)
 
 void io_shutdown(struct io *io)
 {
-    /* An event loop may still watch the number: were it closed here, the next descriptor that the program opens would
-     * get it, and the loop's own clean-up would hit that one. */
+    /* An event loop may still watch this number. If we closed it here, the next descriptor that the program opens would
+     * get the number, and the loop's clean-up would remove the wrong one. */
     shutdown(io->fd, SHUT_RDWR);
     close_fds(io);
     wire_buf_reset(&io->in);
@@ -128,8 +128,8 @@ int io_flush(struct io *io)
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return 1;
         if (errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM) {
-            /* Too many descriptors of this user are under way, or memory is short: poll() does not say when that ends.
-             */
+            /* The user has too many descriptors in flight, or memory is short. poll() does not report when that
+             * changes, so retry by time. */
             io->retry_at_ns = clock_now_ns() + RETRY_MS * NS_PER_MS;
             return 1;
         }
@@ -174,8 +174,8 @@ static int take_fds(struct io *io, struct msghdr *msg)
         }
     }
     if (msg->msg_flags & MSG_CTRUNC) {
-        /* The daemon sends one at a time, so one is missing: this process is at its limit of descriptors. Its place
-         * is kept, else the next one would be taken for it. */
+        /* The daemon sends one at a time, so exactly one is missing: this process is at its descriptor limit. Keep its
+         * place, so that the next one is not mistaken for it. */
         if (any || io->in_fds_count == IO_FDS_MAX)
             return MPOOL_EPROTOCOL;
         io->in_fds[(io->in_fds_first + io->in_fds_count) % IO_FDS_MAX] = -1;
@@ -193,7 +193,7 @@ struct reading {
     bool finished;
 };
 
-/* Takes what has come. → bytes; as io_read(). */
+/* Takes what has been received. → bytes; as io_read(). */
 static int take(struct reading *reading)
 {
     NOT_CANCELLED;
@@ -205,22 +205,22 @@ static int take(struct reading *reading)
     return (int)reading->msg.msg_len;
 }
 
-/* The thread was cancelled: that may be after the kernel has handed out bytes, and before anybody was told. */
+/* The thread was cancelled, perhaps after the kernel delivered bytes but before they were reported to the caller. */
 static void keep_read(struct reading *reading)
 {
     if (!reading->finished && reading->msg.msg_len > 0)
         reading->io->kept = take(reading);
 }
 
-/* → 1 something has come, or the end; negative: errno. recvmmsg() stores the length where a cancelled thread finds it,
- * as recvmsg() does not. */
+/* → 1 something was received, or end of file; negative: errno. Unlike recvmsg(), recvmmsg() stores the length where the
+ * clean-up of a cancelled thread can find it. */
 static int receive(struct reading *reading, bool wait)
 {
     int n = -1;
     errno = EINTR;
     if (wait)
         n = recvmmsg(reading->io->fd, &reading->msg, 1, MSG_CMSG_CLOEXEC, NULL);
-    /* It tells of an error before what came ahead of that, once. */
+    /* recvmmsg() reports a pending error once, before the data received ahead of it. */
     if (!wait || (n < 0 && errno != EINTR)) {
         NOT_CANCELLED;
         ssize_t length = recvmsg(reading->io->fd, &reading->msg.msg_hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
@@ -241,7 +241,7 @@ int io_read(struct io *io, bool wait, bool *ret_drained)
     size_t have = wire_buf_length(&io->in);
     if (have == 0)
         wire_buf_trim(&io->in, KEEP_BYTES);
-    /* More room for a message that proves long, but only in proportion to what has really come of it. */
+    /* Grow the buffer for a long message, but only in proportion to the bytes actually received. */
     size_t want = have < READ_LEAST ? READ_LEAST : have > READ_MOST ? READ_MOST : have;
     uint8_t *to = wire_buf_reserve(&io->in, want);
     if (!to)

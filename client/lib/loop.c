@@ -1,5 +1,5 @@
 /* Turns: see loop.h. Everything that may run the user's code happens between enter() and leave(), so that a handle is
- * never released below a caller who still uses it. */
+ * never released while a caller further up the stack still uses it. */
 #include "client/lib/loop.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ static int leave(mpool_client *client, int ran)
         return -ECANCELED;
     }
     client->running = false;
-    /* Whatever callbacks and pumps have queued was not announced while it was. Who processes looks by himself. */
+    /* Bytes queued by callbacks and pumps have not been announced yet. mpool_process() checks for them itself. */
     if (client->on_unsent && !client->processing && io_unsent(&client->io) > 0)
         client->on_unsent(client->on_unsent_userdata);
     return ran;
@@ -35,8 +35,8 @@ static void pump(mpool_client *client)
     client->pump_wanted = false;
     struct source *next;
     for (struct source *source = client->sources; source && !client->closing; source = next) {
-        /* New sources come at the front, and while user code may run a source is removed by its own pump alone: the
-         * next one stays. */
+        /* New sources are inserted at the front, and while user code may run only a source's own pump removes it, so
+         * `next` stays valid. */
         next = source->next;
         source->pump(source);
     }
@@ -44,7 +44,7 @@ static void pump(mpool_client *client)
         io_flush(&client->io);
 }
 
-/* n, drained: what a first read came to. */
+/* n, drained: the outcome of a first read. */
 static int receive(mpool_client *client, int n, bool drained)
 {
     int ran = 0;
@@ -66,7 +66,7 @@ int loop_turn(mpool_client *client, uint64_t deadline_ns)
 {
     int ran = 0, n = -EAGAIN;
     bool drained = true;
-    /* Here the thread may be cancelled, and is nowhere in between. */
+    /* The thread may be cancelled only here. */
     if (!client->loss) {
         bool unsent = io_flush(&client->io) != 0;
         if (deadline_ns == CLOCK_NEVER && !unsent)

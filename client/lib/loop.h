@@ -1,10 +1,11 @@
-/* How does a connection move on? One turn sends, receives, delivers and pumps; all waiting is built of turns. */
+/* Drives a connection. One turn sends, receives, delivers and pumps; all waiting consists of turns. */
 #pragma once
 
 #include "client/lib/handle.h"
 
 /* One turn. deadline_ns: how long to wait for something to do; 0: not at all. Checks nothing: see handle_check_waiting.
- * → callbacks run; -ECANCELED when one of them disconnected: the handle is gone. The loss is told by client->loss. */
+ * → callbacks run; -ECANCELED when one of them disconnected: the handle is gone. client->loss reports a lost
+ * connection. */
 int loop_turn(mpool_client *client, uint64_t deadline_ns);
 
 /* Turns until *done. → 0; -ETIMEDOUT; -ECANCELED as above. A lost connection completes every call, and so *done. */

@@ -1,9 +1,8 @@
 /* The map that callers see: start, next, cancel, free.
  *
- * Everything pulled is given back exactly once: by the daemon's answer, or by the failure of its request, or by the end
- * of the connection. A map outlives its connection until it is freed, and frees itself late where its own pull freed
- * it.
- */
+ * Every item pulled is returned exactly once: with the daemon's answer, with the failure of its request, or with the
+ * loss of the connection. A map outlives its connection until it is freed. If its own pull function frees it, the
+ * release is deferred. */
 #include "client/lib/map.h"
 
 #include <errno.h>
@@ -59,7 +58,7 @@ static void source_pump(struct source *source)
 {
     mpool_map *map = map_of(source);
     if (!map->dead) {
-        /* Turns inside of what waits would ask a dry source again and again. */
+        /* Only mpool_process() asks a dry source again; the turns of a waiting call would ask it over and over. */
         if (map->client->processing)
             map->dry = false;
         map->busy++;
@@ -73,7 +72,7 @@ static void source_pump(struct source *source)
 static void source_gone(struct source *source, int why)
 {
     mpool_map *map = map_of(source);
-    /* Where the handle completed its calls, none is left here. In a forked child nobody did. */
+    /* No requests are left if the handle has completed its calls. In a forked child it has not. */
     if (!TAILQ_EMPTY(&map->requests))
         map->broken = why;
     detach(map);
@@ -134,8 +133,8 @@ int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *funct
     return 0;
 }
 
-/* All that was pulled is given, and nothing more will be. Every item had its own answer, so the loss is news only where
- * it cut the source short. */
+/* Every pulled item has been returned, and no more will be pulled. As every item had its own answer, a lost connection
+ * is reported only if it cut the source short. */
 static bool is_over(const mpool_map *map, int *ret_code)
 {
     if (map->broken) {
@@ -149,7 +148,7 @@ static bool is_over(const mpool_map *map, int *ret_code)
     return true;
 }
 
-/* Nothing will come of waiting for the connection: only the source can give this map something to do. */
+/* Waiting for the connection is pointless: only the source can give this map something to do. */
 static bool is_dry(const mpool_map *map)
 {
     return map->dry && map->in_flight == 0;
@@ -172,14 +171,14 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
             map->given++;
             return 1;
         }
-        /* What was given last is dropped only now, and its bytes may have filled the window. */
+        /* The item returned last is freed only now; its bytes may have filled the window. */
         if (map->client && !map->client->running && map_pull_wanted(map))
             continue;
         if (is_over(map, &over))
             return over < 0 && map->client ? handle_fail(map->client, over, NULL) : over;
         if (map->client->running)
             return deadline_ns == 0 ? -ETIMEDOUT : handle_fail(map->client, -EDEADLK, NULL);
-        /* Also when it is dry: the loss of the connection, or answers to others, may be there to be read. */
+        /* Run a turn even when dry: a lost connection, or answers to other calls, may be waiting to be read. */
         bool dry = is_dry(map);
         if (dry && looked)
             return -EAGAIN;
@@ -190,7 +189,7 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
     }
 }
 
-/* The thread was cancelled. Callbacks, which may free the map, do not run where that can happen. */
+/* The thread was cancelled. No callback, which might free the map, runs where that can happen. */
 static void not_busy(mpool_map *const *map)
 {
     if (*map)

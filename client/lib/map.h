@@ -1,4 +1,4 @@
-/* What is a running map made of? Shared by the half that pulls and sends (map_pull.c) and the half that callers see
+/* The state of a running map. Shared by the half that pulls and sends (map_pull.c) and the half that callers see
  * (map.c). */
 #pragma once
 
@@ -32,18 +32,18 @@ struct mpool_map {
     uint64_t pulled, given;
     bool asking; /* for the number of workers, by: */
     uint32_t asking_msgid;
-    bool dry;   /* the source has nothing just now, and is not asked before somebody looks again */
+    bool dry;   /* the source has nothing now; not asked again before the next look */
     bool ended; /* the source has; with: */
     int end_code;
     bool cancelled;
     int broken;    /* an answer could not be kept: -ENOMEM */
-    unsigned busy; /* its functions on the stack: not to be released */
+    unsigned busy; /* its functions are on the stack: must not be released */
     bool dead;     /* mpool_map_free() came while it could not be released */
 };
 
 /* Asks the daemon how many workers there are. A failure leaves the guess as it is. */
 void map_pull_ask_workers(mpool_map *map);
-/* Would a pull help now? */
+/* Is there room to pull another item now? */
 bool map_pull_wanted(const mpool_map *map);
-/* Pulls and sends while that helps. Runs the user's code. */
+/* Pulls and sends as long as map_pull_wanted(). Runs the user's code. */
 void map_pull(mpool_map *map);

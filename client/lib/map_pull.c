@@ -1,9 +1,9 @@
 /* When does a map pull, and how do items become requests?
  *
- * Few requests are in flight, about two for each worker, each of a size that pace.h chooses; pulled and ungiven items
- * and their bytes are bounded by the window, whatever the source or the daemon do. An item that cannot travel fails
- * alone. Runs user code (the pull, which may cancel or free the map or disconnect) and so looks again after each.
- */
+ * Few requests are in flight, about two for each worker, each of a size that pace.h chooses; the window bounds the
+ * items pulled but not yet returned, and their bytes, whatever the source or the daemon do. An item that cannot be sent
+ * fails alone. Runs user code (the pull function, which may cancel or free the map or disconnect) and so checks the
+ * state again after each pull. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,12 +15,12 @@
 #include "client/lib/task.h"
 #include "proto/scan.h"
 
-#define CHUNK_BYTES    (256u << 10) /* items beyond travel in the next request, large ones alone */
+#define CHUNK_BYTES    (256u << 10) /* further items go into the next request, large ones alone */
 #define ARRAY_HEAD     5u
 #define IN_FLIGHT_MOST 1024u
 #define REQUEST_ABOVE  3u /* levels of the message above an item */
 
-/* Half of what the daemon reads ahead is left to others on this connection, and to cancels. */
+/* Leaves half of what the daemon reads ahead to other calls on this connection, and to cancels. */
 static uint32_t requests_for(const mpool_client *client, uint64_t workers)
 {
     uint64_t most = client->peer.in_flight / 2 < IN_FLIGHT_MOST ? client->peer.in_flight / 2 : IN_FLIGHT_MOST;
@@ -81,7 +81,8 @@ static uint64_t window_left(const mpool_map *map)
     return outstanding < map->options.window ? map->options.window - outstanding : 0;
 }
 
-/* Items for the next request. A window that is small for its requests is shared among them. */
+/* Number of items for the next request. If the window is too small for the requests in flight, it is divided among
+ * them. */
 static uint32_t chunk_now(const mpool_map *map)
 {
     uint32_t share = map->options.window / map->in_flight_max;
@@ -97,14 +98,14 @@ static bool may_pull(const mpool_map *map)
 
 bool map_pull_wanted(const mpool_map *map)
 {
-    if (map->in_flight >= map->in_flight_max || map->dry) /* mostly; it is asked with each item that is given */
+    if (map->in_flight >= map->in_flight_max || map->dry) /* the usual case: checked for each item returned */
         return false;
     if (!may_pull(map) || !request_has_room(map->client))
         return false;
     if (map->bytes_in_flight + map->answers.bytes >= map->options.window_bytes)
         return false;
     uint64_t left = window_left(map);
-    /* A chunk of scraps for each item given back would cost a request each. */
+    /* Wait for room for a whole chunk: topping up after each returned item would cost a request per item. */
     return left > 0 && (left >= chunk_now(map) || map->in_flight == 0);
 }
 
@@ -162,7 +163,7 @@ static void chunk_clear(mpool_map *map)
 
 static void chunk_set_count(mpool_map *map, uint32_t count)
 {
-    /* array 32, which may say any count: it is known only now. */
+    /* An array 32 header, which fits any count: the count is known only now. */
     uint8_t *head = map->chunk.data + map->chunk.start;
     head[1] = (uint8_t)(count >> 24);
     head[2] = (uint8_t)(count >> 16);
@@ -177,7 +178,7 @@ static void chunk_send(mpool_map *map, uint64_t first, uint32_t count)
         return;
     chunk_set_count(map, count);
     size_t bytes = wire_buf_length(&map->chunk);
-    /* One item needs no second message. */
+    /* A single item is answered by the response itself. */
     bool stream = map->client->peer.stream && count > 1;
     struct map_request *request = map_request_new(map, first, count, bytes);
     struct task task = {.method = MPOOL_METHOD_MAP,
@@ -202,7 +203,7 @@ static void chunk_send(mpool_map *map, uint64_t first, uint32_t count)
     map->bytes_in_flight += bytes;
 }
 
-/* → 0, or why the item cannot travel. */
+/* → 0, or why the item cannot be sent. */
 static int check_item(const mpool_map *map, const void *item, size_t length)
 {
     uint64_t whole;
@@ -274,7 +275,7 @@ static void pull_chunk(mpool_map *map)
         count++;
     }
     if (map->cancelled || !map->client || map->client->loss) {
-        /* The last pull cancelled: what it gave is not sent any more. */
+        /* The last pull cancelled the map: do not send its item. */
         if (count > 0)
             keep_failure(map, first, count, MPOOL_ECANCELLED, mpool_strerror(MPOOL_ECANCELLED));
         return;

@@ -9,7 +9,7 @@ static bool has(const struct map_request *request, uint32_t i)
     return request->got[i / 64] >> (i % 64) & 1;
 }
 
-/* The bits of items i … end - 1 as far as they lie in one word. *ret_next: the first item behind them. */
+/* The bits of items i … end - 1 that are in one word. *ret_next: the first item after them. */
 static uint64_t bits_of(uint32_t i, uint32_t end, uint32_t *ret_next)
 {
     uint32_t here = 64 - i % 64 < end - i ? 64 - i % 64 : end - i;

@@ -1,9 +1,8 @@
 /* Which items of one map request has the daemon answered?
  *
- * A request asks for a row of items; their answers come in pieces, in any order, or all at once. Each item counts once:
- * an answer outside the row, or a second one, breaks the protocol. When the request ends, whatever was not answered
- * has failed the way the request did.
- */
+ * A request covers a range of items; their answers arrive in pieces, in any order, or all at once. Each item is
+ * answered once: an answer outside the range, or a second one, is a protocol error. When the request ends, the items
+ * not yet answered fail with the error of the request. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,5 +29,5 @@ struct map_request *map_request_new(mpool_map *map, uint64_t first, uint32_t cou
  * → the number of items; MPOOL_EPROTOCOL; -ENOMEM. */
 int map_request_take(struct map_request *request, struct answers *answers, uint64_t first, struct wire_reader pairs);
 
-/* What has not been answered fails. → 0; -ENOMEM. */
+/* Fails the items that have not been answered. → 0; -ENOMEM. */
 int map_request_fail_rest(struct map_request *request, struct answers *answers, int code, const char *text);

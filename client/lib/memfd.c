@@ -1,4 +1,4 @@
-/* Making and trusting memfds: see memfd.h. */
+/* Creating and checking memfds: see memfd.h. */
 #include "client/lib/memfd.h"
 
 #include <errno.h>
@@ -73,7 +73,7 @@ int payload_map(int fd, uint64_t size, struct payload **ret_payload)
     struct payload *payload = malloc(sizeof(*payload));
     if (!payload)
         return -ENOMEM;
-    /* Private: kernels before 6.7 refuse shared mappings of what is sealed against writing, read-only ones too. */
+    /* Private, because kernels before 6.7 refuse shared mappings of a write-sealed memfd, even read-only ones. */
     void *at = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (at == MAP_FAILED) {
         free(payload);

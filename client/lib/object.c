@@ -1,10 +1,9 @@
-/* How does a shared object get from the daemon into this process, and how does it leave again?
+/* How is a shared object mapped into this process, and how is it released?
  *
- * `open` is answered by what the object is, with the descriptor of its page ahead of it; the page is mapped, checked
- * and the descriptor closed. From then on sync_*.c works on it alone. The handle of the connection keeps a list of what
- * it has opened: when it is lost or ended, all of that is lost, for the daemon has taken back what was held. What the
- * page says is never believed; what the daemon says is bounded.
- */
+ * The answer to `open` describes the object; the descriptor of its page comes ahead of it. The page is mapped and
+ * checked, and the descriptor closed. From then on sync_*.c works on the page alone. The handle of the connection keeps
+ * a list of the objects it has opened: when the connection is lost or closed, all of them are lost, because the daemon
+ * has released what they held. The contents of the page are never trusted; what the daemon reports is bounded. */
 #include "client/lib/object.h"
 
 #include <mpool/queue.h>
@@ -30,12 +29,10 @@
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
 #define SIZE_MOST    (UINT64_C(1) << 52)
 
-/* ---- losing
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- losing ---- */
 
-/* The number of the socket may be another descriptor's by now, if the handle was ended meanwhile: then `lost` says so
- * the next time, and looking at a foreign one does no harm. */
+/* If the handle was released meanwhile, the number of the socket may belong to another descriptor by now. Polling that
+ * one does no harm, and `lost` is set by the next check. */
 static int is_alive(void *userdata)
 {
     struct mpool_object *object = userdata;
@@ -95,11 +92,9 @@ void object_orphan_all(struct mpool_object *first, int why)
     }
 }
 
-/* ---- asking
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
-/* A group by its name or number. → 0; -EINVAL: there is none. */
+/* Looks up a group by name or number. → 0; -EINVAL: no such group. */
 static int find_group(const char *name, uint64_t *ret)
 {
     NOT_CANCELLED;
@@ -124,7 +119,7 @@ static int find_group(const char *name, uint64_t *ret)
     return r == 0 && found ? 0 : -EINVAL;
 }
 
-/* What of the options the daemon is told: only what is for this kind, as it refuses the rest. */
+/* The options to send: only those of this kind, because the daemon refuses others. */
 struct choice {
     bool type, number, real, count, tokens, set, parties, capacity, bytes, confirm, duplex, end, group;
     uint64_t gid;
@@ -205,8 +200,7 @@ static int pack_params(struct wire_buf *params, int kind, const char *name, cons
     return params->failed ? -ENOMEM : 0;
 }
 
-/* ---- taking what came
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- taking what came ---- */
 
 static int read_u64(const mpool_result *reply, const char *key, uint64_t least, uint64_t most, uint64_t *ret)
 {
@@ -273,7 +267,7 @@ static int read_reply(struct mpool_object *object, const mpool_result *reply)
     return 0;
 }
 
-/* fd: borrowed. size: as the daemon says. */
+/* fd: borrowed. size: as the daemon reports it. */
 static int map_page(struct mpool_object *object, int fd, uint64_t size)
 {
     struct stat st;
@@ -316,7 +310,7 @@ void object_unpin(struct mpool_object *object)
         object_free(object);
 }
 
-/* close(id): a notification, as nobody waits for its answer. */
+/* Sends close(id), as a notification because no answer is needed. */
 static void tell_closed(mpool_client *client, uint64_t id)
 {
     OWN_BUF params = {0};
@@ -327,7 +321,7 @@ static void tell_closed(mpool_client *client, uint64_t id)
         request_notify(client, "close", wire_buf_at(&params), wire_buf_length(&params));
 }
 
-/* An object is open there, and nobody uses it here. */
+/* The daemon has opened an object that nobody uses here. */
 static void close_unused(mpool_client *client, const mpool_result *reply)
 {
     uint64_t id;
@@ -342,14 +336,14 @@ static void came_late(void *userdata, int code, const mpool_result *reply, const
         close_unused(userdata, reply);
 }
 
-/* An open that is waited for. */
+/* An `open` whose answer is awaited. */
 struct opening {
     mpool_client *client; /* NULL: over */
     uint32_t msgid;
     struct call_object arrived;
 };
 
-/* The thread was cancelled. Whatever is opened all the same is closed at once. */
+/* The thread was cancelled. If the object is opened after all, it is closed at once. */
 static void leave(struct opening *opening)
 {
     NOT_CANCELLED;
@@ -448,11 +442,11 @@ void mpool_object_close(mpool_object *object)
     if (client && ours && !client->loss && !client->closing)
         tell_closed(client, object->id);
     else if (ours && object->sync.area && !object->read_only)
-        /* The daemon has done so already, but for what was taken after that. */
+        /* The daemon has already released what this process held, except for what was taken since. */
         (void)sync_party_gone(object->sync.area, object->kind, object->sync.capacity, object->sync.party);
     object->closed = true;
     int none = 0;
-    if (object->pins > 0) /* whoever waits about it hears the daemon's answer, and then this */
+    if (object->pins > 0) /* a call that waits on it gets the daemon's answer first, then this */
         atomic_compare_exchange_strong(&object->lost, &none, -ECANCELED);
     else
         object_free(object);

@@ -1,9 +1,8 @@
-/* What is an opened shared object made of, and may it be used now?
+/* The state of an opened shared object, and the checks on its use.
  *
- * Made and ended by object.c, which asks the daemon; used in place by sync_*.c without anybody being asked. All that is
- * here is constant once the object is open, `lost` and the page itself apart, so that several threads may use it at
- * once.
- */
+ * object.c opens and closes it by requests to the daemon; sync_*.c uses it in place without any request. Once the
+ * object is open, everything here except `lost` and the page itself is constant, so that several threads may use it at
+ * once. */
 #pragma once
 
 #include <errno.h>
@@ -25,38 +24,38 @@ struct mpool_object {
     bool at_least_once;         /* queues: items come with tickets */
     int end;                    /* pipes: 0 or 1; else -1 */
     struct queue_ahead *ahead;  /* queues: see queue_ahead.h; or NULL */
-    bool read_only;             /* mapped so: nothing may be stored, no lock taken */
+    bool read_only;             /* mapped read-only: no stores, no locking */
     void *map;                  /* the whole mapping, page included; NULL: none */
     size_t map_bytes;
     void *data;     /* value: the cell; array: behind the area */
-    uint64_t count; /* elements: of a value 1; of an array of bytes its bytes */
+    uint64_t count; /* number of elements: 1 for a value, the length for an array of bytes */
 
     uint64_t born;             /* fork_guard_number() at open */
-    _Atomic int lost;          /* 0, or why nothing can be done any more: -ECONNRESET … */
-    _Atomic int64_t looked_ns; /* CLOCK_MONOTONIC_COARSE, when the connection was looked at last */
-    mpool_client *client;      /* who opened it. Belongs to its own thread: only open and close may use it */
+    _Atomic int lost;          /* 0, or why the object can no longer be used: -ECONNRESET … */
+    _Atomic int64_t looked_ns; /* CLOCK_MONOTONIC_COARSE of the last look at the connection */
+    mpool_client *client;      /* opened it. Belongs to its own thread: only open and close may use it */
     uint64_t id;
-    int socket;                          /* number of the connection's descriptor, to look at alone */
+    int socket;                          /* the connection's descriptor number, only for polling */
     struct mpool_object *next, **before; /* in the list of the client; before NULL: in none */
-    uint32_t pins; /* calls that wait about it, with a callback of somebody else's inside perhaps; see object_pin() */
-    bool closed;   /* … in such a callback: it is freed when the last of them leaves */
-    char *handle;  /* "kind:id:key" or the name: what others open it by; owned */
+    uint32_t pins; /* calls that wait on it, during which other callbacks may run; see object_pin() */
+    bool closed;   /* … in such a callback: it is freed when the last of these calls returns */
+    char *handle;  /* "kind:id:key" or the name, by which others open it; owned */
 };
 
-/* While somebody waits, callbacks run, and one of them may close the object that is waited about: its memory stays
- * until the wait is over. */
+/* Callbacks run during a wait, and one of them may close the object waited on: its memory is kept until the wait
+ * ends. */
 void object_pin(struct mpool_object *object);
 void object_unpin(struct mpool_object *object);
 
-/* All objects of a list are lost, for this reason; also: the client goes, and knows them no more. */
+/* Marks all objects of a list as lost for this reason, and detaches them from the client, which is being released. */
 void object_lose_all(struct mpool_object *first, int why);
 void object_orphan_all(struct mpool_object *first, int why);
 
-/* How old may what is known of the connection be? A killed daemon writes nothing into its pages, and asking the kernel
- * costs several times a take. Shorter than another daemon needs to start. */
+/* How long a look at the connection stays valid. A killed daemon writes nothing into its pages, and asking the kernel
+ * costs several times as much as taking a lock. Shorter than a new daemon needs to start. */
 #define OBJECT_LOOK_NS INT64_C(5000000)
 
-/* Looks at the connection. → 0; why the object is lost, and it is from now on. Any thread. */
+/* Checks the connection. → 0; why the object is lost, which it then stays. Any thread. */
 int object_look(struct mpool_object *object);
 
 /* → 0; -EINVAL: no object; -ECHILD: opened by the process that this one was forked from; why it is lost. */
@@ -83,7 +82,7 @@ static inline int object_check_writable(const struct mpool_object *object)
     return r == 0 && object->read_only ? -EACCES : r;
 }
 
-/* The same, and its connection must have been there a moment ago: for whatever relies on the daemon. */
+/* The same, and its connection must have been alive a moment ago: for operations that rely on the daemon. */
 static inline int object_check_connected(struct mpool_object *object)
 {
     int r = object_check_writable(object);
@@ -99,7 +98,8 @@ static inline int object_check_connected(struct mpool_object *object)
     return object_look(object);
 }
 
-/* The same for what is to be given back: also what is lost, for nobody else might do so. *ret_lost: 0, or why it is. */
+/* The same for releasing: allowed on a lost object as well, because nobody else might release it. *ret_lost: 0, or why
+ * it is lost. */
 static inline int object_check_release(struct mpool_object *object, int *ret_lost)
 {
     int r = object_check_connected(object);
@@ -108,7 +108,7 @@ static inline int object_check_release(struct mpool_object *object, int *ret_los
     return r < 0 && r == *ret_lost ? 0 : r;
 }
 
-/* What a caller is told who has not got what it thought it had: r, or that it has lost it. */
+/* The error for a caller that turns out not to hold the object: r, or why the object was lost. */
 static inline int object_explain(struct mpool_object *object, int r)
 {
     int lost = r == -EPERM ? object_look(object) : 0;

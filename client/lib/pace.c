@@ -2,7 +2,7 @@
 #include "client/lib/pace.h"
 
 #define TARGET_NS      2000000.0
-#define SAMPLE_LEAST   1000000u /* ns; answers come in bursts, shorter spans say little */
+#define SAMPLE_LEAST   1000000u /* ns; answers come in bursts, so shorter spans are unreliable */
 #define GROWTH_MOST    4u       /* a sample may be a lucky one */
 #define WEIGHT_OF_NEW  0.5
 #define CHUNK_USER_MAX 1000000u /* the daemon's own limit */

@@ -1,9 +1,8 @@
 /* How many items go into a map's next request?
  *
  * As many as the daemon answers in about two milliseconds at the rate measured so far: few enough that long items
- * spread over the workers and results come steadily, enough that the cost of a request drowns. It begins with one. Time
- * while nothing was in flight does not count. Pure: the time is an argument.
- */
+ * spread over the workers and results arrive steadily, enough that the cost of a request is negligible. The first
+ * request has one item. Time with nothing in flight is not counted. Pure: the time is an argument. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +14,12 @@ struct pace {
     uint32_t chunk;
     bool fixed;
     double ns_per_item; /* smoothed; 0 before the first sample */
-    uint64_t since_ns;  /* up to when time has been counted */
-    uint64_t busy_ns;   /* the sample under way: time with something in flight, … */
-    uint64_t items;     /* … and what was answered in it */
+    uint64_t since_ns;  /* time has been counted up to here */
+    uint64_t busy_ns;   /* the current sample: time with something in flight, … */
+    uint64_t items;     /* … and the items answered in it */
 };
 
-/* chunk: 0: measured; else it stays so. */
+/* chunk: a fixed size; 0: measured. */
 void pace_init(struct pace *pace, uint32_t chunk);
 /* The first request is sent while none is in flight. */
 void pace_begin(struct pace *pace, uint64_t now_ns);

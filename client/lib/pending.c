@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define LEAST_CAPACITY 64u
-#define KEEP_CAPACITY  4096u /* a larger table is given back once it is empty */
+#define KEEP_CAPACITY  4096u /* a larger table is freed once it is empty */
 
 static struct call *slot_of(const struct pending *p, uint32_t msgid)
 {
@@ -92,7 +92,7 @@ void pending_abandon(struct pending *p, uint32_t msgid)
 
 bool pending_drain(struct pending *p, uint32_t *cursor, struct call *ret_call)
 {
-    /* Ids were handed out in order, so one walk around the table from the next id on meets the old ones first. */
+    /* Ids are assigned in order, so one walk around the table from the next id on visits the oldest first. */
     while (*cursor < p->capacity) {
         const struct call *slot = slot_of(p, p->next + *cursor);
         ++*cursor;

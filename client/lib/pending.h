@@ -1,10 +1,9 @@
 /* Which calls wait for an answer?
  *
- * An array indexed by the low bits of the msgid. Ids are handed out in order, and one whose place is taken is passed
- * over, so an id comes again only after four billion others: a late cancel cannot hit a younger call. The array
- * doubles before it is half full, and ids that differed in few bits differ in more, so nothing ever collides.
- * Knows nothing of bytes. Its limit is -EAGAIN.
- */
+ * An array indexed by the low bits of the msgid. Ids are assigned in order, skipping those whose slot is taken, so an
+ * id is reused only after four billion others: a late cancel cannot hit a newer call. The array doubles before it is
+ * half full; ids that differ in the low bits still differ with more bits, so nothing ever collides. Knows nothing of
+ * bytes. Returns -EAGAIN when full. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,15 +21,15 @@ typedef int pending_items_fn(void *userdata, uint64_t first, struct wire_reader 
 
 /* The descriptor that comes ahead of the answer to an `open`. */
 struct call_object {
-    int fd; /* -ENODATA: none came; another -errno: there was no room for it; the waiting one's to close */
+    int fd; /* -ENODATA: none came; another -errno: there was no room for it; the waiter closes it */
     uint64_t size;
 };
 
 struct call {
     uint32_t msgid;
     bool used;
-    bool abandoned;  /* whoever waited has left: the answer is dropped */
-    bool cancelling; /* a cancel is on its way; a second would be noise */
+    bool abandoned;  /* the waiter has given up: drop the answer */
+    bool cancelling; /* a cancel has been sent; do not send another */
     mpool_call_fn *done;
     void *userdata;
     pending_items_fn *items;                                                      /* or NULL */
@@ -39,7 +38,7 @@ struct call {
     struct payload *payload;    /* came ahead of the response, in a memfd */
     int payload_error;          /* why it could not be taken */
     uint64_t queue;             /* of a get: its id there, 0 for other calls; see tickets.h */
-    bool tickets;               /* it was made with at_least_once: every item has one */
+    bool tickets;               /* the queue was created with at_least_once: every item has a ticket */
     bool lease;                 /* a large item comes with a ticket, to be confirmed when it has been mapped */
     struct call_object *object; /* borrowed, filled until the call is done or abandoned; or NULL */
 };

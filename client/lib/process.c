@@ -1,6 +1,6 @@
-/* Processes: see <mpool/process.h>. A handle is the id of a submitted task, with what has been learned of it: all it
- * asks goes through the public calls about tasks. It is registered the moment the answer to its start is delivered, as
- * its output may lie right behind that. */
+/* Processes: see <mpool/process.h>. A handle is the id of a submitted task and what is known about it; all its requests
+ * go through the public task calls. It is registered the moment the answer to its start is delivered, because its
+ * output may follow immediately. */
 #include "client/lib/process.h"
 
 #include <errno.h>
@@ -16,14 +16,14 @@
 #include "client/lib/request.h"
 #include "client/lib/task.h"
 
-#define NAME_BYTES 129u /* what the daemon takes, with the end mark */
+#define NAME_BYTES 129u /* the daemon's limit, including the terminating NUL */
 
 struct mpool_process {
     struct mpool_process *next; /* of its connection */
     mpool_client *client;       /* NULL: disconnected */
     uint64_t id;
     pid_t pid;
-    uint32_t pins; /* calls that wait about it: a callback inside of one may free it, and its memory stays until then */
+    uint32_t pins; /* calls that wait on it: a callback in one may free it, its memory is kept until they return */
     bool freed;
     bool ended, has_exitcode;
     int exitcode;
@@ -188,9 +188,9 @@ static void unpin(struct mpool_process **process)
     __attribute__((cleanup(unpin))) struct mpool_process *pinned = (process);                                          \
     pinned->pins++
 
-/* ---- what becomes of it ---- */
+/* ---- its end ---- */
 
-/* A status map of one that has ended. */
+/* Reads the status map of a process that has ended. */
 static int read_end(struct mpool_process *p, const mpool_result *status)
 {
     const mpool_result *value;
@@ -236,7 +236,7 @@ int mpool_process_exitcode(struct mpool_process *process, int *ret)
         return MPOOL_ENOT_READY;
     if (r < 0)
         return r;
-    /* One that was cancelled before it began has none of its own: what ended it was as good as a SIGKILL. */
+    /* A process cancelled before it started has no exit code. Report it as killed by SIGKILL. */
     *ret = process->has_exitcode ? process->exitcode : -SIGKILL;
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The processes that a connection has started, and who hears what they print. */
+/* The processes that a connection has started, and the delivery of their output. */
 #pragma once
 
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include <mpool/process.h>
 
-/* What process `id` has printed goes to its handle, if there is one that wants it. → callbacks run. */
+/* Passes output of process `id` to its handle, if it has one that wants output. → callbacks run. */
 int process_deliver_output(mpool_client *client, uint64_t id, int stream, const void *bytes, size_t length);
-/* The connection is being released: its handles forget it. */
+/* The connection is being released: detaches its process handles. */
 void process_forget_all(mpool_client *client);

@@ -1,5 +1,5 @@
-/* Queues and pipes: thin requests about an object that lives in the daemon. The daemon keeps the time-outs that it is
- * told; a grace beyond them keeps a daemon that is stopped itself from holding the caller for ever. */
+/* Queues and pipes: thin requests about an object in the daemon. The daemon enforces the time-outs; we wait slightly
+ * longer than that, so that a stopped daemon cannot block the caller forever. */
 #include <mpool/queue.h>
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #define GRACE_MS 5000
 
-#define TIMEOUT_MOST_MS (INT64_MAX >> 20) /* the daemon takes no more; centuries are for ever */
+#define TIMEOUT_MOST_MS (INT64_MAX >> 20) /* the daemon's limit; centuries are as good as forever */
 
 static bool is_queue(const mpool_object *object)
 {
@@ -39,8 +39,8 @@ static void unpin(mpool_object **object)
     object_unpin(*object);
 }
 
-/* From here to the end of the function: see object_pin(). Whatever has let callbacks run checks the queue once more
- * before it asks for something: it may be closed, and its handle gone. */
+/* Pins the queue until the end of the function: see object_pin(). After callbacks may have run, check the queue again
+ * before the next request: it may have been closed, and its handle released. */
 #define PINNED(queue) __attribute__((cleanup(unpin), unused)) mpool_object *pinned = (object_pin(queue), (queue))
 
 static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
@@ -51,7 +51,7 @@ static void pack_timeout(msgpack_packer *pk, int64_t timeout_ms)
         msgpack_pack_int64(pk, timeout_ms);
 }
 
-/* [id, … with `more` params to come. */
+/* Begins params with the id; `more` params follow. */
 static msgpack_packer begin(struct wire_buf *params, const mpool_object *queue, size_t more)
 {
     msgpack_packer pk = wire_packer(params);
@@ -65,7 +65,7 @@ static uint64_t deadline_of(int64_t timeout_ms)
     return timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS);
 }
 
-/* May this call wait, and is there room for its request in time? The queue is pinned. */
+/* Checks that this call may wait, and waits for room for its request. The queue is pinned. */
 static int check_waiting(const mpool_object *queue, int64_t timeout_ms)
 {
     int r = check(queue);
@@ -76,14 +76,15 @@ static int check_waiting(const mpool_object *queue, int64_t timeout_ms)
     return r == 0 ? check(queue) : r;
 }
 
-/* → 0 with *ret; E_NOT_READY is -ETIMEDOUT, as it says that the time is over; -EINPROGRESS: nobody knows. */
+/* → 0 with *ret; E_NOT_READY becomes -ETIMEDOUT, because it means that the time-out has expired; -EINPROGRESS: the
+ * outcome is unknown. */
 static int await(struct waiter *waiter, uint32_t msgid, int64_t timeout_ms, mpool_result **ret)
 {
     int r = waiter_wait(waiter, msgid, deadline_of(timeout_ms), ret);
     return r == -ETIMEDOUT ? -EINPROGRESS : r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
 }
 
-/* Sends and waits. → as above. */
+/* Sends the request and waits. → as above. */
 static int ask(const mpool_object *queue, const char *method, const struct wire_buf *params, int64_t timeout_ms,
     mpool_result **ret)
 {
@@ -99,7 +100,7 @@ static int ask(const mpool_object *queue, const char *method, const struct wire_
     return r < 0 ? r : await(&waiter, msgid, timeout_ms, ret);
 }
 
-/* The number that was the answer. result: freed. */
+/* Returns the number in the answer. result: freed. */
 static int number_of(const mpool_object *queue, mpool_result *result)
 {
     uint64_t number;
@@ -112,10 +113,9 @@ static int number_of(const mpool_object *queue, mpool_result *result)
     return r;
 }
 
-/* ---- putting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- put ---- */
 
-/* Does it travel as a memfd, written once by us and mapped by its taker? One large item does. */
+/* Should this be sent as a memfd, which we write once and the receiver maps? Only for one large item. */
 static bool goes_aside(const mpool_object *queue, const void *items, size_t length)
 {
     const struct peer *peer = &queue->client->peer;
@@ -136,7 +136,7 @@ static int send_put(const mpool_object *queue, const void *items, size_t length,
     r = request_open(client, "put", call, &request);
     if (r < 0)
         return r;
-    /* Without a memfd (RLIMIT_FSIZE, no descriptor) it goes through the socket as any other item. */
+    /* If no memfd can be made (RLIMIT_FSIZE, no descriptor), send it through the socket like any other item. */
     bool aside = goes_aside(queue, items, length) && (fd = memfd_from_bytes(items, length)) >= 0;
     msgpack_packer pk = begin(&client->io.out, queue, aside ? 3 : 2);
     if (aside)
@@ -170,7 +170,7 @@ int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, i
     return r < 0 ? r : number_of(queue, result);
 }
 
-/* Sends it at once, so that its taker has it soon, and goes on. */
+/* Sends it at once, so that the receiver gets it soon, but does not wait for the answer. */
 static int put_ahead(mpool_object *queue, const void *items, size_t length)
 {
     PINNED(queue);
@@ -188,7 +188,7 @@ static int put_ahead(mpool_object *queue, const void *items, size_t length)
     if (r < 0)
         return r;
     queue_ahead_sent(queue->ahead);
-    io_flush(&client->io); /* what does not go now goes with the next turn */
+    io_flush(&client->io); /* the rest is sent in the next turn */
     return 1;
 }
 
@@ -252,8 +252,7 @@ int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms)
     return r < 0 ? r : queue_ahead_flush(queue->ahead, queue->client, clock_deadline(timeout_ms));
 }
 
-/* ---- taking
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- get ---- */
 
 /* get(id, max, timeout_ms, lease) */
 static void get_params(const mpool_object *queue, struct wire_buf *params, uint32_t max, int64_t timeout_ms)
@@ -266,7 +265,7 @@ static void get_params(const mpool_object *queue, struct wire_buf *params, uint3
         msgpack_pack_true(&pk);
 }
 
-/* What it brings is confirmed, or goes back. */
+/* Marks a call as a `get`, so that its items are confirmed or returned to the queue. */
 static struct call as_get(const mpool_object *queue, struct call call)
 {
     call.queue = queue->id;
@@ -283,13 +282,14 @@ static int count_of(const mpool_result *items, uint32_t *ret_count, struct wire_
     return wire_read_array(ret_in, ret_count);
 }
 
-/* One that is waited for. */
+/* A `get` whose answer is awaited. */
 struct get {
     mpool_object *queue; /* NULL: over */
     uint32_t msgid;
 };
 
-/* The thread was cancelled. The daemon takes the request back; if items were faster, they are kept for the next. */
+/* The thread was cancelled. The daemon is asked to drop the request; items that arrive anyway are kept for the next
+ * get. */
 static void leave(const struct get *get)
 {
     mpool_object *queue = get->queue;
@@ -300,8 +300,8 @@ static void leave(const struct get *get)
     (void)io_flush(&queue->client->io);
 }
 
-/* Asks for up to most. → how many came, with *ret_items; 0: the end of file. What comes too late is kept for the next.
- */
+/* Asks for at most `most` items. → the number received, with *ret_items; 0: end of file. Items that arrive too late are
+ * kept for the next get. */
 static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms, mpool_result **ret_items)
 {
     mpool_client *client = queue->client;
@@ -401,7 +401,7 @@ int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_
     if (in.at == in.end)
         return 0;
     if (items->payload)
-        item.ticket = items->ticket; /* one large item, and what confirms it beside it */
+        item.ticket = items->ticket; /* one large item; its ticket is kept in the list */
     else if (queue->at_least_once &&
              (wire_read_array(&in, &count) < 0 || count != 2 || wire_read_u64(&in, &item.ticket) < 0))
         return -EBADMSG;
@@ -431,8 +431,7 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
     return r < 0 ? r : number_of(queue, result);
 }
 
-/* ---- done, join, finish
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- done, join, finish ---- */
 
 int mpool_queue_done(mpool_object *queue, uint32_t n)
 {

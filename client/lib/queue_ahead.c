@@ -1,4 +1,4 @@
-/* Working ahead of the answers: see queue_ahead.h. */
+/* Pipelined puts, and items kept for later: see queue_ahead.h. */
 #include "client/lib/queue_ahead.h"
 
 #include <errno.h>
@@ -13,11 +13,11 @@
 
 struct queue_ahead {
     uint32_t limit;
-    uint32_t on_way;     /* puts without an answer */
-    int code;            /* what the first that failed came to; 0: none has */
-    bool late;           /* a get was left by its caller, and is not answered yet */
-    mpool_client *asked; /* by that */
-    bool released;       /* nobody but those answers knows this block */
+    uint32_t on_way;     /* puts not yet answered */
+    int code;            /* error of the first put that failed; 0: none */
+    bool late;           /* a get was abandoned by its caller and is not answered yet */
+    mpool_client *asked; /* the connection of that get */
+    bool released;       /* only the pending answers still refer to this block */
     char text[HANDLE_TEXT_BYTES];
 
     mpool_result *kept; /* a list of items, or NULL */
@@ -58,8 +58,7 @@ uint32_t queue_ahead_limit(const struct queue_ahead *ahead)
     return ahead ? ahead->limit : 0;
 }
 
-/* ---- puts
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- puts ---- */
 
 static void answered(void *userdata, int code, const mpool_result *result, const char *text)
 {
@@ -90,7 +89,7 @@ static int turn_until(struct queue_ahead *ahead, mpool_client *client, uint32_t 
     while (ahead->on_way > most) {
         int r = loop_turn(client, deadline_ns);
         if (r < 0)
-            return r; /* the handle is gone, and perhaps the block with it */
+            return r; /* the handle is gone, and perhaps this block too */
         if (ahead->on_way > most && clock_now_ns() >= deadline_ns)
             return handle_fail(client, -ETIMEDOUT, "Not every item has gone in yet.");
     }
@@ -101,7 +100,7 @@ static int turn_until(struct queue_ahead *ahead, mpool_client *client, uint32_t 
 
 int queue_ahead_room(struct queue_ahead *ahead, mpool_client *client)
 {
-    /* Half of them at once: one sleep and one wake-up for many. */
+    /* At the limit, wait until half of them are answered: one sleep and one wake-up for many puts. */
     uint32_t most = ahead->on_way >= ahead->limit ? ahead->limit / 2 : ahead->on_way;
     return turn_until(ahead, client, most, CLOCK_NEVER);
 }
@@ -111,8 +110,7 @@ int queue_ahead_flush(struct queue_ahead *ahead, mpool_client *client, uint64_t 
     return ahead ? turn_until(ahead, client, 0, deadline_ns) : 0;
 }
 
-/* ---- gets
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- gets ---- */
 
 /* items: a list, taken. */
 static void keep(struct queue_ahead *ahead, mpool_result *items)
@@ -193,7 +191,7 @@ int queue_ahead_take(
     return ahead && ahead->kept ? hand_out(ahead, client, max, ret) : 0;
 }
 
-/* The answer to a get that its caller has left. */
+/* The answer to a get that its caller has abandoned. */
 static void came_late(void *userdata, int code, const mpool_result *result, const char *text)
 {
     struct queue_ahead *ahead = userdata;

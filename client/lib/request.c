@@ -100,7 +100,7 @@ int request_check_array(const mpool_client *client, const void *bytes, size_t le
     return -EINVAL;
 }
 
-/* The same with a descriptor that rides on it, or -1; taken in any case. */
+/* The same with a descriptor to send along, or -1; taken in any case. */
 static int request_send_with_fd(mpool_client *client, const char *method, const void *params, size_t length, int fd,
     const struct call *call, uint32_t *ret_msgid)
 {
@@ -194,10 +194,10 @@ struct call waiter_call(struct waiter *waiter, mpool_client *client)
     return (struct call){.done = waiter_done, .userdata = waiter};
 }
 
-/* Nobody waits for this call any more: the daemon is told so, and an answer that comes all the same is dropped. */
+/* The caller no longer waits for this call: asks the daemon to cancel it, and drops an answer that comes anyway. */
 static void request_leave(mpool_client *client, uint32_t msgid)
 {
-    (void)request_cancel(client, msgid); /* without it the daemon does what nobody wants, and that is all */
+    (void)request_cancel(client, msgid); /* if this fails, the daemon only does some unneeded work */
     pending_abandon(&client->pending, msgid);
     if (!client->loss)
         (void)io_flush(&client->io);

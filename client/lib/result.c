@@ -21,7 +21,7 @@ mpool_result result_view(const uint8_t *data, size_t length, struct payload *pay
 
 void result_view_deinit(const mpool_result *view)
 {
-    /* Views of views, one level each; the wire's depth bounds the chain. */
+    /* Each level is a view of the one above; the maximum depth of messages bounds the chain. */
     mpool_result *next = *view->view;
     *view->view = NULL;
     while (next) {

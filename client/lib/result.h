@@ -16,12 +16,12 @@
 struct mpool_result {
     const uint8_t *data;
     size_t length;
-    struct payload *payload; /* where data lies in, or NULL; owned results hold a reference */
+    struct payload *payload; /* contains data, or NULL; owned results hold a reference */
     uint8_t *heap;           /* owned bytes, or NULL */
-    uint64_t ticket;         /* of the one item of a queue that lies in the payload; else 0 */
+    uint64_t ticket;         /* of the one queue item in the payload; else 0 */
     bool owned;
-    /* The cell that keeps what mpool_result_get() made last. It stands apart, so that results handed out as const can
-     * make one. */
+    /* The cell that keeps the view mpool_result_get() returned last. It is separate, so that a const result can have
+     * one. */
     mpool_result **view;
 };
 

@@ -1,22 +1,22 @@
-/* Locks, recursive locks and semaphores as callers see them: see <mpool/shared.h>. What they do is proto/sync/lock.c's.
- */
+/* Locks, recursive locks and semaphores as callers see them: see <mpool/shared.h>. The algorithms are in
+ * proto/sync/lock.c. */
 #include <mpool/shared.h>
 
 #include "client/lib/object.h"
 
-/* A lock of this kind that may be taken. */
+/* Checks that this is a lock of this kind, which may be taken. */
 static inline int check(mpool_object *object, enum mpool_kind kind)
 {
     return object && object->kind != kind ? -EINVAL : object_check_connected(object);
 }
 
-/* One that may be given back, lost or not. */
+/* Checks that it may be released, lost or not. */
 static inline int check_release(mpool_object *object, enum mpool_kind kind, int *ret_lost)
 {
     return object && object->kind != kind ? -EINVAL : object_check_release(object, ret_lost);
 }
 
-/* What has a lock besides what it is. */
+/* Is this an object with a lock of its own? */
 static bool is_guarded(const mpool_object *object)
 {
     return !object || object->kind == MPOOL_KIND_VALUE || object->kind == MPOOL_KIND_ARRAY ||

@@ -23,7 +23,8 @@ static int check_store(const mpool_object *object, enum mpool_kind kind, enum mp
     return r == 0 && object->read_only ? -EACCES : r;
 }
 
-/* What holds the bits of a type, so that one set of functions serves integers and floating numbers. */
+/* The unsigned type for the bits of each type, so that one set of functions serves integers and floating-point
+ * numbers. */
 #define BITS_OF_I8  uint8_t
 #define BITS_OF_U8  uint8_t
 #define BITS_OF_I16 uint16_t
@@ -129,7 +130,7 @@ MPOOL_ELEMENTS(CELL)
     }
 MPOOL_ELEMENTS(VALUE)
 
-/* count is the library's own, checked against the mapping when it was made; nothing in the page moves it. */
+/* count is the library's own copy, checked against the mapping at open; nothing in the page can change it. */
 #define ARRAY(ID, name, type)                                                                                          \
     static int at_##name(const mpool_object *array, uint64_t index, bool store, type **ret)                            \
     {                                                                                                                  \

@@ -1,4 +1,4 @@
-/* Events, conditions and barriers as callers see them: see <mpool/shared.h>. What they do is proto/sync_*.c's. */
+/* Events, conditions and barriers as callers see them: see <mpool/shared.h>. The algorithms are in proto/sync/. */
 #include <mpool/shared.h>
 
 #include <time.h>
@@ -10,7 +10,7 @@ static int check(mpool_object *object, enum mpool_kind kind)
     return object && object->kind != kind ? -EINVAL : object_check_connected(object);
 }
 
-/* For those that only look. */
+/* Checks for operations that only read. */
 static int check_to_look(const mpool_object *object, enum mpool_kind kind)
 {
     int r = object_check_kind(object, kind);
@@ -54,7 +54,7 @@ int mpool_event_is_set(const mpool_object *event)
 
 /* ---- conditions -------------------------------------------------------------------------------------------------- */
 
-/* *lock: what guards the condition, its own if none is given. → 1: it is recursive; 0: it is not; negative. */
+/* *lock: the lock that guards the condition, its own if NULL. → 1: it is recursive; 0: it is not; negative. */
 static int check_condition(mpool_object *condition, mpool_object **lock)
 {
     int r = check(condition, MPOOL_KIND_CONDITION);
@@ -107,9 +107,9 @@ int mpool_condition_wait_for(
     while (!predicate(userdata)) {
         int64_t left_ms = forever ? -1 : end_ms - now_ms();
         if (!forever && left_ms <= 0)
-            return abandoned ? 1 : -ETIMEDOUT; /* nobody else would be told of the death */
+            return abandoned ? 1 : -ETIMEDOUT; /* an abandoned lock is reported only once */
         int r = mpool_condition_wait(condition, lock, left_ms);
-        /* After a time-out, too, the lock is had, and what is waited for may be true. */
+        /* After a time-out the lock is held as well, and the predicate may be true. */
         if (r < 0 && r != -ETIMEDOUT)
             return r;
         abandoned |= r == 1;

@@ -12,7 +12,7 @@
 #include "proto/message.h"
 #include "proto/tables.h"
 
-/* The struct as the first version of the library had it: programs that were compiled with it are served for ever. */
+/* The size of the struct in the first version of the library: programs compiled against it must keep working. */
 #define OPTIONS_LEAST offsetof(mpool_options, stdin_fd)
 
 /* → the descriptor to pass, or NULL. Programs that were compiled with an older header have no such field. */
@@ -46,7 +46,7 @@ static bool keeps_result(const struct task *task)
     return task->method == MPOOL_METHOD_SUBMIT || task->method == MPOOL_METHOD_SPAWN;
 }
 
-/* How many options are to be said. */
+/* The number of options to send. */
 static size_t count_options(const struct task *task, uint64_t memfd_bytes)
 {
     const mpool_options *o = task->options ? task->options : &no_options;
@@ -108,14 +108,16 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         return r;
 
     int fd = -1;
-    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd && !stdin_of(task); /* one a request */
+    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd &&
+                 !stdin_of(task); /* at most one memfd per request */
     if (aside && task->args_length > client->peer.memfd_bytes) {
         request_drop(client, &request);
         return handle_fail(client, MPOOL_ETOO_BIG, "The arguments are larger than the daemon takes.");
     }
     if (aside) {
         fd = memfd_from_bytes(task->args, task->args_length);
-        /* Without a memfd (RLIMIT_FSIZE, no descriptor) they go through the socket, where they fit into a message. */
+        /* If no memfd can be made (RLIMIT_FSIZE, no descriptor), send them through the socket if they fit into a
+         * message. */
         if (fd < 0 && task->args_length >= client->peer.message_bytes) {
             request_drop(client, &request);
             return handle_fail(client, fd, NULL);

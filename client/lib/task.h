@@ -4,7 +4,7 @@
 #include "client/lib/handle.h"
 #include "proto/methods.h"
 
-/* How a map is to answer. */
+/* How a map answers. */
 enum task_answer { TASK_ANSWER_PLAIN, TASK_ANSWER_EACH, TASK_ANSWER_STREAM };
 
 struct task {

@@ -10,7 +10,7 @@
 
 #define CODE_BASE (-10000)
 
-/* The public enum is written out for its readers; it may not drift from the wire's table. */
+/* The public enum is written out for its readers; it must match the wire's table. */
 #define X(id, ...) _Static_assert((int)MPOOL_E##id == CODE_BASE - (int)MPOOL_E_##id, "mpool/client.h: MPOOL_E" #id);
 MPOOL_ERRORS(X)
 #undef X
@@ -46,7 +46,7 @@ const char *mpool_strerror(int code)
     switch (code) {
     case MPOOL_EREMOTE: return "The daemon reported an error that this library does not know.";
     case MPOOL_EPROTOCOL: return "The peer does not speak mpool's protocol.";
-    /* What these say of a socket is not what they mean of a call. */
+    /* The texts of these are about sockets, which is not what they mean for a call. */
     case -ECHILD: return "The connection belongs to the parent process; connect anew after fork().";
     case -ECONNRESET: return "The daemon closed the connection.";
     case -EDEADLK: return "A callback may not wait or process.";

@@ -1,4 +1,4 @@
-/* What do codes mean to people, and to the wire? One table for both: the wire's own. Pure; any thread. */
+/* What do codes mean to people, and on the wire? Both use the wire's table. Pure; any thread. */
 #pragma once
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Confirming, or giving back: see tickets.h. */
+/* Confirming or returning items: see tickets.h. */
 #include "client/lib/tickets.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@ bool tickets_is_one(const uint8_t *value, size_t length, uint64_t *ret_ticket)
     return wire_peek(&in) == WIRE_TYPE_INT && wire_read_u64(&in, ret_ticket) == 0;
 }
 
-/* The next ticket of a list of [ticket, item]. → 0, which is none, where the list is another one. */
+/* Reads the next ticket of a list of [ticket, item]. → 0, which is never a ticket, if the list has another form. */
 static uint64_t next_ticket(struct wire_reader *items)
 {
     uint32_t two;
@@ -21,7 +21,7 @@ static uint64_t next_ticket(struct wire_reader *items)
     return ticket;
 }
 
-/* confirm(id, [ticket, …], taken). The tickets are `one`, or, where that is 0, those of count items. */
+/* confirm(id, [ticket, …], taken). The tickets are `one` or, if that is 0, those of count items. */
 static void tell(
     mpool_client *client, uint64_t queue, uint64_t one, struct wire_reader items, uint32_t count, bool taken)
 {
@@ -40,7 +40,7 @@ static void tell(
         msgpack_pack_false(&pk);
     if (!out->failed)
         return;
-    /* What is held here would stay so as long as the connection does. */
+    /* Out of memory: drop the connection, or the items would stay unconfirmed as long as it lasts. */
     wire_buf_rewind(out, mark);
     handle_lose(client, -ENOMEM, NULL);
 }
@@ -52,7 +52,7 @@ void tickets_settle(
     uint64_t ticket;
     uint32_t count;
     bool spoiled = code == MPOOL_EPROTOCOL;
-    if (client->loss || client->closing) /* the daemon takes back what is held when the connection ends */
+    if (client->loss || client->closing) /* the daemon takes unconfirmed items back when the connection ends */
         return;
     if (tickets_is_one(answer->result, answer->result_length, &ticket)) {
         if (!got || call->lease)
