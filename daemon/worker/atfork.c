@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/worker/interpose.h"
+
 typedef void handler_fn(void);
 
 struct handlers {
@@ -15,9 +17,12 @@ struct handlers {
     const void *object;                   /* lies in the shared object that registered them; NULL: the executable */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct handlers *list;
-static size_t count, room;
+static size_t count;
+
+#if INTERPOSES
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static size_t room;
 
 static bool remember(const struct handlers *handlers)
 {
@@ -53,6 +58,7 @@ int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child
         return r;
     return remember(&(struct handlers){prepare, parent, child, object}) ? 0 : ENOMEM;
 }
+#endif
 
 /* glibc forgets the handlers of a library that is closed; here it is noticed when they are to run. */
 static bool is_loaded(const struct handlers *handlers)

@@ -3,7 +3,11 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "daemon/worker/interpose.h"
+
 bool touched;
+
+#if INTERPOSES
 
 /* All of them take up to six integers or pointers, and return one or nothing: in the calling conventions that we have,
  * six words in and one out carry that, whatever the declaration says. The assembler's name keeps these definitions from
@@ -42,4 +46,5 @@ WATCH(seteuid) WATCH(setegid) WATCH(setgroups) WATCH(initgroups) WATCH(prctl)
 WATCH(setenv) WATCH(unsetenv) WATCH(putenv) WATCH(clearenv) WATCH(setlocale) WATCH(uselocale)
 WATCH(fork) WATCH(posix_spawn) WATCH(posix_spawnp) WATCH(popen)
 WATCH(dup2) WATCH(dup3) WATCH(freopen) WATCH(freopen64)
-    /* clang-format on */
+/* clang-format on */
+#endif

@@ -1,3 +1,4 @@
+#include "daemon/worker/interpose.h"
 #include "daemon/worker/worker.h"
 
 #include <errno.h>
@@ -196,7 +197,7 @@ static void await_readers(const struct worker_outcome *outcome)
  * with the worker; the tasks that lie in its lane run elsewhere, as none of them was claimed. */
 static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
 {
-    if (!touched && outcome->run_ns < LOOK_ANYWAY_NS)
+    if (INTERPOSES && !touched && outcome->run_ns < LOOK_ANYWAY_NS)
         return;
     const char *left = world_restore(w->world);
     touched = false;
