@@ -17,7 +17,7 @@
     X(WAIT, "wait", 1, 2, OWNER, "id, timeout_ms?", "status map", "Wait until a submitted task has ended.")            \
     X(RESULT, "result", 1, 2, OWNER, "id, timeout_ms?", "the function's result", "The result of a submitted task.")    \
     X(STATUS, "status", 1, 1, OWNER, "id", "status map", "Everything that is known about a task.")                     \
-    X(CANCEL, "cancel", 1, 1, OWNER, "id or {msgid}", "bool", "Stop a task; true if it had not ended yet.")            \
+    X(CANCEL, "cancel", 1, 2, OWNER, "id or {msgid}, options?", "bool", "Stop a task; true if it had not ended yet.")  \
     X(FORGET, "forget", 1, 1, OWNER, "id", "bool", "Drop a task's result; true if it had ended.")                      \
     X(LIST, "list", 0, 1, ANY, "filter?", "list of status maps", "The tasks that you may see, newest first.")          \
     X(FUNCTIONS, "functions", 0, 0, ANY, "", "list of maps", "The functions that can be called, and in which pools.")  \

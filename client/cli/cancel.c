@@ -1,35 +1,30 @@
 /* mpool cancel: stops tasks. Those that had ended already are left as they are, and that is no failure. */
-#include <inttypes.h>
-
-#include "client/cli/daemon.h"
 #include "client/cli/ids.h"
-#include "client/cli/out.h"
-#include "client/cli/own.h"
-#include "client/cli/say.h"
-#include "client/cli/settings.h"
+#include "client/cli/signals.h"
 #include "client/cli/verbs.h"
+
+static const char *signal_word;
+
+static const struct option_row options[] = {
+    {.name = "signal",
+        .letter = 's',
+        .value = "SIGNAL",
+        .words = "INT TERM HUP QUIT",
+        .text = &signal_word,
+        .is_choice = true,
+        .help = "by this signal: what exec.run runs gets it, and its end is the result"},
+    {0},
+};
+
+static int cancel(mpool_client *client, uint64_t id)
+{
+    return mpool_cancel_by(client, id, signal_word ? signals_number(signal_word) : 0);
+}
 
 static int run(size_t count, char **operands)
 {
-    if (ids_check(IDS_TASKS, "cancel", operands, count) != EXIT_OK)
-        return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    if (daemon_connect(&client) != EXIT_OK)
-        return EXIT_OWN;
-    int status = EXIT_OK;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t id;
-        if (ids_parse(IDS_TASKS, "cancel", operands[i], &id) < 0)
-            return EXIT_OWN;
-        int r = mpool_cancel(client, id);
-        if (r < 0)
-            status = daemon_say(client, r);
-        else if (settings.json)
-            out_format("{\"id\": %" PRIu64 ", \"cancelled\": %s}\n", id, r ? "true" : "false");
-        else if (r == 0)
-            say_note("task %" PRIu64 " had ended already", id);
-    }
-    return status;
+    static const struct ids_verb verb = {IDS_TASKS, "cancel", cancel, "cancelled", "had ended already"};
+    return ids_each(&verb, operands, count);
 }
 
 const struct verb verb_cancel = {
@@ -41,7 +36,9 @@ const struct verb verb_cancel = {
              "\n"
              "Examples:\n"
              "  mpool cancel 17\n"
+             "  mpool cancel --signal INT 17\n"
              "  mpool cancel $(mpool ls --state queued --ids)\n",
     .operands = "@task",
+    .options = options,
     .run = run,
 };

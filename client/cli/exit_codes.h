@@ -7,7 +7,7 @@
 #define EXIT_CODES(X)                                                                                                  \
     X(OK, 0, "0", "", "All went well.")                                                                                \
     X(TASK_FAILED, 1, "1", "call map spawn wait result lock sem value queue",                                          \
-        "A task failed, was lost or was cancelled; map: one item failed. lock, sem: not had in time. value cas: it "   \
+        "A task failed, was lost or was cancelled; map: one item failed. lock, sem: timed out. value cas: it "         \
         "is another number. queue: it is finished.")                                                                   \
     X(MAP_FAILURES, 100, "2-100", "map run wait lock sem spawn queue",                                                 \
         "map: so many items failed. run, wait, lock, sem, spawn --join, queue get --exec: the status of the "          \

@@ -38,7 +38,7 @@ int guard_parse(
 
 static int refused(const struct guard *guard, const char *name)
 {
-    say_note("%s '%s' was not had in time", guard->what, name);
+    say_note("%s '%s' timed out", guard->what, name);
     return guard_options.refused.given ? (int)guard_options.refused.value : EXIT_TASK_FAILED;
 }
 

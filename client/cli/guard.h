@@ -7,10 +7,10 @@
 #include "client/cli/verb.h"
 
 struct guard_options {
-    int64_t wait_ms; /* -1: for ever */
+    int64_t wait_ms; /* -1: forever */
     bool try_only;
     bool close;                  /* given back when the command itself has ended, or mpool is killed */
-    struct option_count refused; /* exit status when it was not had in time */
+    struct option_count refused; /* exit status when the wait timed out */
 };
 extern struct guard_options guard_options;
 
@@ -31,7 +31,7 @@ extern struct guard_options guard_options;
             .help = "only the command itself counts, not what it leaves running; and if mpool is killed, it ends"},    \
     {                                                                                                                  \
         .name = "conflict-exit-code", .letter = 'E', .value = "N", .count = &guard_options.refused, .least = 0,        \
-        .most = 255, .help = "the exit status when it was not had in time (default: 1)"                                \
+        .most = 255, .help = "the exit status when the wait timed out (default: 1)"                                    \
     }
 
 struct guard {

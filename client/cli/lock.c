@@ -35,7 +35,7 @@ const struct verb verb_lock = {
         "\n"
         "When the daemon ends while the command runs, the lock is lost: the command gets SIGTERM.\n"
         "\n"
-        "Exit status: the command's; 1 (or -E N) when the lock was not had in time; 123 when it was lost.\n"
+        "Exit status: the command's; 1 (or -E N) when the wait timed out; 123 when it was lost.\n"
         "\n"
         "Examples:\n"
         "  mpool lock backup -- rsync -a /srv /mnt/backup\n"

@@ -201,7 +201,7 @@ static bool on_signal(struct map *map, int number)
         return true;
     map->signal = number;
     map->output.cancelled = true;
-    mpool_map_cancel(map->items);
+    mpool_map_cancel_by(map->items, number);
     if (isatty(STDERR_FILENO))
         say_note("stopping what runs; once more leaves at once");
     return false;

@@ -1,11 +1,13 @@
 /* mpool run: a command in a worker, as if it ran here: its outputs, its input, its exit status; signals cancel it.
  *
- * The first SIGINT, SIGTERM or SIGHUP cancels the task and waits for its end; the second leaves at once, and the daemon
- * then cancels for want of a caller. Fails with 125 and a sentence where the command is not to blame.
+ * The first SIGINT, SIGTERM, SIGHUP or SIGQUIT cancels the task by that signal and waits for its end; the second leaves
+ * at once, and the daemon then cancels for want of a caller. Fails with 125 and a sentence where the command is not to
+ * blame.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,6 +63,8 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
     }
     struct view end = view_of(result);
     int number = command_end_signal(end);
+    if (number == SIGKILL && run->signal) /* it has not heeded ours in its time */
+        number = run->signal;
     run->exit_status = number ? ENDED_BY + number : command_end_status(end);
 }
 
@@ -81,7 +85,7 @@ static bool on_signal(struct run *run, mpool_client *client, mpool_call_id id, i
     if (run->signal)
         return true;
     run->signal = number;
-    int r = mpool_call_cancel(client, id);
+    int r = mpool_call_cancel_by(client, id, number);
     if (r < 0 && r != -ENOENT)
         daemon_say_text(r, "");
     return r < 0 && r != -ENOENT;
@@ -167,8 +171,9 @@ const struct verb verb_run = {
              "not read of it is left; what is typed at a terminal is passed on. The umask and the directory are\n"
              "those of here. Where both outputs go to one place, they keep their order.\n"
              "\n"
-             "Ctrl-C, SIGTERM and SIGHUP stop the command and all that it started; the second time mpool leaves at\n"
-             "once. A signal that ends the command, or mpool, is how mpool ends, too, so that loops and make stop.\n"
+             "Ctrl-C and Ctrl-\\, SIGTERM and SIGHUP go to the command, and stop it and all that it started within a\n"
+             "second; the second time mpool leaves at once. A signal that ends the command, or mpool, is how mpool "
+             "ends, too, so that loops and make stop.\n"
              "\n"
              "Options end at the first word that is none. The environment is the worker's, see --env.\n"
              "\n"

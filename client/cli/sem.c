@@ -48,7 +48,7 @@ const struct verb verb_sem = {
         "\n"
         "When the daemon ends while the command runs, the place is lost: the command gets SIGTERM.\n"
         "\n"
-        "Exit status: the command's; 1 (or -E N) when there was no place in time; 123 when it was lost.\n"
+        "Exit status: the command's; 1 (or -E N) when the wait timed out; 123 when it was lost.\n"
         "\n"
         "Examples:\n"
         "  mpool sem downloads -n 4 -- curl -O https://example.org/file\n"

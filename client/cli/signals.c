@@ -4,18 +4,22 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "client/cli/exit_codes.h"
+#include "client/cli/options.h"
 
 static int signal_fd = -1;
 static int taken;
 
 int signals_open(void)
 {
-    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -48,6 +52,20 @@ int signals_take(void)
 int signals_taken(void)
 {
     return taken;
+}
+
+int signals_number(const char *word)
+{
+    const char *name = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
+    uint64_t number;
+    if (options_number(word, 1, NSIG - 1, &number) == 0)
+        return (int)number;
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && strcasecmp(known, name) == 0)
+            return i;
+    }
+    return 0;
 }
 
 int signals_end_by(int number)

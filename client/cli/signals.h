@@ -1,4 +1,5 @@
-/* The signals that end mpool (SIGINT, SIGTERM, SIGHUP) as a descriptor to poll, for verbs that cancel before they go.
+/* The signals that end mpool (SIGINT, SIGTERM, SIGHUP, SIGQUIT) as a descriptor to poll, for verbs that cancel before
+ * they go.
  *
  * A signal that mpool was started with ignored (nohup) stays ignored. The descriptor lives as long as the process: from
  * signals_open() on nothing but a look at it ends mpool, so whatever may block afterwards has to watch it (out.c does).
@@ -16,6 +17,9 @@ int signals_take(void);
 
 /* → the last that was taken, or 0. */
 int signals_taken(void);
+
+/* → the number of "TERM", "SIGTERM" or "15"; 0: there is no such signal. */
+int signals_number(const char *word);
 
 /* A verb's status that says that signal N ended it, or the command that it ran: main() ends by it, too. */
 enum { ENDED_BY = 256 };

@@ -37,7 +37,7 @@ const struct option_row common_options[] = {
     {.name = "quiet",
         .letter = 'q',
         .flag = &settings.quiet,
-        .help = "no hints, notes (such as \"not had in time\") or progress; errors are still said"},
+        .help = "no hints, notes (such as \"timed out\") or progress; errors are still said"},
     {.name = "help", .letter = 'h', .flag = &settings.help, .help = "this text"},
     {.name = "version", .letter = 'V', .flag = &settings.version, .help = "the version of this program"},
     {0},

@@ -92,15 +92,12 @@ int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status)
     return mpool_request(client, ret_status, "status", "u", id);
 }
 
-/* method(id), answered with yes or no. → 1 or 0; negative. */
-static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
+/* Takes the result. → 1, 0, or MPOOL_EPROTOCOL. */
+static int yes_or_no(mpool_client *client, mpool_result *result)
 {
-    mpool_result *result;
-    int r = mpool_request(client, &result, method, "u", id);
-    if (r < 0)
-        return r;
     bool yes;
-    if (mpool_result_bool(result, &yes) < 0)
+    int r = mpool_result_bool(result, &yes);
+    if (r < 0)
         r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a question with neither yes nor no.");
     else
         r = yes ? 1 : 0;
@@ -108,9 +105,26 @@ static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
     return r;
 }
 
+/* method(id), answered with yes or no. → 1 or 0; negative. */
+static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
+{
+    mpool_result *result;
+    int r = mpool_request(client, &result, method, "u", id);
+    return r < 0 ? r : yes_or_no(client, result);
+}
+
 int mpool_cancel(mpool_client *client, uint64_t id)
 {
     return ask_yes_or_no(client, "cancel", id);
+}
+
+int mpool_cancel_by(mpool_client *client, uint64_t id, int signal)
+{
+    if (signal == 0)
+        return mpool_cancel(client, id);
+    mpool_result *result;
+    int r = mpool_request(client, &result, "cancel", "u{su}", id, "signal", (uint64_t)signal);
+    return r < 0 ? r : yes_or_no(client, result);
 }
 
 int mpool_forget(mpool_client *client, uint64_t id)

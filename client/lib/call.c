@@ -127,8 +127,13 @@ int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn
 
 int mpool_call_cancel(mpool_client *client, mpool_call_id id)
 {
+    return mpool_call_cancel_by(client, id, 0);
+}
+
+int mpool_call_cancel_by(mpool_client *client, mpool_call_id id, int signal)
+{
     int r = handle_check(client);
-    return r < 0 ? r : request_cancel(client, id.msgid);
+    return r < 0 ? r : request_cancel(client, id.msgid, signal);
 }
 
 int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function, const void *items,

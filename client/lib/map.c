@@ -29,7 +29,7 @@ static void detach(mpool_map *map)
     bool ours = handle_is_ours(client);
     while ((request = TAILQ_FIRST(&map->requests))) {
         if (ours)
-            (void)request_cancel(client, request->msgid);
+            (void)request_cancel(client, request->msgid, 0);
         pending_abandon(&client->pending, request->msgid);
         TAILQ_REMOVE(&map->requests, request, link);
         free(request);
@@ -212,12 +212,17 @@ int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms)
 
 void mpool_map_cancel(mpool_map *map)
 {
+    mpool_map_cancel_by(map, 0);
+}
+
+void mpool_map_cancel_by(mpool_map *map, int signal)
+{
     map->cancelled = true;
     if (!map->client || !handle_is_ours(map->client))
         return;
     struct map_request *request;
     TAILQ_FOREACH (request, &map->requests, link)
-        (void)request_cancel(map->client, request->msgid);
+        (void)request_cancel(map->client, request->msgid, signal);
 }
 
 void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given)

@@ -352,7 +352,7 @@ static void leave(struct opening *opening)
         call->object = NULL;
         call->done = came_late;
         call->userdata = opening->client;
-        (void)request_cancel(opening->client, opening->msgid);
+        (void)request_cancel(opening->client, opening->msgid, 0);
         (void)io_flush(&opening->client->io);
     }
     if (opening->arrived.fd >= 0)

@@ -296,7 +296,7 @@ static void leave(const struct get *get)
     if (!queue)
         return;
     (void)queue_ahead_adopt(&queue->ahead, queue->client, get->msgid);
-    (void)request_cancel(queue->client, get->msgid);
+    (void)request_cancel(queue->client, get->msgid, 0);
     (void)io_flush(&queue->client->io);
 }
 

@@ -133,7 +133,7 @@ int request_send(mpool_client *client, const char *method, const void *params, s
     return request_send_with_fd(client, method, params, length, -1, call, ret_msgid);
 }
 
-int request_cancel(mpool_client *client, uint32_t msgid)
+int request_cancel(mpool_client *client, uint32_t msgid, int number)
 {
     struct call *call = pending_find(&client->pending, msgid);
     if (!call)
@@ -144,9 +144,13 @@ int request_cancel(mpool_client *client, uint32_t msgid)
     size_t mark = wire_buf_length(out);
     msgpack_packer pk = wire_packer(out);
     wire_put_notification(out, "cancel");
-    msgpack_pack_array(&pk, 1);
+    msgpack_pack_array(&pk, 1 + (size_t)(number > 0));
     msgpack_pack_map(&pk, 1);
     wire_pack_key_u64(&pk, "msgid", msgid);
+    if (number > 0) {
+        msgpack_pack_map(&pk, 1);
+        wire_pack_key_u64(&pk, "signal", (uint64_t)number);
+    }
     if (out->failed) {
         wire_buf_rewind(out, mark);
         return -ENOMEM;
@@ -197,7 +201,7 @@ struct call waiter_call(struct waiter *waiter, mpool_client *client)
 /* The caller no longer waits for this call: asks the daemon to cancel it, and drops an answer that comes anyway. */
 static void request_leave(mpool_client *client, uint32_t msgid)
 {
-    (void)request_cancel(client, msgid); /* if this fails, the daemon only does some unneeded work */
+    (void)request_cancel(client, msgid, 0); /* if this fails, the daemon only does some unneeded work */
     pending_abandon(&client->pending, msgid);
     if (!client->loss)
         (void)io_flush(&client->io);

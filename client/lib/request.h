@@ -37,8 +37,9 @@ int request_send(mpool_client *client, const char *method, const void *params, s
  * → 0; -EINVAL; MPOOL_ETOO_DEEP. */
 int request_check_array(const mpool_client *client, const void *bytes, size_t length, uint32_t above);
 
-/* Queues a notification that cancels a pending call. Never waits. → 0; -ENOENT; -ENOMEM. */
-int request_cancel(mpool_client *client, uint32_t msgid);
+/* Queues a notification that cancels a pending call. number: the signal to name, or 0. Never waits. → 0; -ENOENT;
+ * -ENOMEM. */
+int request_cancel(mpool_client *client, uint32_t msgid, int number);
 
 /* Queues a notification and sends it if that can be done at once. params: one MessagePack array. → 0; the loss;
  * -ENOMEM.

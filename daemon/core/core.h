@@ -64,6 +64,7 @@ struct core_task {
     uint32_t position;          /* in its worker's lane; set by ops->place */
     uint8_t stop;               /* enum core_why of the stop that is under way, 0 when none (CORE_WHY_RESULT); stays
                                  * readable in finish(): a FAILED with a stop is how a function obeys a cancel */
+    uint8_t cancel_signal;      /* for ops->cancel: that was asked for with the cancel, or 0 */
     bool killing;               /* its worker has been killed for it */
     bool ending;                /* about to be finished: cancelling it does nothing any more */
     bool ahead;                 /* a worker waits for it: see core_submit_ahead() */

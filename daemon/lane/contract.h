@@ -21,6 +21,10 @@ enum { CONTRACT_IDEMPOTENT = 1u << 0, CONTRACT_CANCELLABLE = 1u << 1 };
  * sleeping worker and stands behind every task placed before it. */
 #define CONTRACT_FUNCTION_RETIRE UINT32_MAX
 
+/* How a task is cancelled: by a signal that its function may pass on to a command that it runs, or with no such wish.
+ * The same number as MPOOL_CANCELLED of <mpool/module.h>. */
+enum { CONTRACT_CANCEL_PLAIN = 128 };
+
 /* "Look whether you are cancelled", sent to the main thread of a worker after the word in its lane was set. A signal
  * that is ignored by default: it interrupts only the function that waits for it, and what functions start finds neither
  * it blocked nor a handler. */

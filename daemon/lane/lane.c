@@ -279,10 +279,10 @@ bool lane_begin_kill(struct lane *lane, uint32_t position)
     return own_move(lane, position, LANE_STARTED, LANE_KILLING);
 }
 
-void lane_cancel(struct lane *lane, uint32_t position)
+void lane_cancel(struct lane *lane, uint32_t position, uint32_t how)
 {
     if (is_outstanding(lane, position))
-        atomic_store_explicit(&lane->s_head->slots[layout_slot(position)].cancelled, 1, memory_order_relaxed);
+        atomic_store_explicit(&lane->s_head->slots[layout_slot(position)].cancelled, how, memory_order_relaxed);
 }
 
 /* ---- from the worker -------------------------------------------------------------------------------------------- */

@@ -87,8 +87,8 @@ enum lane_claim lane_peek(const struct lane *lane, uint32_t position);
 bool lane_reclaim(struct lane *lane, uint32_t position);
 /* STARTED → KILLING; only then may the worker be killed for it. */
 bool lane_begin_kill(struct lane *lane, uint32_t position);
-/* Makes cancelled() true for that position. */
-void lane_cancel(struct lane *lane, uint32_t position);
+/* Makes worker_lane_cancelled() say `how`, which is not 0, for that position. */
+void lane_cancel(struct lane *lane, uint32_t position, uint32_t how);
 
 enum lane_outcome { LANE_OUTCOME_OK = 0, LANE_OUTCOME_FAILED = 1, LANE_OUTCOME_FAILED_RETRYABLE = 2 };
 

@@ -53,7 +53,7 @@ struct layout_job {
     uint32_t args_offset; /* in the ring, when args_length > LANE_INLINE_MAX */
     uint32_t args_length;
 
-    /* Writer: supervisor, 0 when it places and 1 when it cancels. Relaxed: a hint that orders nothing. */
+    /* Writer: supervisor, 0 when it places, and how it cancels (contract.h). Relaxed: a hint that orders nothing. */
     _Atomic uint32_t cancelled;
     uint32_t reserved;
 

@@ -323,7 +323,7 @@ bool worker_lane_finish(struct worker_lane *lane, const struct worker_outcome *o
     return true;
 }
 
-bool worker_lane_cancelled(const struct worker_lane *lane)
+uint32_t worker_lane_cancelled(const struct worker_lane *lane)
 {
     return atomic_load_explicit(&lane->s_head->slots[layout_slot(lane->position)].cancelled, memory_order_relaxed);
 }

@@ -27,7 +27,7 @@ struct worker_job {
 };
 
 /* Claims the next job (READY → STARTED), passing over those taken back. Sleeps on the futex when there is none.
- * timeout_ms: -1 for ever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal (whose handler must not
+ * timeout_ms: -1 forever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal (whose handler must not
  * have SA_RESTART). */
 int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeout_ms);
 
@@ -50,5 +50,5 @@ struct worker_outcome {
  * nothing but wait for its end. */
 bool worker_lane_finish(struct worker_lane *lane, const struct worker_outcome *outcome);
 
-bool worker_lane_cancelled(const struct worker_lane *lane); /* the running job */
+uint32_t worker_lane_cancelled(const struct worker_lane *lane); /* the running job: how (contract.h), or 0 */
 void worker_lane_progress(struct worker_lane *lane, uint64_t done, uint64_t total);

@@ -44,7 +44,9 @@ struct run {
     size_t max_output;
     int64_t timeout_ms; /* -1: none */
     bool pass_on;       /* outputs go to the caller as they come */
-    bool stopping, cancelled, timed_out, failed;
+    int cancelled;      /* as mpool_cancelled() has it */
+    bool stopping, timed_out, failed;
+    bool passed_on; /* the signal that a cancel named is the command's: how it ends is the result */
     struct minder_answer answer;
 };
 
@@ -228,7 +230,8 @@ static int stop(struct run *run)
     if (run->stopping)
         return 0;
     run->stopping = true;
-    return exec_minder_stop(run->task);
+    run->passed_on = run->cancelled && run->cancelled != MPOOL_CANCELLED;
+    return exec_minder_stop(run->task, run->passed_on ? run->cancelled : SIGTERM);
 }
 
 /* Room for another piece of output. → its size; 0: max_output is reached, or there is no memory. */
@@ -278,7 +281,7 @@ static int wait_for_end(struct run *run)
     int cancel_fd = mpool_cancel_fd(run->task), minder_fd = exec_minder_fd();
     int64_t end = run->timeout_ms < 0 ? INT64_MAX : now_ms() + run->timeout_ms;
     for (;;) {
-        run->cancelled = run->cancelled || mpool_cancelled(run->task);
+        run->cancelled = run->cancelled ? run->cancelled : mpool_cancelled(run->task);
         run->timed_out = run->timed_out || (!run->stopping && now_ms() >= end);
         if ((run->cancelled || run->timed_out || run->failed || cancel_fd < 0) && stop(run) < 0)
             return -1;
@@ -379,7 +382,7 @@ static int finish(struct run *run, int64_t wall_ms)
 {
     if (run->failed)
         return -1;
-    if (run->cancelled)
+    if (run->cancelled && !run->passed_on)
         return mpool_fail(run->task, MPOOL_FAIL_FINAL, "cancelled");
     const char *error = strerror(run->answer.error);
     switch ((enum minder_stage)run->answer.stage) {

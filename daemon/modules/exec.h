@@ -23,8 +23,8 @@ struct exec_request {
 
 /* Asks the minder to run it with those descriptors as 0, 1 and 2 (borrowed). → 0 or -1. */
 int exec_minder_run(mpool_task *task, struct exec_request *request, const int *fds);
-/* Asks it to stop what runs. → 0 or -1. */
-int exec_minder_stop(mpool_task *task);
+/* Asks it to stop what runs by that signal, and to kill what is left after a grace. → 0 or -1. */
+int exec_minder_stop(mpool_task *task, int number);
 /* Readable when there is an answer. */
 int exec_minder_fd(void);
 /* → 0 or -1. */

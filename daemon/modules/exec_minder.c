@@ -358,9 +358,9 @@ int exec_minder_run(mpool_task *task, struct exec_request *request, const int *f
     return 0;
 }
 
-int exec_minder_stop(mpool_task *task)
+int exec_minder_stop(mpool_task *task, int number)
 {
-    const struct minder_request ask = {.ask = MINDER_STOP};
+    const struct minder_request ask = {.ask = MINDER_STOP, .signal = (uint32_t)number};
     return send_all(&ask, sizeof ask) < 0 ? lost(task) : 0;
 }
 

@@ -282,7 +282,7 @@ static void receive(void)
             unfit(EPROTO);
         run(&request, fds);
     } else if (request.ask == MINDER_STOP && minder.command > 0 && minder.kill_at_ms == 0) {
-        kill(-minder.command, SIGTERM);
+        kill(-minder.command, (int)request.signal);
         kill(-minder.command, SIGCONT); /* one that is stopped would not hear it */
         minder.kill_at_ms = now_ms() + MINDER_GRACE_MS;
     }

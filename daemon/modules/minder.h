@@ -20,15 +20,16 @@ struct minder_page {
 
 enum minder_ask {
     MINDER_RUN = 1, /* `size` bytes of strings follow; three descriptors ride along: the command's 0, 1 and 2 */
-    MINDER_STOP,    /* TERM for the command's group, KILL for everything after the grace; no answer of its own */
+    MINDER_STOP,    /* `signal` for the command's group, KILL for everything after the grace; no answer of its own */
 };
 
 struct minder_request {
     uint32_t ask;  /* enum minder_ask */
     uint32_t argc; /* at least 1 */
     uint32_t envc;
-    uint32_t size;  /* directory (empty: this one), arguments, environment; each ends with a 0 */
-    uint32_t umask; /* the command's */
+    uint32_t size;   /* directory (empty: this one), arguments, environment; each ends with a 0 */
+    uint32_t umask;  /* the command's */
+    uint32_t signal; /* to stop it */
 };
 
 enum minder_stage {

@@ -157,7 +157,7 @@ void worker_cancel(void *context, struct core_worker *core_worker, struct core_t
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
-    lane_cancel(w->lane, task->position);
+    lane_cancel(w->lane, task->position, task->cancel_signal ? task->cancel_signal : CONTRACT_CANCEL_PLAIN);
     /* Only "look again": it may hit the next task, which then sees that it is not meant. To the main thread, as others
      * would take it away; it is our child and not reaped, so the number is its own. */
     syscall(SYS_tgkill, w->pid, w->pid, CONTRACT_CANCEL_SIGNAL);

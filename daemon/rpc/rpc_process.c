@@ -10,8 +10,7 @@
 #include "daemon/rpc/rpc.h"
 #include "daemon/pool/worker.h"
 
-/* "TERM", "SIGTERM" or 15. → 0: there is no such signal. */
-static int read_signal(struct wire_reader *in)
+int rpc_read_signal(struct wire_reader *in)
 {
     const char *name;
     size_t length;
@@ -44,7 +43,7 @@ enum rpc_result rpc_signal(struct rpc *r)
     uint64_t id;
     if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
         return RPC_ANSWERED;
-    int number = read_signal(&r->params);
+    int number = rpc_read_signal(&r->params);
     if (number == 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "signal: expected a name such as \"TERM\", or a number");
     struct job *job = rpc_find_job(r, id);

@@ -1,5 +1,6 @@
 /* The methods that make tasks and follow them: call, map, submit, spawn, wait, result, status, cancel. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -570,6 +571,40 @@ enum rpc_result rpc_status(struct rpc *r)
     return rpc_end(r);
 }
 
+/* The signal that is to end what a cancelled function runs, from the options of a cancel. *ret: 0 without.
+ * → false: answered. */
+static bool read_cancel_signal(struct rpc *r, uint8_t *ret)
+{
+    static const int allowed[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    uint32_t pairs = 0;
+    const char *key;
+    size_t length;
+    *ret = 0;
+    if (r->count < 2 || wire_read_nil(&r->params) == 0)
+        return true;
+    bool ok = wire_read_map(&r->params, &pairs) == 0 ||
+              (wire_peek(&r->params) == WIRE_TYPE_ARRAY && wire_read_array(&r->params, &pairs) == 0 && pairs == 0);
+    for (; ok && pairs > 0; pairs--) {
+        ok = wire_read_text(&r->params, &key, &length) == 0 && length == 6 && memcmp(key, "signal", 6) == 0;
+        if (!ok || wire_read_nil(&r->params) == 0)
+            continue;
+        int number = rpc_read_signal(&r->params);
+        for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
+            *ret = number == allowed[i] ? (uint8_t)number : *ret;
+        ok = *ret == number && number > 0;
+    }
+    if (!ok)
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "options: expected {\"signal\": \"HUP\", \"INT\", \"QUIT\" or \"TERM\"}");
+    return ok;
+}
+
+static void cancel_task(struct service *s, struct task *t, uint8_t signal)
+{
+    if (t->core.stop == CORE_WHY_RESULT)
+        t->core.cancel_signal = signal;
+    core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+}
+
 /* {"msgid": n}: a request of this very connection that has not been answered. */
 static enum rpc_result cancel_own(struct rpc *r)
 {
@@ -578,15 +613,18 @@ static enum rpc_result cancel_own(struct rpc *r)
     const char *key;
     size_t length;
     uint64_t msgid;
+    uint8_t signal;
     if (wire_read_map(&r->params, &pairs) < 0 || pairs != 1 || wire_read_text(&r->params, &key, &length) < 0 ||
         length != 5 || memcmp(key, "msgid", 5) != 0 || wire_read_u64(&r->params, &msgid) < 0 || msgid > UINT32_MAX)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "expected a task's id, or a map {\"msgid\": number}");
+    if (!read_cancel_signal(r, &signal))
+        return RPC_ANSWERED;
     struct map *m = map_find(r->conn, (uint32_t)msgid);
     struct task *t = m ? NULL : call_table_find(&r->conn->tasks->calls, (uint32_t)msgid);
     if (m)
-        map_cancel(m);
+        map_cancel(m, signal);
     if (t)
-        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+        cancel_task(s, t, signal);
     bool found = m || t || queue_wait_cancel(r->conn, (uint32_t)msgid) || job_wait_cancel(r->conn, (uint32_t)msgid);
     return rpc_answer_bool(r, found);
 }
@@ -595,9 +633,10 @@ enum rpc_result rpc_cancel(struct rpc *r)
 {
     struct service *s = r->service;
     uint64_t id;
+    uint8_t signal;
     if (wire_peek(&r->params) == WIRE_TYPE_MAP)
         return cancel_own(r);
-    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id))
+    if (!rpc_read_u64(r, "id", 0, UINT64_MAX, &id) || !read_cancel_signal(r, &signal))
         return RPC_ANSWERED;
     if (id < TASK_ID_ATTACHED) {
         struct job *job = rpc_find_job(r, id);
@@ -605,7 +644,7 @@ enum rpc_result rpc_cancel(struct rpc *r)
             return RPC_ANSWERED;
         bool live = job->task != NULL;
         if (live)
-            core_cancel(s->core, &job->task->core, CORE_WHY_CANCEL, s->loop->now_ns);
+            cancel_task(s, job->task, signal);
         return rpc_answer_bool(r, live);
     }
     struct task *t;
@@ -613,9 +652,9 @@ enum rpc_result rpc_cancel(struct rpc *r)
     if (!find_attached(r, id, &t, &m))
         return RPC_ANSWERED;
     if (t)
-        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+        cancel_task(s, t, signal);
     else
-        map_cancel(m);
+        map_cancel(m, signal);
     return rpc_answer_bool(r, true);
 }
 

@@ -30,7 +30,7 @@ static void on_close(struct conn_closer *closer)
     while ((w = LIST_FIRST(&own->waiters)))
         waiter_free(w);
     while ((m = LIST_FIRST(&own->maps)))
-        map_cancel(m);
+        map_cancel(m, 0);
     large_replies_drop(c);
     for (t = TAILQ_FIRST(&own->calls.all); t; t = next) {
         next = TAILQ_NEXT(t, call.of_conn);

@@ -152,10 +152,11 @@ void map_fail(struct map *m, enum mpool_error error, const char *text)
     map_end(m);
 }
 
-void map_cancel(struct map *m)
+void map_cancel(struct map *m, uint8_t signal)
 {
     char text[160];
     snprintf(text, sizeof text, "the map of %.100s was cancelled", m->function->name);
+    m->cancel_signal = signal;
     map_fail(m, MPOOL_E_CANCELLED, text);
 }
 
@@ -379,6 +380,7 @@ void maps_run(struct tasks *tasks)
         struct task *t, *next;
         for (t = TAILQ_FIRST(&m->chunks); t; t = next) {
             next = TAILQ_NEXT(t, chunk.every);
+            t->core.cancel_signal = m->cancel_signal;
             core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
         }
         if (m->chunk_count == 0 && shed(m)) {

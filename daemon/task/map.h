@@ -36,6 +36,7 @@ struct map {
     struct function *function;
     uint64_t id;
     uint32_t msgid;
+    uint8_t cancel_signal; /* that was asked for with the cancel, or 0 */
     bool no_reply, each, stream, star;
     bool ended;                  /* answered; only its last chunks are waited for */
     char *name;                  /* owned, or NULL */
@@ -75,7 +76,7 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
 void map_chunk_finished(struct task *t, const struct run_report *report, struct outcome *o);
 
 /* Its connection asks for it: answers E_CANCELLED. */
-void map_cancel(struct map *m);
+void map_cancel(struct map *m, uint8_t signal); /* signal: for the commands of its items, or 0 */
 /* Answers with an error of ours. */
 void map_fail(struct map *m, enum mpool_error error, const char *text);
 /* It has been answered: what still runs of it is cancelled. */

@@ -305,10 +305,9 @@ void host_watch_no_cancel(struct host *host)
 static int call_cancelled(mpool_task *task)
 {
     struct host *h = host_of(task);
-    if (h->ops.cancelled(h->user))
-        return 1;
-    if (!h->cancel_watched)
-        return 0;
+    int how = h->ops.cancelled(h->user);
+    if (how || !h->cancel_watched)
+        return how;
     /* A signal that was meant for an earlier task would keep the descriptor readable, and its poller spinning. The word
      * is set before the signal is sent: so look at it again after the signals are gone. */
     drain(h->cancel_fd);

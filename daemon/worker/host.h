@@ -31,7 +31,7 @@ struct host_ops {
      * → 0, or -errno: host_run() passes it on. */
     int (*result_memfd)(void *user, uint32_t position, int fd, uint64_t size);
     /* As worker_lane_cancelled(). Must be set before the worker is sent CONTRACT_CANCEL_SIGNAL for it. */
-    bool (*cancelled)(void *user);
+    int (*cancelled)(void *user);
     void (*progress)(void *user, uint64_t done, uint64_t total);
     /* A piece of output of a job with LANE_JOB_OUTPUT; stream 1 or 2. → 0, or -errno: reported to the function. */
     int (*output)(void *user, uint32_t position, int stream, const void *bytes, size_t length);

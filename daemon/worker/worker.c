@@ -63,9 +63,9 @@ static int op_result_memfd(void *user, uint32_t position, int fd, uint64_t size)
     return say(((struct worker *)user)->control, CONTRACT_RESULT, &body, sizeof body, NULL, 0, fd);
 }
 
-static bool op_cancelled(void *user)
+static int op_cancelled(void *user)
 {
-    return worker_lane_cancelled(((struct worker *)user)->lane);
+    return (int)worker_lane_cancelled(((struct worker *)user)->lane);
 }
 
 static void op_progress(void *user, uint64_t done, uint64_t total)

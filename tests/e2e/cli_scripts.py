@@ -272,6 +272,58 @@ def mpool_ends_by_the_signal_that_ended_the_command(d):
 
 
 @test()
+def a_command_gets_the_signal_that_mpool_got(d):
+    report = "; ".join(f"trap 'echo {name}; exit 4' {name}" for name in ("INT", "QUIT", "TERM", "HUP"))
+    command = f"{report}; echo > up.new; mv up.new up; while :; do read x < gate; done"
+    os.mkfifo(os.path.join(d.home, "gate"))
+    up = os.path.join(d.home, "up")
+
+    def started():
+        until(lambda: os.path.exists(up), "the command runs")
+        os.unlink(up)
+
+    for name in ("INT", "QUIT", "TERM", "HUP"):
+        process = start(d, "run", "-n", "bash", "-c", command, cwd=d.home)
+        started()
+        process.send_signal(getattr(signal, "SIG" + name))
+        ran = end(process)
+        assert ran.code == 4 and ran.out == name + "\n", (name, ran)
+        process = start(d, "run", "-n", "sh", "-c", "echo > up.new; mv up.new up; exec sleep 600", cwd=d.home)
+        started()
+        process.send_signal(getattr(signal, "SIG" + name))
+        process.communicate()
+        assert process.returncode == -getattr(signal, "SIG" + name), name
+        # of a submitted one, its end is the result
+        task = mpool(d, "submit", "exec.run", json.dumps(["bash", "-c", command]), json.dumps({"cwd": d.home})).out.strip()
+        started()
+        assert mpool(d, "cancel", "--signal", name, task).code == 0
+        assert mpool(d, "wait", task).code == 4 and json.loads(mpool(d, "result", task).out)["stdout"] == name + "\n"
+    # one that does not heed it is killed, and mpool ends as it was told
+    process = start(d, "run", "-n", "bash", "-c", "trap '' INT; echo > up.new; mv up.new up; while :; do read x < gate; done", cwd=d.home)
+    started()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == -signal.SIGINT
+    # a map's commands get it, too; a cancel that names none is a SIGTERM
+    process = start(d, "map", "-x", command.replace("echo INT;", "echo INT > got;") + " #", ":::", "a", cwd=d.home)
+    started()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == -signal.SIGINT
+    until(lambda: os.path.exists(os.path.join(d.home, "got")), "the map's command got it")
+    task = mpool(d, "submit", "exec.run", json.dumps(["bash", "-c", command.replace("echo TERM;", "echo TERM > term;")]), json.dumps({"cwd": d.home})).out.strip()
+    started()
+    assert mpool(d, "cancel", task).code == 0 and mpool(d, "wait", task).code == 1
+    assert os.path.exists(os.path.join(d.home, "term"))
+    assert mpool(d, "cancel", "--signal", "KILL", task).code == 125
+    c = d.client()
+    for options in ({"signal": 9}, {"signal": "USR1"}, {"signal": 0}, {"signal": -1}, {"signal": 2**40}, {"signal": []}, {"other": 2}, 7):
+        assert "E_BAD_PARAMS" in str(c.error("cancel", int(task), options)), options
+    for options in ({}, [], None, {"signal": None}, {"signal": 2}, {"signal": "sigint"}):
+        assert c.request("cancel", int(task), options) is False
+
+
+@test()
 def a_command_taken_for_a_function_is_answered_with_how_commands_run(d):
     ran = mpool(d, "map", "echo", ":::", 1)
     assert ran.code == 125 and "E_NO_FUNCTION" in ran.err and "mpool map --exec 'echo {}'" in ran.err, ran

@@ -125,7 +125,7 @@ def a_lock_is_held_as_long_as_anything_of_its_command_runs(d):
             else:
                 assert end(first).code == 7  # the command's status comes at once
             ran = mpool(d, verb, name, "--nonblock", "--", "true")
-            assert ran.code == 1 and "was not had" in ran.err, (verb, killed, ran)
+            assert ran.code == 1 and "timed out" in ran.err, (verb, killed, ran)
             second = start(d, verb, name, "--", "echo", "next")
             wait_open(d, name, 2)
             with open(gate, "w") as f:

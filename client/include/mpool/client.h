@@ -201,6 +201,7 @@ MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **
 
 /* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
 MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
+MPOOL_PUBLIC int mpool_cancel_by(mpool_client *client, uint64_t id, int signal); /* as mpool_call_cancel_by() */
 
 /* Drops what the daemon keeps of a submitted task. → 1 dropped; 0 the task
  * has not ended, goes on, and is dropped at its end; negative (MPOOL_ENO_TASK, MPOOL_EDENIED). */
@@ -254,6 +255,9 @@ MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id
 /* Asks the daemon to stop a pending call, which then completes with MPOOL_ECANCELLED (or its result, if that was
  * faster). Only queues the request: never blocks. → 0; -ENOENT when it is not pending. */
 MPOOL_PUBLIC int mpool_call_cancel(mpool_client *client, mpool_call_id id);
+/* The same, by a signal: SIGHUP, SIGINT, SIGQUIT or SIGTERM. exec.run sends it to its command, and completes with how
+ * that ended; other functions may heed it (mpool_cancelled() of <mpool/module.h>). 0: none. */
+MPOOL_PUBLIC int mpool_call_cancel_by(mpool_client *client, mpool_call_id id, int signal);
 /* An owned copy of a borrowed result. NULL if memory is exhausted. */
 MPOOL_PUBLIC mpool_result *mpool_result_keep(const mpool_result *result);
 
@@ -324,6 +328,7 @@ typedef struct mpool_item {
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
 /* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; mpool_map_next() still gives them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
+MPOOL_PUBLIC void mpool_map_cancel_by(mpool_map *map, int signal); /* as mpool_call_cancel_by() */
 /* The number of items pulled so far, and given back so far. Either may be NULL. */
 MPOOL_PUBLIC void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given);
 MPOOL_PUBLIC void mpool_map_free(mpool_map *map); /* cancels first; NULL is allowed */

@@ -330,7 +330,7 @@ static void no_bit_pattern_in_w_breaks_the_supervisor(void **state)
                 (void)lane_reclaim(f->ends.lane, p + n);
             if (random_next(&seed) & 1)
                 (void)lane_begin_kill(f->ends.lane, p + n);
-            lane_cancel(f->ends.lane, p + n);
+            lane_cancel(f->ends.lane, p + n, 1);
             lane_progress(f->ends.lane, &bytes, &total);
             assert_true(sum < UINT32_MAX);
         }

@@ -311,9 +311,9 @@ static void cancel_reaches_that_position_alone(void **state)
     lane_post(ends->lane);
     assert_int_equal(ends_claim(ends), a);
     assert_false(worker_lane_cancelled(ends->worker));
-    lane_cancel(ends->lane, b);
+    lane_cancel(ends->lane, b, 1);
     assert_false(worker_lane_cancelled(ends->worker));
-    lane_cancel(ends->lane, a);
+    lane_cancel(ends->lane, a, 1);
     assert_true(worker_lane_cancelled(ends->worker));
     assert_true(ends_finish(ends, NULL, 0));
     assert_int_equal(ends_claim(ends), b);
@@ -350,7 +350,7 @@ static void positions_outside_the_lane_are_refused_everywhere(void **state)
             assert_false(lane_reclaim(ends->lane, other));
             assert_false(lane_begin_kill(ends->lane, other));
             assert_int_equal(lane_partial(ends->lane, other, &data, &size), 0);
-            lane_cancel(ends->lane, other);
+            lane_cancel(ends->lane, other, 1);
         }
     lane_post(ends->lane);
     ends_claim(ends);

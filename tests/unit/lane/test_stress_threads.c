@@ -128,7 +128,7 @@ static void play(struct run *run)
             position = lane_head(run->ends.lane) + random_next(&seed) % lane_outstanding(run->ends.lane);
             if (random_next(&seed) % 4 == 0)
                 (void)lane_reclaim(run->ends.lane, position);
-            lane_cancel(run->ends.lane, position);
+            lane_cancel(run->ends.lane, position, 1);
         }
         uint64_t before = expected;
         while ((n = lane_collect(run->ends.lane, &result)) == 1) {

@@ -29,7 +29,7 @@ static void op_partial(void *user, uint32_t items, size_t size)
     w->partial_size = size;
     w->partial_calls++;
     if (w->cancel_after && items >= w->cancel_after)
-        w->cancelled = 1;
+        w->cancelled = MPOOL_CANCELLED;
 }
 
 static int op_memfd(void *user, uint32_t position, int fd, uint64_t size)
@@ -46,7 +46,7 @@ static int op_memfd(void *user, uint32_t position, int fd, uint64_t size)
     return 0;
 }
 
-static bool op_cancelled(void *user)
+static int op_cancelled(void *user)
 {
     return ((struct world *)user)->cancelled;
 }

@@ -341,7 +341,7 @@ static struct world *alarmed;
 static void on_alarm(int signal_number)
 {
     (void)signal_number;
-    alarmed->cancelled = 1;
+    alarmed->cancelled = MPOOL_CANCELLED;
     kill(getpid(), CONTRACT_CANCEL_SIGNAL);
 }
 

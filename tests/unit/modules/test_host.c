@@ -452,7 +452,7 @@ static struct world *alarmed;
 static void on_alarm(int signal_number)
 {
     (void)signal_number;
-    alarmed->cancelled = 1;
+    alarmed->cancelled = MPOOL_CANCELLED;
     kill(getpid(), CONTRACT_CANCEL_SIGNAL);
 }
 
@@ -484,7 +484,7 @@ static void a_stale_cancel_signal_does_not_make_a_poller_spin(void **state)
 {
     struct world *w = *state;
     uint32_t waits = world_add(w, "t.wait", fn_wait_for_cancel), quiet = world_add(w, "t.quiet", fn_cancel_fd_is_quiet);
-    w->cancelled = 1;
+    w->cancelled = MPOOL_CANCELLED;
     world_run(w, waits, "[]");
     kill(getpid(), CONTRACT_CANCEL_SIGNAL);
     w->cancelled = 0;

@@ -151,7 +151,7 @@ static void sys_does_as_it_is_told(void **state)
     snprintf(pid, sizeof pid, "%d", (int)getpid());
     world_call(w, "sys.pid", "[]");
     assert_result(w, pid);
-    w->cancelled = 1;
+    w->cancelled = MPOOL_CANCELLED;
     world_call(w, "sys.sleep", "[1000]");
     assert_failed(w, "E_FAILED: cancelled");
 }

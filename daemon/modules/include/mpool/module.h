@@ -363,6 +363,9 @@ MPOOL_INLINE __attribute__((format(printf, 3, 4))) void mpool_log(mpool_task *t,
     va_end(ap);
 }
 MPOOL_INLINE void mpool_progress(mpool_task *t, uint64_t done, uint64_t total) { t->host->progress(t, done, total); }
+/* → 0; else the task is to end, and this says how: the number of a signal (SIGHUP, SIGINT, SIGQUIT, SIGTERM), which a
+ * function that runs a command may pass on to that; or MPOOL_CANCELLED, where nobody has named one. */
+#define MPOOL_CANCELLED 128
 MPOOL_INLINE int mpool_cancelled(mpool_task *t) { return t->host->cancelled(t); }
 MPOOL_INLINE int mpool_cancel_fd(mpool_task *t) { return t->host->cancel_fd(t); }
 MPOOL_INLINE void *mpool_alloc(mpool_task *t, size_t size) { return t->host->alloc(t, size); }
