@@ -29,7 +29,7 @@ def stopped(pid):
 
 def waits(pid):
     """Whether the process is in a system call that waits for a socket (a Python before its exec is not)."""
-    numbers = {"x86_64": ("47", "7", "271"), "aarch64": ("212", "73")}.get(os.uname().machine)  # recvmsg, poll, ppoll
+    numbers = {"x86_64": ("47", "299", "7", "271"), "aarch64": ("212", "243", "73")}.get(os.uname().machine)  # recvmsg, recvmmsg, poll, ppoll
     if numbers is None:
         raise Skip("the numbers of this machine's system calls are not known here")
     with open(f"/proc/{pid}/syscall") as f:
