@@ -310,5 +310,6 @@ const struct verb verb_completion = {
              "  source <(mpool completion bash)\n"
              "  mpool completion zsh > \"${fpath[1]}/_mpool\"\n",
     .operands = "bash zsh",
+    .flags = VERB_NO_JSON,
     .run = run,
 };

@@ -26,7 +26,7 @@ int guard_parse(
     }
     const struct option_row *tables[] = {rows, common_options};
     int left = options_parse(who, tables, 2, VERB_COMMAND, words + 1, count - 1);
-    if (left < 0)
+    if (left < 0 || !verbs_json_fits(guard->verb))
         return EXIT_OWN;
     if (left == 0) {
         say_error("%s: which command is to run? mpool %s %s -- COMMAND…", guard->what, guard->what, words[0]);

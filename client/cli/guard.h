@@ -35,6 +35,7 @@ extern struct guard_options guard_options;
     }
 
 struct guard {
+    const struct verb *verb;
     const char *what; /* "lock" */
     const char *kind; /* of the object */
     int (*acquire)(mpool_object *object, int64_t timeout_ms);

@@ -9,6 +9,7 @@
 #include "client/cli/exit_codes.h"
 #include "client/cli/out.h"
 #include "client/cli/say.h"
+#include "client/cli/settings.h"
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 
@@ -76,9 +77,12 @@ static void about(const char *text)
         out_format("\n%s", examples);
 }
 
-static void options(const struct option_row *rows)
+/* flags: of the verb. */
+static void options(const struct option_row *rows, unsigned flags)
 {
     for (const struct option_row *row = rows; row && row->name; row++) {
+        if ((flags & VERB_NO_JSON) && row->flag == &settings.json)
+            continue;
         char left[64];
         int n =
             snprintf(left, sizeof left, "  %c%c%s --%s%s%s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
@@ -158,9 +162,9 @@ void help_overview(void)
     usage();
     verbs_by_group();
     heading("Options of every verb");
-    options(common_options);
+    options(common_options, 0);
     heading("Options of tasks, also before the verb");
-    options(leading_options);
+    options(leading_options, 0);
     exit_codes(NULL);
     environment();
 }
@@ -173,10 +177,10 @@ void help_verb(const struct verb *verb)
         about(verb->about);
     if (verb->options) {
         heading("Options");
-        options(verb->options);
+        options(verb->options, verb->flags);
     }
     heading("Options of every verb");
-    options(common_options);
+    options(common_options, verb->flags);
     exit_codes(verb);
 }
 
@@ -202,5 +206,6 @@ const struct verb verb_help = {
     .line = "what a verb does, with examples",
     .about = NULL,
     .operands = "@verb",
+    .flags = VERB_NO_JSON,
     .run = run,
 };

@@ -12,7 +12,7 @@ static const struct option_row options[] = {
 
 static int run(size_t count, char **words)
 {
-    static const struct guard guard = {"lock", "lock", mpool_lock_acquire, mpool_lock_release};
+    static const struct guard guard = {&verb_lock, "lock", "lock", mpool_lock_acquire, mpool_lock_release};
     char **command;
     mpool_object_options made;
     int status = guard_parse(&guard, options, count, words, &command);
@@ -42,7 +42,7 @@ const struct verb verb_lock = {
         "  mpool lock deploy -n -E 75 -- ./deploy.sh    # somebody deploys already: exit 75 at once\n"
         "  mpool lock db.migrate -w 30s -- ./migrate\n",
     .operands = "@lock",
-    .flags = VERB_COMMAND,
+    .flags = VERB_COMMAND | VERB_NO_JSON,
     .options = options,
     .run = run,
 };

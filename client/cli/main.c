@@ -55,6 +55,8 @@ static int run_verb(const struct verb *verb, char **words, size_t count)
     }
     if (settings.version)
         return verb_version.run(0, words + operands);
+    if (!verbs_json_fits(verb))
+        return EXIT_OWN;
     if ((verb->flags & VERB_ALONE) && operands > 0) {
         say_error("%s takes nothing but options, and here is '%s'", verb->name, words[0]);
         return EXIT_OWN;

@@ -141,7 +141,7 @@ static int give_up(mpool_client *client, mpool_object *queue, struct batch *batc
 }
 
 /* Items travel together while there are more to read, and at once where there are none just now. */
-static int put(mpool_client *client, mpool_object *queue, struct items *items, int64_t end_ms)
+static int put(mpool_client *client, mpool_object *queue, struct items *items, int64_t end_ms, uint64_t *ret_gone)
 {
     struct batch batch = {0};
     int status = EXIT_OK;
@@ -168,6 +168,7 @@ static int put(mpool_client *client, mpool_object *queue, struct items *items, i
         poll(&p, 1, -1);
     }
     wire_buf_reset(&batch.items);
+    *ret_gone = batch.gone;
     return status;
 }
 
@@ -178,8 +179,11 @@ static int put_words(mpool_client *client, mpool_object *queue, size_t count, ch
         items_from_words(&items, words, count);
     else
         items_from_fd(&items, STDIN_FILENO, '\n');
-    int status = put(client, queue, &items, end_ms);
+    uint64_t gone = 0;
+    int status = put(client, queue, &items, end_ms, &gone);
     items_reset(&items);
+    if (settings.json)
+        out_format("{\"put\": %" PRIu64 "}\n", gone);
     return status;
 }
 
@@ -345,6 +349,8 @@ static int act(mpool_client *client, const struct work *work, mpool_object *queu
     case STAT:
     case ACTION_COUNT: break;
     }
+    if (r >= 0 && settings.json)
+        out_format("{\"%s\": true}\n", work->action == JOIN ? "joined" : "finished");
     return r < 0 ? say_failure(client, r) : EXIT_OK;
 }
 

@@ -1,7 +1,12 @@
 /* mpool remove: takes the names of shared objects away. */
+#include <string.h>
+
 #include "client/cli/daemon.h"
+#include "client/cli/json_out.h"
+#include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
+#include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
 static int run(size_t count, char **names)
@@ -16,8 +21,13 @@ static int run(size_t count, char **names)
         return status;
     for (size_t i = 0; i < count; i++) {
         int r = mpool_request(client, NULL, "remove", "s", names[i]);
-        if (r < 0)
+        if (r < 0) {
             status = daemon_say(client, r);
+        } else if (settings.json) {
+            out_text("{\"name\": ");
+            json_out_bytes(names[i], strlen(names[i]));
+            out_text(", \"removed\": true}\n");
+        }
     }
     return status;
 }

@@ -182,7 +182,7 @@ const struct verb verb_run = {
              "  tar c . | mpool run sha256sum\n"
              "  mpool run --timeout 10s --env LANG=C -- sort -r /etc/services\n",
     .operands = "@command",
-    .flags = VERB_COMMAND,
+    .flags = VERB_COMMAND | VERB_NO_JSON,
     .options = options,
     .run = run_command,
 };

@@ -21,7 +21,8 @@ static const struct option_row options[] = {
 
 static int run(size_t count, char **words)
 {
-    static const struct guard guard = {"sem", "bounded_semaphore", mpool_semaphore_acquire, mpool_semaphore_release};
+    static const struct guard guard = {
+        &verb_sem, "sem", "bounded_semaphore", mpool_semaphore_acquire, mpool_semaphore_release};
     char **command;
     mpool_object_options made;
     int status = guard_parse(&guard, options, count, words, &command);
@@ -54,7 +55,7 @@ const struct verb verb_sem = {
         "  mpool sem downloads -n 4 -- curl -O https://example.org/file\n"
         "  for f in *.wav; do mpool sem encode -n 2 -- flac \"$f\" & done; wait\n",
     .operands = "@semaphore",
-    .flags = VERB_COMMAND,
+    .flags = VERB_COMMAND | VERB_NO_JSON,
     .options = options,
     .run = run,
 };

@@ -21,7 +21,9 @@ static const struct option_row options[] = {
     {.name = "join",
         .letter = 'j',
         .flag = &join,
-        .help = "show what it prints, wait for its end, and end with its exit status; it ends with this program"},
+        .help =
+            "show what it prints (with --json on stderr), wait for its end, and end with its exit status; it ends with "
+            "this program"},
     OPTION_ROW_TTL,
     OPTION_ROW_POOL,
     OPTION_ROW_TIMEOUT("end it after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),
@@ -32,7 +34,7 @@ static const struct option_row options[] = {
 static void on_output(void *userdata, int stream, const void *bytes, size_t length)
 {
     (void)userdata;
-    out_direct(stream == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO, bytes, length);
+    out_direct(stream == STDERR_FILENO || settings.json ? STDERR_FILENO : STDOUT_FILENO, bytes, length);
 }
 
 /* What a command's end says, if it was one. → the exit status. */
@@ -57,6 +59,8 @@ static int join_it(mpool_client *client, struct mpool_process *process, const ch
         r = mpool_process_exitcode(process, &code);
     if (r < 0)
         return daemon_say(client, r);
+    if (settings.json)
+        out_format("{\"id\": %" PRIu64 ", \"exitcode\": %d}\n", mpool_process_id(process), code);
     r = code == 0 ? 0 : mpool_process_result(process, 0, NULL);
     if (r < 0 && (code == 1 || r == MPOOL_ETIMEOUT))
         daemon_say(client, r); /* what the function says of its failure */

@@ -2,6 +2,7 @@
 #include "client/cli/value.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"
+#include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
 static const char *type = "i64";
@@ -121,6 +123,14 @@ static int check(const char *name, const char *its_type, bool is_new, const stru
     return 0;
 }
 
+static void print_float(double n, int digits)
+{
+    if (settings.json && !isfinite(n)) /* JSON has no such number */
+        out_text("null\n");
+    else
+        out_format("%.*g\n", digits, n);
+}
+
 #define PRINT_SIGNED(n)   out_format("%" PRId64 "\n", (int64_t)(n))
 #define PRINT_UNSIGNED(n) out_format("%" PRIu64 "\n", (uint64_t)(n))
 #define PRINT_i8          PRINT_SIGNED
@@ -131,8 +141,8 @@ static int check(const char *name, const char *its_type, bool is_new, const stru
 #define PRINT_u16         PRINT_UNSIGNED
 #define PRINT_u32         PRINT_UNSIGNED
 #define PRINT_u64         PRINT_UNSIGNED
-#define PRINT_f32(n)      out_format("%.9g\n", (double)(n))
-#define PRINT_f64(n)      out_format("%.17g\n", (n))
+#define PRINT_f32(n)      print_float(n, FLT_DECIMAL_DIG)
+#define PRINT_f64(n)      print_float(n, DBL_DECIMAL_DIG)
 
 /* Integers wrap around, signed ones too, as what is in the memory does. */
 #define SUM(ctype, a, b)                                                                                               \
@@ -155,15 +165,19 @@ static const struct {
             return -ERANGE;                                                                                            \
         switch (action) {                                                                                              \
         case GET: r = mpool_value_get_##name(value, &first); break;                                                    \
-        case SET: return mpool_value_set_##name(value, first);                                                         \
+        case SET:                                                                                                      \
+            r = mpool_value_set_##name(value, first);                                                                  \
+            if (r < 0 || !settings.json)                                                                               \
+                return r;                                                                                              \
+            break;                                                                                                     \
         case ADD:                                                                                                      \
             r = mpool_value_fetch_add_##name(value, first, &second);                                                   \
             first = SUM(ctype, first, second);                                                                         \
             break;                                                                                                     \
         case CAS:                                                                                                      \
             r = mpool_value_cas_##name(value, &first, second);                                                         \
-            if (r == 0)                                                                                                \
-                PRINT_##name(first);                                                                                   \
+            if (r == 0 || (r > 0 && settings.json))                                                                    \
+                PRINT_##name(r == 0 ? first : second);                                                                 \
             return r < 0 ? r : !r;                                                                                     \
         case ACTION_COUNT: break;                                                                                      \
         }                                                                                                              \

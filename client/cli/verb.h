@@ -44,6 +44,7 @@ enum verb_flags {
     VERB_NUMBERS = 1u << 1, /* "-5" is an operand */
     VERB_ITEMS = 1u << 2,   /* ":::" ends the options and stays among the operands */
     VERB_ALONE = 1u << 3,   /* takes no operands */
+    VERB_NO_JSON = 1u << 4, /* takes no --json: what it prints is a command's own, or a text for people */
 };
 
 struct verb {

@@ -46,6 +46,14 @@ const struct option_row common_options[] = {
 const struct option_row leading_options[] = {
     OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("how long a task may run, or a wait may take"), {0}};
 
+bool verbs_json_fits(const struct verb *verb)
+{
+    bool fits = !settings.json || !(verb->flags & VERB_NO_JSON);
+    if (!fits)
+        say_error("%s takes no --json: what it prints is no answer of the daemon's", verb->name);
+    return fits;
+}
+
 /* → the verb, or NULL. */
 static const struct verb *verb_find(const char *name)
 {

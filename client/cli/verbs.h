@@ -45,5 +45,8 @@ extern const struct option_row common_options[];
 /* Options of tasks that may also stand before the verb: `mpool --pool P call …`. */
 extern const struct option_row leading_options[];
 
+/* → whether --json was not given, or the verb takes it; said. */
+bool verbs_json_fits(const struct verb *verb);
+
 /* The same, and says what is wrong on stderr, with a suggestion, when there is none. */
 const struct verb *verb_find_or_say(const char *name);

@@ -4,12 +4,13 @@ The tests run in test_cli.py.
 """
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 
 from cli_tools import Terminal, end, environment, mpool, start
-from harness import MPOOL, test, until
+from harness import MPOOL, MPOOLD, test, until
 
 # ---- items in commands ---------------------------------------------------------------------------------------------------
 
@@ -337,3 +338,42 @@ def items_of_a_queue_come_raw_when_asked(d):
     assert mpool(d, "queue", "get", "q", "-n", 2).out == '"a b"\n"{\\"x\\": \\"y\\"}"\n'
     assert mpool(d, "queue", "put", "q", '{"x": "y"}').code == 0
     assert mpool(d, "queue", "get", "q", "--raw", "-n", 3).out == '7\nit\'s\n{"x": "y"}\n'
+
+
+# ---- JSON ----------------------------------------------------------------------------------------------------------------
+
+# For each verb that takes --json: what it is run with, and how it ends. ID is a task's that has ended, PID a process's.
+JSON = {
+    "call": [("math.square 3", 0), ("sys.output hello --output", 0)], "map": [("math.square ::: 1 2", 0), ("math.square ::: 1 x", 1), ("--exec echo ::: 1 2", 0)],
+    "submit": [("sys.noop", 0)], "spawn": [("sys.noop", 0), ("--join sys.output hello", 0), ("--join sys.fail no", 1), ('--join exec.run exit.3', 127)],
+    "ps": [("", 0), ("--ids", 0)], "kill": [("PID", 0)], "wait": [("ID", 0), ("ID ID", 0)], "result": [("ID", 0)], "cancel": [("ID", 0), ("--signal INT ID ID", 0)],
+    "forget": [("ID", 0)], "ls": [("", 0), ("--ids", 0), ("--state failed", 0)], "status": [("", 0), ("ID", 0)],
+    "value": [("set v 3", 0), ("get v", 0), ("add v 1", 0), ("cas v 1 2", 1), ("cas v 4 5", 0), ("set f nan --type f64", 0), ("get f", 0)],
+    "queue": [("put q 1 b --joinable", 0), ("get q -n 2", 0), ("join q", 0), ("stat q", 0), ("finish q", 0), ("put q 2", 1)],
+    "objects": [("", 0), ("--names", 0)], "inspect": [("v", 0)], "remove": [("q f", 0)], "functions": [("", 0), ("--names", 0)], "pools": [("", 0), ("--names", 0)],
+    "workers": [("", 0)], "stats": [("", 0)], "ping": [("", 0), ("-c 3", 0)], "module": [("check ./none.so", 2)], "version": [("", 0)],
+}
+
+
+@test()
+def every_verb_that_takes_json_prints_json(d):
+    """The verbs come from the help: a new one is missed here until it has a row. One document, or one a line."""
+    task, process = mpool(d, "submit", "sys.noop").out.strip(), mpool(d, "spawn", "sys.sleep", "600").out.strip()
+    mpool(d, "wait", task)
+    named = re.findall(r"^  (\w+) {2,}", mpool(None, "--help").out.partition("\nOptions of")[0], re.M)
+    takes = [verb for verb in named if "--json" in mpool(None, verb, "--help").out]
+    assert set(takes) == set(JSON), set(takes) ^ set(JSON)
+    for verb in sorted(JSON, key=lambda verb: verb == "forget"):
+        for words, status in JSON[verb]:
+            words = [{"ID": task, "PID": process}.get(word, word) for word in words.split()]
+            ran = mpool(d, "--json", verb, *words, env={"MPOOLD": MPOOLD})
+            assert ran.code == status, (verb, words, ran)
+            try:
+                said = [json.loads(ran.out)]
+            except ValueError:
+                said = [json.loads(line) for line in ran.lines]
+            assert said or status == 2 or "put" in words, (verb, words, ran)
+    for verb in set(named) - set(takes):
+        for words in (["--json", verb, "v", "true"], [verb, "--json", "true"]) + (([verb, "v", "--json", "true"],) if verb in ("lock", "sem") else ()):
+            ran = mpool(d, *words)
+            assert ran.code == 125 and not ran.out, (words, ran)
