@@ -1,4 +1,4 @@
-/* mpoold: which of its roles is this process to play? Options, and the start of the supervisor. */
+/* mpoold: which of its roles should this process play? Options, and the start of the supervisor. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -89,7 +89,7 @@ static int new_module(const char *name)
     return r < 0 ? 1 : 0;
 }
 
-/* The report as it is for a terminal; with the priority of errors for the journal. */
+/* The report, plain for a terminal; with the priority of errors for the journal. */
 static void print_report(const struct config_report *report)
 {
     const char *priority = getenv("JOURNAL_STREAM") ? "<3>" : "";
@@ -102,7 +102,7 @@ static void print_report(const struct config_report *report)
         report->count == 1 ? "" : "s");
 }
 
-/* A path as it was given on the command line, made independent of the directory that we leave. Lives until the end. */
+/* A path given on the command line, made independent of the directory that we leave. Never freed. */
 static const char *absolute(const char *path)
 {
     static char *here;
@@ -149,14 +149,14 @@ static int serve(const struct config_arguments *arguments, bool check_only)
         return 0;
     }
     log_init((enum log_level)config->log_level, NULL);
-    /* The directory that we were started in may be removed, or be on a file system that is to be unmounted. */
+    /* Our current directory may be removed, or be on a file system that should be unmounted. */
     if (chdir("/") < 0) {
         fprintf(stderr, "mpoold: cannot change the directory to /: %s\n", strerror(errno));
         config_free(config);
         return 1;
     }
-    /* Commands of tasks may run as our user. None of them is to read our memory and descriptors, or take us over; the
-     * price is that there is no core, and no debugger but root's. */
+    /* Commands of tasks may run as our user. None of them may read our memory and descriptors, or take us over; the
+     * price is that there is no core dump, and that only root can debug us. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         log_warning("tasks of this user may trace the daemon: %s", strerror(errno));
     guardian_fork();
@@ -175,7 +175,8 @@ int main(int argc, char **argv)
 {
     struct option long_options[ELEMENTS(options) + 1] = {0};
     static const char *modules[MODULES_MAX];
-    static struct config_arguments arguments = {.modules = modules}; /* static: a leak checker is to find its paths */
+    static struct config_arguments arguments = {
+        .modules = modules}; /* static, so that a leak checker finds its paths */
     bool check_only = false, json = false;
     const char *module = NULL, *fresh = NULL;
 

@@ -1,7 +1,7 @@
 /* The growable byte run of buf.h: when to move together, when to grow, when to refuse.
  *
- * It knows nothing of what the bytes mean. Out of memory and over the cap are the same to it: `failed`, which then
- * refuses every further append, so that what follows a hole is never taken for whole.
+ * It knows nothing of what the bytes mean. It treats out of memory and over the cap alike: `failed` is set and refuses
+ * every further append, so that data with a hole in it is never taken for whole.
  */
 #include "proto/buf.h"
 
@@ -37,8 +37,8 @@ static size_t most_content(const struct wire_buf *b)
     return b->cap == 0 || b->cap > PTRDIFF_MAX / 2 ? PTRDIFF_MAX / 2 : b->cap;
 }
 
-/* Makes the allocation at least `needed` bytes, and twice what it was if it may. Half of the cap may be allocated
- * beyond the content: with nothing to spare, a buffer kept nearly full would be moved for every small append. */
+/* Makes the allocation at least `needed` bytes, and twice its size if allowed. The allocation may exceed the content by
+ * half of the cap: without slack, a buffer kept nearly full would be moved for every small append. */
 static bool grow(struct wire_buf *b, size_t needed)
 {
     size_t most = most_content(b) + most_content(b) / 2, size = b->size ? b->size : LEAST_SIZE / 2;
@@ -156,7 +156,7 @@ void wire_pack_text(msgpack_packer *pk, const char *text)
         msgpack_pack_nil(pk);
         return;
     }
-    wire_pack_str(pk, text, strnlen(text, UINT32_MAX)); /* what a str's length can say */
+    wire_pack_str(pk, text, strnlen(text, UINT32_MAX)); /* the largest length of a str */
 }
 
 void wire_pack_key_text(msgpack_packer *pk, const char *key, const char *text)

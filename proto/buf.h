@@ -1,10 +1,10 @@
 /* A growable run of bytes with a read end and a write end, and the sink that msgpack-c packs into.
  *
- * Bytes are appended at the end and consumed from the front; the memory is moved together or grown when the end
- * reaches its wall. Growth doubles and never exceeds `cap` bytes of content; an append that would, or that finds no
- * memory, sets `failed` and changes nothing, and so does every append after it until the hole is rewound: a row of
- * packs may be checked once at its end.
- * One thread. Zero-initialised is empty (with cap 0: unlimited).
+ * Bytes are appended at the end and consumed from the front; when the end of the memory is reached, the content is
+ * moved to its start or the memory is grown. Growth doubles and never exceeds `cap` bytes of content; an append that
+ * would, or that finds no memory, sets `failed` and changes nothing, and so does every append after it until the hole
+ * is rewound: a series of packs may be checked once at its end. One thread. Zero-initialised is empty (with cap 0:
+ * unlimited).
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 struct wire_buf {
     uint8_t *data;
     size_t start, end, size; /* content is data[start … end); size is what is allocated */
-    size_t cap;              /* content bytes at most; 0: no limit */
+    size_t cap;              /* maximum of content bytes; 0: unlimited */
     bool failed; /* an append was dropped (cap or memory), and all after it; until wire_buf_rewind or _reset */
 };
 
@@ -39,7 +39,7 @@ void wire_buf_reset(struct wire_buf *b);
 uint8_t *wire_buf_grow(struct wire_buf *b, size_t more); /* its rarer half: use wire_buf_reserve() */
 static inline uint8_t *wire_buf_reserve(struct wire_buf *b, size_t more)
 {
-    /* With a cap the sum is looked at there. */
+    /* With a cap the slow path checks the sum. */
     if (b->data && !b->failed && b->cap == 0 && more <= b->size - b->end)
         return b->data + b->end;
     return wire_buf_grow(b, more);
@@ -70,11 +70,11 @@ static inline int wire_buf_append(struct wire_buf *b, const void *bytes, size_t 
     return 0;
 }
 
-/* Drops `length` bytes, at most the content, from the front. Marks for wire_buf_rewind shrink by as much. */
+/* Drops `length` bytes, at most the content, from the front. Marks for wire_buf_rewind decrease by the same amount. */
 void wire_buf_consume(struct wire_buf *b, size_t length);
 
-/* The place of what is appended next, for wire_buf_rewind(). Behind a hole there is no such place: what was cut short
- * must not be taken for whole because the next message is withdrawn, so rewinding to that mark does nothing. */
+/* The position of the next append, for wire_buf_rewind(). After a hole there is no such position: withdrawing the next
+ * message must not make the truncated one look whole, so rewinding to that mark does nothing. */
 #define WIRE_BUF_NO_MARK SIZE_MAX
 static inline size_t wire_buf_mark(const struct wire_buf *b)
 {
@@ -84,17 +84,17 @@ static inline size_t wire_buf_mark(const struct wire_buf *b)
 /* Drops everything appended since `mark` and clears failed. */
 void wire_buf_rewind(struct wire_buf *b, size_t mark);
 
-/* Gives memory back when a large content has gone: keeps at most `keep` bytes allocated if the content fits in them. */
+/* Releases memory after a large content has been consumed: keeps at most `keep` bytes allocated if the content fits. */
 void wire_buf_trim(struct wire_buf *b, size_t keep);
 
 /* A msgpack-c packer that appends to the buffer. */
 msgpack_packer wire_packer(struct wire_buf *b);
 
-/* The one way to a str on the wire: what is not well-formed UTF-8 in it becomes '?', byte by byte, as strict readers
- * drop their connection over it. */
+/* Packs a str; all of the wire's strs go through here: bytes that are not well-formed UTF-8 become '?', one by one, as
+ * strict readers drop their connection over them. */
 void wire_pack_str(msgpack_packer *pk, const char *text, size_t length);
 
-/* Shorthands for maps of names. text is terminated; NULL packs nil. */
+/* Short forms for maps of names. text is terminated; NULL packs nil. */
 void wire_pack_text(msgpack_packer *pk, const char *text);
 void wire_pack_key_text(msgpack_packer *pk, const char *key, const char *text);
 void wire_pack_key_u64(msgpack_packer *pk, const char *key, uint64_t value);

@@ -1,9 +1,9 @@
-/* The kinds of shared objects, and the types of what values and arrays hold, in one table each.
+/* The kinds of shared objects, and the element types of values and arrays, in one table each.
  *
- * MPOOL_KINDS: X(NAME, "name", page, lock): page: it is a memfd that its users map (proto/sync/sync.h), else it lives
- * in the daemon; lock: it has lock words that a dead party's number must be taken out of. MPOOL_ELEMENTS: X(NAME, name,
- * C type): the name is the wire's, and the ending of the functions for it in <mpool/shared.h>. BYTES is none of them:
- * an array of raw bytes, which no function understands.
+ * MPOOL_KINDS: X(NAME, "name", page, lock): page: it is a memfd that its users map (proto/sync/sync.h), else it is kept
+ * in the daemon; lock: it has lock words from which a dead party's number must be removed. MPOOL_ELEMENTS: X(NAME,
+ * name, C type): the name is the wire's, and the suffix of its functions in <mpool/shared.h>. BYTES is not one of them:
+ * an array of raw bytes, which has no typed functions.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* The MessagePack-RPC envelope, read and written: see message.h.
  *
- * It knows neither methods nor what lies inside params and results. A bad envelope fails with one sentence that a
- * client's author can act on; a write that finds no room shows in the buffer's `failed`.
+ * It knows neither methods nor the contents of params and results. A bad envelope fails with one sentence that a
+ * client's author can act on; a write that finds no room sets the buffer's `failed`.
  */
 #include "proto/message.h"
 
@@ -34,7 +34,7 @@ static int parse_call(struct wire_reader *r, struct wire_message *ret, const cha
     if (wire_read_array(r, &ret->params_count))
         return bad(ret_why, "params ends too early");
 
-    /* The last element of a whole value: it reaches to the end, there is no need to pass over it again. */
+    /* The last element of a whole value: it reaches to the end, so it need not be skipped again. */
     ret->params = r->at;
     ret->params_length = (size_t)(r->end - r->at);
     if (ret->params_count == 0 && ret->params_length > 0)
@@ -81,7 +81,7 @@ int wire_message_parse(const uint8_t *data, size_t length, struct wire_message *
     return 0;
 }
 
-/* Passes over `count` scalars that are there. → false where one is not, or is something else. */
+/* Skips `count` scalars that are there. → false if one is missing, or is not a scalar. */
 static bool pass_scalars(const uint8_t **at, const uint8_t *end, unsigned count)
 {
     for (; count > 0; count--) {
@@ -152,11 +152,12 @@ bool wire_message_quick(const uint8_t *data, size_t length, struct wire_message 
     return true;
 }
 
-/* The heads of requests and results are written by hand: most of what is sent, and five calls of a packer each. */
+/* The heads of requests and results are written by hand: they are most of what is sent, and would take five packer
+ * calls each. */
 void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
 {
     size_t length = strlen(method);
-    assert(length < 32); /* the table of methods has no longer ones */
+    assert(length < 32); /* the table of methods has no longer names */
     uint8_t *to = wire_buf_reserve(b, REQUEST_HEAD_MOST + length), *at = to;
     if (!to)
         return;
@@ -225,7 +226,7 @@ size_t wire_error_words(
     const struct wire_error_info *info = wire_error_info(error);
     size_t size = WIRE_ERROR_TEXT_MAX + 1, named = wire_format(out, size, "%s: ", info->name);
     size_t said = wire_vformat(out + named, size - named, format, arguments);
-    /* Nothing to say, or a format that cannot be printed: the table's sentence says what the name means. */
+    /* No text, or a format that cannot be printed: the table's sentence explains the name. */
     if (said == 0)
         said = wire_format(out + named, size - named, "%s", info->sentence);
     return named + said;

@@ -1,7 +1,7 @@
 /* The MessagePack-RPC envelope: [0, msgid, method, params], [1, msgid, error, result], [2, method, params].
  *
- * Reading expects one whole value that the bounding scan has passed; what lies inside params and result is not looked
- * at. Writing appends to a wire_buf; check its `failed` at the end.
+ * Reading expects one whole value that the bounding scan has passed; the contents of params and result are not
+ * examined. Writing appends to a wire_buf; check its `failed` at the end.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #include "proto/buf.h"
 #include "proto/errors.h"
 
-/* How a list of one item begins, which is what a memfd of a queue holds. */
+/* The first byte of a list of one item, which is what the memfd of a queue item holds. */
 #define WIRE_LIST_OF_ONE 0x91u
 
 enum wire_kind { WIRE_REQUEST = 0, WIRE_RESPONSE = 1, WIRE_NOTIFICATION = 2 };
@@ -27,7 +27,7 @@ struct wire_message {
     uint32_t params_count; /* elements of params */
     const uint8_t *params; /* the first element; the array header is already passed */
     size_t params_length;
-    const uint8_t *first_end; /* where the scan saw the first container among params end; NULL: not told */
+    const uint8_t *first_end; /* where the scan saw the first container among params end; NULL: unknown */
     const uint8_t *error;     /* responses: the raw value; nil is one byte 0xc0 */
     size_t error_length;
     const uint8_t *result;
@@ -52,18 +52,18 @@ void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method);
 void wire_put_notification(struct wire_buf *b, const char *method);
 /* [1, msgid, nil, …: the caller appends the result next, as one value. */
 void wire_put_result(struct wire_buf *b, uint32_t msgid);
-/* Bytes of an error's text on the wire, its name included: longer ones are cut there, between characters. */
+/* Maximum bytes of an error's text on the wire, its name included: longer ones are cut there, between characters. */
 #define WIRE_ERROR_TEXT_MAX 4000u
-/* In the place of a class: the error is the text alone, for clients that want one string. */
+/* Instead of a class: the error is the text alone, for clients that want one string. */
 #define WIRE_ERROR_AS_TEXT (-1)
 
 /* [1, msgid, [class, "E_NAME: text"], nil], whole. */
 void wire_put_error(struct wire_buf *b, uint32_t msgid, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* The text of it. → its length; it is terminated, too. */
+/* The text of such an error. → its length; it is terminated, too. */
 size_t wire_error_words(char out[WIRE_ERROR_TEXT_MAX + 1], enum mpool_error error, const char *format,
     va_list arguments) __attribute__((format(printf, 3, 0)));
-/* The same from text that already carries its "E_NAME: ". */
+/* The same from text that already starts with its "E_NAME: ". */
 void wire_put_error_text(struct wire_buf *b, uint32_t msgid, int class, const char *text, size_t length);
 /* [class, "E_NAME: text"] alone, for lists of outcomes. */
 void wire_put_error_value(struct wire_buf *b, int class, const char *text, size_t length);

@@ -1,7 +1,7 @@
-/* The methods of the wire, in one table. Enum, names, arity checks, `mpool help wire` and PROTOCOL.md's table come
- * from here; the daemon's handlers are looked up by the enum.
+/* The methods of the wire, in one table. Enum, names, arity checks, `mpool help wire` and PROTOCOL.md's table come from
+ * here; the daemon's handlers are looked up by the enum.
  *
- * X(ENUM, "name", least params, most params, who, "params", "result", "sentence")
+ * X(ENUM, "name", minimum params, maximum params, who, "params", "result", "sentence")
  * who: ANY any peer that may connect; OWNER the task's own user and administrators.
  */
 #pragma once

@@ -1,8 +1,8 @@
 /* Which known name was probably meant? wire_nearest of tables.h.
  *
- * Edit distance in which a swap of neighbours counts one, as typists make them, and case counts nothing. The name comes
- * from strangers: names whose lengths differ by more than what still counts as near are not compared, and a comparison
- * ends as soon as it cannot be near.
+ * Edit distance in which a swap of neighbours counts as one, as it is a typical typing error, and case is ignored. The
+ * name is untrusted: names whose lengths differ by more than the maximum distance are not compared, and a comparison
+ * ends as soon as the result cannot be near.
  */
 #include <stdint.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* → the distance of a and b, or anything above `most` as soon as it is known to be that. */
+/* → the distance of a and b, or anything above `most` as soon as it is known to exceed that. */
 static unsigned distance(const char *a, size_t a_length, const char *b, size_t b_length, unsigned most)
 {
     unsigned rows[3][MOST_LENGTH + 1];
@@ -39,7 +39,7 @@ static unsigned distance(const char *a, size_t a_length, const char *b, size_t b
                 row[j] = least(row[j], above2[j - 2] + 1);
             smallest = least(smallest, row[j]);
         }
-        /* A swap reaches back two rows. */
+        /* A swap looks back two rows. */
         if (smallest > most + 1)
             return smallest;
         unsigned *free_row = above2;

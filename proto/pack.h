@@ -1,14 +1,13 @@
-/* How is a small value written by hand? For the few places where a packer's call for each byte shows; everything else
- * is left to msgpack-c, whose bytes these are too.
- */
+/* Writes small values by hand. For the few places where a packer's call for each byte is measurable; everything else
+ * uses msgpack-c, which writes the same bytes. */
 #pragma once
 
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_SCALAR_MOST 9u /* bytes of a number, a bool or nil */
+#define WIRE_SCALAR_MOST 9u /* maximum bytes of a number, a bool or nil */
 
-/* The lowest `bytes` (1, 2, 4 or 8) of value, the highest first. */
+/* The lowest `bytes` (1, 2, 4 or 8) of value, big-endian. */
 static inline uint8_t *wire_put_be(uint8_t *at, uint8_t head, unsigned bytes, uint64_t value)
 {
     *at++ = head;

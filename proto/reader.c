@@ -1,7 +1,7 @@
 /* Reading MessagePack values one by one: see reader.h.
  *
- * Believes nothing: every head is checked against the bytes that are there before anything behind it is read, and a
- * reader moves only after all checks passed. It knows nothing of messages or methods.
+ * Trusts nothing: every head is checked against the available bytes before anything behind it is read, and a reader
+ * moves only after all checks passed. It knows nothing of messages or methods.
  */
 #include "proto/reader.h"
 
@@ -93,7 +93,7 @@ static int peek_float(const struct wire_reader *r, double *ret, size_t *ret_leng
     return 0;
 }
 
-/* A float that stands for an integer: it is whole, and so small that no other integer has the same float. */
+/* A float that stands for an integer: it is whole, and small enough that no other integer has the same float. */
 static int peek_whole_float(const struct wire_reader *r, uint64_t *ret_bits, bool *ret_negative, size_t *ret_length)
 {
     double value;
@@ -162,7 +162,7 @@ int wire_read_u64(struct wire_reader *r, uint64_t *ret)
     uint64_t bits;
     bool negative;
     size_t length;
-    /* A kind and a msgid, which every message begins with. */
+    /* A kind and a msgid, with which every message begins. */
     if (r->at < r->end && *r->at < 0x80) {
         *ret = *r->at++;
         return 0;
@@ -259,8 +259,8 @@ int wire_read_text(struct wire_reader *r, const char **ret, size_t *ret_length)
     return error;
 }
 
-/* An array or map: `fixed` is the head byte of its short form with count 0, `first` that of its 16-bit form. `width`
- * is the values per element, each of which needs a byte at least. */
+/* An array or map: `fixed` is the head byte of its short form with count 0, `first` that of its 16-bit form. `width` is
+ * the number of values per element, each of which needs at least one byte. */
 static int read_container(struct wire_reader *r, uint8_t fixed, uint8_t first, unsigned width, uint32_t *ret_count)
 {
     size_t here = bytes_left(r), head;
@@ -312,8 +312,8 @@ int wire_skip_any(struct wire_reader *r)
 {
     struct wire_reader w = *r;
 
-    /* Values to pass, over all levels. Each needs a byte, so a sum above the bytes that are there is a lie, and the
-     * sum cannot overflow. */
+    /* Values to skip, over all levels. Each needs a byte, so a sum above the available bytes is invalid, and the sum
+     * cannot overflow. */
     for (uint64_t values = 1; values > 0; values--) {
         size_t here = bytes_left(&w);
         if (values > here)

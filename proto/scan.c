@@ -1,7 +1,7 @@
 /* The bounding scan: see scan.h for what it bounds.
  *
- * It knows head bytes and counts only, and fails by a verdict that no cutting of the bytes into pieces can change: no
- * check depends on how many bytes have come so far.
+ * It knows head bytes and counts only. Its verdict does not depend on how the bytes are cut into pieces: no check
+ * depends on how many bytes have come so far.
  *
  * The bounds on bytes and on elements are one number, `spare`: max_bytes, less the bytes passed, less one byte for each
  * element declared and yet to come. A one-byte value uses the byte that was set aside for it and leaves `spare` alone;
@@ -13,7 +13,7 @@
 
 #include "proto/shape.h"
 
-#define PARAMS_DEPTH 2u /* open containers where a message's params stand: the message and params itself */
+#define PARAMS_DEPTH 2u /* open containers around a message's params: the message and params itself */
 
 void wire_scan_init(struct wire_scan *scan)
 {
@@ -79,7 +79,7 @@ enum wire_scan_result wire_scan_feed(
         }
         if (shape == SHAPE_FIXARRAY && left >= WIRE_RUN && length - at >= WIRE_RUN * WIRE_PAIR_BYTES &&
             spare >= WIRE_RUN * WIRE_PAIR_BYTES && depth < limits->max_depth) {
-            /* Perhaps the answers of a map. */
+            /* Possibly the results of a map. */
             uint64_t from = at;
             unsigned run = wire_run_of_pairs(data, &at);
             left -= run;
@@ -104,7 +104,7 @@ enum wire_scan_result wire_scan_feed(
             if (shape >= SHAPE_FIXARRAY && depth >= limits->max_depth)
                 return WIRE_SCAN_TOO_DEEP;
             if (length - at < head)
-                break; /* nothing is taken: the next call reads this head again */
+                break; /* nothing is consumed: the next call reads this head again */
             struct wire_announced what = wire_announced(shape, data + at);
             passes = head + what.payload;
             elements = what.elements;
@@ -150,7 +150,7 @@ bool wire_scan_row(uint32_t max_depth, const uint8_t *data, uint64_t length, uin
 enum wire_scan_result wire_scan_value(
     const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length)
 {
-    /* One scalar, as many results are: no state is needed to see it. */
+    /* One scalar, as many results are: needs no state. */
     uint8_t shape = length > 0 ? wire_shape[data[0]] : SHAPE_BAD;
     if (shape == length && shape < SHAPE_COUNTED && length <= limits->max_bytes) {
         *ret_length = length;

@@ -16,8 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_DEPTH_CAP         128 /* of a value: what may be configured, and what a client takes */
-#define WIRE_DEPTH_ABOVE       4   /* levels around a value: [2, "items", [msgid, first, [[error, result]]]] has most */
+#define WIRE_DEPTH_CAP 128 /* of a value: what may be configured, and what a client takes */
+#define WIRE_DEPTH_ABOVE                                                                                               \
+    4 /* levels around a value: the maximum is in [2, "items", [msgid, first, [[error, result]]]] */
 #define WIRE_DEPTH_ROOM        (WIRE_DEPTH_CAP + WIRE_DEPTH_ABOVE) /* in struct wire_scan */
 #define WIRE_MAX_BYTES_DEFAULT (64u << 20)
 #define WIRE_MAX_DEPTH_DEFAULT 32u
@@ -47,7 +48,8 @@ struct wire_scan {
 };
 
 void wire_scan_init(struct wire_scan *scan);
-/* As if the head of an array of so many had been passed: for a row of them, in pieces. max_depth counts that array. */
+/* As if the head of an array of `count` had been passed: for a series of values, in pieces. max_depth counts that
+ * array. */
 void wire_scan_init_inside(struct wire_scan *scan, uint64_t count);
 
 /* data: the value's first byte; length: bytes there so far (may grow, and data may move, between calls).
@@ -59,5 +61,5 @@ enum wire_scan_result wire_scan_feed(
 enum wire_scan_result wire_scan_value(
     const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length);
 
-/* Are the bytes `count` whole values, one after the other, to the last byte? */
+/* Are the bytes exactly `count` whole values, one after the other? */
 bool wire_scan_row(uint32_t max_depth, const uint8_t *data, uint64_t length, uint64_t count);

@@ -1,4 +1,4 @@
-/* The states of a task, in one table: what `status` and `list` say.
+/* The states of a task, in one table: what `status` and `list` return.
  *
  * X(NAME, "name", final, "sentence")
  */

@@ -1,6 +1,6 @@
 /* Names and facts of methods, errors and states, made from the three lists: see tables.h.
  *
- * Nothing is listed here. A name that is not known is an ordinary answer, never an error.
+ * Nothing is listed here. Not finding a name is an ordinary result, never an error.
  */
 #include "proto/tables.h"
 
@@ -49,7 +49,7 @@ const struct wire_method_info *wire_method_info(enum mpool_method method)
 
 int wire_method_find(const char *name, size_t length)
 {
-    /* The length comes first, from the compiler: it tells most names apart. */
+    /* Compares the length first, which the compiler knows: it distinguishes most names. */
 #define X(id, name_, ...)                                                                                              \
     if (length == sizeof(name_) - 1 && memcmp(name, name_, sizeof(name_) - 1) == 0)                                    \
         return MPOOL_METHOD_##id;

@@ -33,7 +33,7 @@ struct wire_error_info {
 /* error: 1 … MPOOL_ERROR_COUNT - 1. */
 const struct wire_error_info *wire_error_info(enum mpool_error error);
 
-/* text: `length` bytes such as "E_LOST: worker 3 …". → the error, or MPOOL_ERROR_NONE when it starts with no known
+/* text: `length` bytes such as "E_LOST: worker 3 …". → the error, or MPOOL_ERROR_NONE if it does not start with a known
  * name. */
 enum mpool_error wire_error_find(const char *text, size_t length);
 

@@ -1,4 +1,4 @@
-/* UTF-8 as RFC 3629 has it: see text.h. Knows no meaning of the text; cannot fail. */
+/* UTF-8 as defined by RFC 3629: see text.h. Knows no meaning of the text; cannot fail. */
 #include "proto/text.h"
 
 #include <stdint.h>
@@ -13,7 +13,7 @@ static size_t character_length(const uint8_t *at, size_t here)
     if (lead < 0x80)
         return 1;
 
-    /* The second byte's range is narrower after some leads: that excludes overlong forms, surrogates and what lies
+    /* The second byte's range is narrower after some leads: that excludes overlong forms, surrogates and code points
      * beyond U+10FFFF. */
     size_t length;
     uint8_t least = 0x80, most = 0xbf;

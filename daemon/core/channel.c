@@ -1,5 +1,5 @@
-/* Caps, lines and ends of a channel: see channel.h. Where the bytes lie is channel_log's, what is out is
- * channel_held's. */
+/* Caps, waiting lines and the end of a channel: see channel.h. channel_log stores the bytes, channel_held the items
+ * that are out. */
 #include "daemon/core/channel.h"
 
 #include <assert.h>
@@ -29,7 +29,7 @@ uint64_t channel_bytes(const struct channel *ch)
     return ch->log.bytes + ch->returned_bytes;
 }
 
-/* What more fits. What was thrown back by a smaller cap can be none, never less. */
+/* Free room. 0, not negative, when the cap was lowered below what is held. */
 static uint32_t room_items(const struct channel *ch)
 {
     return ch->options.max_items - channel_items(ch) - ch->held_count;
@@ -45,10 +45,9 @@ static uint32_t room_tokens(const struct channel *ch)
     return ch->options.max_tokens - ch->log.tokens - ch->out_tokens;
 }
 
-/* ---- paying
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- paying ---- */
 
-/* What an item costs beside its bytes: its head in the log; one that is held lies in a block of its own. */
+/* What an item costs besides its bytes: its head in the log; a held item has a block of its own. */
 #define LOG_COST  8u
 #define HELD_COST 128u
 
@@ -57,7 +56,7 @@ static uint32_t cost_of_each(const struct channel *ch)
     return ch->options.at_least_once ? HELD_COST : LOG_COST;
 }
 
-/* Of an item more of this weight. */
+/* Cost of one more item of this weight. */
 static uint64_t cost_of(const struct channel *ch, uint64_t weight)
 {
     return weight + cost_of_each(ch);
@@ -68,7 +67,7 @@ static uint64_t cost(const struct channel *ch)
     return channel_bytes(ch) + ch->held_bytes + (uint64_t)(channel_items(ch) + ch->held_count) * cost_of_each(ch);
 }
 
-/* What more may cost, with all that is left in the purse. */
+/* The largest cost that may be added with all that is left in the purse. */
 static uint64_t room_cost(const struct channel *ch)
 {
     const struct purse *purse = ch->options.purse;
@@ -77,7 +76,7 @@ static uint64_t room_cost(const struct channel *ch)
     return ch->options.paid_for + ch->paid + purse_left(purse) / PURSE_STEP * PURSE_STEP - cost(ch);
 }
 
-/* For what is in and for so much more. → false: the purse has not enough. */
+/* Pays for what is in the channel and for `more`. → false: the purse has too little left. */
 static bool pay(struct channel *ch, uint64_t more)
 {
     if (!ch->options.purse)
@@ -92,7 +91,7 @@ static bool pay(struct channel *ch, uint64_t more)
     return true;
 }
 
-/* Whole steps that nothing needs any more go back. */
+/* Returns whole steps that are no longer needed. */
 static void give_change(struct channel *ch)
 {
     if (ch->paid == 0)
@@ -103,10 +102,9 @@ static void give_change(struct channel *ch)
     purse_give_back(ch->options.purse, back);
 }
 
-/* ---- putting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ---- */
 
-/* What the purse would pay for if nothing else of its owner were there; it has paid for the first bytes, too. */
+/* What the purse could pay if its owner held nothing else; the first bytes are paid for, too. */
 static uint64_t most_cost(const struct channel *ch)
 {
     const struct purse *purse = ch->options.purse;
@@ -153,10 +151,9 @@ int channel_put(struct channel *ch, const struct channel_item *item)
     return r;
 }
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
-/* Is it the purse alone that the first putter waits for? Asked whenever that may have become so, or no longer is. */
+/* Is the purse the only thing that the first putter waits for? Called whenever the answer may have changed. */
 static void look_for_shortage(struct channel *ch)
 {
     const struct channel_wait *w = TAILQ_FIRST(&ch->puts);
@@ -237,10 +234,10 @@ void channel_late(struct channel_wait *w)
 {
     struct channel *ch = w->channel;
     end(ch, w, CHANNEL_LATE);
-    channel_settle(ch); /* who stood behind it may have less to put */
+    channel_settle(ch); /* the next in line may have less to put */
 }
 
-/* The first putter goes in as far as there is room. → true: it is in altogether. */
+/* Lets the first putter put as much as there is room for. → true: all of it is in. */
 static bool admit(struct channel *ch, struct channel_wait *w)
 {
     uint32_t moved;
@@ -248,7 +245,7 @@ static bool admit(struct channel *ch, struct channel_wait *w)
         return false;
     struct channel_room room = {
         .items = room_items(ch), .each = cost_of_each(ch), .bytes = room_bytes(ch), .cost = room_cost(ch)};
-    /* Without memory it waits on: the next one that leaves makes some. */
+    /* Out of memory: it keeps waiting, and the next item that leaves frees some. */
     (void)channel_log_move(&ch->log, &w->rest, &room, &moved);
     counted_in(ch, moved);
     bool paid = pay(ch, 0);
@@ -258,8 +255,8 @@ static bool admit(struct channel *ch, struct channel_wait *w)
     return w->rest.items == 0;
 }
 
-/* Getters that wait for an end may do so for different reasons: what others hold can return to one and not to another.
- */
+/* Getters that wait for an end may do so for different reasons: an item that another party holds can return to one
+ * getter and not to another. */
 static void end_getters(struct channel *ch)
 {
     for (struct channel_wait *w = TAILQ_FIRST(&ch->gets), *next; w; w = next) {
@@ -317,8 +314,7 @@ void channel_break(struct channel *ch)
     channel_settle(ch);
 }
 
-/* ---- taking
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- taking ---- */
 
 bool channel_first(const struct channel *ch, struct channel_item *ret_item)
 {
@@ -336,7 +332,7 @@ int channel_take(struct channel *ch, struct channel_party *party, bool lease, ui
         if (r < 0)
             return r;
     } else {
-        if (ch->returned_count > 0) /* by one who had a lease */
+        if (ch->returned_count > 0) /* by a party that had a lease */
             channel_held_hand_over(ch);
         else
             channel_log_drop(&ch->log);
@@ -350,7 +346,7 @@ int channel_take(struct channel *ch, struct channel_party *party, bool lease, ui
 
 bool channel_at_end(const struct channel *ch, const struct channel_party *party)
 {
-    /* A lease is over soon, and may come back. */
+    /* A lease ends soon, and the item may come back. */
     uint32_t own = ch->options.at_least_once ? party->held_count : 0;
     return ch->finished && channel_items(ch) == 0 && ch->held_count == own;
 }
@@ -371,7 +367,7 @@ int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ti
     channel_held_drop(ch, h);
     if (ch->options.at_least_once) {
         finished_one(ch);
-    } else { /* a lease: its taker has it, and done it is later */
+    } else { /* a lease: its taker holds it and finishes it later */
         ch->stats.confirmed++;
         give_change(ch);
     }
@@ -410,8 +406,7 @@ int channel_done(struct channel *ch, struct channel_party *party, uint32_t n)
     return 0;
 }
 
-/* ---- parties
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- parties ---- */
 
 void channel_party_init(struct channel_party *party)
 {
@@ -428,11 +423,11 @@ void channel_party_gone(struct channel *ch, struct channel_party *party)
             ch->stats.returned++;
         } else {
             channel_held_drop(ch, h);
-            ch->stats.lost += !ch->options.joinable; /* else it is among the undone */
+            ch->stats.lost += !ch->options.joinable; /* otherwise it is counted as undone */
         }
     }
     give_change(ch);
-    /* What is left was at most once: gone with its taker, and nobody shall wait for it. */
+    /* The rest was delivered at most once: lost with its taker. Stop counting it, so that nobody waits for it. */
     ch->stats.lost += party->undone;
     if (ch->options.joinable)
         ch->unfinished -= party->undone;

@@ -1,8 +1,8 @@
 /* Taken, confirmed, returned: see channel_held.h.
  *
- * A ticket is a slot's number below a count of its uses, so that a late confirmation never meets the item that came to
- * the slot after. Returned items stand in a heap by their place: it has room for every item that is out before that one
- * goes out, so that a return never needs memory.
+ * A ticket is a slot's number below a count of its uses, so that a late confirmation never matches a later item in the
+ * same slot. Returned items are in a heap ordered by place. Room in it is reserved before an item goes out, so that a
+ * return never needs memory.
  */
 #include "daemon/core/channel_held.h"
 
@@ -20,8 +20,7 @@ struct channel_slot {
     uint32_t uses, next_free;
 };
 
-/* ---- the heap of the returned
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the heap of the returned ---- */
 
 static void heap_push(struct channel *ch, struct channel_held *h)
 {
@@ -50,10 +49,9 @@ static struct channel_held *heap_pop(struct channel *ch)
     return first;
 }
 
-/* ---- slots
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- slots ---- */
 
-/* A free slot, and room in the heap for all that is out. → false: no memory. */
+/* Ensures a free slot, and room in the heap for all that is out. → false: no memory. */
 static bool make_room(struct channel *ch)
 {
     uint32_t out = ch->held_count + ch->returned_count + 1;
@@ -97,8 +95,7 @@ static void leave_slot(struct channel *ch, struct channel_held *h)
     ch->slot_free = h->slot;
 }
 
-/* ---- the life of a held item
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the life of a held item ---- */
 
 struct channel_item channel_held_item(const struct channel_held *h)
 {

@@ -8,9 +8,9 @@
 
 #define CHUNK_LEAST 1024u
 #define CHUNK_MOST  (64u << 10)
-#define SPLICE_FROM (16u << 10)      /* bytes from which a row is worth a chunk of its own */
+#define SPLICE_FROM (16u << 10)      /* rows of this many bytes or more get a chunk of their own */
 #define HEAD        sizeof(uint32_t) /* an item's length */
-#define TOKEN       (1u << 31)       /* in it: a weight follows */
+#define TOKEN       (1u << 31)       /* flag in the length: a weight follows */
 #define WEIGHT      sizeof(uint64_t)
 
 struct channel_chunk {
@@ -68,7 +68,7 @@ int channel_log_add(struct channel_log *log, const struct channel_item *item)
         if (add_chunk(log, before + length > size ? before + length : size) < 0)
             return -ENOMEM;
         log->grow = size < CHUNK_MOST ? size * 2 : size;
-        if (chunk && log->items == 0) { /* the one that was kept is too small */
+        if (chunk && log->items == 0) { /* the kept chunk is too small */
             log->head = log->tail;
             free(chunk);
         }
@@ -94,7 +94,7 @@ bool channel_log_first(const struct channel_log *log, struct channel_item *ret_i
         return false;
     const uint8_t *at = chunk->bytes + chunk->read;
     memcpy(&head, at, HEAD);
-    /* Field by field: a whole struct is built beside and copied in wider pieces than it was written in, which stalls.
+    /* Field by field: building a whole struct first would copy it in wider pieces than it was written in, which stalls.
      */
     ret_item->bytes = at + HEAD;
     ret_item->length = head & ~TOKEN;
@@ -131,16 +131,16 @@ void channel_log_drop(struct channel_log *log)
         log->head = chunk->next;
         free(chunk);
     } else if (chunk->size > CHUNK_MOST) {
-        channel_log_deinit(log, NULL); /* one large item has gone */
+        channel_log_deinit(log, NULL); /* it held one large item */
     } else {
-        /* The last one is written anew from its start: a queue that is emptied again and again allocates nothing. */
+        /* The last chunk is rewritten from its start: a queue that is emptied again and again allocates nothing. */
         chunk->read = chunk->write = 0;
     }
 }
 
 static void splice(struct channel_log *to, struct channel_log *from)
 {
-    if (to->items == 0) { /* what it keeps is empty */
+    if (to->items == 0) { /* the chunk that it keeps is empty */
         channel_log_deinit(to, NULL);
         to->head = from->head;
     } else {
@@ -150,7 +150,7 @@ static void splice(struct channel_log *to, struct channel_log *from)
     to->items += from->items;
     to->tokens += from->tokens;
     to->bytes += from->bytes;
-    to->grow = 0; /* small again, so that rows in turn with single items do not strew large empty ends */
+    to->grow = 0; /* small again, so that large rows alternating with single items do not leave large unused ends */
     *from = (struct channel_log){0};
 }
 

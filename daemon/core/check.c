@@ -1,8 +1,8 @@
-/* Is the core's own book-keeping sound, and has it left anything undone? For tests alone.
+/* Is the core's own book-keeping consistent, and has it left anything undone? For tests only.
  *
- * Counts everything anew from the lists that own it and compares. It trusts only the lists `every`, `lane`, `queue` and
- * `backoff`. After a pass of core_run() it also knows what must not be: a task that waits beside an idle worker, a wait
- * without the timer that ends it, a timer without anything to wait for. Stops the program at the first mistake.
+ * Counts everything again from the lists that own it and compares. It trusts only the lists `every`, `lane`, `queue`
+ * and `backoff`. After a pass of core_run() it also checks what must not be: a task that waits beside an idle worker, a
+ * wait without the timer that ends it, a timer without anything to wait for. Aborts at the first mistake.
  */
 #include "daemon/core/core_private.h"
 
@@ -151,7 +151,7 @@ static void check_lists(const struct core_pool *p, const struct tally *tally)
     CHECK(standbys == tally->standby && expiring == tally->expiring && watched == tally->watched);
 }
 
-/* What must not be after a pass: something to do, and nothing that will make it happen. */
+/* Checks that no work is left after a pass without anything that will trigger it. */
 static void check_rest(const struct core_pool *p, uint64_t now_ns)
 {
     const struct core *core = p->core;

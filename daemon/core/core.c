@@ -1,7 +1,8 @@
 /* The frame: pools, the firing of timers, and the one pass that brings everything touched to rest.
  *
- * Decides nothing itself: who gets a task is dispatch.c, how many workers there are is sizing.c, what is not where it
- * should be is watch.c, what must end is stop.c. Only core_new() and core_pool_new() can fail, for want of memory.
+ * Decides nothing itself: dispatch.c chooses the worker of a task, sizing.c the number of workers, watch.c moves what
+ * is not where it should be, stop.c ends what must end. Only core_new() and core_pool_new() can fail, for lack of
+ * memory.
  */
 #include "daemon/core/core_private.h"
 
@@ -30,8 +31,7 @@ uint64_t core_later_ns(uint64_t now_ns, uint64_t delay_ms)
     return at_ns;
 }
 
-/* ---- core and pools
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- core and pools ---- */
 
 struct core *core_new(const struct core_ops *ops, void *context)
 {
@@ -166,13 +166,12 @@ void core_pool_reconfigure(
     for (w = TAILQ_FIRST(&pool->every); w; w = next) {
         next = TAILQ_NEXT(w, every);
         core_worker_outdate(core, w, now_ns);
-        core_worker_settle(w, now_ns); /* another max_tasks may have used up its runs, or given it more */
+        core_worker_settle(w, now_ns); /* a new max_tasks may have used up its runs, or given it more */
     }
     core_pool_touch(pool);
 }
 
-/* ---- the pass
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass ---- */
 
 static void fire(struct core *core, struct core_timer *timer, uint64_t now_ns)
 {
@@ -220,12 +219,12 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
     while (core->stopping && core_stop_flush_one(pool, CORE_WHY_SHUTDOWN))
         ;
     while (core_pool_is_down(pool, now_ns) && core_stop_flush_one(pool, CORE_WHY_DOWN))
-        ; /* finish() may cancel, and so free a worker for the rest */
+        ; /* finish() may cancel, and so free a worker for the remaining tasks */
     bool waits = pool->queued + pool->backing_off > 0;
     if (pool->closing && !waits && !pool->winding)
         core_stop_wind_down(pool, now_ns);
     else if (waits && !core->stopping)
-        pool->winding = false; /* a dead worker's task came back: somebody must run it */
+        pool->winding = false; /* a dead worker's task came back and must be run */
     core_sizing_shrink(pool, now_ns);
     core_dispatch(pool, now_ns);
     core_watch_take_back(pool, now_ns);
@@ -233,7 +232,7 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
     core_sizing_idle(pool, now_ns);
     core_watch_arm(pool, now_ns);
     if (pool->queued + pool->backing_off > 0 && core_pool_is_down(pool, now_ns))
-        core_pool_touch(pool); /* its last worker has just left, or has been taken */
+        core_pool_touch(pool); /* its last worker has just left, or has been assigned */
     if (pool->closing && !pool->told_empty && is_empty(pool)) {
         pool->told_empty = true;
         core->ops->pool_empty(core->context, pool);

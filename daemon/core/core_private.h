@@ -1,8 +1,8 @@
 /* What the files of the core share: the two hidden structs, and each file's functions for the others.
  *
- * Every public function in core.h ends with core_pool_touch() for the pool that it changed; core_run() then brings
- * each touched pool to rest (dispatch, take back, size, timers). What follows from an event beyond that event's own
- * task and worker therefore happens in one place.
+ * Every public function in core.h ends with core_pool_touch() for the pool that it changed; core_run() then brings each
+ * touched pool to rest (dispatch, take back, size, timers). Consequences of an event beyond its own task and worker are
+ * therefore handled in one place.
  */
 #pragma once
 
@@ -15,17 +15,17 @@
 #define CORE_US       1000ull
 #define CORE_MS       1000000ull
 #define CORE_S        1000000000ull
-#define CORE_LANE_MAX 64u /* tasks in one lane at most */
+#define CORE_LANE_MAX 64u /* maximum of tasks in one lane */
 
-#define CORE_WAKE_NS           (10 * CORE_US)  /* an idle worker may take so long, and longer, to wake */
-#define CORE_RETIRE_TIMEOUT_NS (5 * CORE_S)    /* a worker that does not go, or die, is killed (again) */
-#define CORE_BATCH_MIN         16u             /* workers that are replaced at a time, or a quarter of the pool */
-#define CORE_STUCK_NS          (20 * CORE_MS)  /* a head unclaimed so long is moved when another worker is idle */
-#define CORE_DEAF_NS           (5 * CORE_S)    /* a head unclaimed so long costs its worker the life */
-#define CORE_BEHIND_NS         (100 * CORE_US) /* nothing need wait behind a head that runs longer, while others idle */
+#define CORE_WAKE_NS           (10 * CORE_US) /* an idle worker may take this long, and longer, to wake */
+#define CORE_RETIRE_TIMEOUT_NS (5 * CORE_S)   /* a worker that does not exit or die in this time is killed (again) */
+#define CORE_BATCH_MIN         16u            /* workers that are replaced at the same time, or a quarter of the pool */
+#define CORE_STUCK_NS          (20 * CORE_MS) /* a head unclaimed for this long is moved when another worker is idle */
+#define CORE_DEAF_NS           (5 * CORE_S)   /* a worker whose head stays unclaimed this long is killed */
+#define CORE_BEHIND_NS         (100 * CORE_US) /* tasks behind a head that runs longer are moved to idle workers */
 #define CORE_WATCH_FAST_NS     (1 * CORE_MS)
 #define CORE_WATCH_SLOW_NS     (20 * CORE_MS)
-#define CORE_PROOF_NS          (1 * CORE_S) /* a worker that lived so long is proven */
+#define CORE_PROOF_NS          (1 * CORE_S) /* a worker that lived this long is proven */
 #define CORE_BACKOFF_NS        (100 * CORE_MS)
 #define CORE_BACKOFF_MAX_NS    (10 * CORE_S)
 
@@ -63,35 +63,35 @@ struct core_pool {
     TAILQ_ENTRY(core_pool) link, touched_link;
     bool touched;
     bool opened;     /* may spawn */
-    bool given_up;   /* not opened, and will not be for long */
+    bool given_up;   /* not opened, and not expected to be for long */
     bool closing;    /* no new tasks */
-    bool winding;    /* closing or stopping, and nothing waits: workers are sent home as they empty */
-    bool told_empty; /* pool_empty() was called */
+    bool winding;    /* closing or stopping, and nothing waits: workers are retired as their lanes empty */
+    bool told_empty; /* pool_empty() has been called */
 
-    struct core_task_list ahead, queue, backoff; /* ahead: those that go before the queue */
+    struct core_task_list ahead, queue, backoff; /* ahead: tasks that precede the queue */
     uint64_t queued, backing_off;                /* of the first two, and of the third */
     uint32_t placed;                             /* tasks in all lanes */
 
     struct core_worker_list every;
-    struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more */
-    struct core_worker_list closed[CORE_LANE_MAX + 1]; /* may not now */
+    struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more tasks */
+    struct core_worker_list closed[CORE_LANE_MAX + 1]; /* may not be given more now */
     uint64_t open_mask;                                /* bit n: open[n] is not empty */
     uint64_t closed_mask;                              /* bit n: closed[n + 1] is not empty */
     struct core_worker_list standbys;
-    struct core_worker_list unclaimed; /* whose head is not known to be claimed; oldest head first */
+    struct core_worker_list unclaimed; /* workers whose head is not known to be claimed; oldest head first */
     struct core_worker_list expiring;
 
-    /* Workers by what they are; kept by core_worker_set_state() and its like. */
+    /* Number of workers by state; kept by core_worker_set_state() and its variants. */
     uint32_t asked; /* spawn() without an answer */
     uint32_t starting, standby;
     uint32_t idle, busy, stuck, retiring; /* these four are active: they may hold tasks */
     uint32_t expiring_count;
     uint32_t dying;
-    uint32_t waiting; /* of busy and retiring: those that wait for other tasks */
+    uint32_t waiting; /* of busy and retiring: waiting for other tasks */
 
     uint32_t young_deaths;       /* in a row */
     uint64_t throttled_until_ns; /* 0: not throttled */
-    struct core_worker *trial;   /* the worker whose living on will end the throttling; NULL: none yet */
+    struct core_worker *trial;   /* the worker that ends the throttling by surviving; NULL: none yet */
 
     struct core_timer watch_timer, idle_timer, spawn_timer;
     bool thorough; /* the watch timer has fired: look at every lane, not only the first few */
@@ -100,7 +100,7 @@ struct core_pool {
 /* ---- core.c */
 
 void core_pool_touch(struct core_pool *pool);
-/* Saturating: a deadline that does not fit is never. */
+/* Saturating: a deadline that does not fit becomes "never". */
 uint64_t core_later_ns(uint64_t now_ns, uint64_t delay_ms);
 
 static inline uint32_t core_pool_active(const struct core_pool *p)
@@ -113,14 +113,14 @@ static inline uint32_t core_pool_pending(const struct core_pool *p)
     return p->asked + p->starting + p->standby;
 }
 
-/* How many may be at work: one that waits for other tasks leaves its place to another one. max_nested holds for those
- * who begin to wait; a smaller one that comes later must not take away what they wait for. */
+/* How many may be at work: one that waits for other tasks gives up its place to another one. max_nested is checked when
+ * a worker begins to wait; lowering it later must not take away what those already waiting depend on. */
 static inline uint32_t core_pool_limit(const struct core_pool *p)
 {
     return p->config.max + p->waiting;
 }
 
-/* Workers that stay or come: what `min` and `max` speak of. */
+/* Workers that stay or are starting: `min` and `max` apply to them. */
 static inline uint32_t core_pool_fresh(const struct core_pool *p)
 {
     return core_pool_active(p) + core_pool_pending(p) - p->retiring - p->expiring_count;
@@ -135,10 +135,10 @@ void core_task_end(struct core *core, struct core_task *task, enum mpool_state s
 
 /* ---- queue.c */
 
-/* QUEUED: among its like, those ahead or the others. */
+/* Queues a task (QUEUED) at one end of its list, `ahead` or the queue. */
 void core_queue_push(struct core_pool *pool, struct core_task *task, bool front);
 void core_queue_push_backoff(struct core_pool *pool, struct core_task *task); /* BACKOFF */
-void core_queue_remove(struct core_pool *pool, struct core_task *task);       /* by its state; leaves that */
+void core_queue_remove(struct core_pool *pool, struct core_task *task);       /* by its state, which stays */
 
 static inline struct core_task *core_queue_first(const struct core_pool *pool)
 {
@@ -151,7 +151,7 @@ static inline struct core_task *core_queue_first(const struct core_pool *pool)
 uint32_t core_task_depth(const struct core_task *task);
 uint32_t core_worker_runs_left(const struct core_worker *worker);
 bool core_worker_accepts(const struct core_worker *worker);
-/* Puts the worker where its state and lane say. cold: behind the other idle ones, not before them. */
+/* Files the worker by its state and lane. cold: behind the other idle ones, not before them. */
 void core_lane_file(struct core_worker *worker, bool cold);
 void core_lane_unfile(struct core_worker *worker);
 void core_lane_push(struct core_worker *worker, struct core_task *task, uint64_t now_ns);
@@ -181,23 +181,23 @@ void core_dispatch(struct core_pool *pool, uint64_t now_ns);
 void core_watch_take_back(struct core_pool *pool, uint64_t now_ns);
 void core_watch_fire(struct core_pool *pool, uint64_t now_ns);
 void core_watch_arm(struct core_pool *pool, uint64_t now_ns);
-/* The worker has not claimed its head in time: takes all back and lets it rest, or kills it at the third time. A head
- * that turns out to be claimed clears it. */
+/* The worker has not claimed its head in time: takes back everything and rests it, or kills it at the third time. If
+ * the head turns out to be claimed the suspicion is cleared. */
 void core_watch_suspect(struct core_worker *worker, uint64_t now_ns);
 void core_watch_rested(struct core_worker *worker, uint64_t now_ns);
 
 /* ---- worker.c */
 
 void core_worker_set_state(struct core_worker *worker, enum core_worker_state state, uint64_t now_ns);
-/* Ready, but one too many for now: it waits until there is room. */
+/* Ready, but one too many for now: it is held until there is room. */
 void core_worker_stand_by(struct core_worker *worker, uint64_t now_ns);
-/* After its lane changed: busy, idle, or home. */
+/* After its lane changed: makes it busy or idle, or retires it. */
 void core_worker_settle(struct core_worker *worker, uint64_t now_ns);
 void core_worker_expire(struct core_worker *worker);
-/* Gets nothing new; goes when its lane is empty, at once if it is. */
+/* Gives it nothing new; retires it when its lane is empty, at once if it is. */
 void core_worker_send_home(struct core_worker *worker, uint64_t now_ns);
 void core_worker_kill(struct core_worker *worker, uint64_t now_ns);
-/* The worker was killed for a task by the op itself; those behind that task are taken back. */
+/* The op itself killed the worker for a task; takes back the tasks behind that one. */
 void core_worker_killed_for_task(struct core_worker *worker, uint64_t now_ns);
 void core_worker_release_standby(struct core_worker *worker, uint64_t now_ns);
 void core_worker_gone_timer(struct core_worker *worker, uint64_t now_ns);
@@ -207,12 +207,12 @@ void core_worker_gone_timer(struct core_worker *worker, uint64_t now_ns);
 void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns); /* before dispatch */
 void core_sizing_grow(struct core_pool *pool, uint64_t now_ns);   /* after it */
 void core_sizing_idle(struct core_pool *pool, uint64_t now_ns);
-/* The worker that idles longest and replaces nobody; NULL: there is none. */
+/* The worker that has been idle longest and replaces nobody; NULL: there is none. */
 struct core_worker *core_sizing_idlest(const struct core_pool *pool);
-/* One expiring worker goes: an idle one if there is one. */
+/* Lets one expiring worker go: an idle one if there is one. */
 void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns);
 void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns);
-/* A birth has taken too long: as bad as CORE_DOWN_BIRTHS that fail at once. */
+/* A birth has taken too long: counts as CORE_DOWN_BIRTHS failures in a row. */
 void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns);
 void core_sizing_proven(struct core_worker *worker);
 void core_sizing_reset(struct core_pool *pool);
@@ -223,14 +223,14 @@ void core_stop_head_timeout(struct core_worker *worker, uint64_t now_ns);
 void core_stop_grace_over(struct core_task *task, uint64_t now_ns);
 void core_stop_deadline(struct core *core, uint64_t now_ns);
 enum mpool_state core_stop_state(enum core_why why);
-/* Sends everybody home who has no task; those who have follow as they empty. */
+/* Retires idle workers now, busy ones when their lane is empty. */
 void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns);
-/* Finishes the first of those that wait: the core is stopping, or the pool is down. → false: none waits. */
+/* Finishes the first waiting task: the core is stopping, or the pool is down. → false: none waits. */
 bool core_stop_flush_one(struct core_pool *pool, enum core_why why);
 
 /* ---- retry.c */
 
-/* What to wait after `attempt` runs (≥ 1) before the next one. */
+/* The delay before the next run after `attempt` runs (≥ 1). */
 uint64_t core_retry_delay_ns(uint32_t attempt);
 /* The n-th step of 100 ms · 2^n, at most 10 s. */
 uint64_t core_retry_step_ns(uint32_t n);

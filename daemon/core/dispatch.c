@@ -1,17 +1,17 @@
-/* Who gets the next task? Join the bounded shortest queue.
+/* Which worker gets the next task? Join the bounded shortest queue.
  *
- * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane
- * is shorter than both the task and the lane's head allow; tiny ones to a busy worker before an idle one is woken. The
+ * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane is
+ * shorter than both the task and the lane's head allow; tiny ones go to a busy worker before an idle one is woken. The
  * queue is strictly first in, first out: nothing overtakes a task that needs an idle worker (a slow one, one that must
- * be alone, or one that another worker has left its place for). That starves nobody and stalls nobody: while the front
- * waits, no worker is idle, lanes are only not filled further, and the first worker to run dry takes it. Constant time
- * per task placed and per worker that refuses.
+ * be alone, or one for which another worker has given up its place). That starves no task and stalls no worker: while
+ * the front waits, no worker is idle, lanes are merely not filled further, and the first worker to run dry takes it.
+ * Constant time per task placed and per worker that refuses.
  */
 #include "daemon/core/core_private.h"
 
 #define LANE_NONE UINT32_MAX
 
-/* Told ahead, so that the replacement is there when the runs are used up; small numbers of runs are not cut short. */
+/* Known ahead, so that the replacement is ready when the runs are used up; small numbers of runs are not cut short. */
 static bool runs_come_to_an_end(const struct core_worker *w)
 {
     uint32_t all = w->pool->config.max_tasks;
@@ -21,7 +21,7 @@ static bool runs_come_to_an_end(const struct core_worker *w)
     return all > 0 && !w->pool->config.once && core_worker_runs_left(w) <= ahead;
 }
 
-/* The length of the lanes of which the task is to join one, or LANE_NONE: it waits. An idle worker is not woken for
+/* The length of the lanes of which the task should join one, or LANE_NONE: it waits. An idle worker is not woken for
  * what a busy one will have done before it is awake, unless that one's head turns out to be slow: so few tiny tasks
  * stay on few CPUs, and what was taken back from behind a slow head does not go there again. */
 static uint32_t choose(const struct core_pool *pool, const struct core_task *task, uint64_t now_ns)

@@ -1,13 +1,14 @@
-/* Who has how much before it, and who may be given more? Lanes as the core knows them, and the buckets over them.
+/* Which worker has how many tasks, and which may be given more? Lanes as the core knows them, and the buckets over
+ * them.
  *
  * Every worker that may hold tasks is filed by the length of its lane: under open[] when it may be given another one,
- * under closed[] when not. Masks tell which buckets are not empty, so the shortest open and the longest lane are found
- * without looking at workers. A worker is filed anew by whatever changes its lane; what changes a function's mean does
- * not, so an open worker is looked at again before it is given more. Never fails.
+ * under closed[] when not. Masks show which buckets are not empty, so the shortest open and the longest lane are found
+ * without looking at workers. A change of a lane refiles its worker; a change of a function's mean does not, so an open
+ * worker is checked again before it is given more. Never fails.
  */
 #include "daemon/core/core_private.h"
 
-enum { BUCKET_NONE = -1, BUCKET_CLOSED = CORE_LANE_MAX }; /* below: open, by length; from there on: closed */
+enum { BUCKET_NONE = -1, BUCKET_CLOSED = CORE_LANE_MAX }; /* below: open, by length; from here on: closed */
 
 uint32_t core_task_depth(const struct core_task *task)
 {
@@ -78,7 +79,7 @@ void core_lane_file(struct core_worker *w, bool cold)
         return;
     w->bucket = bucket;
     if (bucket < BUCKET_CLOSED) {
-        /* Of the idle ones the warmest comes first; of the others whoever waited longest for more. */
+        /* Of the idle workers the warmest comes first; of the others the one that has waited longest for more. */
         if (bucket == 0 && !cold)
             TAILQ_INSERT_HEAD(&p->open[0], w, link);
         else
@@ -108,7 +109,7 @@ void core_lane_known_claimed(struct core_worker *w)
     watch_head(w, false);
 }
 
-/* The lane has another head, or none, from now on. */
+/* From now on the lane has another head, or none. */
 static void head_changed(struct core_worker *w, uint64_t now_ns)
 {
     struct core_timers *timers = &w->pool->core->timers;
@@ -118,7 +119,7 @@ static void head_changed(struct core_worker *w, uint64_t now_ns)
     w->head_since_ns = now_ns;
     watch_head(w, head && !dying);
     if (dying)
-        return; /* its timer waits for its death */
+        return; /* its timer is waiting for its death */
     if (head && head->timeout_ms > 0 && head->stop == CORE_WHY_RESULT)
         core_timer_arm(timers, &w->timer, CORE_TIMER_WORKER_HEAD, core_later_ns(now_ns, head->timeout_ms));
     else
@@ -152,7 +153,7 @@ uint32_t core_lane_take_back(struct core_worker *w, uint32_t keep, uint64_t now_
     while (w->placed > keep) {
         struct core_task *last = TAILQ_LAST(&w->lane, core_task_list);
         if (last->stop != CORE_WHY_RESULT || !core->ops->reclaim(core->context, w, last))
-            break; /* claimed, and all before it, too */
+            break; /* this task has been claimed, and so have all before it */
         core_lane_remove(w, last, now_ns);
         core_queue_push(w->pool, last, true);
         n++;

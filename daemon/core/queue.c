@@ -1,8 +1,8 @@
-/* What waits? Each pool's queue, and the tasks that sit out a backoff.
+/* Which tasks wait? Each pool's queue, and the tasks in backoff.
  *
  * Knows workers as lanes only. The queue is first in, first out; what comes back from a worker goes to the front, as it
- * is older than what waits. Before it go the tasks that a worker waits for, first in, first out among themselves. Never
- * fails: the lists are intrusive; caps on their length are the supervisor's.
+ * is older than what waits. Tasks that a worker waits for precede it, first in, first out among themselves. Never
+ * fails: the lists are intrusive; the supervisor limits their length.
  */
 #include "daemon/core/core_private.h"
 
@@ -44,7 +44,7 @@ void core_queue_remove(struct core_pool *pool, struct core_task *task)
 
 static void submit(struct core_task *task, bool front, bool ahead)
 {
-    task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; whatever it was before, it begins anew */
+    task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; the task starts over */
     task->attempt = 0;
     task->position = 0;
     task->stop = CORE_WHY_RESULT;
@@ -83,7 +83,7 @@ void core_lead(struct core *core, struct core_task *task, uint64_t now_ns)
     if (task->ahead || task->ending)
         return;
     if (task->state == MPOOL_STATE_PLACED && task != TAILQ_FIRST(&w->lane)) {
-        core_lane_take_back(w, 1, now_ns); /* behind a head that may take its time, and may wait for others itself */
+        core_lane_take_back(w, 1, now_ns); /* behind a head that may be slow, and may itself wait for others */
         core_worker_settle(w, now_ns);
     }
     if (task->state == MPOOL_STATE_QUEUED) {

@@ -1,8 +1,8 @@
-/* What becomes of a task whose run has ended? Its answer, or another attempt, and when.
+/* What happens to a task whose run has ended? It gets its answer, or another attempt, and when.
  *
  * Lost runs and runs that failed retryably are repeated while attempts are left: the second run follows at once, the
- * next after 100 ms · 2^n, at most 10 s. Time-outs and cancels are final: whoever set a time-out asked for an answer by
- * then, and a run that took too long once will do so again. A stop under way ends it, too: its result is the answer.
+ * next after 100 ms · 2^n, at most 10 s. Time-outs and cancels are final: the caller asked for an answer by then, and a
+ * run that took too long once will do so again. A stop under way is final, too: its result is the answer.
  */
 #include "daemon/core/core_private.h"
 
@@ -59,7 +59,7 @@ void core_task_done(
     w->blocked = false;
     w->refused_ns = 0;
     core_sizing_proven(w);
-    /* The worker's own word: it cannot have run for longer than it lives. */
+    /* The worker reports it, and may lie: the run cannot have been longer than the worker's life. */
     if (run_ns > now_ns - w->ready_ns)
         run_ns = now_ns - w->ready_ns;
     if (task->chunk)

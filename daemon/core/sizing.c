@@ -1,16 +1,15 @@
 /* How many workers does a pool have? Minimum, demand, replacement, idle time-out, and the throttle.
  *
- * Workers that stay or come (core_pool_fresh) are kept within min..max. One that leaves is replaced ahead, so the total
- * may exceed max by those that are being replaced; but no more than max are at work at once: a newcomer stands by until
- * there is room. A worker that waits for other tasks leaves its place at work to another one; when it goes on there is
- * one too many, which stands by, or goes if it is busy. Workers that die before they have done anything throttle their
- * pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven itself; after some of them a
- * pool without workers is down. Knows no tasks, only how many wait.
+ * Workers that stay or are starting (core_pool_fresh) are kept within min..max. One that leaves is replaced ahead, so
+ * the total may exceed max by those that are being replaced; but no more than max are at work at once: a new worker is
+ * held in standby until there is room. A worker that waits for other tasks gives up its place to another one; when it
+ * resumes there is one too many, which becomes standby or, if busy, is retired. Workers that die before they have done
+ * anything throttle their pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven
+ * itself; after CORE_DOWN_BIRTHS of them a pool without workers is down. Knows no tasks, only how many wait.
  */
 #include "daemon/core/core_private.h"
 
-/* ---- the throttle
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the throttle ---- */
 
 void core_sizing_reset(struct core_pool *pool)
 {
@@ -29,7 +28,8 @@ void core_sizing_proven(struct core_worker *w)
 
 void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns)
 {
-    /* Without a template, or on the way out, nobody is to blame. A batch that was spawned together counts once. */
+    /* Without a template, or while winding down, the death shows nothing. A batch that was spawned together counts
+     * once. */
     if (!pool->opened || pool->winding || now_ns < pool->throttled_until_ns)
         return;
     if (pool->young_deaths < UINT32_MAX)
@@ -40,7 +40,7 @@ void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns)
 void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns)
 {
     core_sizing_young_death(pool, now_ns);
-    /* Those who wait have waited for long already. */
+    /* Waiting tasks have waited for long already. */
     if (pool->young_deaths > 0 && pool->young_deaths < CORE_DOWN_BIRTHS)
         pool->young_deaths = CORE_DOWN_BIRTHS;
 }
@@ -49,11 +49,10 @@ bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns)
 {
     if (!pool->given_up && pool->young_deaths < CORE_DOWN_BIRTHS)
         return false;
-    if (pool->config
-            .once) /* those that run take no other task; a birth that is on its way, or may be tried now, does */
+    if (pool->config.once) /* the running ones take no other task; a birth that is pending, or may be tried, does */
         return pool->idle + pool->stuck == 0 &&
                (pool->given_up || (pool->asked + pool->starting == 0 && now_ns < pool->throttled_until_ns));
-    /* Those that wait for other tasks wait for these. */
+    /* All active workers wait for other tasks, and so for these. */
     return core_pool_active(pool) == pool->waiting && pool->standby == 0;
 }
 
@@ -66,7 +65,7 @@ void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_n
     core_pool_touch(pool);
 }
 
-/* → true: one may be spawned now. Else the timer, or an event, brings us back. */
+/* → true: one may be spawned now. Otherwise the timer, or an event, will retry. */
 static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_worker *trial = pool->trial;
@@ -85,11 +84,10 @@ static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
     return false;
 }
 
-/* ---- growing
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- growing ---- */
 
-/* While workers serve on until they are replaced, so many newcomers are on their way at most: a reload of a large pool
- * neither doubles it nor takes all processors. */
+/* How many newcomers may be starting while the workers that they replace go on: a reload of a large pool neither
+ * doubles it nor occupies all processors. */
 static uint32_t batch(const struct core_pool *pool)
 {
     return pool->config.max / 4 > CORE_BATCH_MIN ? pool->config.max / 4 : CORE_BATCH_MIN;
@@ -105,7 +103,7 @@ static bool wants_one_more(const struct core_pool *pool)
         return false;
     if (!pool->closing && (fresh < pool->config.min || pending < leaving))
         return true;
-    /* Those who replace somebody add nothing: only the others will take what waits. */
+    /* Replacements add nothing: only the others will take what waits. */
     uint32_t spare = pending > leaving ? pending - leaving : 0;
     return pool->queued > spare && !core_pool_has_idle(pool);
 }
@@ -120,8 +118,7 @@ void core_sizing_grow(struct core_pool *pool, uint64_t now_ns)
     }
 }
 
-/* ---- shrinking
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- shrinking ---- */
 
 void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns)
 {
@@ -140,8 +137,8 @@ static bool has_one_too_many(const struct core_pool *pool)
     return core_pool_active(pool) - pool->retiring > core_pool_limit(pool);
 }
 
-/* One of those that are at work too many, as a worker that waited goes on: an idle one, which can stand by for the next
- * time, else the youngest that may go. NULL: nobody can. */
+/* A worker to remove when one that waited resumes and too many are at work: an idle one, which can be held in standby
+ * for the next time, else the youngest that may go. NULL: there is none. */
 static struct core_worker *dispensable(const struct core_pool *pool)
 {
     struct core_worker *w, *busy = NULL;
@@ -173,7 +170,7 @@ void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns)
 struct core_worker *core_sizing_idlest(const struct core_pool *pool)
 {
     struct core_worker *coldest = TAILQ_LAST(&pool->open[0], core_worker_list);
-    /* Of the stand-bys, as many as somebody leaves have a place to take. */
+    /* Standby workers beyond the number of those that leave get no place, so they count as idle. */
     struct core_worker *parked =
         pool->standby > pool->retiring + pool->expiring_count ? TAILQ_FIRST(&pool->standbys) : NULL;
     if (!coldest || !parked)
@@ -193,8 +190,8 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
             return;
         }
         core_worker_send_home(coldest, now_ns);
-        core_sizing_shrink(pool, now_ns); /* that may have made room for a stand-by */
-        core_pool_touch(pool);            /* or for one who replaces another: looked at once more */
+        core_sizing_shrink(pool, now_ns); /* that may have made room for a standby worker */
+        core_pool_touch(pool);            /* or for a replacement: look once more */
     }
     core_timer_disarm(timers, &pool->idle_timer);
 }

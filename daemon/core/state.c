@@ -7,7 +7,7 @@
 
 #define BIT(state) (1u << MPOOL_STATE_##state)
 
-/* RUNNING stands nowhere: that a PLACED task has been claimed is known to its lane alone. */
+/* RUNNING is not in the table: only the lane knows that a PLACED task has been claimed. */
 static const uint32_t legal[MPOOL_STATE_COUNT] = {
     [MPOOL_STATE_QUEUED] = BIT(PLACED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
     [MPOOL_STATE_PLACED] = BIT(QUEUED) | BIT(BACKOFF) | BIT(DONE) | BIT(FAILED) | BIT(LOST) | BIT(TIMEOUT) |

@@ -1,8 +1,8 @@
-/* How does a task end that must not go on? Cancel, time-out, grace, and the end of pools and of the daemon.
+/* How is a task ended early? Cancel, time-out, grace, and the end of pools and of the daemon.
  *
- * What no worker has claimed is taken back and answered at once. What runs is told if it has a grace, and killed after
- * it, always through ops->kill_task: that alone knows that the worker is still at this very task. Where it says no, the
- * task has ended, and its result is the answer. Knows nothing of retries.
+ * What no worker has claimed is taken back and answered at once. A running task is asked to stop if it has a grace, and
+ * killed after it, always through ops->kill_task: only that knows whether the worker is still running this very task.
+ * If it says no, the task has ended, and its result is the answer. Knows nothing of retries.
  */
 #include "daemon/core/core_private.h"
 
@@ -20,7 +20,7 @@ enum mpool_state core_stop_state(enum core_why why)
     return MPOOL_STATE_LOST;
 }
 
-/* → false: it had ended, or its worker is dying anyway; either way its end is on the way. */
+/* → false: it had ended, or its worker is dying anyway; either way finish() will follow. */
 static bool kill_for(struct core_task *task, uint64_t now_ns)
 {
     struct core_worker *w = task->worker;
@@ -40,7 +40,7 @@ static void stop_running(struct core_task *task, enum core_why why, uint64_t now
     if (w->state == CORE_WORKER_DYING)
         return;
     if (task == TAILQ_FIRST(&w->lane))
-        core_timer_disarm(&core->timers, &w->timer); /* of two stops the first counts */
+        core_timer_disarm(&core->timers, &w->timer); /* when a task is stopped twice the first reason counts */
     if (task->grace_ms == 0 || core->stop_over) {
         kill_for(task, now_ns);
         return;
@@ -83,16 +83,15 @@ void core_stop_head_timeout(struct core_worker *w, uint64_t now_ns)
         stop_running(head, CORE_WHY_TIMEOUT, now_ns);
         return;
     }
-    /* It has not begun to run, so it cannot have run too long. A worker may need some time to wake up; one that takes
-     * longer is stuck, and its head goes to another one. */
+    /* It has not started, so it cannot have run too long. A worker may need some time to wake up; one that takes longer
+     * is stuck, and its head is given to another one. */
     if (now_ns - w->head_since_ns >= CORE_STUCK_NS)
         core_watch_suspect(w, now_ns);
     if (head == TAILQ_FIRST(&w->lane))
         core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_HEAD, core_later_ns(now_ns, head->timeout_ms));
 }
 
-/* ---- the end of pools and of the daemon
- * ---------------------------------------------------------------------------------- */
+/* ---- the end of pools and of the daemon ---- */
 
 void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns)
 {
@@ -119,7 +118,7 @@ static void flush_lane(struct core_worker *w, uint64_t now_ns)
 {
     struct core *core = w->pool->core;
     struct core_task *last;
-    /* finish() may cancel others of this lane, so the tail is looked up anew each time. */
+    /* finish() may cancel others of this lane, so the tail is looked up again each time. */
     while ((last = TAILQ_LAST(&w->lane, core_task_list)) && last->stop == CORE_WHY_RESULT &&
            core->ops->reclaim(core->context, w, last)) {
         core_lane_remove(w, last, now_ns);
@@ -142,7 +141,7 @@ static void kill_what_runs(struct core_worker *w, uint64_t now_ns)
     }
     if (w->state == CORE_WORKER_DYING)
         return;
-    /* The one that runs may lie behind others whose results are not collected yet. */
+    /* The running task may be behind others whose results are not collected yet. */
     TAILQ_FOREACH (task, &w->lane, link) {
         if (!core->ops->kill_task(core->context, w, task))
             continue;

@@ -1,4 +1,4 @@
-/* The pairing heap behind timer.h: every node is not later than its children. */
+/* The pairing heap behind timer.h: no node is later than its children. */
 #include "daemon/core/timer.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
-/* When is the next thing due? A pairing heap of timers that are embedded in whoever waits.
+/* When is the next thing due? A pairing heap of timers that are embedded in whatever waits.
  *
  * Arming is constant time and never allocates, so it cannot fail; disarming and firing are logarithmic, amortised.
- * Knows no clock: whoever asks for the first compares it with the time it was given.
+ * Knows no clock: the caller compares the first timer with the time that it was given.
  */
 #pragma once
 
@@ -11,10 +11,10 @@ struct core_timers {
     struct core_timer *root; /* the earliest; NULL: none armed */
 };
 
-/* Arms the timer, or moves it when it is armed already. Which of two with the same time comes first is not promised,
- * but depends on the calls alone, never on addresses: a run can be replayed. */
+/* Arms the timer, or moves it when it is already armed. The order of two timers with the same time is unspecified, but
+ * depends only on the calls, never on addresses: a run can be replayed. */
 void core_timer_arm(struct core_timers *timers, struct core_timer *timer, uint8_t kind, uint64_t at_ns);
-/* Not armed: nothing. */
+/* Does nothing if it is not armed. */
 void core_timer_disarm(struct core_timers *timers, struct core_timer *timer);
 
 static inline struct core_timer *core_timer_first(const struct core_timers *timers)

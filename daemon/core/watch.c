@@ -1,15 +1,15 @@
-/* Does a task lie where it need not wait? Taking back, and workers that do not claim.
+/* Moves tasks away from lanes where they wait needlessly; detects workers that do not claim.
  *
  * READY tasks can always be taken back, so a lane may be filled ahead and yet nothing waits long behind a slow head
  * while another worker is idle. A worker that does not even claim its head (it was stopped, or its machine is starved)
- * loses what it was given, rests longer each time, and is killed at the third; any claim clears it. Knows clocks only
- * as the times it is given. The watch timer runs only while there is something to see.
+ * loses what it was given, rests longer each time, and is killed at the third; any claim clears it. Knows the time only
+ * as it is passed in. The watch timer runs only while there is something to see.
  */
 #include "daemon/core/core_private.h"
 
-#define CANDIDATES 8 /* lanes looked at in one pass; the watch looks at all */
+#define CANDIDATES 8 /* lanes that a pass looks at; the watch looks at all */
 
-/* Half of what lies behind the worker's head goes back to the queue. → false: nothing could. */
+/* Half of what is behind the worker's head goes back to the queue. → false: nothing could. */
 static bool take_half(struct core_worker *w, uint64_t now_ns)
 {
     if (core_lane_take_back(w, w->placed - w->placed / 2, now_ns) == 0)
@@ -35,7 +35,7 @@ void core_watch_take_back(struct core_pool *pool, uint64_t now_ns)
 {
     unsigned budget = pool->thorough ? UINT32_MAX : CANDIDATES;
     pool->thorough = false;
-    /* Each turn fills at least one idle worker, or finds it to refuse, so this ends. */
+    /* Each turn fills at least one idle worker, or finds that it refuses, so the loop ends. */
     while (core_pool_has_idle(pool) && !core_queue_first(pool)) {
         bool taken = false;
         for (uint64_t mask = core_pool_ahead_mask(pool); mask && !taken;) {
@@ -65,7 +65,7 @@ void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
         return;
     }
     if (w->state == CORE_WORKER_RETIRING || w->pool->winding) {
-        core_worker_settle(w, now_ns); /* it goes; if it does not, that has its own time-out */
+        core_worker_settle(w, now_ns); /* it exits; if it does not, retirement has its own time-out */
         return;
     }
     w->blocked = false;
@@ -79,11 +79,11 @@ void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
 void core_watch_rested(struct core_worker *w, uint64_t now_ns)
 {
     core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
-    core_lane_file(w, true);       /* the last to be tried again */
+    core_lane_file(w, true);       /* tried again after all others */
     core_worker_settle(w, now_ns); /* a new configuration may have used up its runs in the meantime */
 }
 
-/* Those that refused may have room now. One that refuses for long and has a record is as good as stuck. */
+/* Workers that refused may have room now. One that has refused for long and has strikes already is treated as stuck. */
 static void unblock(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_worker *w;

@@ -1,8 +1,8 @@
 /* Birth, work and death of one worker.
  *
- * Keeps the pool's counts of workers by state in step, whoever changes a state. Knows of sizes only when a newcomer has
- * to wait for the one that it replaces. A worker that is told to go, or was killed, is killed again and again until its
- * death is reported: nothing else could be waited for.
+ * Keeps the pool's counts of workers by state in step, whatever changes a state. Knows of sizes only when a newcomer
+ * has to wait for the worker that it replaces. A worker that was asked to exit, or was killed, is killed again and
+ * again until its death is reported: there is nothing else to wait for.
  */
 #include "daemon/core/core_private.h"
 
@@ -71,8 +71,7 @@ void core_worker_expire(struct core_worker *w)
     set_expiring(w, true);
 }
 
-/* ---- waiting for other tasks ----------------------------------------------------------------------------------------
- */
+/* ---- waiting for other tasks ---- */
 
 bool core_worker_may_wait(const struct core_worker *w)
 {
@@ -83,20 +82,19 @@ bool core_worker_may_wait(const struct core_worker *w)
 void core_worker_waiting(struct core *core, struct core_worker *w, bool waiting, uint64_t now_ns)
 {
     (void)core;
-    /* Where each task has a worker of its own there is no place to leave to others. */
+    /* Single-use workers have no place to give up. */
     if (w->waiting == waiting || !may_run(w) || w->pool->config.once)
         return;
     set_waiting(w, waiting);
     core_pool_touch(w->pool);
-    /* What it waits for may lie behind it. Its head has been claimed, or it would not be running anything; if that is
-     * not so, the head is as well off elsewhere. */
+    /* The task it waits for may be queued behind it, so take the rest of its lane back. Its head has been claimed, or
+     * nothing would be running; if it has not, the head is just as well off elsewhere. */
     if (waiting)
         core_lane_take_back(w, 0, now_ns);
     core_worker_settle(w, now_ns);
 }
 
-/* ---- the way out ----------------------------------------------------------------------------------------------------
- */
+/* ---- the way out ---- */
 
 static void begin_to_die(struct core_worker *w, bool killed, uint64_t now_ns)
 {
@@ -119,7 +117,7 @@ void core_worker_kill(struct core_worker *w, uint64_t now_ns)
 void core_worker_killed_for_task(struct core_worker *w, uint64_t now_ns)
 {
     begin_to_die(w, true, now_ns);
-    /* A big process may take long to die: what lies behind need not wait for it. */
+    /* A large process may take long to die: the tasks behind need not wait for it. */
     core_lane_take_back(w, 0, now_ns);
 }
 
@@ -171,8 +169,7 @@ void core_worker_settle(struct core_worker *w, uint64_t now_ns)
     core_lane_file(w, false);
 }
 
-/* ---- the way in
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the way in ---- */
 
 void core_worker_add(struct core *core, struct core_pool *pool, struct core_worker *w, uint64_t now_ns)
 {
@@ -182,7 +179,7 @@ void core_worker_add(struct core *core, struct core_pool *pool, struct core_work
     TAILQ_INIT(&w->lane);
     TAILQ_INSERT_TAIL(&pool->every, w, every);
     pool->starting++;
-    /* Too late: nobody waits for it any more. It is killed by the timer, as no op may come from in here. */
+    /* Too late: it is no longer wanted. The timer kills it, as no op may be called in here. */
     uint64_t at_ns = pool->winding ? now_ns : core_later_ns(now_ns, pool->config.start_timeout_ms);
     if (pool->winding || pool->config.start_timeout_ms > 0)
         core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_START, at_ns);
@@ -216,7 +213,7 @@ void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns
     struct core_pool *pool = w->pool;
     core_pool_touch(pool);
     if (w->state == CORE_WORKER_DYING) {
-        /* Killed while it was being born: that may have come before there was a process to kill. */
+        /* It was killed while being born, possibly before there was a process to kill. */
         core->ops->kill_worker(core->context, w);
         return;
     }
@@ -236,7 +233,7 @@ void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns
         if (w->outdated)
             core_worker_expire(w);
     } else {
-        /* The one that it replaces is still at work: two at once would be one too many. */
+        /* The worker that it replaces is still at work: both at once would be one too many. */
         core_worker_stand_by(w, now_ns);
     }
 }
@@ -248,17 +245,16 @@ void core_worker_outdate(struct core *core, struct core_worker *w, uint64_t now_
     if (w->standby || (w->pool->config.once && w->state == CORE_WORKER_IDLE))
         core_worker_send_home(w, now_ns);
     else if (w->pool->config.once)
-        ; /* it ends with its task anyway, and nobody replaces it */
+        ; /* it ends with its task anyway, and is not replaced */
     else if (w->state == CORE_WORKER_IDLE || w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_STUCK)
         core_worker_expire(w);
     core_pool_touch(w->pool);
 }
 
-/* ---- death
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- death ---- */
 
-/* Takes the dead worker's lane apart: what may run again goes to the front of the queue in order, what ended with the
- * worker into *ending. */
+/* Takes the dead worker's lane apart: tasks that may run again go to the front of the queue in order, those that ended
+ * with the worker into *ending. */
 static void take_apart(struct core_worker *w, bool head_started, struct core_task_list *ending, uint64_t now_ns)
 {
     struct core_task *task, *head = TAILQ_FIRST(&w->lane);
@@ -301,11 +297,11 @@ void core_worker_died(struct core *core, struct core_worker *w, bool head_starte
     if (pool->trial == w)
         pool->trial = NULL;
     take_apart(w, head_started, &ending, now_ns);
-    /* Dying in a task is the task's doing; it is limited by attempts. */
+    /* A death during a task is the task's fault, and limited by its attempts. */
     if (!w->proven && !willed && !head_started)
         core_sizing_young_death(pool, now_ns);
     core_pool_touch(pool);
-    /* Last of all, as finish() may submit and cancel. */
+    /* Last, as finish() may submit and cancel. */
     struct core_task *task;
     while ((task = TAILQ_FIRST(&ending))) {
         TAILQ_REMOVE(&ending, task, link);

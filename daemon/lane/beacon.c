@@ -1,8 +1,8 @@
-/* Does the supervisor sleep? One word for all its workers, which they can only read. See lane.h.
+/* Does the supervisor sleep? One word for all its workers, which can only read it. See lane.h.
  *
  * beacon_sleep() stores an odd epoch, the supervisor then looks at its lanes (claim_look); a worker moves its claim to
  * DONE and then looks at the epoch (worker_lane.c). All four are sequentially consistent, so at least one side sees the
- * other: no result waits for a supervisor that was not told.
+ * other: no result waits for a sleeping supervisor that was not notified.
  */
 #include <assert.h>
 #include <errno.h>
@@ -64,7 +64,7 @@ int beacon_fd(const struct beacon *b)
 
 void beacon_sleep(struct beacon *b)
 {
-    /* Declared twice in a row it is a new sleep: whoever rang for the first rings again. */
+    /* Declared twice in a row it counts as a new sleep: a worker that rang for the first rings again. */
     b->epoch = (b->epoch + 1) | 1;
     atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_seq_cst);
 }
@@ -74,7 +74,7 @@ void beacon_wake(struct beacon *b)
     if (!(b->epoch & 1))
         return;
     b->epoch++;
-    /* Relaxed: seen late it costs one needless ring. */
+    /* Relaxed: a worker that sees it late sends one needless doorbell. */
     atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_relaxed);
 }
 

@@ -35,7 +35,7 @@ static inline uint32_t claim_position(uint64_t word)
     return (uint32_t)(word >> 32);
 }
 
-/* The state half, as found: from a hostile worker it may be no member of the enum. */
+/* The state half, as found: from a hostile worker it may be any value, not only a member of the enum. */
 static inline uint32_t claim_state(uint64_t word)
 {
     return (uint32_t)word;

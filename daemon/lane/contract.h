@@ -1,9 +1,9 @@
-/* The contract between the supervisor and the processes it makes: what goes over their sockets.
+/* The contract between the supervisor and the processes it makes: what they send over their sockets.
  *
- * Everything is a SOCK_SEQPACKET message that starts with struct contract_head. Descriptors ride along (SCM_RIGHTS).
- * What comes from a worker or template is gossip: types, lengths and positions are checked against what the supervisor
- * knows, and a message that breaks this table ends its sender. Both ends are the same binary, so layouts may change
- * freely between versions.
+ * Everything is a SOCK_SEQPACKET message that starts with struct contract_head. Descriptors are attached (SCM_RIGHTS).
+ * Messages from a worker or template are untrusted: types, lengths and positions are checked against what the
+ * supervisor knows, and a process that sends an invalid message is killed. Both ends are the same binary, so layouts
+ * may change freely between versions.
  */
 #pragma once
 
@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 #define CONTRACT_MESSAGE_MAX (192u << 10)
-/* What a template says of a function; the same bits as in <mpool/module.h>. */
+/* Flags of a function in a template's report; the same bits as in <mpool/module.h>. */
 enum { CONTRACT_IDEMPOTENT = 1u << 0, CONTRACT_CANCELLABLE = 1u << 1 };
 
 #define CONTRACT_NAME_MAX    63u /* bytes of a module's name, and of a function's within it: a-z, 0-9, _ */
 #define CONTRACT_TEMPLATE_FD 3   /* the template's end of its socket, when it is exec'ed */
 
-/* A job with this function index asks the worker to end in peace: it comes through the lane, so that it wakes a
- * sleeping worker and stands behind every task placed before it. */
+/* A job with this function index asks the worker to exit: it comes through the lane, so that it wakes a sleeping worker
+ * and is behind every task placed before it. */
 #define CONTRACT_FUNCTION_RETIRE UINT32_MAX
 
 /* How a task is cancelled: by a signal that its function may pass on to a command that it runs, or with no such wish.
@@ -49,10 +49,11 @@ enum contract_type {
     /* worker → supervisor */
     CONTRACT_WORKER_READY,   /* no body: worker_init has passed */
     CONTRACT_WORKER_FAILED,  /* body: text, why worker_init failed */
-    CONTRACT_WORKER_SPOILED, /* body: struct contract_log then text, what a task has left that cannot be undone */
+    CONTRACT_WORKER_SPOILED, /* body: struct contract_log then text, what a task has left behind that cannot be undone
+                              */
     CONTRACT_DOORBELL,       /* no body: look at the lane */
     CONTRACT_RESULT,         /* body: struct contract_memfd; fd: the sealed result of that position */
-    CONTRACT_OUTPUT,         /* body: struct contract_output then bytes: what a function says by mpool_output() */
+    CONTRACT_OUTPUT,         /* body: struct contract_output then bytes: what a function writes by mpool_output() */
     CONTRACT_LOG,            /* body: struct contract_log then text */
 };
 

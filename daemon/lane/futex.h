@@ -20,7 +20,7 @@ struct futex_time {
     long ns;
 };
 
-/* deadline: CLOCK_MONOTONIC, absolute, NULL for ever. → 0 woken (perhaps for nothing); -EAGAIN the word is not
+/* deadline: CLOCK_MONOTONIC, absolute; NULL: wait forever. → 0 woken (perhaps spuriously); -EAGAIN the word is not
  * `expected`; -ETIMEDOUT; -EINTR. */
 static inline int futex_wait(_Atomic uint32_t *word, uint32_t expected, const struct futex_time *deadline)
 {
@@ -29,7 +29,8 @@ static inline int futex_wait(_Atomic uint32_t *word, uint32_t expected, const st
     return r < 0 ? -errno : 0;
 }
 
-/* Wakes one. It cannot fail for a word in a live mapping, and a missing sleeper is no failure. Keeps errno. */
+/* Wakes one sleeper. It cannot fail for a word in a live mapping, and it is not an error if nobody sleeps. Keeps errno.
+ */
 static inline void futex_wake(_Atomic uint32_t *word)
 {
     int saved = errno;
@@ -38,7 +39,7 @@ static inline void futex_wake(_Atomic uint32_t *word)
     errno = saved;
 }
 
-/* The point timeout_ms (≥ 0) from now. */
+/* The time timeout_ms (≥ 0) from now. */
 static inline struct futex_time futex_deadline(int timeout_ms)
 {
     struct timespec now;

@@ -1,6 +1,6 @@
-/* What do tests see of a lane's inside, that no other room may? The mappings themselves.
+/* The inside of a lane, for tests only: the mappings themselves.
  *
- * ThreadSanitizer knows memory by address: it can judge the two ends only where both use one mapping. So a worker's end
+ * ThreadSanitizer knows memory by address: it can check the two ends only where both use one mapping. So a worker's end
  * may be built on the memory of the supervisor's, in the same process. Everything stays owned by the lane and beacon,
  * which must outlive it.
  */

@@ -1,8 +1,8 @@
-/* What has the supervisor given to one worker, and what may it believe of the answer? See lane.h, layout.h, claim.h.
+/* The supervisor's side of a lane: jobs handed out, and validation of results. See lane.h, layout.h, claim.h.
  *
- * Ring positions, job facts and which claims the supervisor itself has moved are in the heap (struct shadow). W is
- * read, checked against them, and never the other way round: any bit pattern there yields a refusal and no more. What
- * an honest worker cannot have written makes the lane broken for good.
+ * Ring positions, job facts and which claims the supervisor itself has moved are in the heap (struct shadow). W is read
+ * and checked against them, and never the other way round: any bit pattern there causes at most a refusal. What an
+ * honest worker cannot have written makes the lane permanently broken.
  */
 #include <assert.h>
 #include <errno.h>
@@ -37,9 +37,9 @@ struct lane {
     uint32_t next; /* position of the next placement; head … next are in the shadow */
     uint32_t posted;
     uint32_t args_begin, args_end; /* running byte counts of the argument ring: used is their distance */
-    bool collected;                /* lane_collect() gave out head, lane_release() is due */
-    bool frees_room;               /* and its result lies in W's ring */
-    bool broken;                   /* the worker wrote what no honest one writes */
+    bool collected;                /* lane_collect() returned head, lane_release() must follow */
+    bool frees_room;               /* and its result is in W's ring */
+    bool broken;                   /* the worker wrote what an honest one never writes */
     struct shadow shadows[LANE_SLOTS];
 };
 
@@ -86,7 +86,8 @@ int lane_new(struct lane **ret, uint64_t generation)
     lane->generation = generation;
     lane->head = lane->next = lane->posted = LAYOUT_FIRST_POSITION;
 
-    /* Nobody else has the memory yet: the descriptors travel by a system call, which orders all of this before it. */
+    /* No other process has the memory yet: the descriptors are passed by a system call, which orders all of this before
+     * it. */
     lane->s_head->generation = generation;
     atomic_init(&lane->s_head->tail, LAYOUT_FIRST_POSITION);
     atomic_init(&lane->s_head->released, LAYOUT_FIRST_POSITION);
@@ -193,7 +194,7 @@ int lane_place(
         .args_end = lane->args_end,
     };
 
-    /* EMPTY → READY is nobody else's move, so it takes no chance: exchange, and see whether somebody scribbled.
+    /* Only the supervisor moves EMPTY → READY, so it cannot fail: exchange, and see whether the worker scribbled.
      * Release: the job is complete before it can be claimed. */
     uint64_t old = atomic_exchange_explicit(
         &lane->w_head->slots[layout_slot(position)].claim, claim_word(position, LANE_READY), memory_order_acq_rel);
@@ -206,7 +207,8 @@ int lane_place(
 
 /* The second half of "store, full fence, look whether it sleeps". The store before it was seq_cst, and so is this load
  * and the worker's declaration and its last look: one of the two sides sees the other. Cleared before the wake, so that
- * more posts before the worker runs again are silent. A worker that lies here oversleeps, or costs a system call. */
+ * more posts before the worker runs again are silent. A worker that lies in this word oversleeps, or costs a system
+ * call. */
 static void wake_if(struct lane *lane, enum layout_sleep what)
 {
     _Atomic uint32_t *sleep = &lane->w_head->sleep;
@@ -233,8 +235,8 @@ void lane_set_spin(struct lane *lane, uint32_t ns)
 
 /* ---- claims ----------------------------------------------------------------------------------------------------- */
 
-/* The claim of an outstanding position, or LANE_EMPTY for what no honest worker can have made of it: another position,
- * an unknown state, a move that is the supervisor's, or one after the supervisor had the last word. */
+/* The claim of an outstanding position, or LANE_EMPTY if no honest worker can have written it: another position, an
+ * unknown state, a move that is the supervisor's, or one after the supervisor had the last word. */
 static enum lane_claim honest_claim(const struct lane *lane, uint32_t position)
 {
     uint64_t word = claim_look(&lane->w_head->slots[layout_slot(position)].claim);
@@ -287,7 +289,7 @@ void lane_cancel(struct lane *lane, uint32_t position, uint32_t how)
 
 /* ---- from the worker -------------------------------------------------------------------------------------------- */
 
-/* The result of a position that is DONE, every field loaded once and then checked. → false: not to be believed. */
+/* The result of a position that is DONE, every field loaded once and then checked. → false: invalid. */
 static bool read_result(struct lane *lane, uint32_t position, struct lane_result *ret, bool *ret_frees_room)
 {
     const struct layout_result *slot = &lane->w_head->slots[layout_slot(position)];
@@ -379,11 +381,11 @@ void lane_release(struct lane *lane)
     if (lane_outstanding(lane) == 0)
         lane->args_begin = lane->args_end = 0;
 
-    /* Relaxed: until the next placement in this slot the word concerns nobody else. */
+    /* Relaxed: until the next placement in this slot only the supervisor uses the word. */
     atomic_store_explicit(&lane->w_head->slots[layout_slot(position)].claim,
         claim_word(position + LANE_SLOTS, LANE_EMPTY), memory_order_relaxed);
     if (!lane->frees_room) {
-        /* No room that a worker could be asleep for. */
+        /* Frees no room that a worker could be sleeping for. */
         atomic_store_explicit(&lane->s_head->released, lane->head, memory_order_release);
         return;
     }

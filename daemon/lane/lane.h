@@ -16,11 +16,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define LANE_SLOTS       64u          /* tasks placed and not yet collected, at most; a power of two */
-#define LANE_INLINE_MAX  256u         /* argument bytes that lie in the slot itself */
+#define LANE_SLOTS       64u          /* maximum of tasks placed and not yet collected; a power of two */
+#define LANE_INLINE_MAX  256u         /* argument bytes that are stored in the slot itself */
 #define LANE_AREA_BYTES  (1u << 20)   /* the block ring of each direction */
 #define LANE_BLOCK_MAX   (512u << 10) /* larger payloads travel as memfds */
-#define LANE_FAILURE_MAX (64u << 10)  /* a failed task may say so much, however small its max_result */
+#define LANE_FAILURE_MAX (64u << 10)  /* size allowed for a failed task's error, however small its max_result */
 
 struct lane;
 struct beacon;
@@ -30,10 +30,10 @@ struct beacon;
 int beacon_new(struct beacon **ret);
 void beacon_free(struct beacon *b);
 int beacon_fd(const struct beacon *b); /* borrowed; for workers, which can map it read-only alone */
-/* Declares sleep, sequentially consistent: whatever a worker publishes from here on rings its doorbell. So look at
+/* Declares sleep, sequentially consistent: a worker that publishes anything from here on rings its doorbell. So look at
  * every busy lane once more after it (lane_collect, lane_peek), then block. Twice in a row it is a new sleep. */
 void beacon_sleep(struct beacon *b);
-void beacon_wake(struct beacon *b); /* not asleep: nothing */
+void beacon_wake(struct beacon *b); /* does nothing if not asleep */
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
 
@@ -72,16 +72,18 @@ struct lane_job {
 int lane_place(
     struct lane *lane, const struct lane_job *job, const struct iovec *args, int count, uint32_t *ret_position);
 
-/* Publishes all placed jobs with one store, and wakes the worker if it has declared sleep. Nothing new: nothing. */
+/* Publishes all placed jobs with one store, and wakes the worker if it has declared sleep. Does nothing if there is
+ * nothing new. */
 void lane_post(struct lane *lane);
 
-/* How long the worker may wait awake for its next job, in nanoseconds; 0, as at first: not at all. See spin.h. */
+/* How long the worker may spin for its next job before it sleeps, in nanoseconds; 0 (initially): not at all. See
+ * spin.h. */
 void lane_set_spin(struct lane *lane, uint32_t ns);
 
 enum lane_claim { LANE_EMPTY, LANE_READY, LANE_STARTED, LANE_DONE, LANE_RECLAIMED, LANE_KILLING };
 
 /* The claim of an uncollected position as it is now; a word that no honest worker writes reads as LANE_EMPTY (and
- * lane_collect reports it when its turn comes): after the worker's death, judge such a task as started. */
+ * lane_collect reports it when its turn comes): after the worker's death, treat such a task as started. */
 enum lane_claim lane_peek(const struct lane *lane, uint32_t position);
 /* READY → RECLAIMED. */
 bool lane_reclaim(struct lane *lane, uint32_t position);
@@ -98,7 +100,7 @@ struct lane_result {
     uint64_t task_id;
     enum lane_outcome outcome;
     uint32_t items_done; /* chunks: leading items that were run; ≤ the job's items */
-    uint64_t run_ns;     /* the worker's own word, for averages alone */
+    uint64_t run_ns;     /* reported by the worker, so used for averages only */
     bool memfd;          /* the result comes as a memfd over the control socket, `size` bytes */
     uint64_t size;
     const uint8_t *data; /* in W: may change under the reader; copy, then scan the copy. NULL with memfd */
@@ -110,8 +112,8 @@ int lane_collect(struct lane *lane, struct lane_result *ret);
 /* Frees the collected slot and its payloads. */
 void lane_release(struct lane *lane);
 
-/* What a dead worker's started chunk had finished: leading items and their result bytes, published one by one.
- * → the items (checked against the job), with *ret_data, *ret_size (copy, then scan); 0 when nothing usable. */
+/* What a dead worker's started chunk had finished: leading items and their result bytes, published one by one. → the
+ * items (checked against the job), with *ret_data, *ret_size (copy, then scan); 0 when nothing is usable. */
 uint32_t lane_partial(const struct lane *lane, uint32_t position, const uint8_t **ret_data, uint64_t *ret_size);
 
 /* The running task's progress as its worker claims it. */

@@ -20,11 +20,11 @@
 #include "daemon/lane/lane.h"
 
 #define LAYOUT_LINE  64u  /* a cache line: what one slot shares with nobody; 128 was measured to be no faster */
-#define LAYOUT_PAIR  128u /* what the adjacent-line prefetcher moves at once: apart for the busy words */
+#define LAYOUT_PAIR  128u /* two cache lines (the adjacent-line prefetcher fetches pairs): keeps hot words apart */
 #define LAYOUT_ALIGN 64u  /* payload blocks start on a line */
 
-/* Positions wrap after 2^32 tasks, an hour of very small ones. Starting shortly before makes every lane wrap early,
- * so that code which cannot bear it never gets as far as production. A multiple of LANE_SLOTS. */
+/* Positions wrap after 2^32 tasks, an hour of very small ones. Starting shortly before makes every lane wrap early, so
+ * that code which cannot handle it fails long before production. A multiple of LANE_SLOTS. */
 #define LAYOUT_FIRST_POSITION (UINT32_MAX - 255u)
 
 static_assert((LANE_SLOTS & (LANE_SLOTS - 1)) == 0, "slots are found by mask");
@@ -47,7 +47,7 @@ static inline uint32_t layout_room(uint32_t size)
 /* ---- S: supervisor → worker ------------------------------------------------------------------------------------- */
 
 /* Plain fields: written before the claim word becomes READY (release) and read after the worker's claim (acquire);
- * rewritten only after the position was collected, when the worker has no more business with them. */
+ * rewritten only after the position was collected, when the worker no longer uses them. */
 struct layout_job {
     alignas(LAYOUT_LINE) struct lane_job job;
     uint32_t args_offset; /* in the ring, when args_length > LANE_INLINE_MAX */
@@ -64,14 +64,14 @@ struct layout_s_head {
     uint64_t generation; /* constant since before the worker was made */
 
     /* Writer: supervisor. The first position that is not yet published. Stored seq_cst: as release it publishes the
-     * jobs before it; its order before the load of `sleep` is what no wake-up may be lost by. */
+     * jobs before it; its order before the load of `sleep` ensures that no wake-up is lost. */
     alignas(LAYOUT_PAIR) _Atomic uint32_t tail;
 
     /* Writer: supervisor. All positions before it are released: their result bytes are the worker's again. Release,
      * after the supervisor's last read of them; seq_cst because a worker may sleep for it, as with the tail. */
     alignas(LAYOUT_PAIR) _Atomic uint32_t released;
 
-    /* Writer: supervisor, relaxed: a wish that orders nothing. So long the worker may look for its next job before it
+    /* Writer: supervisor, relaxed: a hint that orders nothing. How long the worker may poll for its next job before it
      * sleeps; 0: not at all. */
     alignas(LAYOUT_PAIR) _Atomic uint32_t spin_ns;
 
@@ -120,7 +120,7 @@ struct layout_w_head {
      * Waiting on the tail would sleep on with the declaration gone, and the next post would not wake (wake.pml). */
     alignas(LAYOUT_PAIR) _Atomic uint32_t sleep;
 
-    /* Writer: worker, relaxed; two words that need not fit each other. */
+    /* Writer: worker, relaxed; the two words need not be consistent with each other. */
     alignas(LAYOUT_PAIR) _Atomic uint64_t progress_done;
     _Atomic uint64_t progress_total;
 
@@ -130,7 +130,6 @@ struct layout_w_head {
 /* ---- the beacon ------------------------------------------------------------------------------------------------- */
 
 struct layout_beacon {
-    /* Writer: supervisor. Odd while it sleeps; each sleep has a number of its own, so that a worker rings once for it.
-     */
+    /* Writer: supervisor. Odd while it sleeps; each sleep has its own number, so that a worker rings once for it. */
     _Atomic uint32_t epoch;
 };

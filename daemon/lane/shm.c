@@ -1,5 +1,5 @@
-/* See shm.h. The order matters for S: mapped for writing first, then sealed against future writes; the worker, who gets
- * the same descriptor, can then map it read-only alone. */
+/* See shm.h. The order matters for S: mapped for writing first, then sealed against future writes; the worker, which
+ * gets the same descriptor, can then map it only read-only. */
 #include "daemon/lane/shm.h"
 
 #include <errno.h>
@@ -61,7 +61,7 @@ int shm_map_lane(struct shm_map *ret, int fd, size_t head_size, bool writable)
 
     if (r < 0)
         return r;
-    /* The addresses are reserved first and in one piece, so that the three fixed mappings hit nothing of ours. */
+    /* The addresses are reserved first and in one piece, so that the three fixed mappings overwrite none of ours. */
     void *base = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return -errno;

@@ -9,12 +9,12 @@
 #include <stdint.h>
 
 /* A memfd of exactly `size` bytes, all of them allocated: a shortage of memory is an error here (-ENOSPC, -ENOMEM,
- * -EMFILE) and never a SIGBUS later. *ret_fd: owned by the caller, close-on-exec, not executable where the kernel has
- * a say in that. name: for /proc alone. */
+ * -EMFILE) and never a SIGBUS later. *ret_fd: owned by the caller, close-on-exec, not executable where the kernel
+ * supports that. name: shown in /proc only. */
 int shm_create(int *ret_fd, const char *name, size_t size);
 
-/* No more change of size, nor of seals; with future_write also no new writable mapping and no write(2): what is mapped
- * for writing by then stays the only way in. */
+/* Forbids further changes of size and of seals; with future_write also new writable mappings and write(2): what is
+ * mapped for writing by then remains the only way in. */
 int shm_seal(int fd, bool future_write);
 
 /* A mapped lane memory: ring twice in a row, then the head. */

@@ -11,9 +11,9 @@
 #include "daemon/lane/futex.h"
 
 #define ROUNDS       12
-#define DOZE_NS      250000 /* after which a CPU with nothing to do has halted; a guest polls for up to 200 µs before */
-#define PATIENCE_NS  1000000 /* a wake that takes so long waits for a busy CPU: nothing can be learnt from it */
-#define PARK_MOST_MS 20      /* a lost wake must not hold up the start */
+#define DOZE_NS      250000  /* after this time an idle CPU has halted; a guest polls for up to 200 µs before */
+#define PATIENCE_NS  1000000 /* a wake that takes this long waits for a busy CPU: the sample is useless */
+#define PARK_MOST_MS 20      /* a lost wake must not delay the start */
 #define STOP         UINT32_MAX
 
 struct pair {
@@ -68,7 +68,7 @@ static bool pin_elsewhere(pthread_t thread, const cpu_set_t *all)
     return pthread_setaffinity_np(thread, sizeof one, &one) == 0;
 }
 
-/* → false: it did not come in time. */
+/* → false: it did not respond in time. */
 static bool measure_once(struct pair *p, uint32_t round, uint64_t *ret_ns)
 {
     struct timespec doze = {.tv_nsec = DOZE_NS};
@@ -92,14 +92,14 @@ uint32_t spin_measure_ns(void)
     uint32_t n = 0;
     cpu_set_t all;
     pthread_t thread;
-    /* More CPUs than the set has room for, or one only. */
+    /* More CPUs than the set has room for, or only one. */
     if (sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) < 2 ||
         pthread_create(&thread, NULL, sleeper, &p) != 0)
         return 0;
     if (pin_elsewhere(thread, &all))
         for (uint32_t round = 1; round <= ROUNDS && measure_once(&p, round, &took[n]); round++)
             n++;
-    /* Wherever there is room, so that it ends soon. */
+    /* Lets it run anywhere, so that it ends soon. */
     (void)pthread_setaffinity_np(thread, sizeof all, &all);
     wake(&p, STOP);
     pthread_join(thread, NULL);

@@ -1,8 +1,8 @@
 /* Which job does the worker run next, and how does its result reach the supervisor? See worker_lane.h, layout.h.
  *
- * Runs beside foreign code in the same process, so it keeps its own view (positions, ring) in the heap and takes from
- * S alone, which that code cannot write. Nothing counts before the claim word says so: death between any two
- * instructions leaves a job READY, STARTED or DONE, and each of these is true.
+ * Runs beside foreign code in the same process, so it keeps its own view (positions, ring) in the heap and reads only
+ * S, which that code cannot write. Nothing counts until the claim word says so: death between any two instructions
+ * leaves a job READY, STARTED or DONE, and each of these is true.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,12 +26,12 @@ struct worker_lane {
     const struct layout_s_head *s_head;
     struct layout_w_head *w_head;
     const struct layout_beacon *beacon;
-    bool attached; /* the mappings are another's */
+    bool attached; /* the mappings belong to another */
     int doorbell;
     uint32_t rung_epoch;       /* of the beacon; sleeps are odd, so 0 is none */
     uint32_t next;             /* position to look at next */
-    uint32_t vain_spins;       /* in a row */
-    uint64_t crowded_until_ns; /* no waiting awake before */
+    uint32_t vain_spins;       /* spins in a row that found no job */
+    uint64_t crowded_until_ns; /* no spinning before */
     bool running;
     uint32_t position; /* the running one */
     uint64_t task_id;
@@ -112,7 +112,7 @@ int worker_lane_attach(struct worker_lane **ret, const struct shm_map *s, const 
 
 /* ---- taking a job ----------------------------------------------------------------------------------------------- */
 
-/* The oldest published job that is still READY becomes STARTED. What lies before it was taken back, or even collected
+/* The oldest published job that is still READY becomes STARTED. Earlier positions were taken back, or even collected
  * and overwritten with a later position: the compare-and-swap, which names the position, fails for both. */
 static bool claim_next(struct worker_lane *lane, struct worker_job *ret)
 {
@@ -152,8 +152,8 @@ static bool has_job(const struct worker_lane *lane)
     return atomic_load_explicit(&lane->s_head->tail, memory_order_relaxed) != lane->next;
 }
 
-/* Waits awake for as long as the supervisor allows. A row of vain waits shows that jobs come too seldom for it: then it
- * is tried now and then only, until one is worth it again. → there may be a job. */
+/* Spins for as long as the supervisor allows. Several vain spins in a row show that jobs come too rarely for it: then
+ * it is tried only now and then, until one pays off again. → there may be a job. */
 static bool spin_for_job(struct worker_lane *lane)
 {
     uint32_t budget_ns = atomic_load_explicit(&lane->s_head->spin_ns, memory_order_relaxed);
@@ -190,7 +190,7 @@ static void declare_sleep(struct worker_lane *lane, enum layout_sleep what)
     atomic_store_explicit(&lane->w_head->sleep, (uint32_t)what, memory_order_seq_cst);
 }
 
-/* Relaxed: seen late it costs one needless wake. */
+/* Relaxed: seen late it costs one needless wake-up. */
 static void declare_awake(struct worker_lane *lane)
 {
     atomic_store_explicit(&lane->w_head->sleep, LAYOUT_AWAKE, memory_order_relaxed);
@@ -208,8 +208,8 @@ static int sleep_for_job(struct worker_lane *lane, const struct futex_time *dead
     return r;
 }
 
-/* Until `released` is no longer what it was, or for no reason. Without an end of its own: what fills the ring is DONE,
- * lies before the running position and was rung for. */
+/* Until `released` is no longer what it was, or spuriously. Needs no time-out: what fills the ring is DONE, precedes
+ * the running position and was rung for. */
 static void sleep_for_room(struct worker_lane *lane, uint32_t released)
 {
     declare_sleep(lane, LAYOUT_SLEEP_ROOM);
@@ -247,8 +247,8 @@ uint8_t *worker_lane_result_space(struct worker_lane *lane, size_t *ret_room)
 {
     assert(lane->running);
     while (!lane->space) {
-        /* Acquire: the supervisor has read the results before it for the last time. It lies at most LANE_SLOTS - 1
-         * behind the running position, whose own entry in `ends` is therefore not written before it is finished. */
+        /* Acquire: the supervisor has read the results before it for the last time. It is at most LANE_SLOTS - 1 behind
+         * the running position, whose own entry in `ends` is therefore not written before it is finished. */
         uint32_t released = atomic_load_explicit(&lane->s_head->released, memory_order_acquire);
 
         if (released == lane->position)
@@ -274,7 +274,7 @@ void worker_lane_partial(struct worker_lane *lane, uint32_t items, size_t size)
         (uint64_t)items << 32 | (uint32_t)size, memory_order_release);
 }
 
-/* Tells a sleeping supervisor, once for each of its sleeps. Called after a seq_cst move of a claim word. */
+/* Notifies a sleeping supervisor, once for each of its sleeps. Called after a seq_cst move of a claim word. */
 static void ring(struct worker_lane *lane)
 {
     uint32_t epoch = atomic_load_explicit(&lane->beacon->epoch, memory_order_seq_cst);

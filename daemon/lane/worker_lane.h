@@ -35,7 +35,7 @@ int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeo
  * supervisor has collected enough). Valid until the job is finished. */
 uint8_t *worker_lane_result_space(struct worker_lane *lane, size_t *ret_room);
 
-/* Publishes that `items` leading items of a running chunk are done and lie in the first `size` bytes of the space. */
+/* Publishes that `items` leading items of a running chunk are done and are in the first `size` bytes of the space. */
 void worker_lane_partial(struct worker_lane *lane, uint32_t items, size_t size);
 
 struct worker_outcome {
@@ -47,7 +47,7 @@ struct worker_outcome {
 };
 
 /* STARTED → DONE, and rings if the supervisor sleeps. → true; false: the job is being killed. The caller must then do
- * nothing but wait for its end. */
+ * nothing but wait to be killed. */
 bool worker_lane_finish(struct worker_lane *lane, const struct worker_outcome *outcome);
 
 uint32_t worker_lane_cancelled(const struct worker_lane *lane); /* the running job: how (contract.h), or 0 */

@@ -1,9 +1,9 @@
 /* exec: runs commands.
  *
- * exec.run starts the command through the minder (minder.c), collects or streams what it prints, and says how it ended.
+ * exec.run starts the command through the minder (minder.c), collects or streams its output, and reports how it ended.
  * It only waits in poll(), for output, the minder's answer, a cancel, and the time-out. Nothing that the command
- * started is alive when it returns; when the worker dies, the minder sees to that. A command that cannot be found or
- * executed is no failure of the task: it has status 127 or 126 and a line on stderr, as in a shell.
+ * started is alive when it returns; if the worker dies, the minder kills what is left. A command that cannot be found
+ * or executed does not fail the task: it has status 127 or 126 and a line on stderr, as in a shell.
  */
 #include "daemon/modules/exec.h"
 
@@ -22,7 +22,7 @@
 #define READ_PIECE         (64u << 10)
 #define MAX_OUTPUT_DEFAULT (16u << 20)
 #define MAX_OUTPUT_LIMIT   (1u << 30)
-#define UMASK_DEFAULT      022u /* whatever a function may have left in the worker */
+#define UMASK_DEFAULT      022u /* whatever umask a function may have left in the worker */
 
 /* One of the command's two outputs. */
 struct stream {
@@ -37,8 +37,8 @@ struct run {
     struct exec_request request;
     const char *input; /* what is left of stdin */
     size_t input_length;
-    bool own_input; /* the task's own standard input is the command's */
-    bool merged;    /* what it writes to stderr goes where its stdout goes, in its order */
+    bool own_input; /* the command inherits the task's own standard input */
+    bool merged;    /* its stderr goes where its stdout goes, in order */
     int input_fd;
     struct stream streams[2];
     size_t max_output;
@@ -64,8 +64,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* ---- what is asked for ---------------------------------------------------------------------------------------------
- */
+/* ---- what is asked for ---- */
 
 static int read_option(struct run *run, const char *key, size_t length, mpool_value *v)
 {
@@ -79,7 +78,7 @@ static int read_option(struct run *run, const char *key, size_t length, mpool_va
             "there is no option \"%.*s\": use env, cwd, umask, stdin, timeout, output, merge or max_output",
             (int)length, key);
     if (mpool_type(task, v) == MPOOL_NIL)
-        return mpool_skip(task, v); /* as if it was left out */
+        return mpool_skip(task, v); /* as if it had been left out */
 #define IS(name) (strcmp(names[known], name) == 0)
     if (IS("env")) {
         run->request.env = *v;
@@ -160,8 +159,7 @@ static int read_arguments(struct run *run)
     return 0;
 }
 
-/* ---- descriptors ---------------------------------------------------------------------------------------------------
- */
+/* ---- descriptors ---- */
 
 static int no_pipe(struct run *run)
 {
@@ -198,7 +196,8 @@ static int start(struct run *run)
     return r;
 }
 
-/* Writes what the pipe takes. The worker's disposition of SIGPIPE is not ours to change, so the signal is held back. */
+/* Writes as much as the pipe takes. The worker's disposition of SIGPIPE is not ours to change, so the signal is
+ * blocked. */
 static void feed(struct run *run)
 {
     sigset_t sigpipe, before, pending;
@@ -222,8 +221,7 @@ static void feed(struct run *run)
         close_fd(&run->input_fd);
 }
 
-/* ---- output --------------------------------------------------------------------------------------------------------
- */
+/* ---- output ---- */
 
 static int stop(struct run *run)
 {
@@ -272,8 +270,7 @@ static int stream_read(struct run *run, struct stream *s)
     return 1;
 }
 
-/* ---- the wait ------------------------------------------------------------------------------------------------------
- */
+/* ---- the wait ---- */
 
 /* → 0 when the minder has answered, or -1 after a failure. */
 static int wait_for_end(struct run *run)
@@ -311,7 +308,7 @@ static int wait_for_end(struct run *run)
     }
 }
 
-/* Nothing of the command is alive: what it has said lies in the pipes. */
+/* Nothing of the command is alive: the rest of its output is in the pipes. */
 static void drain(struct run *run)
 {
     for (int i = 0; i < 2; i++)
@@ -319,8 +316,7 @@ static void drain(struct run *run)
             ;
 }
 
-/* ---- the reply -----------------------------------------------------------------------------------------------------
- */
+/* ---- the reply ---- */
 
 /* A line of our own on the command's stderr. */
 static int complain(struct run *run, const char *text)

@@ -1,4 +1,4 @@
-/* exec.c's side of the minder: starting it, and telling it what to run. See minder.h for what they say to each other.
+/* exec.c's side of the minder: starting it, and sending it commands to run. See minder.h for the messages.
  *
  * A worker has one minder, started when it is first needed, and again if it has died. All failures are reported for the
  * task. The worker's main thread only.
@@ -13,7 +13,7 @@
 
 struct exec_request {
     mpool_value command; /* array: program and arguments; string: text for /bin/sh */
-    mpool_value env;     /* map: name → value, or nil to take it away; over the worker's own */
+    mpool_value env;     /* map: name → value, or nil to remove it; added to the worker's own */
     bool has_env;
     const char *directory; /* NULL: the worker's */
     size_t directory_length;
@@ -29,5 +29,5 @@ int exec_minder_stop(mpool_task *task, int number);
 int exec_minder_fd(void);
 /* → 0 or -1. */
 int exec_minder_answer(mpool_task *task, struct minder_answer *ret);
-/* Lets go of the minder: it kills what still runs, and ends. */
+/* Abandons the minder: it kills what still runs, and exits. */
 void exec_minder_abandon(void);

@@ -1,4 +1,4 @@
-/* How does a worker get a minder, and a command to it? See exec.h. */
+/* How does a worker start its minder and send it commands? See exec.h. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,13 +41,13 @@ void exec_minder_abandon(void)
 {
     if (minder.socket == 0)
         return;
-    /* It takes the end of file as its own end, once it has killed what ran. To close our end is not enough for that: a
-     * child that a function has left behind has it, too. */
+    /* It treats the end of file as a request to exit, once it has killed what ran. Closing our end is not enough for
+     * that: a child that a function has left behind has it, too. */
     shutdown(minder.socket, SHUT_RDWR);
     close(minder.socket);
     while (waitpid(minder.pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    /* One that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
+    /* A minder that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
     if (minder.page->group > 0)
         kill(-minder.page->group, SIGKILL);
     munmap(minder.page, sizeof *minder.page);
@@ -63,10 +63,9 @@ static int lost(mpool_task *task)
     return mpool_fail(task, MPOOL_FAIL_FINAL, "%s, which watches over the command, has died", MINDER_PROGRAM);
 }
 
-/* ---- birth ---------------------------------------------------------------------------------------------------------
- */
+/* ---- birth ---- */
 
-/* The minder lies beside this module. */
+/* The minder is in the directory of this module. */
 static int program_path(mpool_task *task, char *path, size_t size)
 {
     Dl_info info;
@@ -100,7 +99,7 @@ static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
         r = posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
     for (int i = 0; i < INHERITED && r == 0; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%d", inherited[i]);
-        /* Onto itself: that takes its close-on-exec flag away. */
+        /* Onto itself: that clears its close-on-exec flag. */
         r = posix_spawn_file_actions_adddup2(&files, inherited[i], inherited[i]);
     }
     r = r ? r : posix_spawnattr_setsigmask(&attributes, &none);
@@ -113,13 +112,13 @@ static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
     return r;
 }
 
-/* → 0 or an errno. fds: filled as far as it came; closed by the caller. */
+/* → 0 or an errno. fds: filled as far as it got; closed by the caller. */
 static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_page)
 {
     int ends[2];
     struct rlimit most;
     if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < sizeof **ret_page)
-        return EFBIG; /* before it brings SIGXFSZ */
+        return EFBIG; /* before it raises SIGXFSZ */
     fds[WORKER] = pidfd_open(getpid(), 0);
     fds[PAGE] = memfd_create(MINDER_PROGRAM, MFD_CLOEXEC);
     if (fds[WORKER] < 0 || fds[PAGE] < 0 || ftruncate(fds[PAGE], sizeof **ret_page) < 0)
@@ -138,7 +137,7 @@ static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_
     return 0;
 }
 
-/* One that has died since the last command is noticed here, so that it costs no task. */
+/* A minder that has died since the last command is noticed here, so that it fails no task. */
 static bool is_alive(void)
 {
     char byte;
@@ -177,10 +176,9 @@ static int need_minder(mpool_task *task)
     return mpool_fail(task, MPOOL_FAIL_RETRYABLE, "%s cannot be started: %s", path, strerror(r));
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------------------
- */
+/* ---- the request ---- */
 
-/* Zero-terminated strings, one behind the other; grows in the task's arena, which frees it. */
+/* Zero-terminated strings, one after another; grows in the task's arena, which frees it. */
 struct strings {
     mpool_task *task;
     char *data;
@@ -300,8 +298,7 @@ static int add_environment(struct strings *s, const struct exec_request *request
     return 0;
 }
 
-/* ---- the conversation ----------------------------------------------------------------------------------------------
- */
+/* ---- the conversation ---- */
 
 static int send_all(const void *bytes, size_t length)
 {

@@ -1,5 +1,5 @@
-/* math: small sums, the first things to call in a new pool. Integers stay integers; a result that does not fit 64 bits
- * is a failure, never a wrong number. */
+/* math: simple arithmetic, the first functions to call in a new pool. Integers stay integers; a result that does not
+ * fit 64 bits is a failure, never a wrong number. */
 #include <mpool/module.h>
 #include <stdbool.h>
 
@@ -8,7 +8,7 @@ static int too_large(mpool_task *task)
     return mpool_fail(task, MPOOL_FAIL_FINAL, "the result does not fit 64 bits");
 }
 
-/* A number as it came: integers are exact, anything else is a float (or refused, with the words for it). */
+/* A number as received: integers are exact, anything else is a float (or refused, with an error message). */
 struct number {
     bool exact;
     int64_t i;
@@ -98,7 +98,8 @@ static int factorial(mpool_task *task)
     return mpool_reply_u64(task, product);
 }
 
-/* By trial division: up to four billion steps for the largest numbers, which makes it a task worth a worker. */
+/* By trial division: up to four billion steps for the largest numbers, which makes it a task worth running in a worker.
+ */
 static int is_prime(mpool_task *task)
 {
     uint64_t n;

@@ -1,12 +1,12 @@
-/* mpool-minder: who sees to it that nothing of a command outlives it?
+/* mpool-minder: ensures that nothing of a command outlives it.
  *
  * A small process between a worker and the commands that exec.run starts, one for the worker's whole life. It is the
- * subreaper of all that a command leaves behind: double forks and new sessions end up as its children, and die when the
- * command has ended, when the task is stopped, or when the worker is gone, however that went. It is a program of its
- * own because a clean small process forks cheaply, inherits nothing, and does not lend its size to the command's peak
- * memory. It blocks all signals; only SIGKILL ends it early: then the command goes with it (PDEATHSIG), and the worker
- * kills the command's group. Arguments: the socket, a pidfd of the worker, and the page of minder.h. It has nobody to
- * report to but the worker.
+ * subreaper of all that a command leaves behind: double forks and new sessions end up as its children, and are killed
+ * when the command has ended, when the task is stopped, or when the worker has died for whatever reason. It is a
+ * program of its own because a clean small process forks cheaply, inherits nothing, and does not add its size to the
+ * command's peak memory. It blocks all signals; only SIGKILL ends it early: then the command is killed with it
+ * (PDEATHSIG), and the worker kills the command's group. Arguments: the socket, a pidfd of the worker, and the page of
+ * minder.h. It reports to the worker only.
  */
 #include "daemon/modules/minder.h"
 
@@ -34,7 +34,7 @@ static struct {
     int socket, worker, signals, children; /* descriptors; children: our own /proc list of them */
     pid_t command;                         /* 0: none has been started, or it has been reaped */
     bool running;                          /* the worker waits for an answer */
-    int64_t kill_at_ms;                    /* 0: nobody asked to stop */
+    int64_t kill_at_ms;                    /* 0: no stop was requested */
     struct minder_answer answer;
     struct minder_page *page;
 } minder;
@@ -48,7 +48,7 @@ static int64_t now_ms(void)
 
 static void answer(void)
 {
-    /* A worker that does not listen is dying, and its pidfd says so. */
+    /* A worker that does not read is dying, and its pidfd shows that. */
     send(minder.socket, &minder.answer, sizeof minder.answer, MSG_NOSIGNAL);
     minder.running = false;
     minder.kill_at_ms = 0;
@@ -61,15 +61,14 @@ static void unfit(int error)
     exit(EXIT_FAILURE);
 }
 
-/* ---- the end of processes ------------------------------------------------------------------------------------------
- */
+/* ---- the end of processes ---- */
 
 static uint64_t microseconds(const struct timeval *t)
 {
     return (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec;
 }
 
-/* Takes in one child that has ended. → false when there is none, with *ret_left whether any is still alive. */
+/* Reaps one child that has ended. → false when there is none, with *ret_left whether any is still alive. */
 static bool reap(int options, bool *ret_left)
 {
     int status;
@@ -115,13 +114,12 @@ static unsigned kill_children(void)
     return killed;
 }
 
-/* Ends the command and all that descends from it. The children of a killed process become ours before it can be reaped,
- * so this goes round until there is no child: then there is no descendant. */
+/* Kills the command and all its descendants. The children of a killed process become ours before it can be reaped, so
+ * this repeats until there is no child: then there is no descendant. */
 static void kill_all(void)
 {
     if (minder.command > 0)
-        kill(
-            -minder.command, SIGKILL); /* at one stroke, so that a fork bomb that stays in its group cannot outrun us */
+        kill(-minder.command, SIGKILL); /* all at once, so that a fork bomb that stays in its group cannot outrun us */
     for (bool left = true; left;) {
         unsigned killed = kill_children();
         if (killed > 0) {
@@ -134,8 +132,7 @@ static void kill_all(void)
     }
 }
 
-/* ---- the start of a command ----------------------------------------------------------------------------------------
- */
+/* ---- the start of a command ---- */
 
 static bool read_all(void *to, size_t size)
 {
@@ -150,8 +147,8 @@ static bool read_all(void *to, size_t size)
     return true;
 }
 
-/* Does any directory of PATH hold this name? execvp() says EACCES also for a directory that may not be searched, where
- * a shell says that there is no such command. */
+/* Does any directory of PATH hold this name? execvp() returns EACCES also for a directory that may not be searched,
+ * where a shell reports that there is no such command. */
 static bool is_on_path(const char *name)
 {
     const char *at = getenv("PATH");
@@ -192,7 +189,7 @@ static void start(const char *directory, char **argv, char **envp, mode_t mask, 
 {
     minder.page->stage = MINDER_ENDED;
     minder.page->error = 0;
-    /* execvp() looks along the PATH of `environ`, which is to be the command's. */
+    /* execvp() searches the PATH of `environ`, which must be the command's. */
     char **own = environ;
     environ = envp;
     pid_t pid = vfork();
@@ -253,8 +250,7 @@ static void run(const struct minder_request *request, const int *fds)
         answer();
 }
 
-/* ---- the worker's wishes -------------------------------------------------------------------------------------------
- */
+/* ---- the worker's wishes ---- */
 
 static void receive(void)
 {
@@ -324,7 +320,8 @@ static void serve(void)
         receive();
 }
 
-/* What the functions of our worker have open is theirs alone: a pipe that we held would never end. */
+/* Descriptors that functions of our worker have open belong to them: if we held the end of a pipe, its reader would
+ * never see the end of file. */
 static void close_others(int page)
 {
     close(page);
@@ -341,7 +338,7 @@ static void close_others(int page)
     close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
-/* Nor are the worker's standard descriptors ours. */
+/* The worker's standard descriptors are not ours either. */
 static void set_standard(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -378,7 +375,7 @@ int main(int argc, char **argv)
     char path[64];
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
     minder.children = open(path, O_RDONLY | O_CLOEXEC);
-    /* Without new privileges, everything that descends from us may be killed by us. */
+    /* Without new privileges, we may kill all our descendants. */
     if (minder.signals < 0 || minder.children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         unfit(errno);

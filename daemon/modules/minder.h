@@ -1,6 +1,6 @@
-/* What exec.so and its minder say to each other, over one stream socket, one command at a time.
+/* The messages between exec.so and its minder, over one stream socket, one command at a time.
  *
- * Both come from the same build and lie in the same directory, so this may change freely.
+ * Both come from the same build and are in the same directory, so this may change freely.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ enum minder_stage {
     MINDER_NO_EXEC,   /* `error` is the errno; so below */
     MINDER_NO_DIRECTORY,
     MINDER_NO_FORK,
-    MINDER_UNFIT, /* said instead of an answer when the minder cannot work in this environment, and ends */
+    MINDER_UNFIT, /* sent instead of an answer when the minder cannot work in this environment; it then exits */
 };
 
 struct minder_answer {

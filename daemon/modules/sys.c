@@ -1,4 +1,4 @@
-/* sys: tasks that do next to nothing, or something nasty, to try out a pool and whoever looks after it. */
+/* sys: tasks that do next to nothing, or something nasty, to test a pool and its monitoring. */
 #include <errno.h>
 #include <fcntl.h>
 #include <mpool/module.h>
@@ -17,7 +17,7 @@ static int noop(mpool_task *task)
     return 0;
 }
 
-/* One argument comes back as it is, several as a list. */
+/* Returns one argument as it is, several as a list. */
 static int echo(mpool_task *task)
 {
     uint32_t count = mpool_arg_count(task);
@@ -73,7 +73,7 @@ static int sleep_for(mpool_task *task)
     }
 }
 
-/* Seconds of processor time, spent without a look at anything. */
+/* Uses seconds of processor time, without checking for a cancel. */
 static int burn(mpool_task *task)
 {
     int64_t ns;
@@ -135,7 +135,7 @@ static int crash(mpool_task *task)
     return 0; /* a signal that is harmless by default */
 }
 
-/* Takes that many bytes of memory, touches them all, and gives them back. */
+/* Allocates that many bytes of memory, touches them all, and frees them. */
 static int alloc(mpool_task *task)
 {
     uint64_t size;
@@ -188,7 +188,7 @@ static int print(mpool_task *task)
     return 0;
 }
 
-/* To the caller who asked for output. */
+/* To the caller, if it asked for output. */
 static int output(mpool_task *task)
 {
     const void *text;
@@ -201,7 +201,7 @@ static int output(mpool_task *task)
     return mpool_output(task, stream == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO, text, length);
 }
 
-/* Counts to n, and says at each step how far it has come. */
+/* Counts to n, and reports its progress at each step. */
 static int progress(mpool_task *task)
 {
     uint64_t n;

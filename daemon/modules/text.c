@@ -8,8 +8,8 @@
 
 #define BLOCK (128u << 10)
 
-/* What is found in a file. A word is a run of bytes between white space that has something printable in it, both as the
- * C locale sees them: what `LC_ALL=C wc -w` counts. */
+/* What is counted in a file. A word is a run of bytes between white space that contains a printable one, both as in the
+ * C locale: what `LC_ALL=C wc -w` counts. */
 struct counts {
     uint64_t bytes, lines, words;
     bool in_word;
@@ -89,10 +89,9 @@ static int bytes(mpool_task *task)
     return count_file(task, &counts) < 0 ? -1 : mpool_reply_u64(task, counts.bytes);
 }
 
-/* ---- strings -------------------------------------------------------------------------------------------------------
- */
+/* ---- strings ---- */
 
-/* Bytes of the UTF-8 character that begins at `at`; 1 for what is none. */
+/* Bytes of the UTF-8 character that begins at `at`; 1 if none does. */
 static size_t character(const char *at, const char *end)
 {
     size_t n = 1;

@@ -21,7 +21,7 @@ static int narrow_signals(void)
 {
     struct landlock_attributes attributes = {.scoped = LANDLOCK_SCOPE_SIGNAL};
     _cleanup_(fd_close) int fd = (int)syscall(LANDLOCK_CREATE_RULESET, &attributes, sizeof attributes, 0);
-    if (fd < 0) /* too old, switched off, or a filter of system calls in the way */
+    if (fd < 0) /* too old, switched off, or blocked by a system call filter */
         return errno == ENOSYS || errno == EOPNOTSUPP || errno == E2BIG || errno == EINVAL || errno == EPERM ? 0
                                                                                                              : -errno;
     return syscall(LANDLOCK_RESTRICT_SELF, fd, 0) < 0 ? -errno : 0;

@@ -1,4 +1,4 @@
-/* Memory that a function borrows and never gives back: all of it is free when the task has ended.
+/* Memory that a function borrows and never gives back: all of it is freed when the task has ended.
  *
  * Pieces are cut from chunks; the first chunk is kept for the next task, larger ones are freed. One thread.
  */
@@ -14,7 +14,7 @@ struct arena {
 
 /* → `size` bytes (0 counts as 1), aligned to 16, or NULL. */
 void *arena_alloc(struct arena *a, size_t size);
-/* The task has ended. */
+/* Frees everything: the task has ended. */
 void arena_empty(struct arena *a); /* its rarer half: use arena_reset() */
 static inline void arena_reset(struct arena *a)
 {

@@ -13,7 +13,7 @@
 
 #include "proto/reader.h"
 
-#define ARGUMENTS_FEW  8u    /* so many are walked over again rather than remembered */
+#define ARGUMENTS_FEW  8u    /* up to so many arguments are walked again rather than remembered */
 #define ARGUMENTS_KEPT 1024u /* room for marks that stays allocated between tasks */
 
 struct arguments {
@@ -57,5 +57,5 @@ static inline int arguments_get(struct arguments *a, uint32_t index, struct wire
     return 0;
 }
 
-/* → the argument that the byte lies in, or -1. Slow: for the words of a failure. */
+/* → the argument that contains the byte, or -1. Slow: for error messages. */
 ssize_t arguments_locate(struct arguments *a, const uint8_t *at);

@@ -14,7 +14,7 @@ typedef void handler_fn(void);
 
 struct handlers {
     handler_fn *prepare, *parent, *child; /* each may be NULL */
-    const void *object;                   /* lies in the shared object that registered them; NULL: the executable */
+    const void *object; /* an address in the shared object that registered them; NULL: the executable */
 };
 
 static struct handlers *list;
@@ -52,7 +52,7 @@ int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child
     register_fn *next = NULL;
     if (!symbol)
         return ENOSYS;
-    memcpy(&next, &symbol, sizeof next); /* ISO C has no cast from an object pointer to a function's */
+    memcpy(&next, &symbol, sizeof next); /* ISO C cannot cast an object pointer to a function pointer */
     int r = next(prepare, parent, child, object);
     if (r != 0)
         return r;
@@ -60,14 +60,14 @@ int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child
 }
 #endif
 
-/* glibc forgets the handlers of a library that is closed; here it is noticed when they are to run. */
+/* glibc forgets the handlers of a library that is closed; here that is checked before they are run. */
 static bool is_loaded(const struct handlers *handlers)
 {
     Dl_info info;
     return !handlers->object || dladdr(handlers->object, &info) != 0;
 }
 
-/* What handlers register while they run is for the next time. */
+/* Handlers that are registered while others run are for the next time. */
 static size_t prepared;
 
 void atfork_prepare(void)

@@ -1,5 +1,5 @@
-/* The calls of <mpool/module.h>, as a function sees them. Whatever a function does with them, the worst that happens is
- * that its task fails with a sentence: the first failure that is reported stands. */
+/* The calls of <mpool/module.h>, as a function sees them. Whatever a function does with them, at worst its task fails
+ * with an error message: the first reported failure counts. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,8 +17,7 @@ static struct host *host_of(mpool_task *task)
     return CONTAINER_OF(task, struct host, task);
 }
 
-/* ---- arguments -----------------------------------------------------------------------------------------------------
- */
+/* ---- arguments ---- */
 
 _Static_assert((int)WIRE_TYPE_END == (int)MPOOL_NOTHING && (int)WIRE_TYPE_STR == (int)MPOOL_STR &&
                    (int)WIRE_TYPE_EXT == (int)MPOOL_EXT,
@@ -52,7 +51,7 @@ static int call_value_type(const mpool_value *v)
     return (int)wire_peek(&r);
 }
 
-/* A value was not what the function wanted. `expected` may be several words. */
+/* A value was not of the type that the function expected. `expected` may be several words. */
 static int mismatch(mpool_task *task, const mpool_value *v, const char *expected)
 {
     struct host *h = host_of(task);
@@ -181,8 +180,7 @@ static int call_read_raw(mpool_task *task, mpool_value *v, const void **ret, siz
     return 0;
 }
 
-/* ---- the reply -----------------------------------------------------------------------------------------------------
- */
+/* ---- the reply ---- */
 
 int host_reply_result(struct host *host, int error)
 {
@@ -271,8 +269,7 @@ static void *call_reply_bin_reserve(mpool_task *task, size_t length)
     return REPLY(task, reply_bin_reserve(r, length, &at)) < 0 ? NULL : at;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------
- */
+/* ---- the rest ---- */
 
 __attribute__((format(printf, 3, 0))) static int call_fail(
     mpool_task *task, unsigned flags, const char *format, va_list ap)
@@ -309,7 +306,7 @@ static int call_cancelled(mpool_task *task)
     if (how || !h->cancel_watched)
         return how;
     /* A signal that was meant for an earlier task would keep the descriptor readable, and its poller spinning. The word
-     * is set before the signal is sent: so look at it again after the signals are gone. */
+     * is set before the signal is sent: so look at it again after the signals have been drained. */
     drain(h->cancel_fd);
     return h->ops.cancelled(h->user);
 }
@@ -329,7 +326,7 @@ static int call_cancel_fd(mpool_task *task)
     }
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     h->cancel_watched = true;
-    /* Signals of earlier tasks go; if this task's own one went with them, it is sent again. */
+    /* Drains signals of earlier tasks; if this task's own one was among them, it is sent again. */
     drain(h->cancel_fd);
     if (h->ops.cancelled(h->user))
         raise(CONTRACT_CANCEL_SIGNAL);
@@ -402,7 +399,7 @@ static int call_output(mpool_task *task, int stream, const void *bytes, size_t l
             at += piece;
         }
     } else {
-        fflush(stream == STDOUT_FILENO ? stdout : stderr); /* what was printed before comes before */
+        fflush(stream == STDOUT_FILENO ? stdout : stderr); /* keep it in order with what was printed before */
         error = write_all(stream, bytes, length);
     }
     if (error < 0)

@@ -22,15 +22,15 @@ pid_t helper_pid(void)
     return helper.pid;
 }
 
-/* libc's functions that wait for any child. See touched.c for how the executable stands in front of them; `any` is
- * whether this call is one. */
+/* libc's functions that wait for any child. See touched.c for how the executable overrides them; `any` tells whether
+ * this call is one. */
 typedef long words_fn(long, long, long, long, long);
 
 static words_fn *behind(const char *name)
 {
     void *symbol = dlsym(RTLD_NEXT, name);
     words_fn *next = NULL;
-    memcpy(&next, &symbol, sizeof next); /* ISO C has no cast from an object pointer to a function's */
+    memcpy(&next, &symbol, sizeof next); /* ISO C cannot cast an object pointer to a function pointer */
     return next;
 }
 

@@ -1,10 +1,10 @@
 /* What happens between a job that a worker has claimed and its result?
  *
- * The host runs module functions: it checks and splits the arguments, lends the function the calls of
- * <mpool/module.h>, and sees to it that the result is exactly one whole MessagePack value that keeps to the limits,
- * whatever the function does. It knows nothing of processes, sockets and lanes: all that is handed in as struct
- * host_ops. A function that fails, or misuses a call, fails its task with a sentence; only what the worker itself
- * cannot survive is returned as an error. One thread: the worker's main thread.
+ * The host runs module functions: it checks and splits the arguments, lends the function the calls of <mpool/module.h>,
+ * and ensures that the result is exactly one whole MessagePack value within the limits, whatever the function does. It
+ * knows nothing of processes, sockets and lanes: all that is passed in as struct host_ops. A function that fails, or
+ * misuses a call, fails its task with an error message; only what the worker itself cannot survive is returned as an
+ * error. One thread: the worker's main thread.
  */
 #pragma once
 
@@ -16,19 +16,19 @@
 #include "daemon/worker/modules.h"
 #include "proto/message.h"
 
-#define HOST_OUTPUT_MAX (128u << 10)        /* bytes handed to host_ops.output in one call, at most */
+#define HOST_OUTPUT_MAX (128u << 10)        /* maximum of bytes passed to host_ops.output in one call */
 #define HOST_TEXT_MAX   WIRE_ERROR_TEXT_MAX /* bytes of a failure or log line; longer ones are cut between characters */
 
 struct host;
 
-/* The world of a running job. All calls come from inside host_run(), on its thread. */
+/* The environment of a running job. All calls come from inside host_run(), on its thread. */
 struct host_ops {
-    /* As worker_lane_result_space(): where the result is built, *ret_room bytes; asked once per job. */
+    /* As worker_lane_result_space(): where the result is built, *ret_room bytes; called once per job. */
     uint8_t *(*result_space)(void *user, size_t *ret_room);
     /* As worker_lane_partial(): chunks only. (0, 0) takes back what was published before: the space is overwritten. */
     void (*partial)(void *user, uint32_t items, size_t size);
-    /* Takes a sealed memfd that holds the whole result to the supervisor. fd is borrowed.
-     * → 0, or -errno: host_run() passes it on. */
+    /* Sends a sealed memfd that holds the whole result to the supervisor. fd is borrowed. → 0, or -errno: host_run()
+     * returns it. */
     int (*result_memfd)(void *user, uint32_t position, int fd, uint64_t size);
     /* As worker_lane_cancelled(). Must be set before the worker is sent CONTRACT_CANCEL_SIGNAL for it. */
     int (*cancelled)(void *user);
@@ -70,5 +70,5 @@ void host_free(struct host *host);
  * → 0, or what ops.result_memfd returned: nothing was handed over, and the worker should end. */
 int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
     struct worker_outcome *ret);
-/* The same for a job that cannot begin in this worker: it fails, and may be tried in another one. */
+/* The same for a job that cannot be started in this worker: it fails, and may be tried in another one. */
 int host_refuse(struct host *host, const struct worker_job *job, const char *why, struct worker_outcome *ret);

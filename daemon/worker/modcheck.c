@@ -103,7 +103,7 @@ static void put_good(FILE *out, bool json, const struct modules *m)
 
 /* ---- the throwaway child ---------------------------------------------------------------------------------------- */
 
-/* What init hooks say goes to stderr, which is where a person looks for it. */
+/* What init hooks log goes to stderr, where a person looks for it. */
 static void hook_log(void *user, const char *module, int level, const char *text)
 {
     (void)user;
@@ -111,7 +111,7 @@ static void hook_log(void *user, const char *module, int level, const char *text
     fprintf(stderr, "%s: %s\n", module, text);
 }
 
-/* As a template and then a worker would go about it. → 0, or negative with the sentence in `why`. */
+/* Does what a template and then a worker would do. → 0, or negative with an error message in `why`. */
 static int rehearse(struct modules *m, const char *name, _Atomic int *stage, char *why)
 {
     struct modules_hooks hooks = {.pool = "check", .log = hook_log};
@@ -135,7 +135,7 @@ static int rehearse(struct modules *m, const char *name, _Atomic int *stage, cha
 static _Noreturn void child(const char *name, const char *const *directories, bool json, int report, _Atomic int *stage)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    dup2(STDERR_FILENO, STDOUT_FILENO); /* what the module prints must not mix with what we say about it */
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* the module's output must not mix with our report */
     char why[MODULES_WHY_MAX];
     struct modules *m = NULL;
     FILE *out = fdopen(report, "w");
@@ -154,7 +154,7 @@ static _Noreturn void child(const char *name, const char *const *directories, bo
     _exit(told != 0 ? 2 : good ? 0 : 1);
 }
 
-/* → the child's wait status, or -errno; *ret_late when its patience ran out. */
+/* → the child's wait status, or -errno; *ret_late when it timed out. */
 static int await(pid_t pid, int *ret_status, bool *ret_late)
 {
     _cleanup_(fd_close) int pidfd = pidfd_open(pid, 0);
@@ -190,7 +190,7 @@ int modcheck_file(const char *name, const char *const *directories, bool json, F
     _Atomic int *stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (report < 0 || stage == MAP_FAILED)
         return -errno;
-    fflush(NULL); /* or the child would have our unwritten output too */
+    fflush(NULL); /* or the child would inherit our unwritten output */
     pid_t pid = fork();
     if (pid == 0)
         child(name, directories, json, report, stage);

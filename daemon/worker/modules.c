@@ -10,7 +10,7 @@
 #include "daemon/worker/trust.h"
 #include "proto/text.h"
 
-/* Up to here a row has been whole since ABI 1.0; what a module lacks behind it reads as zero. */
+/* Every row since ABI 1.0 has at least these bytes; later members that a module lacks read as zero. */
 #define ROW_SIZE_MIN  offsetof(struct mpool_row, timeout_s)
 #define INFO_SIZE_MIN sizeof(struct mpool_module_info)
 
@@ -179,7 +179,7 @@ static int check_rows(const struct mpool_module_info *info, const char *path, ui
     return 0;
 }
 
-/* Names and indices of one checked module; nothing is shown in *m before all memory is there. */
+/* Adds names and indices of one checked module; *m is not changed before all memory is allocated. */
 static int adopt(struct modules *m, const struct mpool_module_info *info, char **path, uint32_t functions, char *why)
 {
     size_t total = m->function_count + functions;
@@ -265,7 +265,7 @@ int modules_load(struct modules *m, const char *name, char *why)
     if (r < 0)
         return r;
     /* By its path, which nobody but root and the owner can redirect, and not by a descriptor: a module may bring
-     * libraries along ($ORIGIN), and debuggers want to find it. RTLD_LOCAL keeps modules out of each other's names. */
+     * libraries along ($ORIGIN), and debuggers need to find it. RTLD_LOCAL keeps the symbols of modules apart. */
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!object)
         return refuse(why, ELIBBAD, "%s cannot be loaded: %s", path, dlerror());
@@ -273,7 +273,7 @@ int modules_load(struct modules *m, const char *name, char *why)
     if (!symbol)
         return refuse(why, ELIBBAD, "%s is not a module of mpool: it lacks MPOOL_MODULE() of <mpool/module.h>", path);
     mpool_module_entry *entry;
-    memcpy(&entry, &symbol, sizeof entry); /* ISO C has no cast from an object pointer to a function's */
+    memcpy(&entry, &symbol, sizeof entry); /* ISO C cannot cast an object pointer to a function pointer */
     const struct mpool_module_info *info = entry();
     if (!info)
         return refuse(why, ELIBBAD, "%s: %s() returned NULL", path, MPOOL_MODULE_SYMBOL);

@@ -1,9 +1,9 @@
-/* Which modules does this process hold, and which functions do they provide?
+/* Which modules has this process loaded, and which functions do they provide?
  *
  * Finds a module by name (in a search path) or by path, refuses what others could have tampered with, loads it, and
- * keeps one table of functions: a function's index in it is what travels through lanes. Used by the template, whose
- * workers inherit the table, and by modcheck. Knows nothing of tasks, lanes or sockets; never logs: a refusal is a
- * sentence for the caller. Nothing is ever unloaded. One thread.
+ * keeps one table of functions: a function's index in it is what lanes carry. Used by the template, whose workers
+ * inherit the table, and by modcheck. Knows nothing of tasks, lanes or sockets; never logs: a refusal is an error
+ * message for the caller. Nothing is ever unloaded. One thread.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MODULES_WHY_MAX       1024u /* room for the sentence of a refusal */
+#define MODULES_WHY_MAX       1024u /* room for the error message of a refusal */
 #define MODULES_NAME_MAX      63u
 #define MODULES_ROWS_MAX      4096u
 #define MODULES_FUNCTIONS_MAX 65536u
@@ -65,20 +65,20 @@ const struct module_function *modules_functions(const struct modules *m, size_t 
 /* → the index of "module.function", or -1. */
 ssize_t modules_find(const struct modules *m, const char *name, size_t length);
 
-/* What hooks are told, and where their words go. */
+/* What hooks are passed, and where their log lines go. */
 struct modules_hooks {
     const char *pool;
     uint32_t worker;                                                          /* 0 in the template */
     void (*log)(void *user, const char *module, int level, const char *text); /* NULL: dropped */
-    void (*before)(void *user, const char *module); /* each module's hook; NULL: nobody asks */
+    void (*before)(void *user, const char *module); /* called before each module's hook; may be NULL */
     void *user;
 };
 
-/* Run the hooks of all modules, in order of loading. → 0, or -ECANCELED with the sentence in `why`
- * (MODULES_WHY_MAX bytes): the first hook that fails ends the row. */
+/* Run the hooks of all modules, in order of loading. → 0, or -ECANCELED with an error message in `why` (MODULES_WHY_MAX
+ * bytes): the first hook that fails stops the sequence. */
 int modules_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* once, in the template */
 int modules_worker_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* in each worker */
-void modules_worker_fini(const struct modules *m); /* in a worker that ends in peace; last loaded first */
+void modules_worker_fini(const struct modules *m); /* in a worker that exits normally; last loaded first */
 
 /* Is it [a-z0-9_]{1,63}? */
 bool modules_name_ok(const char *name);

@@ -61,7 +61,7 @@ static int append(struct reply *r, const struct head *head, uint64_t body, uint6
     return 0;
 }
 
-/* A value is complete: so may be the containers whose last element it was. */
+/* A value is complete: closes the containers whose last element it was. */
 static void complete(struct reply *r)
 {
     while (r->depth > 0) {
@@ -72,7 +72,7 @@ static void complete(struct reply *r)
     r->whole = true;
 }
 
-/* Where a scalar may be written at once: it is all of the reply, as most are, and there is room. Else NULL. */
+/* Where a scalar may be written directly: it is the whole reply, as most are, and there is room. Else NULL. */
 static inline uint8_t *at_once(const struct reply *r)
 {
     const struct result *to = r->result;
@@ -98,7 +98,7 @@ static int scalar(struct reply *r, struct head *head, const uint8_t *end)
     return error;
 }
 
-/* One of wire_put_…(): where it can be, in its place at once. */
+/* Calls one of wire_put_…(), writing directly into place if possible. */
 #define PUT_SCALAR(r, put, value)                                                                                      \
     struct head head;                                                                                                  \
     uint8_t *at = at_once(r);                                                                                          \
@@ -170,7 +170,7 @@ int reply_str(struct reply *r, const char *text, size_t length)
 {
     if (length > UINT32_MAX)
         return -EFBIG;
-    if (!wire_is_utf8(text, length)) /* clients that decode strictly drop their connection over it */
+    if (!wire_is_utf8(text, length)) /* strict clients drop their connection if it is not */
         return -EILSEQ;
     struct head head;
     msgpack_packer pk = head_packer(&head);

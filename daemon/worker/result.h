@@ -13,7 +13,7 @@
 struct result {
     uint8_t *base; /* what is written so far: base[0 … used) */
     size_t used, room;
-    uint64_t limit;   /* bytes that it may ever have */
+    uint64_t limit;   /* maximum size in bytes */
     bool beyond_file; /* the last -EFBIG was for RLIMIT_FSIZE */
     int memfd;        /* -1: base is the lane's space */
 };
@@ -35,7 +35,7 @@ static inline uint8_t *result_end(struct result *r)
     return r->base + r->used;
 }
 
-/* Copies `length` bytes to `at`, which lies in what is used. → 0 or -errno: no memory. */
+/* Copies `length` bytes to `at`, which is within the used bytes. → 0 or -errno: no memory. */
 int result_fill(struct result *r, uint8_t *at, const void *bytes, size_t length);
 
 /* The memfd, cut to what is used and sealed against every change; the mapping is gone. *ret_fd stays owned by the

@@ -1,4 +1,4 @@
-/* From a claimed job to its outcome: see host_run() in host.h. What the function's calls do is in calls.c. */
+/* From a claimed job to its outcome: see host_run() in host.h. The function's calls are in calls.c. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 /* A chunk ends when less than this is left of max_result, so that the next item's error always finds room. */
 #define CHUNK_MARGIN (HOST_TEXT_MAX + 64u)
 
-/* A function that forks may let its child return here. That child must not go on as a second worker on the lane. */
+/* A function that forks may let its child return here. That child must not continue as a second worker on the lane. */
 static bool running, escaped;
 
 static void forked(void)
@@ -66,7 +66,7 @@ static int run_function(struct host *h, const struct module_function *function)
     return 0;
 }
 
-/* Appends the failure as [0, "E_NAME: text"], in at most `most` bytes if that is at all possible. → 0 or -errno. */
+/* Appends the failure as [0, "E_NAME: text"], in at most `most` bytes if possible. → 0 or -errno. */
 static int put_failure(struct host *h, uint64_t most)
 {
     const size_t heads = 8;
@@ -86,13 +86,13 @@ static int put_failure(struct host *h, uint64_t most)
     return 0;
 }
 
-/* The whole job has failed: its result is the error value alone, in the space if it has room. */
+/* The whole job has failed: its result is the error value alone, in the space if it fits. */
 static int outcome_failed(struct host *h, uint8_t *space, size_t room, struct worker_outcome *ret)
 {
     ret->outcome = h->retryable ? LANE_OUTCOME_FAILED_RETRYABLE : LANE_OUTCOME_FAILED;
     result_deinit(&h->result);
     result_init(&h->result, space, room, UINT32_MAX);
-    /* The items that were published lie where the error value goes. */
+    /* The error value overwrites the items that were published. */
     if (h->job->job.flags & LANE_JOB_CHUNK)
         h->ops.partial(h->user, 0, 0);
     return put_failure(h, h->job->job.max_result);
@@ -132,7 +132,7 @@ static inline int set_item(struct host *h, struct wire_reader item)
     return 0;
 }
 
-/* One item of a chunk whose elements are [error, result]. → 0, or negative when not even its error has room. */
+/* One item of a chunk whose elements are [error, result]. → 0, or negative when not even its error fits. */
 static int run_pair(struct host *h, const struct module_function *function, struct wire_reader item)
 {
     static const uint8_t pair_ok[] = {0x92, 0xc0}, pair[] = {0x92}, nil[] = {0xc0};
@@ -152,15 +152,15 @@ static int run_pair(struct host *h, const struct module_function *function, stru
 }
 
 /* How long a chunk may run. Reading the clock may take longer than an item does: so it is read after as many items as
- * take LOOK_NS, by their mean, and whenever the kernel's tick has moved on, which costs a quarter and shows that an
- * item was slow. */
+ * take LOOK_NS, by their mean, and whenever the kernel's tick has moved on, which costs a quarter of that and shows
+ * that an item was slow. */
 #define LOOK_NS   (50 * NS_PER_MS / 1000)
 #define LOOK_MOST 64u
 
 struct budget {
-    uint64_t start_ns, end_ns; /* end: 0: no end */
+    uint64_t start_ns, end_ns; /* end_ns: 0: none */
     uint64_t tick_ns;
-    uint64_t left; /* items until the next look */
+    uint64_t left; /* items until the clock is read again */
 };
 
 static struct budget budget_begin(uint32_t budget_us)
@@ -271,7 +271,7 @@ static int run_job(struct host *h, const uint8_t *args, size_t args_length, stru
     return r;
 }
 
-/* → the result space, which is asked for once. */
+/* → the result space, which is requested once. */
 static uint8_t *begin_job(struct host *host, const struct worker_job *job, struct worker_outcome *ret, size_t *ret_room)
 {
     *ret = (struct worker_outcome){.outcome = LANE_OUTCOME_OK};

@@ -1,6 +1,5 @@
-/* What is known about the task that runs now? The inside of struct host: shared by host.c (its life), calls.c (the
- * calls of <mpool/module.h>) and run.c (from job to outcome); for nobody else.
- */
+/* The task that is running. The inside of struct host: shared by host.c (its life), calls.c (the calls of
+ * <mpool/module.h>) and run.c (from job to outcome) only. */
 #pragma once
 
 #include "daemon/worker/arena.h"
@@ -11,7 +10,7 @@
 #include "proto/errors.h"
 
 struct host {
-    struct mpool_task task; /* what functions are handed */
+    struct mpool_task task; /* what functions are passed */
     struct host_config config;
     struct host_ops ops;
     void *user;
@@ -32,10 +31,10 @@ struct host {
     bool cancel_watched; /* the running function has asked for it: the signal is blocked */
 };
 
-/* The calls that functions are lent. */
+/* The calls that functions may use. */
 extern const struct mpool_host host_calls;
 
-/* Reports a failure for the running function; the first one stands. → -1. */
+/* Reports a failure for the running function; the first one counts. → -1. */
 int host_fail(struct host *host, enum mpool_error error, bool retryable, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int host_vfail(struct host *host, enum mpool_error error, bool retryable, const char *format, va_list ap)
@@ -44,5 +43,5 @@ int host_vfail(struct host *host, enum mpool_error error, bool retryable, const 
 /* The function that watched for a cancel has ended. */
 void host_watch_no_cancel(struct host *host);
 
-/* Reports what a reply call said (0 or negative). → 0 or -1. */
+/* Reports the result of a reply call (0 or negative). → 0 or -1. */
 int host_reply_result(struct host *host, int error);

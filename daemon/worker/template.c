@@ -77,7 +77,7 @@ static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
     return 1;
 }
 
-/* Home and name of the pool's user, unless the configuration gives them. Done here, as it may ask a server. */
+/* Home and name of the pool's user, unless the configuration sets them. Done here, as the look-up may ask a server. */
 static int set_home(uid_t uid)
 {
     const struct passwd *pw = getpwuid(uid);
@@ -86,7 +86,8 @@ static int set_home(uid_t uid)
     return 0;
 }
 
-/* Becomes the pool's user. Groups go first, while they still can; and they must not come back. */
+/* Switches to the pool's user. Groups first, while that is still permitted; and it must be impossible to regain them.
+ */
 static int become(uint64_t uid, uint64_t gid, const char *user)
 {
     if (gid != UINT64_MAX) {
@@ -143,7 +144,7 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
     t->max_depth = (uint32_t)depth;
     title_set("mpoold-template", "mpoold: template %s", t->pool);
 
-    /* The kernel's out-of-memory killer is to choose a worker before the supervisor. */
+    /* The kernel's out-of-memory killer should choose a worker before the supervisor. */
     int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (oom >= 0) {
         if (write(oom, "500", 3) < 0)
@@ -186,7 +187,7 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
     return 0;
 }
 
-/* [[module, version, [[function, flags, timeout_s, summary], …]], …] as a memfd, for it may be long. */
+/* [[module, version, [[function, flags, timeout_s, summary], …]], …] as a memfd, since it may be long. */
 static int report(const struct template *t)
 {
     _cleanup_(wire_buf_reset) struct wire_buf out = {0};
@@ -222,9 +223,10 @@ static int report(const struct template *t)
 /* fork(2) for a child of our parent: the worker is the supervisor's own child and outlives the template.
  *
  * glibc's fork() cannot do that, so its work for the child's thread structure is done by hand: the kernel is told where
- * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered anew.
- * Locks need no care, as the template has one thread, and the
- * handlers of libraries are run by atfork.c. The exit signal is inherited with CLONE_PARENT. */
+ * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered again.
+ * Locks need no care, as the template has one thread, and atfork.c runs the handlers of libraries. The exit signal is
+ * inherited with CLONE_PARENT.
+ */
 static pid_t fork_sibling(void)
 {
     void *tid_address = NULL;
@@ -249,7 +251,8 @@ static pid_t fork_sibling(void)
 
 enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_BEACON, FORK_OUT, FORK_ERR, FORK_FDS };
 
-/* A thread that no fork handler has ended is not in the new worker, but the locks that it held are, held for good. */
+/* A thread that no fork handler has ended does not exist in the new worker, but the locks that it held stay locked
+ * there. */
 static void warn_of_threads(struct template *t)
 {
     char names[1024], text[1400];
@@ -267,7 +270,7 @@ static void warn_of_threads(struct template *t)
 
 static int serve_fork(struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
 {
-    fflush(NULL); /* or each worker would write what the template had not yet */
+    fflush(NULL); /* or each worker would write the template's unwritten output */
     atfork_prepare();
     warn_of_threads(t);
     pid_t pid = fork_sibling();
@@ -310,7 +313,7 @@ int template_main(void)
         size_t fd_count = PACKET_FDS_MAX;
         ssize_t n = packet_receive(CONTRACT_TEMPLATE_FD, &message, sizeof message, fds, &fd_count, NULL);
         if (n == 0)
-            return 0; /* the supervisor has no more use for this template */
+            return 0; /* the supervisor no longer needs this template */
         if (n < 0 || (size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
             return 1;
         const uint8_t *body = message.bytes + sizeof message.head;

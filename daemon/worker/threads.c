@@ -13,7 +13,7 @@
 
 #define VANISH_MS 20
 
-/* The directory's links are those of an empty one and one for each thread. */
+/* The directory has two links, as an empty one, and one more for each thread. */
 static size_t how_many(void)
 {
     struct stat st;
@@ -36,7 +36,7 @@ size_t threads_others(char *ret, size_t size)
 {
     size_t others = how_many();
     ret[0] = 0;
-    /* The kernel wakes who joins a thread before it takes the thread from the list. */
+    /* The kernel wakes a joining thread before it removes the joined one from the list. */
     for (int i = 0; others > 0 && i < VANISH_MS; i++) {
         poll(NULL, 0, 1);
         others = how_many();

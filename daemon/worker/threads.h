@@ -1,8 +1,8 @@
-/* Which threads does this process have, beside the one that asks? */
+/* Which threads does this process have, besides the calling one? */
 #pragma once
 
 #include <stddef.h>
 
-/* → how many others there are; *ret: their names, as "a, b, c", cut to `size`. Those that were joined a moment ago are
- * given the time to vanish. Cheap where there is none. */
+/* → how many others there are; *ret: their names, as "a, b, c", cut to `size`. Waits briefly for threads that have just
+ * been joined to vanish. Cheap if there are none. */
 size_t threads_others(char *ret, size_t size);

@@ -1,7 +1,8 @@
-/* Has anybody in this process called what changes the process itself: its directory, its mask, its limits …?
+/* Has any code in this process called a function that changes the process itself: its directory, its mask, its limits
+ * …?
  *
- * The executable stands in front of those functions of libc: each of them leaves a mark and goes on to libc's own. So a
- * task that changes nothing costs nothing: no system call looks whether it has. Raw system calls are not seen.
+ * The executable overrides those functions of libc: each of them sets a flag and calls libc's own. So a task that
+ * changes nothing costs nothing: no system call is needed to find out. Raw system calls are not noticed.
  */
 #pragma once
 

@@ -13,7 +13,7 @@
 #include "daemon/base/cleanup.h"
 #include "proto/text.h"
 
-/* A group of one: it has the name of the file's owner, and no member but him. */
+/* A private group: it has the name of the file's owner, and no member but him. */
 static bool group_is_private(gid_t gid, uid_t uid)
 {
     if (gid == 0)

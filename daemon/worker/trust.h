@@ -1,7 +1,7 @@
 /* Could anybody but root and one user have tampered with this file?
  *
- * Looks at the file and at every directory above it. When the answer is no, the path stays what it is between this
- * check and its use, for all but those two users. Never logs; knows nothing of modules.
+ * Looks at the file and at every directory above it. When the answer is no, only those two users can change the path
+ * between this check and its use. Never logs; knows nothing of modules.
  */
 #pragma once
 

@@ -33,7 +33,7 @@ struct worker {
     uint32_t position;   /* of the running job */
 };
 
-/* The control socket is blocking at this end: when the supervisor is behind, the worker waits, nobody else. */
+/* The control socket is blocking at this end: when the supervisor is behind, only the worker waits. */
 static int say(
     int control, uint32_t type, const void *head_body, size_t head_size, const void *body, size_t size, int fd)
 {
@@ -95,8 +95,8 @@ static const struct host_ops ops = {
     .log = op_log,
 };
 
-/* The descriptor that belongs to `position`. Those of positions that were taken back come first, and are dropped.
- * → -EMFILE: it was sent, and this process had none free for it. */
+/* The descriptor that belongs to `position`. Those of positions that were taken back come first, and are dropped. →
+ * -EMFILE: it was sent, but this process had no free descriptor for it. */
 static int receive_descriptor(int control, uint32_t type, uint32_t position, uint64_t size)
 {
     for (;;) {
@@ -132,7 +132,7 @@ static void hook_log(void *user, const char *module, int level, const char *text
         say(*(int *)user, CONTRACT_LOG, &body, sizeof body, line, strlen(line), -1);
 }
 
-/* The end in peace. */
+/* Exits normally. */
 static _Noreturn void leave(const struct worker *w)
 {
     modules_worker_fini(w->modules);
@@ -146,7 +146,7 @@ static _Noreturn void give_up(const char *what, int error, int status)
     _exit(status);
 }
 
-/* fd: taken. What the task before had is closed with that. */
+/* Takes ownership of fd, and thereby closes the standard input of the task before. */
 static void take_stdin(int fd)
 {
     if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
@@ -155,14 +155,14 @@ static void take_stdin(int fd)
         close(fd);
 }
 
-/* KILLING: the supervisor has decided; nothing that is done from here on may be seen. */
+/* KILLING: the supervisor has decided to kill us; nothing that is done from here on may be seen. */
 static _Noreturn void await_end(void)
 {
     for (;;)
         pause();
 }
 
-/* A task that took no longer than this has printed nothing: it is less than a write to a pipe takes. */
+/* A task that took no longer than this has printed nothing: a write to a pipe takes longer. */
 #define PRINT_LEAST_NS 400
 #define PRINT_WAIT_NS  (500 * NS_PER_MS)
 
@@ -172,9 +172,9 @@ static bool is_read(int fd)
     return ioctl(fd, FIONREAD, &unread) < 0 || unread <= 0;
 }
 
-/* What a task has printed is in its pipe: a task is over when that has been read, so that it is known whose it is. The
- * kernel wakes nobody for an empty pipe, so this looks again, less and less often. It does stop, as the pipe may have
- * another writer, or have become a file. */
+/* What a task has printed is in its pipe: a task is over when that has been read, so that the supervisor knows which
+ * task printed it. The kernel does not signal that a pipe has become empty, so this polls at growing intervals. It
+ * gives up eventually, as the pipe may have another writer, or have become a file. */
 static void await_readers(const struct worker_outcome *outcome)
 {
     if (outcome->run_ns < PRINT_LEAST_NS)
@@ -189,12 +189,12 @@ static void await_readers(const struct worker_outcome *outcome)
     }
 }
 
-/* What a task that called none of the watched functions may have changed by system calls of its own is looked at where
- * the look, of some 50 µs, is small beside it. */
+/* A task that called none of the watched functions may have changed something by raw system calls. That is checked only
+ * after tasks long enough for the check, of some 50 µs, not to matter. */
 #define LOOK_ANYWAY_NS (5 * NS_PER_MS)
 
-/* After a task whose result is out, before the next one is claimed: nobody waits for it. What cannot be undone goes
- * with the worker; the tasks that lie in its lane run elsewhere, as none of them was claimed. */
+/* After a task whose result is out, before the next one is claimed: nobody waits for it. If something cannot be undone
+ * the worker is replaced; the tasks in its lane run elsewhere, as none of them was claimed. */
 static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
 {
     if (INTERPOSES && !touched && outcome->run_ns < LOOK_ANYWAY_NS)
@@ -208,8 +208,8 @@ static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
     leave(w);
 }
 
-/* A job whose descriptor did not come through fails alone: the worker has the limits, and perhaps the descriptors, that
- * an earlier function has left it. */
+/* Fails only the job whose descriptor did not come through: an earlier function may have left the worker with low
+ * limits, or with leaked descriptors. */
 static void refuse(struct worker *w, const struct worker_job *job, const char *what, int error)
 {
     struct worker_outcome outcome;
@@ -272,7 +272,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
         munmap(mapping, args_length);
     if (job->job.flags & LANE_JOB_STDIN)
         take_stdin(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!(job->job.flags & LANE_JOB_OUTPUT)) /* which has the lane to itself */
+    if (!(job->job.flags & LANE_JOB_OUTPUT)) /* which is alone in its lane */
         await_readers(&outcome);
     if (!worker_lane_finish(w->lane, &outcome))
         await_end();
@@ -319,8 +319,8 @@ _Noreturn void worker_main(struct worker_setup *setup)
     pid_t self = getpid();
     int failed = modules_worker_init(setup->modules, &hooks, why);
     if (getpid() != self)
-        _exit(
-            WORKER_EXIT_INIT); /* a child that worker_init has forked is not the worker, and says nothing in its name */
+        _exit(WORKER_EXIT_INIT); /* a child that worker_init has forked is not the worker, and must not send in its name
+                                  */
     if (failed < 0) {
         say(w.control, CONTRACT_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
         _exit(WORKER_EXIT_INIT);

@@ -1,7 +1,7 @@
-/* The life of a worker: from the fork out of its template to its end.
+/* The life of a worker: from the fork from its template to its end.
  *
- * Reads nothing but its lane and its control socket, and trusts both: they are the supervisor's. Whatever it cannot do
- * it says in its exit status and a line on its stderr, which the supervisor logs.
+ * Reads nothing but its lane and its control socket, and trusts both: they are the supervisor's. It reports failures by
+ * its exit status and a line on its stderr, which the supervisor logs.
  */
 #pragma once
 
@@ -23,5 +23,5 @@ struct worker_setup {
 /* Exit statuses of a worker that ends by itself, beside 0. */
 enum { WORKER_EXIT_ORPHAN = 100, WORKER_EXIT_SETUP = 101, WORKER_EXIT_INIT = 102, WORKER_EXIT_CONTROL = 103 };
 
-/* Runs tasks until it is asked to retire or its supervisor is gone. Never returns. */
+/* Runs tasks until it is asked to retire or its supervisor has exited. Never returns. */
 _Noreturn void worker_main(struct worker_setup *setup);

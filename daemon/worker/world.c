@@ -48,8 +48,7 @@ struct world {
     char children[CHILDREN_MAX]; /* as the kernel lists them: "17 23 " */
 };
 
-/* ---- the picture -------------------------------------------------------------------------------------------------
- */
+/* ---- the picture ---- */
 
 static struct file file_of(int r, const struct stat *st)
 {
@@ -73,7 +72,7 @@ static bool file_is(struct file a, struct file b)
     return a.device == b.device && a.number == b.number;
 }
 
-/* Of the main thread, as every function runs there. Cut at the end of a number where there are very many. */
+/* Of the main thread, as every function runs there. If there are too many, the list is cut after a whole number. */
 static void list_children(char *ret, size_t size)
 {
     char path[64];
@@ -100,7 +99,7 @@ static char **copy_environment(void)
     char **copy = calloc(n + 1, sizeof *copy);
     for (size_t i = 0; copy && i < n; i++)
         if (!(copy[i] = strdup(environ[i])))
-            return NULL; /* the worker ends for want of memory */
+            return NULL; /* out of memory: the worker ends */
     return copy;
 }
 
@@ -147,8 +146,7 @@ int world_new(struct world **ret)
     return 0;
 }
 
-/* ---- putting it back ---------------------------------------------------------------------------------------------
- */
+/* ---- putting it back ---- */
 
 static const char *restore_directory(const struct world *w)
 {
@@ -174,7 +172,7 @@ static const char *restore_signals(const struct world *w)
     return NULL;
 }
 
-/* Timers of timer_create() have no way to be found but this list. */
+/* Timers of timer_create() can be found only through this list. */
 static bool has_timers(void)
 {
     char byte;
@@ -230,7 +228,7 @@ static const char *restore_environment(const struct world *w)
         n++;
     if (w->environment[n] || (environ && environ[n])) {
         clearenv();
-        /* putenv() takes the copies themselves; a task that overwrites one in place is not seen. */
+        /* putenv() inserts the copies themselves; a task that overwrites one in place is not noticed. */
         for (size_t i = 0; w->environment[i]; i++)
             if (putenv(w->environment[i]) != 0)
                 return "another environment";
@@ -240,7 +238,7 @@ static const char *restore_environment(const struct world *w)
     return strcmp(setlocale(LC_ALL, NULL), w->locale) == 0 || setlocale(LC_ALL, w->locale) ? NULL : "another locale";
 }
 
-/* Is the number one of those that were there before? */
+/* Is the number in the earlier list? */
 static bool was_there(const struct world *w, const char *word, size_t length)
 {
     for (const char *at = w->children; (at = strstr(at, word)); at += length)
@@ -277,7 +275,7 @@ static const char *check_standard(const struct world *w)
 const char *world_restore(struct world *w)
 {
     umask(w->umask);
-    const char *left = restore_timers(); /* before a signal is let in */
+    const char *left = restore_timers(); /* before any signal is delivered */
     left = left ? left : restore_signals(w);
     left = left ? left : restore_directory(w);
     left = left ? left : restore_limits(w);

@@ -1,15 +1,15 @@
 /* How do parties wait for one another, and what breaks that?
  *
  * `state` is one word: the round, how many have arrived in it, whether it is broken, and which of the rounds before
- * were ended by a reset (struct sync_barrier). Whoever arrives first writes round and party into a slot, then counts
- * itself: a death between the two leaves a number that the daemon finds, and breaks the round, as a death after the two
- * does. A slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The last to
- * arrive moves `state` to the next round with a count of 0, in one step, and opens the gate.
+ * were ended by a reset (struct sync_barrier). Each arriving party first writes round and itself into a slot, then
+ * counts itself: a death between the two leaves a number that the daemon finds, and breaks the round, as a death after
+ * the two does. A slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The
+ * last to arrive moves `state` to the next round with a count of 0, in one step, and opens the gate.
  *
- * A waiter of round g reads gate, then state, and sleeps while the gate is unchanged. It goes by `state`: another round
- * than g means that g was ended, and `state` remembers of the last SYNC_BARRIER_ROUNDS rounds how each was: by all
- * having come, or by a reset. So one that is slow to leave is told of its own round alone, and not of a reset that came
- * after it. One that is slower than that is told the worse of the two if any of those before was reset. The round's
+ * A waiter of round g reads gate, then state, and sleeps while the gate is unchanged. `state` decides: another round
+ * than g means that g has ended, and `state` records how each of the last SYNC_BARRIER_ROUNDS rounds ended: because
+ * all had arrived, or by a reset. So a waiter that is slow to leave gets the result of its own round, not of a later
+ * reset. One that is slower still gets the worse of the two results if any of the earlier rounds was reset. The round's
  * number wraps around after 2^32.
  *
  * The gate is opened by whoever changes `state` for waiters; one that dies in between is found by sync_party_gone(),
@@ -17,7 +17,8 @@
  */
 #include "proto/sync/sync_private.h"
 
-/* All slots of this round are in use: more want to come in than there are slots. Not worth a wake-up of its own. */
+/* All slots of this round are in use: more parties want to enter than there are slots. Not worth a wake-up of its own.
+ */
 #define BARRIER_CROWDED_NS INT64_C(10000000)
 
 static struct sync_barrier load(const struct sync_area *area)
@@ -45,7 +46,7 @@ static struct sync_barrier next_round(struct sync_barrier now, bool by_reset)
     };
 }
 
-/* Whether `generation`, which is over, was ended by a reset. */
+/* Was `generation`, which is over, ended by a reset? */
 static bool was_reset(struct sync_barrier now, uint32_t generation)
 {
     uint32_t back = now.generation - generation - 1;
@@ -58,7 +59,7 @@ static bool claim_slot(const struct sync_user *user, uint32_t generation)
 {
     for (uint32_t i = 0; i < SYNC_SLOTS; i++) {
         uint64_t slot = atomic_load(&user->area->slots[i]);
-        /* A slot without a party was never used. */
+        /* A slot without a party has never been used. */
         if (((uint32_t)slot == 0 || slot >> 32 != generation) &&
             atomic_compare_exchange_strong(&user->area->slots[i], &slot, (uint64_t)generation << 32 | user->party))
             return true;
@@ -66,7 +67,7 @@ static bool claim_slot(const struct sync_user *user, uint32_t generation)
     return false;
 }
 
-/* → 0 … capacity - 1: arrived, as which; *ret_round: in which round. -EPIPE: broken; or why no slot came free. */
+/* → 0 … capacity - 1: the order of arrival; *ret_round: in which round. -EPIPE: broken; or why no slot became free. */
 static int arrive(struct sync_user *user, struct sync_nap *nap, uint32_t *ret_round)
 {
     struct sync_area *area = user->area;
@@ -105,7 +106,7 @@ static int arrive(struct sync_user *user, struct sync_nap *nap, uint32_t *ret_ro
     }
 }
 
-/* Breaks the round if it is still going on. */
+/* Breaks the round if it is still in progress. */
 static bool break_round(struct sync_area *area, uint32_t generation)
 {
     struct sync_barrier now = load(area);
@@ -132,7 +133,7 @@ static void end_stay(const struct stay *stay)
         (void)break_round(stay->area, stay->round);
 }
 
-/* → the place, or why it is none. */
+/* → the place, or an error. */
 static int wait_for_others(struct sync_user *user, struct sync_nap *nap, uint32_t round, int place)
 {
     struct sync_area *area = user->area;
@@ -145,7 +146,7 @@ static int wait_for_others(struct sync_user *user, struct sync_nap *nap, uint32_
         if (now.broken)
             return -EPIPE;
         int r = sync_sleep(user, nap, &area->gate, seen, SYNC_ANYBODY);
-        /* Gave up, unless the round was decided in the same moment. */
+        /* Gives up, unless the round was decided in the same moment. */
         if (r < 0 && break_round(area, round))
             return r;
     }
@@ -162,7 +163,7 @@ int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
     int place = arrive(user, &nap, &round);
     if (place < 0)
         return place;
-    /* One that came to its slot after its burial was not found there. */
+    /* If the daemon removed this party before it wrote its slot, the slot was not found and must be checked here. */
     int alive = sync_still_party(user);
     if (place == (int)user->capacity - 1) {
         sync_open_gate(area);
@@ -195,7 +196,7 @@ void sync_barrier_reset(struct sync_user *user)
 {
     struct sync_barrier now = load(user->area);
 
-    /* Nobody waits, nothing is broken: as new already. */
+    /* If nobody waits and nothing is broken, it is in the initial state already. */
     while (now.broken || now.count > 0)
         if (move(user->area, &now, next_round(now, true))) {
             sync_open_gate(user->area);

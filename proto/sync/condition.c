@@ -16,7 +16,7 @@ static bool mine(const struct sync_user *lock, bool recursive)
     return recursive ? sync_rlock_mine(lock) : sync_lock_mine(lock);
 }
 
-/* → 0, 1 as sync_take(); negative: it cannot be had any more. */
+/* → 0, 1 as sync_take(); negative: the lock can no longer be acquired. */
 static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
 {
     int r = sync_take(lock, -1);
@@ -28,14 +28,14 @@ static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
     return r;
 }
 
-/* A thread that has let go of the lock. */
+/* A thread that has released the lock. */
 struct away {
-    struct sync_user *lock; /* NULL: back */
+    struct sync_user *lock; /* NULL: it has the lock again */
     bool recursive;
     uint32_t depth;
 };
 
-/* It was cancelled: as with pthread_cond_wait(), its own handlers find the lock taken. */
+/* The thread was cancelled: as with pthread_cond_wait(), its own handlers run with the lock held. */
 static void take_back_cancelled(const struct away *away)
 {
     if (away->lock)
@@ -58,7 +58,7 @@ int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, boo
     }
     int r = sync_lock_release(lock);
     if (r < 0)
-        return r; /* the daemon has taken this process for dead since we looked */
+        return r; /* the daemon has declared this process dead since we looked */
 
     {
         __attribute__((cleanup(take_back_cancelled))) struct away away = {lock, recursive, depth};
@@ -67,7 +67,7 @@ int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, boo
         while (r == 0 && atomic_load(&area->sequence) == seen);
         away.lock = NULL;
     }
-    /* Notified while the time ran out: notified. */
+    /* If it was notified while the time ran out it counts as notified. */
     if (r == -ETIMEDOUT && atomic_load(&area->sequence) != seen)
         r = 0;
     if (sync_closed(area))

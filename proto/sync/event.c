@@ -47,7 +47,8 @@ void sync_event_set(struct sync_user *user)
     uint32_t word = atomic_load(&area->event), next;
 
     do {
-        /* Stored anew where it is set already: what the caller wrote before is to be seen by who waits after. */
+        /* Stored again even if it is set already: what the caller wrote before must be visible to those that wait
+         * after. */
         next = word & EVENT_SET ? word : ((word / EVENT_GENERATION + 1) * EVENT_GENERATION | EVENT_SET);
     } while (!atomic_compare_exchange_weak(&area->event, &word, next));
     if (!(word & EVENT_SET) && word & EVENT_SLEEPERS)

@@ -38,14 +38,14 @@
 #include "proto/sync/sync_private.h"
 
 #define SYNC_FAIR_NS   INT64_C(1000000)
-#define SYNC_BARRED_NS INT64_C(20000000) /* in which whoever was woken has had its turn, unless it does not run */
+#define SYNC_BARRED_NS INT64_C(20000000) /* time in which a woken waiter has had its turn, unless it does not run */
 
-/* A scan of moving tokens can miss one. It is repeated before anybody is told that all are free. */
+/* A scan of moving tokens can miss one. It is repeated before all are reported free. */
 #define SYNC_SCANS 3
 
 static uint64_t fair_self(const struct sync_user *user)
 {
-    /* Threads lie 16 bytes apart at least. Two with the same mark share the privilege, no more. */
+    /* Thread addresses are at least 16 bytes apart. Two threads with the same mark merely share the privilege. */
     return (uint64_t)user->party << 32 | (uint32_t)(sync_thread() >> 4);
 }
 
@@ -58,10 +58,10 @@ static uint32_t fair_bit(uint64_t fair)
 
 /* ---- one try ----------------------------------------------------------------------------------------------------- */
 
-/* → 0; 1: it was abandoned; -EAGAIN: not free. *ret_word: as it is now. */
+/* → 0; 1: it was abandoned; -EAGAIN: not free. *ret_word: its present value. */
 static inline int take_word(_Atomic uint64_t *word, uint32_t party, uint64_t *ret_word)
 {
-    /* A look first: a failed compare-and-swap would take the line away from its owner. */
+    /* Look first: a failed compare-and-swap would take the cache line away from its owner. */
     uint64_t found = atomic_load(word);
 
     while (sync_word_free(found)) {
@@ -72,7 +72,7 @@ static inline int take_word(_Atomic uint64_t *word, uint32_t party, uint64_t *re
     return -EAGAIN;
 }
 
-/* See sync_number(). A compare-and-swap: whoever is stopped before it brings nothing that is out of date. */
+/* See sync_number(). A compare-and-swap: a thread that was stopped before it stores nothing that is out of date. */
 static void renew_fence(struct sync_area *area, uint64_t word)
 {
     uint64_t near = atomic_load_explicit(&area->fence, memory_order_relaxed), number = sync_number(area, word);
@@ -118,7 +118,7 @@ static bool any_free(const struct sync_user *user)
     return false;
 }
 
-/* From now on, if nobody has said so before: something is free, and only the privileged may take it. */
+/* Starts the clock if it is not running: something is free, and only the privileged waiter may take it. */
 static void note_barred(struct sync_area *area)
 {
     uint64_t never = 0;
@@ -127,8 +127,8 @@ static void note_barred(struct sync_area *area)
         (void)atomic_compare_exchange_strong(&area->barred_ns, &never, (uint64_t)sync_now_ns());
 }
 
-/* Is something free that the privileged `fair` has left lying? If so, the privilege is this one's now. *ret_look_ns:
- * when to look again; INT64_MAX: nothing is free. */
+/* Is something free that the privileged `fair` has not taken in time? If so, this waiter takes over the privilege.
+ * *ret_look_ns: when to look again; INT64_MAX: nothing is free. */
 static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self, int64_t *ret_look_ns)
 {
     struct sync_area *area = user->area;
@@ -139,7 +139,7 @@ static bool take_over(const struct sync_user *user, uint64_t fair, uint64_t self
     note_barred(area);
     int64_t now = sync_now_ns();
     uint64_t since = (uint64_t)now - atomic_load(&area->barred_ns);
-    /* A time to come, which only a vandal writes, is long ago, too. */
+    /* A time in the future, which only a vandal writes, counts as long ago, too. */
     if (since >= (uint64_t)SYNC_BARRED_NS) {
         atomic_store(&area->barred_ns, 0); /* first: the next release starts the clock */
         return atomic_compare_exchange_strong(&area->fair, &fair, self);
@@ -170,7 +170,7 @@ static inline void wake_next(struct sync_area *area)
 static void give_privilege_back(struct sync_area *area, uint64_t self)
 {
     atomic_store(&area->barred_ns, 0);
-    /* Not a store: it may be another's by now. */
+    /* Not a store: another may own it by now. */
     (void)atomic_compare_exchange_strong(&area->fair, &self, 0);
 }
 
@@ -181,14 +181,14 @@ static void undo(struct sync_user *user, uint32_t at, int taken)
     struct sync_area *area = user->area;
     uint64_t word = atomic_load(&area->words[at]);
 
-    /* Fails if the daemon has been here already. The next one is to be told of whom this one was told. */
+    /* Fails if the daemon has been here already. The next owner must be told of the death that this one was told of. */
     if (sync_owner(word) == user->party)
         (void)atomic_compare_exchange_strong(
             &area->words[at], &word, sync_word_with(word, taken ? SYNC_ABANDONED : SYNC_FREE));
     wake_next(area);
 }
 
-/* After each take: see (5). taken, at: what take_any() said. → taken, or why it is none. */
+/* After each take: see (5). taken, at: the results of take_any(). → taken, or an error. */
 static inline int confirm(struct sync_user *user, uint32_t at, int taken)
 {
     int r = sync_still_party(user);
@@ -202,7 +202,7 @@ static inline int confirm(struct sync_user *user, uint32_t at, int taken)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Whoever waited has taken. */
+/* The waiter has taken. */
 static void settle(const struct sync_user *user, uint64_t self)
 {
     struct sync_area *area = user->area;
@@ -214,8 +214,8 @@ static void settle(const struct sync_user *user, uint64_t self)
         wake_next(area);
 }
 
-/* Whoever waited leaves without it. What it kept from others by its privilege, or watched, is theirs, and they may be
- * asleep. */
+/* The waiter leaves without it. Those from which it kept something by its privilege, or by watching, may be asleep:
+ * wakes one. */
 static void give_up(const struct sync_user *user, uint64_t self)
 {
     struct sync_area *area = user->area;
@@ -231,7 +231,7 @@ static void give_up(const struct sync_user *user, uint64_t self)
     }
 }
 
-/* Says for people that this party waits. → where, or SYNC_WAITERS: there was no room. */
+/* Records for diagnostics that this party waits. → the place, or SYNC_WAITERS: there was no room. */
 static uint32_t show_up(const struct sync_user *user)
 {
     for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
@@ -251,7 +251,7 @@ static void show_no_more(const struct sync_user *user, uint32_t place)
         (void)atomic_compare_exchange_strong(&user->area->waiting[place], &own, 0);
 }
 
-/* Says for people by when the take of that number had happened: the first who knows a time. */
+/* Records for diagnostics by when the take of that number had happened: the first waiter that knows a time. */
 static void note_time(const struct sync_user *user, int64_t now_ns)
 {
     struct sync_area *area = user->area;
@@ -281,7 +281,7 @@ static int wait_for_turn(struct sync_user *user, struct sync_nap *nap)
                 settle(user, self);
                 return confirm(user, at, r);
             }
-            /* Overtaken. Once more around after that: who is woken depends on the privilege from now on. */
+            /* Overtaken. Try once more after that: from now on the privilege decides who is woken. */
             if (slept && fair == 0 && sync_now_ns() - nap->begin_ns > SYNC_FAIR_NS) {
                 atomic_store(&area->barred_ns, 0); /* first: the next release starts the clock */
                 if (atomic_compare_exchange_strong(&area->fair, &fair, self))
@@ -339,8 +339,8 @@ int sync_take(struct sync_user *user, int64_t timeout_ms)
         if (r >= 0)
             return confirm(user, at, r);
     }
-    /* One that only tries waits for nobody, but may have found what was left lying: then as a waiter whose turn it is.
-     */
+    /* A mere try does not wait, but may find what the privileged waiter has not taken in time: then it acts as a waiter
+     * whose turn it is. */
     int64_t look_ns;
     if (timeout_ms == 0 && (fair == 0 || !take_over(user, fair, fair_self(user), &look_ns)))
         return -ETIMEDOUT;
@@ -358,7 +358,7 @@ int sync_lock_release(struct sync_user *user)
 {
     uint64_t word = atomic_load(&user->area->words[0]);
 
-    /* Not a store: the daemon may have given the lock to another, if it takes this process for dead. */
+    /* Not a store: the daemon may have given the lock to another party, if it has declared this process dead. */
     if (sync_owner(word) != user->party || !free_word(&user->area->words[0], word))
         return sync_closed(user->area) ? -ECONNRESET : -EPERM;
     wake_next(user->area);
@@ -382,7 +382,7 @@ static bool free_own(const struct sync_user *user, uint32_t capacity)
     return false;
 }
 
-/* A token that another party took and this one gives back, as a consumer's by its producer. */
+/* A token that another party took and this one gives back, for example a consumer's by its producer. */
 static bool free_others(const struct sync_user *user, uint32_t capacity)
 {
     for (uint32_t i = 0; i < capacity; i++) {
@@ -407,7 +407,7 @@ int sync_semaphore_release(struct sync_user *user)
 {
     uint32_t capacity = sync_capacity(user->capacity);
     bool freed = capacity > 0 && free_own(user, capacity);
-    /* One that has lost its own shall not free another's in its stead. */
+    /* A party that has lost its own token must not free another's instead. */
     int r = freed ? 0 : sync_still_party(user);
 
     if (r < 0)
@@ -451,7 +451,7 @@ int sync_fence(const struct sync_user *user, uint64_t *ret_number)
         return 0;
     }
     uint64_t word = atomic_load(&area->words[0]), number = sync_number(area, word);
-    /* Looked at once more: `fence` may be much younger than the word if this thread was stopped in between. */
+    /* Checked once more: `fence` may be much newer than the word if this thread was stopped in between. */
     if (sync_owner(word) != user->party || atomic_load(&area->words[0]) != word)
         return -EPERM;
     *ret_number = number;

@@ -1,13 +1,13 @@
-/* How does the daemon make a page, take the dead out of it, and close it? See sync.h.
+/* How does the daemon make a page, remove the dead from it, and close it? See sync.h.
  *
- * Others store into the page while it does, whatever they like. So each word is read once, compared and moved by
- * compare-and-swap; a loop that others could prolong has a bound; no number read there is an index or a length.
+ * Others may store anything into the page meanwhile. So each word is read once, compared and moved by compare-and-swap;
+ * a loop that others could prolong has a bound; no number read there is used as an index or a length.
  */
 #include <string.h>
 
 #include "proto/sync/sync_private.h"
 
-#define PAGE_TRIES 64 /* to move a word that others move, too: each vain try is one move of theirs */
+#define PAGE_TRIES 64 /* tries to move a word that others move, too: each failed try is one move of theirs */
 
 static bool has_page(enum mpool_kind kind)
 {
@@ -19,7 +19,7 @@ static bool is_semaphore(enum mpool_kind kind)
     return kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
 }
 
-/* Of the words of a kind: the daemon's count, or the one word that all locks have. */
+/* Number of words of this kind: the daemon's count, or the single word of a lock. */
 static uint32_t words_of(enum mpool_kind kind, uint32_t capacity)
 {
     return is_semaphore(kind) ? sync_capacity(capacity) : wire_kind_info(kind)->lock ? 1 : 0;
@@ -51,7 +51,7 @@ int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *se
     atomic_store_explicit(&area->cell, setup->cell, memory_order_relaxed);
     atomic_store_explicit(&area->kind, (uint32_t)kind, memory_order_relaxed);
     atomic_store_explicit(&area->version, SYNC_VERSION, memory_order_relaxed);
-    /* It reaches others through the kernel, by sendmsg() of its descriptor. */
+    /* Others get it through the kernel, by sendmsg() of its descriptor. */
     atomic_store_explicit(&area->magic, SYNC_MAGIC, memory_order_release);
     return 0;
 }
@@ -66,7 +66,7 @@ int sync_page_check(const void *page, enum mpool_kind kind)
                : -EBADMSG;
 }
 
-/* Those to whom nothing may belong any more. */
+/* The parties to which nothing may belong any more. */
 struct gone {
     bool (*is_party)(void *userdata, uint32_t party);
     void *userdata;
@@ -81,18 +81,18 @@ static bool is_gone(const struct gone *gone, uint32_t party)
 }
 
 /* Before the word is freed: a party that gave the object up may open it again, and a thread of it would find its own
- * mark while another, which has just taken the lock, has not written over it yet. */
+ * mark while another, which has just taken the lock, has not overwritten it yet. */
 static void wipe_mark(struct sync_area *area, uint64_t word)
 {
     uint64_t mark = atomic_load(&area->thread);
 
-    /* Fails if the party lives after all, and has just handed the lock to another. */
+    /* Fails if the party is alive after all, and has just handed the lock to another. */
     if (atomic_load(&area->words[0]) == word)
         (void)atomic_compare_exchange_strong(&area->thread, &mark, 0);
 }
 
-/* What the dead had is free again. Only, a semaphore has no more tokens by that than it was made with: what it got
- * beyond them was announced by releases, and the dead had consumed it. */
+/* Frees what the dead had. However, this never gives a semaphore more tokens than it was made with: tokens beyond them
+ * were announced by releases, and the dead had consumed them. */
 static unsigned free_words(struct sync_area *area, enum mpool_kind kind, uint32_t count, const struct gone *gone)
 {
     uint32_t most = kind == MPOOL_KIND_SEMAPHORE ? atomic_load(&area->tokens) : count, left = 0;
@@ -122,7 +122,7 @@ static unsigned take_privilege(struct sync_area *area, const struct gone *gone)
 {
     uint64_t fair = atomic_load(&area->fair);
 
-    /* Fails if it is another's by now. */
+    /* Fails if it belongs to another by now. */
     return is_gone(gone, (uint32_t)(fair >> 32)) && atomic_compare_exchange_strong(&area->fair, &fair, 0);
 }
 
@@ -153,12 +153,12 @@ static unsigned break_barrier(struct sync_area *area, const struct gone *gone)
         if (atomic_compare_exchange_strong(&area->state, &state, sync_barrier_pack(now)))
             return arrived;
     }
-    /* Somebody plays with it. */
+    /* Another process tampers with it. */
     atomic_fetch_or(&area->state, sync_barrier_pack((struct sync_barrier){.broken = true}));
     return 1;
 }
 
-/* Everybody who sleeps on the page, or is about to, looks again. */
+/* Makes everybody who sleeps on the page, or is about to, look again. */
 static void wake_all(struct sync_area *area, enum mpool_kind kind)
 {
     sync_open_gate(area);
@@ -189,11 +189,11 @@ unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, ui
 
     if (!has_page(kind) || party == 0 || party > SYNC_PARTY_MAX)
         return 0;
-    /* First: a take that this one's look at the word misses does not miss this. See lock.c, (5). */
+    /* First: a take that is missed by this look at the word does not miss this increment. See lock.c, (5). */
     if (atomic_fetch_add(&area->departures, 1) == UINT32_MAX)
         atomic_fetch_add(&area->departures, 1);
     unsigned had = take_back(area, kind, capacity, &gone, &privilege);
-    /* Even if it had nothing: it may have died with a wake-up that was meant for all. */
+    /* Even if it had nothing: it may have died with a wake-up that was meant for everybody. */
     wake_all(area, kind);
     return had;
 }
@@ -219,7 +219,7 @@ void sync_close(void *page, enum mpool_kind kind)
     if (!has_page(kind))
         return;
     atomic_store(&area->closed, 1);
-    /* A generation: who is about to sleep does not. See event.c. */
+    /* A new generation: a waiter that is about to sleep does not. See event.c. */
     if (kind == MPOOL_KIND_EVENT)
         atomic_fetch_add(&area->event, 4);
     wake_all(area, kind);

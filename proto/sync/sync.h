@@ -1,18 +1,18 @@
-/* What lies in the first 4096 bytes of a shared object, and what may be done with it?
+/* What is in the first 4096 bytes of a shared object, and what may be done with it?
  *
  * Every page object (proto/kinds.h) is a memfd that begins with a sync area. All who have opened the object map it
- * writable and operate in place; the daemon makes it, and takes the dead out of it. Whoever uses it is a *party*: a
- * number that the daemon gave, 1 … SYNC_PARTY_MAX. No pointers, pids or lengths are believed here: capacities come from
+ * writable and operate in place; the daemon makes it, and removes the dead from it. Each user of it is a *party*: a
+ * number that the daemon gave, 1 … SYNC_PARTY_MAX. No pointers, pids or lengths in it are trusted: capacities come from
  * the daemon's own tables, or from its reply, and are checked against SYNC_SLOTS.
  *
- * Nobody's death may wedge the rest. Each word is therefore right after every single store: a lock word is free or has
- * its owner's number in it, and the daemon can free what bears a number that is no more. What only speeds things up
- * (the flag `waiters`, the privilege `fair`) may be left wrong by a death until the daemon has said sync_party_gone(),
- * which wakes everybody who sleeps on the page. lock.c, condition.c, event.c and barrier.c say why
- * no wake-up is lost; tests/model/ proves it.
+ * A crash at any instruction must not block the others: every single store leaves each word valid. A lock word is free
+ * or has its owner's number in it, and the daemon can free a word with the number of a dead party. Words that only
+ * speed things up (the flag `waiters`, the privilege `fair`) may be left wrong by a death until the daemon has called
+ * sync_party_gone(), which wakes everybody who sleeps on the page. lock.c, condition.c, event.c and barrier.c explain
+ * why no wake-up is lost; tests/model/ proves it.
  *
- * The layout is an interface between processes that may have been built at different times: it changes with
- * SYNC_VERSION alone. Errors are -errno; nothing is logged. Any thread.
+ * The layout is an interface between processes that may have been built at different times: it changes only with
+ * SYNC_VERSION. Errors are -errno; nothing is logged. Any thread.
  */
 #pragma once
 
@@ -29,14 +29,14 @@
 #define SYNC_MAGIC     0x4c4f4f50u
 #define SYNC_VERSION   2u
 #define SYNC_SLOTS     256u              /* tokens of a semaphore, parties of a barrier */
-#define SYNC_WAITERS   64u               /* of those who wait so many are told of */
+#define SYNC_WAITERS   64u               /* maximum of waiters that are reported */
 #define SYNC_PARTY_MAX ((1u << 30) - 1u) /* party numbers are 1 … this */
 
-/* A lock word is the number of the last take << 32 | who has it: nobody, or a party. So an owner and its fencing number
- * come and go in one step. */
+/* A lock word is the number of the last take << 32 | its owner: nobody, or a party. So an owner and its fencing number
+ * change in one step. */
 #define SYNC_FREE      0u
-#define SYNC_ABANDONED (1u << 31) /* free; its owner died with it */
-#define SYNC_EMPTY     (1u << 30) /* of a semaphore: no token is here */
+#define SYNC_ABANDONED (1u << 31) /* free; its owner died while holding it */
+#define SYNC_EMPTY     (1u << 30) /* of a semaphore: no token in this word */
 
 struct sync_area {
     /* Constant since the daemon made it. */
@@ -50,7 +50,7 @@ struct sync_area {
     _Atomic uint32_t gate;               /* futex: sequence of the wake-ups; locks, semaphores, barriers */
     _Atomic uint32_t waiters;            /* 1: somebody may sleep on the gate */
     _Atomic uint32_t hint;               /* of a semaphore: where a token was seen last */
-    _Atomic uint64_t fair;               /* 0, or who alone may take next: party << 32 | mark of the thread */
+    _Atomic uint64_t fair;               /* 0, or the only one that may take next: party << 32 | mark of the thread */
     _Atomic uint64_t fence;      /* one word: near the number in it; several: what theirs have lost: see sync_takes() */
     _Atomic uint32_t departures; /* of parties, never 0; before their words are freed. Writer: the daemon */
     uint32_t reserved1;
@@ -73,10 +73,10 @@ struct sync_area {
     uint64_t reserved2[128];
     alignas(64) _Atomic uint64_t cell; /* the value of a value, at its first bytes */
 
-    /* For people who look into a lock, and written by those alone who have to wait for it. */
+    /* For diagnostics; written only by those that have to wait for the lock. */
     alignas(64) _Atomic uint64_t held_ns;   /* CLOCK_MONOTONIC, by when it had been taken … */
     _Atomic uint64_t held_fence;            /* … with this number */
-    _Atomic uint32_t waiting[SYNC_WAITERS]; /* parties; 0: nobody. There may be more */
+    _Atomic uint32_t waiting[SYNC_WAITERS]; /* parties; 0: free place. There may be more waiters */
 
     _Atomic uint64_t
         barred_ns; /* CLOCK_MONOTONIC, since when something is free for `fair` alone; 0: nobody has noted */
@@ -110,44 +110,44 @@ static_assert(offsetof(struct sync_area, cell) == SYNC_CELL_OFFSET, "layout");
 
 /* ---- the daemon's side ------------------------------------------------------------------------------------------- */
 
-/* How a page begins. */
+/* The initial state of a page. */
 struct sync_setup {
     uint32_t capacity; /* semaphores: words, 1 … SYNC_SLOTS; barriers: parties, 1 … SYNC_SLOTS; others: 0 */
     uint32_t tokens; /* semaphores: free at first, 0 … capacity; a bounded one is as good as full with its capacity */
     bool set;        /* events */
-    uint64_t cell;   /* values: the bits at first, in the machine's order */
+    uint64_t cell;   /* values: the initial bits, in the machine's order */
 };
 
 /* Writes the area. page: SYNC_BYTES, aligned to 64, zeroed, mapped by nobody else yet. → 0; -EINVAL: setup is out of
  * bounds, or the kind has no page. */
 int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *setup);
 
-/* The party is no more, and its connection is closed: what it had is free again (and called abandoned; of a semaphore
- * no more than it was made with), a barrier in which it waited is broken, and everybody who sleeps on the page looks
- * again. capacity: the daemon's own, cut to SYNC_SLOTS. Believes nothing that it reads; ends after a bounded number of
- * steps whatever others do to the page meanwhile. → how many words or slots bore its number. */
+/* The party is gone, and its connection is closed: frees what it had (marked as abandoned; of a semaphore no more than
+ * it was made with), breaks a barrier in which it waited, and makes everybody who sleeps on the page look again.
+ * capacity: the daemon's own, cut to SYNC_SLOTS. Trusts nothing that it reads; ends after a bounded number of steps
+ * whatever others do to the page meanwhile. → how many words or slots had its number. */
 unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party);
 
-/* Whatever bears the number of somebody who is no party is freed in the same way: one whose connection had ended may
- * have taken it after it was gone, and died before it found out. is_party: asked for a number that was found. → as
- * above. */
+/* Frees in the same way whatever has the number of somebody who is not a party: a process whose connection had ended
+ * may have taken it after that, and died before it found out. is_party: called with each number found. → as above. */
 unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
     bool (*is_party)(void *userdata, uint32_t party), void *userdata);
 
-/* The daemon goes: whoever sleeps on the page, and whoever would, gets -ECONNRESET. */
+/* The daemon exits: everybody who sleeps on the page, or is about to, gets -ECONNRESET. */
 void sync_close(void *page, enum mpool_kind kind);
 
-/* Who is inside: gossip for people to read, never to be acted on. */
+/* Who is inside: untrusted, for people to read, never to be acted on. */
 struct sync_census {
     uint32_t owners[SYNC_SLOTS]; /* party numbers as found: words of locks, or arrived at a barrier */
     uint32_t owner_count;
-    uint32_t free;                  /* locks and semaphores: takes that would succeed */
-    uint32_t abandoned;             /* … of which the owner died */
-    uint32_t waiting[SYNC_WAITERS]; /* who waits for a lock or semaphore, as far as there was room to say so */
+    uint32_t free;      /* locks and semaphores: takes that would succeed */
+    uint32_t abandoned; /* … of which the owner died */
+    uint32_t
+        waiting[SYNC_WAITERS]; /* parties that wait for a lock or semaphore, as far as there was room to record them */
     uint32_t waiting_count;
     uint32_t next;    /* the one of them with the privilege; 0: none */
     uint64_t held_ns; /* CLOCK_MONOTONIC: it was held by then, of a lock for which somebody waited; 0: not known */
-    bool waiters;     /* somebody waits, or has waited lately */
+    bool waiters;     /* somebody waits, or has waited recently */
     uint64_t fence;
     uint32_t depth; /* rlocks */
     bool set;       /* events */
@@ -159,36 +159,36 @@ void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, str
 
 /* ---- the parties' side ------------------------------------------------------------------------------------------- */
 
-/* One party's use of one page; several threads may share it. Filled by whoever mapped the page. */
+/* One party's use of one page; several threads may share it. Filled by the code that mapped the page. */
 struct sync_user {
     struct sync_area *area;
     uint32_t party;    /* 1 … SYNC_PARTY_MAX */
     uint32_t capacity; /* from the daemon's reply: 1 … SYNC_SLOTS; 1 for all that is neither semaphore nor barrier */
     bool bounded;      /* semaphores */
-    _Atomic uint32_t departures; /* as they were when this party was last known to be one; 0: never */
-    /* Is this still a party? → 0: yes; negative: no, and this is what a wait ends with. Asked after each second of
-     * waiting, and after a take since the last of which others have gone: that may be this one's own burial. May run in
-     * several threads at once. NULL: nobody to ask. */
+    _Atomic uint32_t departures; /* the value when this party was last known to be one; 0: never */
+    /* Is this still a party? → 0: yes; negative: no, and waits return this. Called after each second of waiting, and
+     * after a take if others have gone since the last one: that may have been this party itself. May run in several
+     * threads at once. NULL: not checked. */
     int (*alive)(void *userdata);
     void *userdata;
 };
 
-/* Is this a page of that kind and of this version? → 0; -EBADMSG: it is not, or somebody has spoiled it. */
+/* Is this a page of that kind and of this version? → 0; -EBADMSG: it is not, or it has been damaged. */
 int sync_page_check(const void *page, enum mpool_kind kind);
 
-/* All waits: timeout_ms -1: for ever; 0: only try. Common errors: -ETIMEDOUT; -ECONNRESET: the daemon has gone; what
- * alive() said. Signals do not end a wait. */
+/* All waits: timeout_ms -1: forever; 0: only try. Common errors: -ETIMEDOUT; -ECONNRESET: the daemon has exited; the
+ * result of alive(). Signals do not end a wait. */
 
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);
-/* → 0; -EPERM: this party has none of it (locks), -ECONNRESET: as the daemon has gone; -EOVERFLOW: more would be free
- * than a bounded semaphore has, or than there is room for (SYNC_SLOTS); what alive() said. Semaphores are released by
- * any party, locks by any thread of the party that has it. */
+/* → 0; -EPERM: this party has none of it (locks), -ECONNRESET: the daemon has exited; -EOVERFLOW: more would be free
+ * than a bounded semaphore has, or than there is room for (SYNC_SLOTS); the result of alive(). Semaphores are released
+ * by any party, locks by any thread of the party that has it. */
 int sync_lock_release(struct sync_user *user);
 int sync_semaphore_release(struct sync_user *user);
-/* The same by a party that is none any more: of a semaphore it frees a token of its own, and nobody else's. */
+/* The same for a process that is no longer a party: of a semaphore it frees only its own tokens. */
 void sync_give_back(struct sync_user *user);
-/* Takes that would succeed, at this moment. */
+/* Number of takes that would succeed at this moment. */
 uint32_t sync_semaphore_value(const struct sync_user *user);
 
 /* A recursive lock: its owner is a thread. → take: as sync_take(), and -EOVERFLOW after 2^32 - 1 takes; release: 0 or
@@ -196,14 +196,14 @@ uint32_t sync_semaphore_value(const struct sync_user *user);
 int sync_rlock_take(struct sync_user *user, int64_t timeout_ms);
 int sync_rlock_release(struct sync_user *user);
 
-/* Whether this party (sync_rlock_mine: this thread) has it. */
+/* Does this party (sync_rlock_mine: this thread) have it? */
 bool sync_lock_mine(const struct sync_user *user);
 bool sync_rlock_mine(const struct sync_user *user);
 /* The number of this party's take: each take of a lock has a greater one than all before. Of a semaphore of several
  * tokens: the number of takes so far, whoever has them. → 0; -EPERM: this party does not have the lock. */
 int sync_fence(const struct sync_user *user, uint64_t *ret_number);
 
-/* Events. A wait ends for whoever waited when the event was set, even if it has been cleared since. */
+/* Events. A wait ends for everybody who waited when the event was set, even if it has been cleared since. */
 int sync_event_wait(struct sync_user *user, int64_t timeout_ms);
 void sync_event_set(struct sync_user *user);
 void sync_event_clear(struct sync_user *user);
@@ -218,13 +218,13 @@ bool sync_event_is_set(const struct sync_user *user);
 int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms);
 int sync_condition_notify(struct sync_user *condition, struct sync_user *lock, bool recursive, uint32_t count);
 
-/* Waits until `capacity` are there. → 0 … capacity - 1: the place in which this one came; -EPIPE: the barrier is
- * broken: by somebody's time-out, sync_barrier_abort(), the death of one who waited, or it was reset meanwhile. A
- * time-out breaks it for all. */
+/* Waits until `capacity` parties have arrived. → 0 … capacity - 1: the order of arrival; -EPIPE: the barrier is broken:
+ * by a time-out, sync_barrier_abort(), the death of a waiter, or it was reset meanwhile. A time-out breaks it for all.
+ */
 int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms);
 /* Breaks it until it is reset. */
 void sync_barrier_abort(struct sync_user *user);
-/* As new; whoever waits gets -EPIPE. */
+/* Back to the initial state; waiters get -EPIPE. */
 void sync_barrier_reset(struct sync_user *user);
 uint32_t sync_barrier_waiting(const struct sync_user *user);
 bool sync_barrier_broken(const struct sync_user *user);
