@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* The attribute as the kernel gives it, <linux/posix_acl_xattr.h>: a version, then entries, all little endian. */
+/* Layout of the attribute (<linux/posix_acl_xattr.h>): a version, then entries, all little endian. */
 #define ACL_NAME    "system.posix_acl_access"
 #define ACL_VERSION 2u
 #define ACL_WRITE   2u
@@ -20,10 +20,10 @@ struct acl_entry {
 
 bool acl_lets_others_write(const char *path, int fd, const struct stat *st)
 {
-    unsigned char list[64u << 10]; /* what an attribute may have at most */
+    unsigned char list[64u << 10]; /* maximum size of an attribute value */
     uint32_t version;
     if (!(st->st_mode & S_IWGRP))
-        return false; /* the list may not give what its mask does not have */
+        return false; /* the mask limits what entries can grant */
     ssize_t n = path ? lgetxattr(path, ACL_NAME, list, sizeof list) : fgetxattr(fd, ACL_NAME, list, sizeof list);
     if (n < 0)
         return errno != ENODATA && errno != EOPNOTSUPP;

@@ -1,8 +1,7 @@
 /* Ownership by scope: attributes that free what a function still holds when it leaves.
  *
- * A resource is declared with _cleanup_(f); f runs when the scope ends, on every path. What is to
- * survive is handed on with TAKE(), which leaves an empty value behind. Cleaners accept the empty value.
- */
+ * A resource is declared with _cleanup_(f); f runs when the scope ends, on every path. To keep a resource beyond the
+ * scope, hand it on with TAKE(), which leaves an empty value behind. Cleaners accept the empty value. */
 #pragma once
 
 #include <errno.h>
@@ -13,7 +12,7 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-/* Moves a pointer out of a variable that is cleaned at scope exit. */
+/* Moves a pointer out of a variable that is cleaned up at scope exit. */
 #define TAKE(p)                                                                                                        \
     __extension__({                                                                                                    \
         __auto_type take_value_ = (p);                                                                                 \
@@ -42,7 +41,7 @@ static inline void cleanup_free(void *p)
     free(*(void **)p);
 }
 
-/* Closes and empties; keeps errno, so that it may stand between an error and its report. */
+/* Closes and empties; preserves errno, so it may run between an error and its report. */
 static inline void fd_close(int *fd)
 {
     if (*fd >= 0) {

@@ -1,4 +1,4 @@
-/* What time is it: monotonic for every deadline, wall clock only for what people read. */
+/* Clocks: monotonic for every deadline, wall clock only for times that people read. */
 #pragma once
 
 #include <stdint.h>
@@ -7,7 +7,7 @@
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 
-/* Nanoseconds of CLOCK_MONOTONIC: a clock jump moves no deadline. */
+/* Nanoseconds of CLOCK_MONOTONIC, so clock jumps do not move deadlines. */
 static inline uint64_t clock_now_ns(void)
 {
     struct timespec ts;
@@ -15,7 +15,7 @@ static inline uint64_t clock_now_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* The same as of the kernel's last tick, some milliseconds ago at most: a quarter of the price. */
+/* The same as of the kernel's last tick: at most a few milliseconds old, at a quarter of the cost. */
 static inline uint64_t clock_coarse_ns(void)
 {
     struct timespec ts;

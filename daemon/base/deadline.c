@@ -14,7 +14,7 @@ static void on_expired(evutil_socket_t fd, short what, void *arg)
     struct deadline *d = arg;
     uint64_t times;
     (void)what;
-    /* EAGAIN: it was set anew since it went off. */
+    /* EAGAIN: it was set again after it had expired. */
     if (read(fd, &times, sizeof times) == (ssize_t)sizeof times)
         d->set_ns = UINT64_MAX;
 }

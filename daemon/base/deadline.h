@@ -1,9 +1,8 @@
-/* When does the heart want to be run next? One timer, finer than those of the event loop, and seldom set.
+/* The timer for the core's next run: one timer, finer than those of the event loop, and rarely set.
  *
- * libevent's own precise timers make a system call each time it looks for events. This one makes one when the time
- * comes nearer; when it moves away it is left as it is, goes off early, and is set again then: tasks come and go a
- * million times a second, and their deadlines are mostly later ones.
- */
+ * libevent's own precise timers make a system call each time it polls for events. This one makes a system call only
+ * when the deadline moves closer. When the deadline moves away the timer is left alone, fires early and is set again
+ * then: up to a million tasks a second come and go, and most move the deadline later. */
 #pragma once
 
 #include <event2/event.h>
@@ -12,11 +11,11 @@
 struct deadline {
     int fd;
     struct event *on_expired;
-    uint64_t set_ns; /* goes off then; UINT64_MAX: not at all */
+    uint64_t set_ns; /* when it fires; UINT64_MAX: disarmed */
 };
 
-/* The loop wakes when it goes off; nothing else happens. → 0 or -errno; deinit in any case. */
+/* Wakes the loop when it fires; does nothing else. → 0 or -errno; call deinit in any case. */
 int deadline_init(struct deadline *d, struct event_base *base);
 void deadline_deinit(struct deadline *d);
-/* Goes off at at_ns of CLOCK_MONOTONIC, or before; UINT64_MAX: need not. */
+/* Fires at at_ns of CLOCK_MONOTONIC or earlier; UINT64_MAX: not needed. */
 void deadline_set(struct deadline *d, uint64_t at_ns);

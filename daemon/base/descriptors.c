@@ -4,9 +4,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define BIRTH_NEEDS  28u /* eleven for a moment, and some for what the daemon itself opens */
-#define WORKER_NEEDS 6u  /* while it lives */
-#define PASSING_PART 16u /* one in so many is for what is passing */
+#define BIRTH_NEEDS  28u /* eleven while it is started, plus some for files that the daemon itself opens */
+#define WORKER_NEEDS 6u  /* during its lifetime */
+#define PASSING_PART 16u /* one in this many is reserved for short-lived use */
 #define PASSING_MOST 256u
 
 static uint64_t reserve(const struct descriptors *d)
@@ -20,7 +20,7 @@ static uint64_t passing(const struct descriptors *d)
     return d->limit / PASSING_PART < PASSING_MOST ? d->limit / PASSING_PART : PASSING_MOST;
 }
 
-/* The lowest free number: how many are open. → negative: none is free. */
+/* The lowest free descriptor number, which shows how many are in use. → negative: none is free. */
 static int lowest_free(void)
 {
     int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0); /* always open: see start.h */

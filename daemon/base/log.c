@@ -1,11 +1,10 @@
-/* Lines that get out at once or not at all: see log.h.
+/* Writes log lines without blocking: see log.h.
  *
- * O_NONBLOCK belongs to the open file description, which a terminal or pipe shares with whoever started us: it is not
- * ours to set. So a terminal or pipe is opened once more, which makes a description of our own; a socket is asked not
- * to wait with each send. Where the second opening is refused (the terminal belongs to another user) poll() says first
- * whether a line fits; then another writer of the same pipe could take the room in between, and only then would a line
- * wait. A file never waits but for its disk.
- */
+ * O_NONBLOCK belongs to the open file description, which a terminal or pipe shares with the process that started us, so
+ * we must not set it. Instead a terminal or pipe is reopened, which gives us a description of our own; a socket gets
+ * MSG_DONTWAIT on each send. If reopening is refused (the terminal belongs to another user), poll() checks first
+ * whether a line fits; only if another writer fills the same pipe in between does a line block. A file never blocks
+ * except for its disk. */
 #include "daemon/base/log.h"
 
 #include <errno.h>
@@ -26,11 +25,11 @@
 #include "daemon/base/rate_limit.h"
 #include "proto/text.h"
 
-#define LINE_MAX_BYTES PIPE_BUF /* a pipe takes it whole, or not at all */
+#define LINE_MAX_BYTES PIPE_BUF /* a pipe takes this much atomically */
 
 struct budget {
     struct rate_limit limit;
-    uint64_t suppressed; /* lines, since the last that was written */
+    uint64_t suppressed; /* lines suppressed since the last one written */
     const char *whose;
 };
 
@@ -39,9 +38,9 @@ static const char *speaker;
 static bool to_journal;
 static int target = STDERR_FILENO;
 static enum { BY_WRITE, BY_SEND, BY_POLL } way;
-static char rest[LINE_MAX_BYTES]; /* of a line that a terminal took in part */
+static char rest[LINE_MAX_BYTES]; /* remainder of a line that a terminal took in part */
 static size_t rest_length;
-static uint64_t dropped; /* lines for which stderr had no room */
+static uint64_t dropped; /* lines dropped because stderr had no room */
 static struct budget own = {.whose = "the daemon"};
 static struct budget foreign = {.whose = "tasks"};
 
@@ -75,7 +74,7 @@ static void look_at_stderr(void)
     }
 }
 
-/* → bytes taken; negative: none, now or ever. */
+/* → bytes written; negative: none, now or ever. */
 static ssize_t put(const char *bytes, size_t length)
 {
     struct pollfd room = {.fd = target, .events = POLLOUT};
@@ -88,7 +87,7 @@ static ssize_t put(const char *bytes, size_t length)
     return n;
 }
 
-/* → false: there is no room for it, and none of it was written. */
+/* → false: there was no room, and nothing was written. */
 static bool put_line(const char *line, size_t length)
 {
     ssize_t n = 0;
@@ -142,13 +141,13 @@ make_line(char *line, enum log_level level, const char *format, va_list ap)
 {
     size_t room = LINE_MAX_BYTES - 1, n = begin(line, room, level);
     size_t said = wire_vformat(line + n, room - n, format, ap);
-    wire_utf8_scrub(line + n, said); /* who reads a log may be strict */
+    wire_utf8_scrub(line + n, said); /* log readers may insist on valid UTF-8 */
     n += said;
     line[n++] = '\n';
     return n;
 }
 
-/* A line about lines that are missing. → whether it was written. */
+/* Logs how many lines are missing. → whether it was written. */
 static bool __attribute__((format(printf, 1, 2))) admit(const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
@@ -173,7 +172,7 @@ say(struct budget *b, enum log_level level, size_t reserve, const char *format, 
         if (b->suppressed > 0 && admit("log suppressed_lines=%llu of=\"%s\": more than %u bytes a second",
                                      (unsigned long long)b->suppressed, b->whose, LOG_RATE))
             b->suppressed = 0;
-        dropped += !put_line(line, n); /* there is nobody to tell: the daemon goes on serving */
+        dropped += !put_line(line, n); /* the error cannot be reported anywhere; keep serving */
     }
     errno = saved;
 }
@@ -198,7 +197,7 @@ void log_foreign(enum log_level level, const char *format, ...)
     va_end(ap);
 }
 
-/* How many bytes does a character take that may stand in the log as it is? 0: its first byte is to be escaped. */
+/* Length in bytes of the next character if it may be logged unescaped; 0: its first byte must be escaped. */
 static unsigned long plain(const char *text, unsigned long left)
 {
     const unsigned char *in = (const unsigned char *)text;
@@ -206,8 +205,8 @@ static unsigned long plain(const char *text, unsigned long left)
         return in[0] >= 0x20 && in[0] != 0x7f && in[0] != '"' && in[0] != '\\';
     unsigned long size = wire_utf8_character(text, left);
     if (size == 2 && in[0] == 0xc2 && in[1] < 0xa0)
-        return 0; /* C1 controls: some terminals obey them */
-    /* U+2028 to 202E and U+2066 to 2069 separate lines and turn the direction of writing. */
+        return 0; /* C1 controls: some terminals interpret them */
+    /* U+2028 to 202E and U+2066 to 2069 separate lines or change the writing direction. */
     if (size == 3 && in[0] == 0xe2 &&
         ((in[1] == 0x80 && in[2] >= 0xa8 && in[2] <= 0xae) || (in[1] == 0x81 && in[2] >= 0xa6 && in[2] <= 0xa9)))
         return 0;

@@ -17,7 +17,7 @@ int memfd_fill_begin(struct memfd_fill *m, const char *name)
 
 int memfd_fill_add(struct memfd_fill *m, const void *bytes, size_t length)
 {
-    /* Written beyond it, SIGXFSZ would end a template or a worker. */
+    /* Writing beyond it would raise SIGXFSZ, which kills a template or a worker. */
     struct rlimit most;
     if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < m->size + length) {
         memfd_fill_drop(m);

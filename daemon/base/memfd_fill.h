@@ -1,4 +1,4 @@
-/* A memfd that is filled bit by bit, and sealed when it is whole. */
+/* A memfd that is filled piece by piece and sealed when complete. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ static inline bool memfd_fill_is_on(const struct memfd_fill *m)
 
 /* → 0 or -errno (-ENOSPC, -EMFILE …). */
 int memfd_fill_begin(struct memfd_fill *m, const char *name);
-/* Appends all of it; how much of a larger whole is the caller's choice. → 0, or -errno: it is dropped. */
+/* Appends all of the bytes; the caller chooses how many to pass at a time. → 0, or -errno: it is dropped. */
 int memfd_fill_add(struct memfd_fill *m, const void *bytes, size_t length);
 /* Seals it (SHRINK, GROW, WRITE, SEAL). → the descriptor, the caller's; or -errno: it is dropped. */
 int memfd_fill_end(struct memfd_fill *m);

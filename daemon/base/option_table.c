@@ -100,7 +100,7 @@ int option_table_read(const struct option_table *table, unsigned where, const ch
         wire_describe(in, got);
         return refuse(why, "%ss: expected a map, got %s", table->noun, got);
     }
-    if (pairs > table->count) /* a million times the same one would take long */
+    if (pairs > table->count) /* a key repeated a million times would take long */
         return refuse(why, "%ss: %u keys are more than there are", table->noun, pairs);
     for (uint32_t i = 0; i < pairs; i++) {
         const char *key;

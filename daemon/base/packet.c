@@ -54,7 +54,7 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
     msg.msg_controllen = room ? CMSG_SPACE(sizeof(int) * room) : 0;
     *fd_count = 0;
     ssize_t n;
-    /* Of a peer that has gone with messages unread, a SEQPACKET socket says so first, once, and then hands out what
+    /* If a peer closed with unread messages, a SEQPACKET socket reports ECONNRESET once and then still returns what
      * that peer had sent. */
     bool reset = false, lost = false;
     do {
@@ -69,7 +69,7 @@ ssize_t packet_receive(int socket, void *buffer, size_t size, int *fds, size_t *
         for (size_t i = 0; i < here; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof fd);
-            /* Alignment of the control buffer may leave room for one more than asked for. */
+            /* Alignment of the control buffer may leave room for one more than requested. */
             if (got < room) {
                 fds[got++] = fd;
             } else {
@@ -97,7 +97,7 @@ int fd_set_nonblock(int fd)
     return 0;
 }
 
-/* The same of parts, one behind the other. */
+/* The same for several parts, concatenated. */
 static int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
 {
     struct memfd_fill whole;

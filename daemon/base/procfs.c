@@ -10,7 +10,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 
-/* The whole of a file that has no size. → its length with *ret (owned, terminated), or -errno. */
+/* Reads a whole file that reports no size. → its length with *ret (owned, terminated), or -errno. */
 static ssize_t read_all(int fd, char **ret)
 {
     size_t length = 0, size = 4096;
@@ -50,7 +50,7 @@ int procfs_children(pid_t **ret, size_t *ret_count)
     ssize_t length = fd < 0 ? 0 : read_all(fd, &text);
     if (length == -ENOMEM)
         return -ENOMEM;
-    pid_t *pids = malloc(((size_t)(length > 0 ? length : 0) / 2 + 1) * sizeof *pids); /* a digit and a space at least */
+    pid_t *pids = malloc(((size_t)(length > 0 ? length : 0) / 2 + 1) * sizeof *pids); /* at least a digit and a space */
     if (!pids)
         return -ENOMEM;
     size_t n = 0;
@@ -76,9 +76,9 @@ int procfs_stat(pid_t pid, struct procfs_stat *ret)
         return -errno;
     ssize_t n = read(fd, text, sizeof text - 1);
     if (n <= 0)
-        return n < 0 && errno != ESRCH ? -errno : -ENOENT; /* it died between the two */
+        return n < 0 && errno != ESRCH ? -errno : -ENOENT; /* it exited between open and read */
     text[n] = 0;
-    const char *at = strrchr(text, ')'); /* the name before it may hold anything; the start is the 22nd field */
+    const char *at = strrchr(text, ')'); /* the name before it may contain anything; the start time is field 22 */
     if (!at || sscanf(at, ") %*c %d", &parent) != 1)
         return -EBADMSG;
     for (int field = 2; at && field < 22; field++)

@@ -1,13 +1,12 @@
-/* What the kernel tells of processes in /proc. */
+/* Information about processes from /proc. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The children of the calling thread, as the kernel lists them: those that come or go meanwhile may be missing. A
- * kernel that has no such list says that there are none. → 0 with *ret, which the caller frees, and *ret_count;
- * -ENOMEM. */
+/* The children of the calling thread, as the kernel lists them; those that start or exit meanwhile may be missing. A
+ * kernel without this list reports none. → 0 with *ret, which the caller frees, and *ret_count; -ENOMEM. */
 int procfs_children(pid_t **ret, size_t *ret_count);
 
 struct procfs_stat {
@@ -15,5 +14,5 @@ struct procfs_stat {
     uint64_t start_ns; /* by CLOCK_BOOTTIME, rounded down to a tick of 10 ms */
 };
 
-/* → 0; -ENOENT: there is no such process, or it is hidden from us; another -errno. */
+/* → 0; -ENOENT: there is no such process, or it is hidden from us; or another -errno. */
 int procfs_stat(pid_t pid, struct procfs_stat *ret);

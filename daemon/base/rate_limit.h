@@ -1,4 +1,4 @@
-/* How much may be spent now, of what grows at a fixed rate up to a most? A token bucket. Zeroed: full. */
+/* A token bucket: a budget that grows at a fixed rate up to a maximum. Zeroed: full. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,8 +10,7 @@ struct rate_limit {
     uint64_t left, filled_ns;
 };
 
-/* rate: a second, at least 1. burst: what may have been saved up. reserve: must be left over. → whether cost was taken.
- */
+/* rate: per second, at least 1. burst: the maximum. reserve: must be left over. → whether cost was taken. */
 static inline bool rate_limit_take(
     struct rate_limit *l, uint64_t rate, uint64_t burst, uint64_t cost, uint64_t reserve, uint64_t now_ns)
 {
@@ -20,7 +19,7 @@ static inline bool rate_limit_take(
         l->left = burst;
         l->filled_ns = now_ns;
     } else {
-        /* Only what has grown to a whole unit is taken off the time: or often asking would keep it from growing. */
+        /* Advance the time only by whole units grown; otherwise frequent calls would keep the budget from growing. */
         uint64_t grown = passed_ns * rate / NS_PER_S;
         l->left = l->left + grown < burst ? l->left + grown : burst;
         l->filled_ns += grown * NS_PER_S / rate;

@@ -12,7 +12,7 @@
 
 #include "daemon/base/cleanup.h"
 
-/* A log line must not end up in the socket that was given the free number 2. */
+/* Log lines must not end up in a socket that was given the free number 2. */
 static int open_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -29,7 +29,7 @@ int start_clean(void)
     if (close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return -errno;
 
-    /* Handlers do not survive execve(), so what is not the default here is ignored. */
+    /* execve() resets handlers, so any signal that is not at its default is ignored. */
     for (int number = 1; number < NSIG; number++) {
         struct sigaction now;
         if (sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
@@ -68,7 +68,7 @@ void start_raise_limits(void)
         if (limits[i].raised || getrlimit(limits[i].resource, &now) < 0)
             continue;
         limits[i].before = now;
-        /* The kernel caps the number of descriptors by itself, and refuses more. */
+        /* The kernel has its own cap for the number of descriptors and refuses more. */
         most.rlim_cur = most.rlim_max = limits[i].resource == RLIMIT_NOFILE ? now.rlim_max : RLIM_INFINITY;
         limits[i].raised = setrlimit(limits[i].resource, &most) == 0;
         if (limits[i].raised)

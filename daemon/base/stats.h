@@ -1,4 +1,4 @@
-/* Counters since the start of the daemon, by the names that `stats` shows: those of tasks, and the rest. */
+/* Counters since the start of the daemon, under the names that `stats` shows: those of tasks, and the rest. */
 #pragma once
 
 #include <stdint.h>

@@ -9,11 +9,11 @@
 
 static char *area;
 static size_t area_size;
-/* For as long as the process lives. volatile: it is never read, and a leak checker is to find it all the same. */
+/* Kept for the life of the process. volatile so that the pointer is kept and LeakSanitizer can reach the block. */
 static char **volatile kept_arguments;
 
-/* → an owned copy of a NULL-terminated list, in one block with its strings, so that unsetenv() loses none; *end is
- * moved behind those of the strings that lie one after the other. */
+/* → an owned copy of a NULL-terminated list, in one block with its strings, so that unsetenv() leaks none; *end is
+ * moved past those strings that are contiguous. */
 static char **move_away(char **list, char **end)
 {
     size_t count = 0, bytes = 0;
@@ -38,12 +38,12 @@ char **title_init(int argc, char **argv)
 {
     if (argc < 1 || !argv[0])
         return argv;
-    /* The kernel lays the environment right behind argv: together they are the room for the title. */
+    /* The kernel places the environment directly after argv: together they are the room for the title. */
     char *end = argv[0];
     char **arguments = move_away(argv, &end);
     char **environment = arguments ? move_away(environ, &end) : NULL;
     if (!environment)
-        return argv; /* what was copied stays: this happens once */
+        return argv; /* the copy is never freed: this runs once */
     environ = environment;
     kept_arguments = arguments;
     area = argv[0];

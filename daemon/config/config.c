@@ -1,9 +1,8 @@
-/* What the administrator wants, put together: config.h.
+/* Builds the configuration: config.h.
  *
- * Each file's entries are applied in order, later ones over earlier ones; what a value may be is in config_keys.h,
- * what it means in config_parse.h, where it stands in config_read.h. Every value is checked, those that are replaced
- * later too. At the end come the checks that need the whole: who may run workers as whom.
- */
+ * Each file's entries are applied in order, later ones over earlier ones; the allowed values are in config_keys.h,
+ * their meaning in config_parse.h, their location in config_read.h. Every value is checked, even if a later one
+ * replaces it. At the end come the checks that need the whole: which users may run workers as which users. */
 #include "daemon/config/config.h"
 
 #include <errno.h>
@@ -84,7 +83,7 @@ static struct config_pool *find_pool(struct config *config, const char *name)
     return NULL;
 }
 
-/* → 0 with the pool, which is new and holds the defaults; -ENOMEM. */
+/* → 0 with the pool, which is new and has the defaults; -ENOMEM. */
 static int add_pool(struct load *load, const char *name, struct config_pool **ret)
 {
     struct config *config = load->config;
@@ -107,7 +106,7 @@ static bool is_pool_name(const char *name)
     return length > 0 && length <= POOL_NAME_MAX && !name[length];
 }
 
-/* What a section's head means. → 0 with *ret_base NULL when it is a mistake; -ENOMEM. */
+/* Processes a section's head. → 0 with *ret_base NULL when it is invalid; -ENOMEM. */
 static int open_section(struct load *load, const struct config_place *place, enum config_section *ret, void **ret_base)
 {
     static const char *const known[] = {"daemon", "pool"};
@@ -177,7 +176,7 @@ static int apply_entries(struct load *load, const char *file, const struct confi
         int r = 0;
         if (!entry->key) {
             r = open_section(load, &place, &section, &base);
-        } else if (base) { /* else its head is a mistake, and reported */
+        } else if (base) { /* otherwise its head is invalid, and has been reported */
             const struct config_key *key = config_keys_find(section, entry->key);
             if (!key) {
                 report_unknown_key(load, section, &place);
@@ -205,7 +204,7 @@ static int apply_files(struct load *load, const char *root, const char *file)
     return r;
 }
 
-/* pools[0] is the one that serves who names none: `default`, or else the first. */
+/* pools[0] is the default pool: `default`, or else the first. */
 static int settle_default_pool(struct load *load)
 {
     struct config *config = load->config;
@@ -223,7 +222,7 @@ static int settle_default_pool(struct load *load)
     return 0;
 }
 
-/* What follows from several keys of a pool, whatever their order. */
+/* Derives settings that depend on several keys of a pool, whatever their order. */
 static int settle_pool(struct config_pool *pool)
 {
     if (pool->allow_uid_count == 0 && pool->allow_gid_count == 0)

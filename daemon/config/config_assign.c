@@ -1,4 +1,4 @@
-/* One value into a field of the configuration: config_assign.h. */
+/* Assigns one value to a field of the configuration: config_assign.h. */
 #include "daemon/config/config_assign.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define UPPER           "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS          "0123456789"
 
-/* One value on its way; words are its text, split. */
+/* A value being assigned; words are its text, split. */
 struct assignment {
     const struct config_key *key;
     void *base;
@@ -46,8 +46,7 @@ static int refuse(const struct assignment *a)
     return 0;
 }
 
-/* ---- single values --------------------------------------------------------------------------------------------------
- */
+/* ---- single values ---- */
 
 static int assign_number(struct assignment *a, const char *word)
 {
@@ -84,7 +83,7 @@ static int assign_workers(struct assignment *a, const char *word)
 
 static int assign_mode(struct assignment *a, const char *word)
 {
-    /* A user's own daemon runs commands as that user: nobody else connects unless told so. */
+    /* A user's own daemon runs commands as that user: by default nobody else may connect. */
     mode_t mode = geteuid() == 0 ? 0660 : 0600;
     if (strcmp(word, "auto") != 0 && config_parse_mode(word, &mode) < 0)
         return refuse(a);
@@ -110,7 +109,7 @@ static int assign_level(struct assignment *a, const char *word)
     return 0;
 }
 
-/* Copies text to *to, which is freed before. text: NULL for none. */
+/* Copies text to *to, whose old value is freed. text: NULL for none. */
 static int replace(char **to, const char *text)
 {
     char *copy = text ? strdup(text) : NULL;
@@ -128,7 +127,7 @@ static int assign_socket(struct assignment *a, const char *word)
     return replace(field(a), word);
 }
 
-/* What a failed lookup means to the administrator. what: "user" or "group". */
+/* Reports a failed lookup. what: "user" or "group". */
 static int refuse_lookup(const struct assignment *a, const char *what, const char *word, int r)
 {
     if (r == -ENOMEM)
@@ -149,14 +148,14 @@ static int assign_user(struct assignment *a, const char *word)
         int r = config_parse_user(word, &uid, &gid);
         if (r < 0)
             return refuse_lookup(a, "user", word, r);
-        if (gid == (gid_t)-1) /* a number without an entry: no first group, no home */
+        if (gid == (gid_t)-1) /* a number without an entry: no primary group, no home */
             return refuse_lookup(a, "user", word, -ESRCH);
         if (geteuid() != 0) {
             if (uid != geteuid()) {
                 config_report_mistake(a->report, a->place, "workers of another user need a daemon that runs as root");
                 return 0;
             }
-            uid = (uid_t)-1; /* nothing to change, and no right to ask for it */
+            uid = (uid_t)-1; /* nothing to change, so no privilege is needed */
         }
     }
     int r = replace(&pool->user, word);
@@ -189,8 +188,7 @@ static int assign_group(struct assignment *a, const char *word)
     return r;
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ---- */
 
 static bool is_module_name(const char *word)
 {
@@ -276,8 +274,7 @@ static int assign_groups(struct assignment *a)
     return 0;
 }
 
-/* ---- the way in -----------------------------------------------------------------------------------------------------
- */
+/* ---- entry points ---- */
 
 static bool is_list(enum config_type type)
 {
@@ -289,7 +286,7 @@ static int assign_words(struct assignment *a)
 {
     if (a->words.count > 1 && !is_list(a->key->type))
         return refuse(a);
-    /* NULL only where the default is "": a text without words has been replaced by the default before. */
+    /* NULL only where the default is "": a text without words has already been replaced by the default. */
     const char *word = a->words.count > 0 ? a->words.items[0] : NULL;
     switch (a->key->type) {
     case CONFIG_SIZE:
@@ -326,7 +323,7 @@ int config_assign(const struct config_key *key, void *base, const char *text, un
     bool commas = key->type != CONFIG_ENVIRONMENT;
     int r = config_parse_words(text ? text : key->preset, commas, &a.words);
     if (r == 0 && text && a.words.count == 0) {
-        /* `allow_users =` may be meant as nobody and would be everybody: no guessing there. */
+        /* `allow_users =` may be meant as nobody but would allow everybody, so refuse to guess. */
         if (key->type == CONFIG_USERS || key->type == CONFIG_GROUPS)
             return refuse(&a);
         r = config_parse_words(key->preset, commas, &a.words);

@@ -122,7 +122,7 @@ static int append(struct config_strings *list, char *path)
     return 0;
 }
 
-/* Absent is what lstat calls absent; anything else is listed, so that reading it says what is wrong. */
+/* A file is absent only if lstat reports so; anything else is listed, so that reading it reports the error. */
 static bool is_there(const char *path)
 {
     struct stat st;

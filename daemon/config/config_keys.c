@@ -9,7 +9,7 @@
 #include "daemon/config/config.h"
 #include "proto/scan.h"
 
-/* A row whose field has another C type than its config type writes does not compile. */
+/* A row does not compile if the C type of its field differs from the one that its config type writes. */
 #define TYPE_CONFIG_SIZE        uint64_t
 #define TYPE_CONFIG_DURATION    uint64_t
 #define TYPE_CONFIG_COUNT       uint32_t
@@ -66,7 +66,7 @@ const struct config_key *config_keys_find(enum config_section section, const cha
     return NULL;
 }
 
-/* A number as people write it: in the largest unit that leaves no rest. units: ascending, the first is 1. */
+/* Formats a number as people write it: in the largest unit that divides it. units: ascending, the first is 1. */
 struct unit {
     int64_t factor;
     const char *name;
@@ -147,7 +147,9 @@ void config_print_keys(FILE *out)
     }
 }
 
-/* scdoc takes _ and * for emphasis, and \ for its escape. */
+/* scdoc uses _ and
+ *
+ * for emphasis, and \ as its escape. */
 static void print_escaped(FILE *out, const char *text)
 {
     for (; *text; text++) {

@@ -1,10 +1,9 @@
-/* Which keys may a configuration hold? The one table, from which parser, --help, man page and error texts are made.
+/* All configuration keys, in one table from which parser, --help, man page and error texts are made.
  *
- * A row: key, type, field of the section's struct, default as it would be written, least and most (in units of the
- * field: bytes, milliseconds, pieces), what a 0 outside of least..most means (NULL: not allowed), a sentence.
- * An empty value (`key =`) stands for the default, but in allow_users and allow_groups, where it is a mistake.
- * Knows no file and no value; config_parse.h reads values. Pure; no state; any thread.
- */
+ * A row: key, type, field of the section's struct, default as it would be written, minimum and maximum (in bytes, ms or
+ * a count), what a 0 outside of these bounds means (NULL: not allowed), a sentence. An empty value (`key =`) means the
+ * default, except in allow_users and allow_groups, where it is a mistake. Knows no file and no value; config_parse.h
+ * reads values. Pure; no state; any thread. */
 #pragma once
 
 #include <stddef.h>
@@ -24,7 +23,7 @@ enum config_type {
     CONFIG_DIRECTORIES, /* struct config_strings, absolute */
     CONFIG_MODULES,     /* struct config_strings, names or absolute paths */
     CONFIG_FUNCTIONS,   /* struct config_strings, names or globs */
-    CONFIG_ENVIRONMENT, /* struct config_strings, NAME=value; separated by blanks only, as values may hold commas */
+    CONFIG_ENVIRONMENT, /* struct config_strings, NAME=value; separated by blanks only, as values may contain commas */
     CONFIG_USER,        /* char *, with uid and gid resolved beside it */
     CONFIG_GROUP,       /* char *, with gid resolved beside it */
     CONFIG_USERS,       /* uid_t *, with a count, or everyone */
@@ -134,9 +133,9 @@ struct config_key {
     const char *name;
     enum config_type type;
     size_t offset;       /* of the field in struct config or struct config_pool */
-    const char *preset;  /* the default, as it would be written; "": the sentence tells */
-    int64_t least, most; /* of numbers */
-    const char *zero;    /* what a 0 below least means; NULL: not allowed */
+    const char *preset;  /* the default, as it would be written; "": described by the sentence */
+    int64_t least, most; /* bounds of numbers */
+    const char *zero;    /* what a 0 below the minimum means; NULL: not allowed */
     const char *sentence;
 };
 
@@ -144,7 +143,8 @@ struct config_key {
 const struct config_key *config_keys(enum config_section section, size_t *ret_count);
 /* → the key, or NULL. */
 const struct config_key *config_keys_find(enum config_section section, const char *name);
-/* Says what a value of this key may be: "a size from 4K to 2G, such as 64M". out: `size` bytes, always terminated. */
+/* Describes the allowed values of this key: "a size from 4K to 2G, such as 64M". out: `size` bytes, always terminated.
+ */
 void config_keys_allowed(const struct config_key *key, char *out, size_t size);
-/* The keys of a section as the part of mpoold.conf(5) in scdoc's language. */
+/* Prints the keys of a section for mpoold.conf(5) in scdoc format. */
 void config_keys_print_manual(enum config_section section, FILE *out);

@@ -1,4 +1,4 @@
-/* Which lines of a configuration file are sound, and how does libeconf get to see them? config_lines.h. */
+/* Checks the lines of a configuration file and prepares them for libeconf: config_lines.h. */
 #include "daemon/config/config_lines.h"
 
 #include <errno.h>
@@ -24,9 +24,9 @@ struct looking {
     const char *path;
     struct config_report *report;
     struct config_entries *entries;
-    const char *section; /* of the current line, borrowed from an entry; NULL: none yet, or a mistaken one */
+    const char *section; /* of the current line, borrowed from an entry; NULL: none yet, or an invalid one */
     size_t section_at;   /* index of its head */
-    bool in_mistaken;    /* below a mistaken head: its keys are not reported on top */
+    bool in_mistaken;    /* below an invalid head: its keys are not reported as well */
 };
 
 /* what: the text in question, or NULL. */
@@ -50,7 +50,7 @@ static void trim(char **text)
         (*text)[--length] = '\0';
 }
 
-/* Cuts a comment: `#` or `;` first in the line, `#` after a blank and outside of quotes. */
+/* Cuts a comment: `#` or `;` at the start of the line, `#` after a blank and outside of quotes. */
 static void cut_comment(char *line)
 {
     size_t start = strspn(line, " \t");
@@ -91,7 +91,7 @@ static int add_entry(struct looking *looking, unsigned line, const char *section
     return 0;
 }
 
-/* Makes runs of blanks one space. */
+/* Replaces runs of blanks by one space. */
 static void squeeze(char *text)
 {
     char *to = text;
@@ -101,7 +101,7 @@ static void squeeze(char *text)
     *to = '\0';
 }
 
-/* A section's head, blanks around it gone. → 1: sound; 0: a mistake; or a negative errno. */
+/* Checks a section's head, with blanks around it removed. → 1: valid; 0: a mistake; or a negative errno. */
 static int look_at_head(struct looking *looking, unsigned number, char *head)
 {
     size_t length = strlen(head);
@@ -121,7 +121,7 @@ static int look_at_head(struct looking *looking, unsigned number, char *head)
     }
     for (size_t i = 0; i < looking->entries->count; i++)
         if (!looking->entries->items[i].key && strcmp(looking->entries->items[i].section, head) == 0) {
-            looking->section = head; /* for this one report */
+            looking->section = head; /* only for this report */
             MISTAKE(looking, number, NULL, "began in line %u already; keep its keys together",
                 looking->entries->items[i].line);
             looking->section = NULL;
@@ -136,7 +136,7 @@ static int look_at_head(struct looking *looking, unsigned number, char *head)
     return 1;
 }
 
-/* A line that is no head, blanks around it gone. → as look_at_head(). */
+/* Checks a line that is not a head, with blanks around it removed. → as look_at_head(). */
 static int look_at_key(struct looking *looking, unsigned number, char *line)
 {
     if (looking->in_mistaken)
@@ -165,8 +165,8 @@ static int look_at_key(struct looking *looking, unsigned number, char *line)
     return r < 0 ? r : 1;
 }
 
-/* Control characters but tabs, and \r at the line's end, have no place in a configuration; some of them, and a NUL,
- * libeconf would understand in its own way. */
+/* Control characters other than tabs, and other than \r at the line's end, are not allowed in a configuration; libeconf
+ * would interpret some of them, and a NUL, in its own way. */
 static bool is_text(const char *line, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -175,7 +175,7 @@ static bool is_text(const char *line, size_t length)
     return true;
 }
 
-/* Looks at one line, without its newline, and leaves in it what libeconf is to see: itself without a comment, or
+/* Checks one line, without its newline, and replaces it by what libeconf should read: the line without its comment, or
  * nothing. → 0, -E2BIG, -ENOMEM. */
 static int look_at_line(struct looking *looking, unsigned number, char *line, size_t length)
 {
@@ -202,8 +202,8 @@ static int look_at_line(struct looking *looking, unsigned number, char *line, si
     return r < 0 ? r : 0;
 }
 
-/* Writes what libeconf is to see of one line. Heads are written as their entries name them. A value that begins with a
- * quote gets a pair around it, of which libeconf takes one away again. */
+/* Writes one line for libeconf. Heads are written as in their entries. A value that begins with a quote gets an
+ * additional pair of quotes around it, because libeconf removes one pair. */
 static void write_line(FILE *out, const struct looking *looking, const char *line)
 {
     const char *text = line + strspn(line, " \t\r");

@@ -1,10 +1,9 @@
-/* Which lines of a configuration file are sound, which sections and keys do they name, and what is libeconf to see?
+/* Checks the lines of a configuration file, finds its sections and keys, and prepares a copy for libeconf.
  *
- * Left alone, libeconf 0.5 keeps the first of two equal keys and says nothing, joins a line without `=` to the value
- * before it, forgets empty sections, cuts values at a `#` even in quotes and lines at 8 KiB, and stops at its first
- * mistake. So each line is looked at here first; the copy that libeconf reads has the mistaken ones blank. Knows no
- * file and no key by name. Pure.
- */
+ * By itself libeconf 0.5 silently keeps the first of two equal keys, joins a line without `=` to the value before it,
+ * forgets empty sections, cuts values at a `#` even in quotes and lines at 8 KiB, and stops at its first mistake. So
+ * each line is checked here first; in the copy that libeconf reads, invalid lines are blank. Knows no file and no key
+ * by name. Pure. */
 #pragma once
 
 #include <stdio.h>
@@ -14,15 +13,15 @@
 #define CONFIG_LINE_MAX  8000u  /* bytes; libeconf reads lines into BUFSIZ */
 #define CONFIG_LINES_MAX 10000u /* sections and keys in one file */
 
-/* What libeconf is to take for the begin of a comment: a byte that no line which gets there contains. */
+/* Passed to libeconf as its comment character: a byte that no line in the copy contains. */
 #define CONFIG_NO_COMMENT "\x01"
 
 /* A section's head, or a key with its value. */
 struct config_entry {
     unsigned line;
-    char *section; /* owned; blanks around it gone and those within it made one */
+    char *section; /* owned; blanks around it removed, and those within it reduced to one */
     char *key;     /* owned; NULL: the section's head */
-    char *value;   /* owned; "" when nothing is there; NULL for a head */
+    char *value;   /* owned; "" if empty; NULL for a head */
 };
 
 struct config_entries {
@@ -31,7 +30,7 @@ struct config_entries {
 };
 void config_entries_reset(struct config_entries *entries);
 
-/* text: `length` bytes and a NUL, which is cut up. path: for the reports. Appends what is sound to *entries, without
+/* text: `length` bytes and a NUL; it is modified. path: for the reports. Appends the valid entries to *entries, without
  * values, and writes the copy to out, line for line. → 0 with mistakes in *report; -ENOMEM. */
 int config_lines_look(const char *path, char *text, size_t length, struct config_entries *entries, FILE *out,
     struct config_report *report);

@@ -1,4 +1,4 @@
-/* The meaning of one value's text: config_parse.h. */
+/* Parses the text of one value: config_parse.h. */
 #include "daemon/config/config_parse.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "daemon/base/cleanup.h"
 
-/* Reads decimal digits at *text and moves it behind them. */
+/* Reads decimal digits at *text and moves it past them. */
 static int take_digits(const char **text, int64_t *ret)
 {
     const char *at = *text;
@@ -75,7 +75,7 @@ int config_parse_duration(const char *text, int64_t *ret_ms)
         if (r < 0)
             return r;
         size_t letters = strcspn(text, "0123456789");
-        int64_t factor = letters == 0 && first ? 1000 : 0; /* a number alone: seconds */
+        int64_t factor = letters == 0 && first ? 1000 : 0; /* a bare number: seconds */
         for (size_t i = 0; i < ELEMENTS(units); i++)
             if (letters == strlen(units[i].name) && memcmp(text, units[i].name, letters) == 0)
                 factor = units[i].ms;
@@ -165,7 +165,7 @@ static int strings_add(struct config_strings *strings, char *word)
     return 0;
 }
 
-/* Reads one word, which begins at *text, into a new string, and moves *text behind it. */
+/* Reads the word that begins at *text into a new string, and moves *text past it. */
 static int take_word(const char **text, const char *separators, char **ret)
 {
     const char *at = *text;
@@ -214,7 +214,7 @@ int config_parse_words(const char *text, bool commas, struct config_strings *ret
     return 0;
 }
 
-/* A uid or gid by number: -1 means "unchanged" to the kernel and is nobody's. */
+/* Parses a numeric uid or gid: -1 means "unchanged" to the kernel and is not a valid id. */
 static int parse_id(const char *text, uint32_t *ret)
 {
     int64_t number;
@@ -227,7 +227,7 @@ static int parse_id(const char *text, uint32_t *ret)
     return 0;
 }
 
-/* The databases give no bound for an entry's size: try with more room until it fits. */
+/* The databases do not limit the size of an entry: retry with more room until it fits. */
 #define LOOKUP_ROOM     1024u
 #define LOOKUP_ROOM_MAX (1u << 20)
 

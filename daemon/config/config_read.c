@@ -1,4 +1,4 @@
-/* One configuration file into entries: config_read.h. */
+/* Reads one configuration file into entries: config_read.h. */
 #include "daemon/config/config_read.h"
 
 #include <errno.h>
@@ -34,12 +34,12 @@ int config_read_file(const char *path, struct config_entries *ret, struct config
 
 #else
 
-/* → 0 with the file's bytes and a NUL; -ENOMEM; 1: reported as a mistake. */
+/* → 0 with the file's bytes and a NUL; -ENOMEM; 1: a mistake was reported. */
 static int slurp(const char *path, char **ret, size_t *ret_length, struct config_report *report)
 {
     struct config_place place = {.file = path};
     struct stat st;
-    /* O_NONBLOCK: a FIFO put there must not stop the daemon. */
+    /* O_NONBLOCK: a FIFO in its place must not block the daemon. */
     _cleanup_(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st) < 0) {
         config_report_mistake(report, &place, "cannot be read: %s", strerror(errno));
@@ -144,7 +144,7 @@ static int read_values(const char *file_path, struct config_entries *entries, co
     return 0;
 }
 
-/* Entries whose value libeconf did not have were reported; nobody shall see them. */
+/* Removes entries for which libeconf had no value; they have been reported. */
 static void drop_valueless(struct config_entries *entries)
 {
     size_t kept = 0;

@@ -1,4 +1,4 @@
-/* Mistakes as lines of text: config_report.h and config_report_reset() of config.h. */
+/* Formats mistakes as lines of text: config_report.h and config_report_reset() of config.h. */
 #include "daemon/config/config_report.h"
 
 #include <stdarg.h>
@@ -27,7 +27,7 @@ static void put_shown(FILE *out, const char *text)
 static void put_place(FILE *out, const struct config_place *place)
 {
     if (!place->file) {
-        /* The command line: the key is the option's name. */
+        /* From the command line: the key is the option's name. */
         fprintf(out, "--%s", place->key ? place->key : "");
         if (place->value) {
             putc(' ', out);

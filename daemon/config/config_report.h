@@ -1,16 +1,15 @@
-/* How do mistakes in a configuration become text? Collected here, one line each, shown by whoever asked for the load.
+/* Collects the mistakes in a configuration as text, one line each, to be shown by the caller that requested the load.
  *
- * Foreign text is shortened and its control characters replaced, so a mistake stays one line. Capped: beyond
- * CONFIG_REPORT_LINES mistakes are counted and no more written. Where memory ends, a mistake is still counted.
- */
+ * Foreign text is shortened and its control characters are replaced, so that a mistake stays one line. Capped: mistakes
+ * beyond CONFIG_REPORT_LINES are counted but not written. When out of memory, a mistake is still counted. */
 #pragma once
 
 #include "daemon/config/config.h"
 
 #define CONFIG_REPORT_LINES 200
 
-/* Where a value stands. file: NULL for the command line. line: 0 for none. section, key, value: each may be NULL. All
- * borrowed. */
+/* The location of a value. file: NULL for the command line. line: 0 for none. section, key, value: each may be NULL.
+ * All borrowed. */
 struct config_place {
     const char *file;
     unsigned line;

@@ -1,8 +1,8 @@
-/* How many CPUs may this process use: cpus.h.
+/* Determines how many CPUs this process may use: cpus.h.
  *
  * /proc/self/cgroup names the cgroup in each hierarchy, /proc/self/mountinfo where the hierarchies are mounted and
- * which part of them is seen (in a container a mount's root is not the hierarchy's). Never fails: a hint for a default.
- */
+ * which part of them is visible (in a container a mount's root is not the hierarchy's). Never fails: the result is only
+ * a hint for a default. */
 #include "daemon/config/cpus.h"
 
 #include <errno.h>
@@ -18,12 +18,12 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/config/config.h"
 
-/* Larger than any kernel is built for (NR_CPUS is at most 8192 today). */
+/* More than any kernel supports (NR_CPUS is at most 8192 today). */
 #define CPUS_MAX (1 << 20)
 
 unsigned cpus_in_affinity(void)
 {
-    /* The kernel refuses a mask smaller than its own with EINVAL: try with larger ones. */
+    /* The kernel refuses a mask smaller than its own with EINVAL: retry with larger ones. */
     for (int cpus = 1024; cpus <= CPUS_MAX; cpus *= 4) {
         cpu_set_t *set = CPU_ALLOC((size_t)cpus);
         if (!set)
@@ -131,11 +131,11 @@ static void unescape(char *text)
 }
 
 struct mount {
-    char seen[PATH_MAX];  /* which part of the hierarchy is mounted: its root field */
-    char point[PATH_MAX]; /* where */
+    char seen[PATH_MAX];  /* the visible part of the hierarchy: the mount's root field */
+    char point[PATH_MAX]; /* the mount point */
 };
 
-/* Takes apart one line of mountinfo. → is it the hierarchy asked for? */
+/* Parses one line of mountinfo. → whether it is the requested hierarchy. */
 static bool parse_mount(char *line, bool v2, struct mount *ret)
 {
     /* id parent dev ROOT POINT options optional… - TYPE source SUPER-OPTIONS */
@@ -178,8 +178,8 @@ static unsigned granted_in(const char *root, bool v2)
     if (!find_cgroup(root, v2, cgroup, sizeof cgroup) || !find_mount(root, v2, &mount))
         return UINT_MAX;
 
-    /* In a container the mount may show only the part below `seen`; a path outside of it is not reachable, and the
-     * mount's own top is the nearest that is. */
+    /* In a container the mount may show only the part below `seen`; a path outside of it cannot be reached, and the
+     * mount's own root is the closest that can. */
     const char *below = cgroup;
     size_t seen = strlen(mount.seen);
     if (strcmp(mount.seen, "/") != 0)

@@ -22,7 +22,7 @@ void paths_init(void)
     self[n] = 0;
     char *slash = strrchr(self, '/');
     *slash = 0;
-    /* Run from the build tree, it takes the modules that were built with it. */
+    /* When run from the build tree, use the modules that were built with it. */
     if (strcmp(self, MPOOL_BIN_DIR) == 0)
         return;
     char beside[PATH_MAX + 16];

@@ -1,9 +1,9 @@
-/* Where are the files that belong to this very binary? */
+/* Finds the files that belong to this binary. */
 #pragma once
 
 #include "daemon/config/config.h"
 
-/* Early, while argv and the binary are what they were. */
+/* Call early, while argv and the binary are unchanged. */
 void paths_init(void);
 /* The directory of the shipped modules: the installed one, or beside a binary that was not installed. */
 const char *paths_modules(void);

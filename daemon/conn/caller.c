@@ -11,7 +11,7 @@ struct caller *caller_of_peer(int fd, pid_t *ret_pid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
         return NULL;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &groups) == 0 || errno != ERANGE)
-        groups = 0; /* it has none, or they cannot be told: fewer rights, never more */
+        groups = 0; /* it has none, or they are unknown: err towards fewer rights */
     struct caller *caller = calloc(1, sizeof *caller + groups);
     if (!caller)
         return NULL;

@@ -24,19 +24,18 @@
 #include "daemon/conn/shares.h"
 #include "proto/reader.h"
 
-#define SLOW_RATE  (64u << 10)     /* bytes a second that a message must at least make, once past the stall time-out */
-#define TURN_NS    (5 * NS_PER_MS) /* requests of all connections in one pass */
-#define TURN_BATCH 64u             /* requests of one connection in one pass: what a lane holds */
+#define SLOW_RATE  (64u << 10)     /* minimum bytes per second for a message once past the stall time-out */
+#define TURN_NS    (5 * NS_PER_MS) /* for the requests of all connections in one pass */
+#define TURN_BATCH 64u             /* requests of one connection in one pass: the capacity of a lane */
 
 bool conn_is_admin(const struct conn *c)
 {
     return c->caller->admin;
 }
 
-/* ---- input
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- input ---- */
 
-/* Its other end is closed altogether, not only for sending. */
+/* The peer has closed the connection completely, not just its sending side. */
 static bool has_hung_up(const struct conn *c)
 {
     struct pollfd p = {.fd = c->fd};
@@ -50,13 +49,13 @@ static bool has_room(const struct conn *c)
            c->passing_count < CONN_PASSING_MAX && c->args_bytes < CONN_ARGS_MAX;
 }
 
-/* Not worth two system calls: it goes on in the next pass. */
+/* Not worth two system calls: it continues in the next pass. */
 static bool only_waits_its_turn(const struct conn *c)
 {
     return c->in_blocked && c->wait == CONN_WAIT_TURN;
 }
 
-/* It is to go on in another pass: with the message it stands at, once that may be taken. */
+/* Resume in a later pass with the current message, when it can be accepted. */
 static void stand_in_line(struct conn *c)
 {
     TAILQ_INSERT_TAIL(&c->connections->blocked, c, blocked);
@@ -93,7 +92,7 @@ static bool must_wait(const struct conn *c)
 {
     const struct connections *conns = c->connections;
     if (conns->loop->stopping)
-        return false; /* it is told so */
+        return false; /* the error has been sent */
     switch (c->wait) {
     case CONN_WAIT_TURN: return false;
     case CONN_WAIT_DESCRIPTOR: return !descriptors_left(conns->descriptors);
@@ -104,7 +103,7 @@ static bool must_wait(const struct conn *c)
     return conns->handler->must_wait(conns->context, c);
 }
 
-/* The bytes are no message of this protocol: one error if somebody can be addressed, then the end. */
+/* The bytes are not a message of this protocol: send one error if there is a request to address, then close. */
 static void refuse(struct conn *c, const struct wire_message *m, enum mpool_error error, const char *why)
 {
     log_info("conn=%llu uid=%u refused: %s", (unsigned long long)c->number, (unsigned)c->uid, why);
@@ -116,7 +115,7 @@ static void refuse(struct conn *c, const struct wire_message *m, enum mpool_erro
     conn_touch(c);
 }
 
-/* A message that the scan refused was not read to its end; its msgid may be there all the same: [0, msgid, … */
+/* A message that the scan refused was not read to its end, but its msgid may have been: [0, msgid, … */
 static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
 {
     struct wire_message m = {0};
@@ -146,15 +145,15 @@ static void refuse_scanned(struct conn *c, enum wire_scan_result verdict)
     }
 }
 
-/* Mostly a message is short and all there. One that the scan has begun is the scan's. */
+/* Most messages are short and complete. One that the scan has started on must be finished by the scan. */
 static bool is_quick(const struct conn *c, const struct wire_limits *limits, struct wire_message *m, size_t *length)
 {
     return c->scan.at == 0 && limits->max_depth >= WIRE_QUICK_DEPTH &&
            wire_message_quick(wire_buf_at(&c->in), wire_buf_length(&c->in), m, length) && *length <= limits->max_bytes;
 }
 
-/* Handles the whole messages that `in` holds, while there is room for what they ask: a turn of them, so that the
- * workers get what is there already before the rest is looked at. */
+/* Handles the complete messages in `in` while what they ask for fits: one turn, so that the workers get what is there
+ * already before the rest is handled. */
 static void handle_messages(struct conn *c)
 {
     struct connections *conns = c->connections;
@@ -204,7 +203,7 @@ static void handle_messages(struct conn *c)
         case RPC_ANSWERED:
         case RPC_CONTINUE: left--; break;
         }
-        conns->loop->again = true; /* whatever follows from it: in a flush the heart has run already in this pass */
+        conns->loop->again = true; /* the core needs another run: in a flush it has already run in this pass */
         if (!c->taken)
             wire_buf_consume(&c->in, length);
         wire_scan_init(&c->scan);
@@ -248,7 +247,7 @@ void conn_resume_blocked(struct connections *conns)
     for (c = TAILQ_FIRST(&conns->blocked); c; c = c == last ? NULL : next) {
         next = TAILQ_NEXT(c, blocked);
         if (conn_is_closed(c) || must_wait(c))
-            continue; /* asking it would cost time, and a full queue has many of these */
+            continue; /* checking this one would cost time, and a full queue has many of these */
         if (conns->turn_ns >= TURN_NS) {
             conns->loop->again = true;
             return;
@@ -256,7 +255,7 @@ void conn_resume_blocked(struct connections *conns)
         TAILQ_REMOVE(&conns->blocked, c, blocked);
         c->in_blocked = false;
         conn_touch(c);
-        consume(c); /* if it has to wait again, it does so at the end */
+        consume(c); /* if it must wait again, it rejoins the queue at the end */
     }
 }
 
@@ -266,7 +265,7 @@ static void drop_fds(struct conn *c)
         fd_close(&c->fds[--c->fd_count]);
 }
 
-/* Some are missing, and nobody knows which: none of them may be taken for another one. */
+/* Some are missing, and which is unknown, so none may be matched to a request. */
 static void lose_fds(struct conn *c)
 {
     drop_fds(c);
@@ -280,7 +279,7 @@ static void keep_fd(struct conn *c, int fd)
         lose_fds(c);
         return;
     }
-    /* Its place is kept, so that the others stay with their requests. */
+    /* Leave a -1 in its place so that later descriptors still match their requests. */
     if (!descriptors_allow(c->connections->descriptors, fd, DESCRIPTOR_PASSING))
         fd_close(&fd);
     c->fds[c->fd_count++] = fd;
@@ -320,8 +319,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (lost)
             lose_fds(c);
         if (n == 0 && !has_hung_up(c)) {
-            /* shutdown(SHUT_WR): no more requests, but the answers are still wanted. That it leaves for good can only
-             * be asked from now on, as the end of file stays readable. */
+            /* shutdown(SHUT_WR): no more requests, but the replies are still wanted. From now on a full close must be
+             * polled for, as the end of file stays readable. */
             c->state = CONN_HALF_CLOSED;
             loop_need_housekeeping(c->connections->loop);
             conn_touch(c);
@@ -335,11 +334,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         budget -= (size_t)n < budget ? (size_t)n : budget;
         consume(c);
         if ((size_t)n < CONN_READ_CHUNK && fd_count == 0)
-            break; /* that was all; another call would only say so */
+            break; /* all read; another call would only return EAGAIN */
     }
     if (!has_room(c))
         conn_touch(c);
-    /* Descriptors come with the request that uses them: what is left of whole messages is nobody's. */
+    /* Descriptors arrive with the request that uses them: any left over from complete messages have no user. */
     if (wire_buf_length(&c->in) == 0) {
         drop_fds(c);
         c->fds_lost = false;
@@ -360,7 +359,7 @@ int conn_take_fd(struct conn *c)
 void conn_return_fd(struct conn *c, int fd)
 {
     if (c->fds_lost ||
-        c->fd_count == CONN_FDS_MAX) { /* the latter cannot be: it came from there in this very message */
+        c->fd_count == CONN_FDS_MAX) { /* the latter cannot happen: it was taken from there for this very message */
         fd_close(&fd);
         return;
     }
@@ -368,8 +367,7 @@ void conn_return_fd(struct conn *c, int fd)
     c->fds[0] = fd;
 }
 
-/* ---- the end of a pass
- * --------- */
+/* ---- the end of a pass ---- */
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
@@ -388,8 +386,8 @@ void conn_flush(struct conn *c)
     if (!conn_is_closed(c))
         conn_write_out(c);
     if (!conn_is_closed(c) && c->stopped && has_room(c)) {
-        /* It was stopped in the middle of what it had sent. No event tells of bytes that are here already, and room may
-         * have come back in the very pass that took it: so this does not depend on what is being watched. */
+        /* It stopped in the middle of received input. No event reports bytes that have already arrived, and room may
+         * have been freed in the very pass that used it up, so this does not depend on what is being watched. */
         consume(c);
     }
     bool served = conn_unsent(c) == 0;
@@ -405,13 +403,13 @@ void conn_flush(struct conn *c)
     c->reading = read;
     if (read) {
         event_add(c->on_readable, NULL);
-        /* The time in which it was not read is not its own. */
+        /* Do not count the time we were not reading against its stall time-out. */
         c->partial_since_ns = wire_buf_length(&c->in) > 0 ? conns->loop->now_ns : 0;
     } else {
         event_del(c->on_readable);
         c->partial_since_ns = 0;
     }
-    /* Nothing tells that a peer which is not read has gone: it is looked for. */
+    /* While not reading we get no hang-up event, so poll for it in housekeeping. */
     if (!read || c->partial_since_ns)
         loop_need_housekeeping(conns->loop);
 }
@@ -439,7 +437,7 @@ bool conn_housekeeping(struct conn *c)
 
 bool conn_may_hold(const struct conn *c, uint64_t bytes)
 {
-    /* What came with the message is here already. */
+    /* The bytes that came with the message have already been received. */
     return bytes <= c->in_counted || c->share->used[SHARE_ARGS] == c->share->unfinished ||
            share_has_room(c->share, SHARE_ARGS, conn_is_admin(c), bytes);
 }
@@ -456,10 +454,9 @@ void conn_let_go(struct conn *c, uint64_t bytes)
     share_subtract(c->share, SHARE_ARGS, bytes);
 }
 
-/* ---- birth and end
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- birth and end ---- */
 
-/* The clock by which the kernel tells when a process began. */
+/* The clock that the kernel uses for process start times. */
 static uint64_t boot_now_ns(void)
 {
     struct timespec ts;
@@ -467,7 +464,7 @@ static uint64_t boot_now_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* One too many: it is told so, and goes. */
+/* One connection too many: send an error and close it. */
 static void turn_away(struct conn *c)
 {
     const struct share *u = c->share;
@@ -486,7 +483,7 @@ static void turn_away(struct conn *c)
                 : "the daemon has no descriptor for another connection (LimitNOFILE=)");
 }
 
-/* Counts it, if it may come. */
+/* Counts the connection if it is allowed. */
 static bool let_in(struct conn *c)
 {
     bool admin = conn_is_admin(c);
@@ -527,7 +524,7 @@ struct conn *conn_new(struct connections *conns, int fd)
         return NULL;
     }
     if (!let_in(c)) {
-        identify(c); /* it may be an administrator yet */
+        identify(c); /* it may turn out to be an administrator */
         if (!let_in(c)) {
             turn_away(c);
             return c;
@@ -537,7 +534,7 @@ struct conn *conn_new(struct connections *conns, int fd)
     return c;
 }
 
-/* It counts no more; what it holds for its tasks does until they end. */
+/* Stops counting the connection; what it holds for its tasks counts until they end. */
 static void leave_share(struct conn *c)
 {
     conn_forget_unread(c);
@@ -549,7 +546,7 @@ static void leave_share(struct conn *c)
     c->counted = false;
 }
 
-/* What it holds counts for that user from now on. */
+/* From now on what it holds counts for that user. */
 static void move_share(struct conn *c, struct share *to)
 {
     struct share *from = c->share;
@@ -594,7 +591,7 @@ void conn_close(struct conn *c, const char *why)
     c->state = CONN_CLOSED;
     c->farewell = drained;
     c->connections->handler->idle(c);
-    leave_share(c); /* who comes in its place need not wait for the end of what it owned */
+    leave_share(c); /* a new client may take the slot before this one's tasks have ended */
     if (why)
         log_info("conn=%llu uid=%u pid=%d client=%s closed: %s", (unsigned long long)c->number, (unsigned)c->uid,
             (int)c->pid, c->name[0] ? c->name : "-", why);
@@ -637,7 +634,7 @@ static void run_closers(struct conn *c)
     }
 }
 
-/* What it owned is cancelled; the memory goes when the last of its running calls has ended. */
+/* Cancels what it owned; the memory is freed when the last of its running calls has ended. */
 static void release(struct conn *c)
 {
     struct connections *conns = c->connections;
@@ -656,7 +653,7 @@ static void release(struct conn *c)
             TAILQ_REMOVE(&conns->dirty, c, dirty);
             c->in_dirty = false;
         }
-        wire_buf_reset(&c->in); /* its running calls may last, and nobody is told what comes of them */
+        wire_buf_reset(&c->in); /* its running calls may take long, and their results are discarded */
         wire_buf_reset(&c->out);
         conns->loop->again = true;
     }

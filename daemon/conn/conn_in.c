@@ -17,7 +17,7 @@ static void count(struct conn *c, uint64_t bytes)
 void conn_count_in(struct conn *c)
 {
     uint64_t length = wire_buf_length(&c->in);
-    uint64_t bytes = length > CONN_KEEP_BUFFER ? length : 0; /* so much any connection may have */
+    uint64_t bytes = length > CONN_KEEP_BUFFER ? length : 0; /* every connection may have this much */
     if (bytes != c->in_counted && !conn_is_closed(c))
         count(c, bytes);
 }
@@ -28,7 +28,7 @@ void conn_forget_in(struct conn *c)
         count(c, 0);
 }
 
-/* Room but for what other messages of this user's hold that are not whole. */
+/* Is there room, not counting what this user's other incomplete messages hold? */
 static bool may_be_ahead(const struct conn *c)
 {
     const struct share *u = c->share;

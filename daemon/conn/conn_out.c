@@ -15,7 +15,7 @@
 
 #define HOLD_BYTES   (4u << 10)
 #define STREAM_PIECE (128u << 10) /* read from a memfd and sent in one go */
-#define HARD_FACTOR  8u           /* unread descriptors beyond this many times the cap end the connection */
+#define HARD_FACTOR  8u           /* the connection is closed beyond this multiple of the cap on unread descriptors */
 
 bool conn_may_be_held(const struct conn *c)
 {
@@ -54,7 +54,7 @@ static void stalled(struct conn *c, const char *why)
     conn_close(c, why);
 }
 
-/* There is too much unread: who holds the most is closed, until there is not. */
+/* There is too much unread output: close the connection that holds the most, until the rest fits. */
 static void relieve(struct conn *cause)
 {
     struct connections *conns = cause->connections;
@@ -65,12 +65,12 @@ static void relieve(struct conn *cause)
             if (c->share == u && c->unread > (worst ? worst->unread : 0))
                 worst = c;
         if (!worst)
-            return; /* cannot be: what is counted is somebody's */
+            return; /* cannot happen: every counted byte has an owner */
         stalled(worst, "it does not read its replies, and the memory for them is needed (max_unread_bytes)");
     }
 }
 
-/* Looked at after each reply, not only once a pass: a hundred may wait for the same large result. */
+/* Checked after each reply, not once per pass: a hundred requests may wait for the same large result. */
 static void count_unread(struct conn *c)
 {
     uint64_t before = c->unread;
@@ -186,7 +186,7 @@ static void passed(struct conn *c)
     memmove(c->passing, c->passing + 1, --c->passing_count * sizeof c->passing[0]);
 }
 
-/* Bytes of the output, at most `most`, perhaps with a descriptor. → how many, or -errno */
+/* Sends at most `most` bytes of the output, perhaps with a descriptor. → how many, or -errno */
 static ssize_t send_bytes(struct conn *c, size_t most, const int *fd)
 {
     struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
@@ -200,13 +200,13 @@ static ssize_t send_bytes(struct conn *c, size_t most, const int *fd)
     return n;
 }
 
-/* Read into memory that stays warm: a mapping would cost a fault for every page. */
+/* Reads into memory that stays in the cache: a mapping would cost a page fault for every page. */
 static ssize_t send_streamed(struct conn *c, struct conn_passing *p)
 {
     static uint8_t bytes[STREAM_PIECE];
     ssize_t n = pread(p->fd, bytes, p->left < sizeof bytes ? (size_t)p->left : sizeof bytes, (off_t)p->offset);
     if (n <= 0)
-        return n < 0 ? -errno : -EIO; /* it cannot have become shorter: it is sealed */
+        return n < 0 ? -errno : -EIO; /* it cannot have shrunk: it is sealed */
     n = packet_send(c->fd, &(struct iovec){bytes, (size_t)n}, 1, NULL, 0);
     if (n <= 0)
         return n;
@@ -219,8 +219,8 @@ static ssize_t send_streamed(struct conn *c, struct conn_passing *p)
     return n;
 }
 
-/* Sends the next piece: up to the next byte that something goes with, what is streamed before it, or that byte with its
- * descriptor. → bytes or -errno. */
+/* Sends the next piece: the output up to the next byte with an attachment, the content to be streamed before that byte,
+ * or that byte with its descriptor. → bytes or -errno. */
 static ssize_t send_piece(struct conn *c, size_t most)
 {
     struct conn_passing *p = c->passing;
@@ -241,7 +241,7 @@ static ssize_t send_piece(struct conn *c, size_t most)
 
 void conn_write_out(struct conn *c)
 {
-    /* One that reads as fast as we write has its share of a pass as any other. */
+    /* A client that reads as fast as we write gets the same share of a pass as any other. */
     size_t share = STEP_BYTES;
     while (conn_unsent(c) > 0 && share > 0) {
         ssize_t n = send_piece(c, share);

@@ -1,21 +1,19 @@
-/* How does what is to be said get out of a connection?
+/* How are replies sent on a connection?
  *
- * Replies are appended to the output and written once a pass; a descriptor rides on the byte that it was appended with.
- * Who appends is in conn.h; this is for the connection itself.
+ * Replies are appended to the output and written once a pass; a descriptor is sent with the byte it was appended with.
+ * The functions that append are in conn.h; this is for the connection itself.
  *
- * What is not read stays, for as long as it takes, until the memory is needed: all that is unread counts, for its user
- * and for all (shares.h). When a user has more than its part, or all together have more than there may be, that user's
- * connection, or the one of the user that has the most, which holds the most is closed. So a reader that pauses loses
- * nothing as long as nobody needs what it holds; and mostly that is little, as whatever makes its replies waits with
- * it.
- */
+ * Unread output is kept as long as its memory is not needed: all unread bytes count, per user and in total (shares.h).
+ * When a user exceeds its share, or all users together exceed the cap, one connection is closed: the one that holds the
+ * most, of that user or, in the second case, of the user that has the most. So a reader that pauses loses nothing as
+ * long as nobody needs the memory, and usually that is little, because whatever produces its replies is paused, too. */
 #pragma once
 
 struct conn;
 
 #define CONN_KEEP_BUFFER (64u << 10) /* what an idle connection may keep allocated per direction */
 
-/* Writes what can be written, and waits for the rest to become so. */
+/* Writes as much as possible, and watches for room to write the rest. */
 void conn_write_out(struct conn *c);
-/* It is closed: what it has not read counts no more. */
+/* Call when it is closed: its unread output no longer counts. */
 void conn_forget_unread(struct conn *c);

@@ -1,5 +1,5 @@
 /* All connections, and what they have in common. A connection knows bytes, descriptors and its peer; what its messages
- * mean, and what is done for them, is its handler's affair. */
+ * mean, and how they are served, is up to its handler. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,26 +18,26 @@ struct shares;
 
 TAILQ_HEAD(conn_list, conn);
 
-/* What has become of a request, and of each step of reading one. */
+/* The outcome of a request, and of each step of reading one. */
 enum rpc_result {
-    RPC_CONTINUE, /* of a step: nothing is wrong so far, go on */
+    RPC_CONTINUE, /* of a step: nothing is wrong so far, continue */
     RPC_ANSWERED, /* it has been answered, or will be */
-    RPC_LONG,     /* the same, and it may have taken long: no batch of these in one go */
-    RPC_LATER,    /* it was not taken: the same message is offered again once must_wait() no longer holds */
+    RPC_LONG,     /* the same, but it may have taken long: do not handle a batch of these at once */
+    RPC_LATER,    /* it was not accepted: the same message is offered again once must_wait() returns false */
 };
 
 struct conn_handler {
     /* A new connection, before its first byte. → 0 or -ENOMEM. */
     int (*open)(void *context, struct conn *c);
-    /* Finds out on whose behalf c->unidentified asks, if that can be told by now. */
+    /* Finds out on whose behalf c->unidentified asks, if that can be determined by now. */
     void (*identify)(struct conn *c);
-    /* A message that has passed the scan and parsed as request or notification. Never RPC_CONTINUE. */
+    /* A message that has passed the scan and was parsed as a request or notification. Never RPC_CONTINUE. */
     enum rpc_result (*message)(void *context, struct conn *c, const struct wire_message *m);
-    /* Is what the connection waits for, since the handler said RPC_LATER, still missing? */
+    /* The handler returned RPC_LATER: must the connection still wait? */
     bool (*must_wait)(void *context, const struct conn *c);
     /* All its requests have been answered, or it is closed. */
     void (*idle)(struct conn *c);
-    /* c->wants_room: it has read enough for replies to be made again. */
+    /* c->wants_room: it has read enough that replies may be produced again. */
     void (*has_room)(struct conn *c);
 };
 
@@ -48,11 +48,11 @@ struct connections {
     void *context; /* the handler's */
     struct conn_list all;
     struct conn_list dirty;   /* have bytes to send, or wait to be read again */
-    struct conn_list blocked; /* have stopped at a message, in the order of their coming */
-    uint64_t turn_ns;         /* that requests have taken in this pass */
-    uint64_t hash_key;        /* of tables whose keys clients choose: they cannot know where a key falls */
+    struct conn_list blocked; /* stopped at a message, in order of arrival */
+    uint64_t turn_ns;         /* spent on requests in this pass */
+    uint64_t hash_key;        /* for hash tables whose keys clients choose, so that they cannot force collisions */
     struct descriptors *descriptors;
     struct listener *listener;
-    struct farewells *farewells; /* peers that have been told why they are closed */
+    struct farewells *farewells; /* peers that have been sent the reason for closing */
     struct shares *shares;       /* what users hold */
 };

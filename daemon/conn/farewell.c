@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_S  2            /* from the last words to the close */
-#define DROP_BUDGET (256u << 10) /* bytes in one event */
+#define PATIENCE_S  2            /* from the last message to the close */
+#define DROP_BUDGET (256u << 10) /* bytes dropped per event */
 
 struct farewell {
     TAILQ_ENTRY(farewell) link;
@@ -48,7 +48,7 @@ static void readable(evutil_socket_t fd, short what, void *arg)
     static char dropped[64u << 10];
     (void)what;
     for (size_t budget = DROP_BUDGET; budget > 0;) {
-        ssize_t n = recv(fd, dropped, sizeof dropped, 0); /* the kernel closes descriptors that nobody takes */
+        ssize_t n = recv(fd, dropped, sizeof dropped, 0); /* the kernel closes descriptors that are not received */
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n <= 0) {

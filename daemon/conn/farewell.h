@@ -1,11 +1,10 @@
-/* How does a peer get the last words, when it is still writing?
+/* How does a peer receive the final message while it is still writing?
  *
- * A Unix socket that is closed with bytes unread fails its peer's next write, and who writes first and reads afterwards
- * never sees what it was told. So after an error that ends a connection its sending side is shut down, what still
- * comes is read and dropped, and the descriptor is closed at the peer's end of file, or some seconds later.
+ * If a Unix socket is closed with bytes unread, the peer's next write fails, and a peer that writes first and reads
+ * afterwards never sees the error we sent. So after an error that ends a connection its sending side is shut down,
+ * further input is read and dropped, and the descriptor is closed at the peer's end of file or after a few seconds.
  *
- * At most FAREWELLS_MAX descriptors wait so; one more closes the one that has waited the longest.
- */
+ * At most FAREWELLS_MAX descriptors wait like this; one more closes the one that has waited longest. */
 #pragma once
 
 #include <stddef.h>
@@ -19,5 +18,5 @@ struct farewells;
 struct farewells *farewells_new(struct connections *conns);
 /* Closes all. NULL: nothing. */
 void farewells_free(struct farewells *l);
-/* fd: taken; a non-blocking stream socket on which all has been written. */
+/* fd: taken; a non-blocking stream socket on which everything has been written. */
 void farewell_begin(struct farewells *l, int fd);

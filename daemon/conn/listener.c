@@ -22,23 +22,22 @@
 #include "daemon/conn/conn.h"
 #include "daemon/base/descriptors.h"
 
-#define ACCEPT_BUDGET 64 /* connections taken in one pass */
+#define ACCEPT_BUDGET 64 /* connections accepted in one pass */
 
 struct listener {
     struct connections *connections;
     struct event *on_connect, *try_again;
     int fd, lock;
     bool locked;
-    bool adopted; /* systemd's: the file is not ours to remove */
-    bool private; /* nobody but its owner, who is our user, and root can connect */
+    bool adopted; /* systemd's: we must not remove the file */
+    bool private; /* only its owner, which is our user, and root can connect */
     bool paused, closed;
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
 };
 
-/* ---- the path
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the path ---- */
 
-/* --socket, or the configuration; else where clients look: the runtime directory of the user, or /run for root. */
+/* --socket, or the configuration; else where clients look: the user's runtime directory, or /run for root. */
 static int choose_path(struct listener *l, const struct config *config)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -69,22 +68,23 @@ static int choose_path(struct listener *l, const struct config *config)
     return 0;
 }
 
-/* For whoever finds the lock taken. */
+/* For a process that finds the lock taken. */
 static void write_pid(int fd)
 {
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
         log_debug("the lock beside the socket does not say who has it: %s", strerror(errno));
 }
 
-/* → the pid that stands there, or 0. */
+/* → the pid stored there, or 0. */
 static int read_pid(int fd)
 {
     char text[16] = "";
     return pread(fd, text, sizeof text - 1, 0) > 0 ? atoi(text) : 0;
 }
 
-/* Who holds the lock beside the socket is its daemon. It dies with the process, so a stale socket has no holder: no
- * race between "is it stale?" and "take it over", whoever starts at the same time. */
+/* The holder of the lock beside the socket is its daemon. The lock is released when the process dies, so a stale socket
+ * has no holder: there is no race between checking for staleness and taking over, even if several daemons start at
+ * once. */
 static int take_lock(struct listener *l)
 {
     char path[sizeof l->path + 8];
@@ -107,7 +107,7 @@ static int take_lock(struct listener *l)
                 "another mpoold%s serves %s; stop it first, or give another place with --socket PATH", who, l->path);
             return -EADDRINUSE;
         }
-        /* Its last holder may have removed the file between our open and our lock: then it locks nobody out. */
+        /* The previous holder may have removed the file between our open and our lock: then it locks nobody out. */
         l->locked = fstat(l->lock, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
                     ours.st_dev == there.st_dev;
     }
@@ -115,8 +115,8 @@ static int take_lock(struct listener *l)
     return 0;
 }
 
-/* Gives the socket its group and mode. Whoever may write to the directory could put something else in its place, so the
- * path is looked up once, no link is followed, and what is there must be a socket of ours. */
+/* Gives the socket its group and mode. Anybody who can write to the directory could put something else in its place, so
+ * the path is looked up once, links are not followed, and it must be a socket owned by us. */
 static int open_to(const char *path, const struct config *config)
 {
     char self[64];
@@ -128,7 +128,7 @@ static int open_to(const char *path, const struct config *config)
         return -EBUSY;
     if (config->socket_gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, config->socket_gid, AT_EMPTY_PATH) < 0)
         return -errno;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* fchmod(2) takes no such descriptor */
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* fchmod(2) does not accept an O_PATH descriptor */
     return chmod(self, config->socket_mode) < 0 ? -errno : 0;
 }
 
@@ -142,7 +142,7 @@ static int make_socket(struct listener *l, const struct config *config)
             log_error("%s exists and is no socket; it is left alone", l->path);
             return -EEXIST;
         }
-        /* Ours by the lock, but another kind of server could still listen there. */
+        /* The lock makes it ours, but another kind of server could still listen there. */
         int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         bool answered = probe >= 0 && connect(probe, (struct sockaddr *)&address, sizeof address) == 0;
         fd_close(&probe);
@@ -154,7 +154,7 @@ static int make_socket(struct listener *l, const struct config *config)
         unlink(l->path);
     }
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* Nobody may connect between bind and chmod: the umask makes it 0600 at birth. */
+    /* Nobody may connect between bind and chmod: the umask makes it 0600 from the start. */
     mode_t old = umask(0177);
     int r = l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
     umask(old);
@@ -188,11 +188,9 @@ static int adopt(struct listener *l)
     return r < 0 ? r : 1;
 }
 
-/* ---- accepting
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- accepting ---- */
 
-/* Level-triggered readiness without a descriptor to accept into would spin: stop watching, and try again later. */
+/* Level-triggered readiness without a descriptor for accept() would spin: stop watching, and try again later. */
 static void pause_accepting(struct listener *l, const char *why)
 {
     struct timeval tv = {.tv_sec = 1};

@@ -24,17 +24,17 @@ static bool is_dead(int pidfd)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Did the process of this number begin after the connection? In ticks of the clock, which are 10 ms: nobody uses up all
- * numbers in that time. → 1 or 0; -ENOENT: it cannot be seen, as it is hidden from us (hidepid=), or dead. */
+/* Did the process with this pid start after the connection? Compared in clock ticks of 10 ms: pids do not wrap around
+ * that fast. → 1 or 0; -ENOENT: not visible, as it is hidden (hidepid=) or dead. */
 static int is_younger(const struct conn *c)
 {
     struct procfs_stat st;
     return procfs_stat(c->pid, &st) < 0 ? -ENOENT : st.start_ns > c->accepted_boot_ns;
 }
 
-/* The process that connected. From Linux 6.5 on the kernel hands out the very one. Before that there is its number,
- * which may be another process's by now: a directory of /proc that is younger than the connection tells, if it can be
- * seen. → a descriptor; -ESRCH: it has died; -ENOENT: it cannot be watched from here; -errno. */
+/* The process that connected. Since Linux 6.5 the kernel hands out its pidfd. Before that there is only its pid, which
+ * may have been reused: a /proc directory that is younger than the connection shows that, if it is visible. → a
+ * descriptor; -ESRCH: it has died; -ENOENT: it cannot be watched from here; -errno. */
 static int open_peer(const struct conn *c)
 {
     int fd = -1, younger = 0;

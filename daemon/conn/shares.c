@@ -5,7 +5,7 @@
 
 #include "daemon/config/config.h"
 
-#define RESERVE_PART 16u /* one in so many is for administrators alone */
+#define RESERVE_PART 16u /* one in this many is reserved for administrators */
 
 static uint64_t quarter_of_memory(void)
 {
@@ -20,8 +20,8 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 void shares_configure(struct shares *all, const struct config *config)
 {
-    /* A user's part has room for the largest message or reply, whatever the configuration says: it could not be worked
-     * with else. */
+    /* A user's share always has room for the largest message or reply, whatever is configured; otherwise the user could
+     * not work. */
     uint64_t one = (config->max_message + config->max_output_bytes) * 100 / config->max_user_share;
     all->percent = config->max_user_share;
     all->most[SHARE_CONNECTIONS] = config->max_connections;

@@ -1,12 +1,11 @@
-/* How much of what the daemon holds is whose, and may there be more?
+/* Accounts for what the daemon holds on behalf of each user.
  *
- * What peers can make grow is counted twice: over all users, and for each of them. One user may have a part of each cap
- * (max_user_share), and all users together leave its last sixteenth to administrators, so that nobody locks out the
- * others, and nobody locks out who could end that. Administrators are held by the cap alone. At least one is always
- * within a user's part, as is what one connection must be able to hold.
+ * What peers can make grow is counted twice: over all users, and per user. One user may use a part of each cap
+ * (max_user_share), and all users together must leave the last sixteenth to administrators, so that no user can lock
+ * out the others or the administrators who could stop it. Administrators are limited by the cap alone. A user may
+ * always have at least one of each, and as much as one connection needs.
  *
- * Counters alone: who asks decides whether to refuse, to wait or to close.
- */
+ * These are only counters: the caller decides whether to refuse, wait or close. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +20,8 @@ enum share_kind {
     SHARE_CONNECTIONS,
     SHARE_KEPT,        /* records of detached tasks */
     SHARE_KEPT_BYTES,  /* their arguments and results */
-    SHARE_ARGS,        /* bytes of arguments under way, and of messages that are not whole yet */
-    SHARE_UNREAD,      /* bytes of replies that have not been read */
+    SHARE_ARGS,        /* bytes of arguments in flight, and of incomplete messages */
+    SHARE_UNREAD,      /* bytes of unread replies */
     SHARE_DESCRIPTORS, /* of connections, kept results, pages of objects and items of queues */
     SHARE_KINDS,
 };
@@ -32,29 +31,30 @@ struct share { /* one user's */
     uid_t uid;
     uint32_t members; /* connections and records that count here */
     uint64_t used[SHARE_KINDS];
-    uint64_t unfinished;      /* of its arguments: bytes of messages that are not whole yet, … */
-    const struct conn *ahead; /* … of which this one may go on, whatever the others hold: see conn_in.h; or NULL */
+    uint64_t unfinished; /* of its arguments: bytes of incomplete messages, … */
+    const struct conn
+        *ahead; /* … of which this connection may go on regardless of the others: see conn_in.h; or NULL */
     struct shares *all;
 };
 
 struct shares {
-    struct share *users; /* hash */
+    struct share *users; /* hash table */
     uint64_t used[SHARE_KINDS], most[SHARE_KINDS];
-    unsigned percent; /* of it, for one user */
+    unsigned percent; /* of each cap, for one user */
 };
 
 /* → NULL: no memory. */
 struct shares *shares_new(const struct config *config);
-/* When all have left. NULL: nothing. */
+/* Call when all have left. NULL: nothing. */
 void shares_free(struct shares *all);
-/* How many descriptors all may hold. Before it is called: as many as they like. */
+/* How many descriptors all may hold. Unlimited until this is called. */
 void shares_set_descriptors(struct shares *all, uint64_t most);
-/* The configuration has changed. */
+/* Call when the configuration has changed. */
 void shares_configure(struct shares *all, const struct config *config);
 
-/* The user's account, made for its first member. → NULL: no memory. */
+/* The user's account, created for its first member. → NULL: no memory. */
 struct share *shares_join(struct shares *all, uid_t uid);
-/* The last member takes the account with it. NULL: nothing. */
+/* The last member frees the account. NULL: nothing. */
 void share_leave(struct share *u);
 
 static inline void share_add(struct share *u, enum share_kind kind, uint64_t amount)
@@ -69,15 +69,17 @@ static inline void share_subtract(struct share *u, enum share_kind kind, uint64_
     u->all->used[kind] -= amount;
 }
 
-/* What one user may have. */
+/* The maximum for one user. */
 uint64_t share_most(const struct shares *all, enum share_kind kind, bool admin);
-/* May it have so many more? */
+/* May it have this many more? */
 bool share_has_room(const struct share *u, enum share_kind kind, bool admin, uint64_t more);
-/* One descriptor more, if it may have that: what lasts is counted as its own until it is given back. u: NULL: no. */
+/* Takes one more descriptor if allowed: a long-lived one counts as the user's until it is given back. u: NULL: not
+ * allowed. */
 bool share_take_descriptor(struct share *u, bool admin);
 static inline void share_give_descriptor(struct share *u)
 {
     share_subtract(u, SHARE_DESCRIPTORS, 1);
 }
-/* Who has too much: u, if it is beyond its part; or the user that has the most, if all together are. NULL: nobody. */
+/* The user over its limit: u, if it exceeds its share; or the user that has the most, if all together exceed the cap.
+ * NULL: none. */
 struct share *share_overdrawn(struct share *u, enum share_kind kind, bool admin);

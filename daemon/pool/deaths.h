@@ -1,4 +1,4 @@
-/* What the supervisor keeps for the deaths of its children, past and to come. */
+/* The supervisor's bookkeeping for the exits of its children. */
 #pragma once
 
 #include "daemon/pool/lane_reserve.h"
@@ -6,7 +6,7 @@
 #include "daemon/pool/orphans.h"
 
 struct deaths {
-    struct oom oom;         /* was it the kernel that killed a worker? */
-    struct orphans orphans; /* what tasks leave behind */
+    struct oom oom;         /* detects kills by the out-of-memory killer */
+    struct orphans orphans; /* processes that tasks leave behind */
     struct lane_reserve lanes;
 };

@@ -18,15 +18,15 @@ struct listed {
 
 struct name {
     UT_hash_handle hh;
-    char *text; /* owned: functions of a pool that goes take their own names with them */
+    char *text; /* owned: a removed pool's functions free their names */
     size_t length;
     struct listed *first;
 };
 
 struct function_index {
     struct name *by_text;
-    struct name *last;   /* found last: mostly the next one, too. NULL: none */
-    size_t longest_ever; /* what is longer is none, whatever a client sends; it need not be read to know that */
+    struct name *last;   /* the last match, which usually matches the next time, too. NULL: none */
+    size_t longest_ever; /* a longer name matches none, and need not be hashed or read, whatever a client sends */
 };
 
 struct function_index *function_index_new(void)

@@ -1,4 +1,4 @@
-/* Which function is meant by a name, and in which pools is it? A hash over the functions of all pools. */
+/* Finds functions by name: a hash table over the functions of all pools. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,5 +16,5 @@ int function_index_add(struct function_index *n, struct function *f, struct pool
 void function_index_remove_pool(struct function_index *n, const struct pool *pool);
 struct function *function_index_find(
     struct function_index *n, const struct pool *pool, const char *name, size_t length);
-/* The name most like a mistyped one, or NULL. Borrowed. */
+/* The known name closest to a mistyped one, or NULL. Borrowed. */
 const char *function_index_nearest(const struct workers *workers, const char *name, size_t length);

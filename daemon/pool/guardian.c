@@ -19,7 +19,7 @@ static bool under_systemd(void)
     return (pid && atol(pid) == getpid()) || getenv("LISTEN_PID");
 }
 
-/* → the supervisor's wait status, once it has ended. */
+/* → the supervisor's wait status once it has exited. */
 static int watch(pid_t supervisor, const sigset_t *set)
 {
     for (;;) {
@@ -28,7 +28,7 @@ static int watch(pid_t supervisor, const sigset_t *set)
         if (number < 0)
             continue;
         if (number != SIGCHLD) {
-            /* What the terminal sends, it sends to the supervisor as well. */
+            /* The terminal sends its signals to the supervisor as well. */
             if (info.si_code <= 0)
                 kill(supervisor, number == SIGTERM || number == SIGINT ? GUARDIAN_STOP : number);
             continue;

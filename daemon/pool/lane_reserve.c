@@ -6,7 +6,7 @@
 #include "daemon/base/log.h"
 #include "daemon/lane/lane.h"
 
-#define FREE_AT_ONCE 2 /* about a millisecond */
+#define FREE_AT_ONCE 2 /* takes about a millisecond */
 
 int lane_reserve_take(struct lane_reserve *r, uint64_t generation, struct lane **ret)
 {
@@ -50,7 +50,7 @@ void lane_reserve_tidy(struct lane_reserve *r)
         lane_free(r->dead[--r->dead_count]);
     r->wanted = r->dead_count > 0;
     if (!r->wanted && !r->spare && lane_new(&r->spare, 0) < 0)
-        log_debug("no lane in reserve"); /* the next worker's own attempt is what counts */
+        log_debug("no lane in reserve"); /* not an error: the next worker makes its own attempt */
 }
 
 void lane_reserve_free(struct lane_reserve *r)

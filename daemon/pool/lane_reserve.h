@@ -1,8 +1,7 @@
-/* Lanes in reserve: one for the next worker, and those of the dead, which are freed when there is time.
+/* A pool of lanes: a spare one for the next worker, and those of dead workers, which are freed when there is time.
  *
- * Making a lane takes most of a millisecond, as its memory is got in advance, and freeing it half of one. A worker that
- * died is replaced before that, and of many that die at once no pass frees more than a few.
- */
+ * Making a lane takes most of a millisecond, as its memory is allocated in advance, and freeing it half of one. A dead
+ * worker is replaced before its lane is freed, and if many die at once no pass frees more than a few lanes. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,18 +11,18 @@
 struct lane;
 
 struct lane_reserve {
-    struct lane *spare; /* no worker has ever had it; or NULL */
+    struct lane *spare; /* never used by a worker; or NULL */
     struct lane **dead; /* owned */
     size_t dead_count, dead_size;
-    bool wanted; /* the one is to be made, or others are to be freed */
+    bool wanted; /* the spare one must be made, or dead ones freed */
 };
 
 /* → 0 or -errno. *ret is the caller's. */
 int lane_reserve_take(struct lane_reserve *r, uint64_t generation, struct lane **ret);
-/* It was taken for a worker that was not made, and is as new. lane: taken; NULL: nothing. */
+/* Returns a lane that was taken for a worker which was not started; it is still unused. lane: taken; NULL: nothing. */
 void lane_reserve_return(struct lane_reserve *r, struct lane *lane);
 /* Its worker has died. lane: taken; NULL: nothing. */
 void lane_reserve_leave(struct lane_reserve *r, struct lane *lane);
-/* Frees a few of the dead; when none is left makes the spare one. Sets r->wanted. */
+/* Frees a few of the dead; when none is left, makes the spare one. Sets r->wanted. */
 void lane_reserve_tidy(struct lane_reserve *r);
 void lane_reserve_free(struct lane_reserve *r);

@@ -12,13 +12,13 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 
-#define LOOK_NS (100 * NS_PER_MS) /* so long a look holds: ten reads a second at most, whatever is called */
-/* A large process may take long to die. A count that is older than the first may have been another's; older than the
- * second, it was. */
+#define LOOK_NS (100 * NS_PER_MS) /* a reading is reused for this long: at most ten a second */
+/* A large process may take long to die. A count older than the first limit may belong to another process; one older
+ * than the second certainly does. */
 #define CERTAIN_NS (5 * NS_PER_S)
 #define FORGET_NS  (60 * NS_PER_S)
 
-/* ---- where the counter is ---- */
+/* ---- finding the counter ---- */
 
 static bool has_word(const char *list, const char *word)
 {
@@ -29,7 +29,8 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* The path of this process in the hierarchy that counts memory (v1), or in the unified one. → false: it is in none. */
+/* The path of this process in the hierarchy with the memory controller (v1), or in the unified one. → false: it is in
+ * none. */
 static bool find_group(bool v1, char (*ret)[PATH_MAX])
 {
     _cleanup_(cleanup_fclose) FILE *f = fopen("/proc/self/cgroup", "re");
@@ -47,8 +48,7 @@ static bool find_group(bool v1, char (*ret)[PATH_MAX])
     return false;
 }
 
-/* Where that path is to be found among the files. A mount may show a part of the hierarchy only, as in a container.
- * → false: nowhere. */
+/* Where that path is mounted. A mount may show only a part of the hierarchy, as in a container. → false: nowhere. */
 static bool find_mount(bool v1, const char *group, char (*ret)[PATH_MAX])
 {
     _cleanup_(cleanup_fclose) FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -87,7 +87,7 @@ static int open_counter(void)
     return -1;
 }
 
-/* ---- what it says ---- */
+/* ---- reading the counter ---- */
 
 static bool read_count(int fd, uint64_t *ret)
 {
@@ -157,7 +157,8 @@ enum oom_verdict oom_judge(struct oom *o, uint64_t since_ns, uint64_t now_ns)
     if (o->unexplained == 0)
         return OOM_NO;
     o->unexplained--;
-    /* The kernel kills whom it finds large, mostly in a task. What may be older than the task may be another's. */
+    /* The kernel kills large processes, which are usually running a task. A count that may be older than the task may
+     * belong to another process. */
     bool in_task = since_ns != UINT64_MAX && o->before_ns + LOOK_NS >= since_ns;
     return in_task && now_ns - o->seen_ns <= CERTAIN_NS ? OOM_YES : OOM_PERHAPS;
 }

@@ -14,8 +14,8 @@
 #include "daemon/base/procfs.h"
 #include "daemon/pool/workers.h"
 
-#define LOOK_PART  20       /* a look may take one of so many parts of the time */
-#define OVERDUE_NS NS_PER_S /* where workers are forked all the time */
+#define LOOK_PART  20       /* looking for orphans may take one part in this many of the time */
+#define OVERDUE_NS NS_PER_S /* for pools that fork workers all the time */
 
 void orphans_init(void)
 {
@@ -23,7 +23,7 @@ void orphans_init(void)
         log_warning("subreaper: %s; what tasks leave behind cannot be found", strerror(errno));
 }
 
-/* ---- who is known ---- */
+/* ---- known children ---- */
 
 static struct child *find(const struct workers *workers, pid_t pid)
 {
@@ -56,14 +56,14 @@ bool orphans_is_known(const struct workers *workers, pid_t pid)
     return find(workers, pid) != NULL;
 }
 
-/* ---- who is not ---- */
+/* ---- orphans ---- */
 
 void orphans_want(struct workers *workers)
 {
     if (!workers->deaths.orphans.wanted)
         workers->deaths.orphans.wanted_ns = workers->loop->now_ns;
     workers->deaths.orphans.wanted = true;
-    loop_need_housekeeping(workers->loop); /* should it not be time yet */
+    loop_need_housekeeping(workers->loop); /* in case it is too early now */
 }
 
 bool orphans_are_overdue(const struct workers *workers)
@@ -71,7 +71,7 @@ bool orphans_are_overdue(const struct workers *workers)
     return workers->deaths.orphans.wanted && workers->loop->now_ns - workers->deaths.orphans.wanted_ns > OVERDUE_NS;
 }
 
-/* An orphan that has ended goes. → false: it has not. */
+/* Reaps an orphan that has exited. → false: it has not. */
 static bool reap(struct workers *workers, struct child *orphan, pid_t pid)
 {
     siginfo_t info = {0};
@@ -88,7 +88,7 @@ static void kill_orphan(struct workers *workers, pid_t pid)
 {
     struct child *orphan = calloc(1, sizeof *orphan);
     if (kill(pid, SIGKILL) < 0 || !orphan) {
-        free(orphan); /* it is tried again */
+        free(orphan); /* it will be retried */
         return;
     }
     orphan->orphan = true;
@@ -102,7 +102,7 @@ void orphans_look(struct workers *workers)
     struct orphans *o = &workers->deaths.orphans;
     pid_t *pids;
     size_t count;
-    /* A worker that was just forked is our child before its template has told us: it is no orphan. */
+    /* A worker that was just forked is our child before its template has reported it: it is not an orphan. */
     if (!o->wanted || workers->unforked > 0 || workers->loop->now_ns < o->next_ns)
         return;
     uint64_t began_ns = clock_now_ns();
@@ -120,7 +120,7 @@ void orphans_look(struct workers *workers)
             continue;
         if (!child)
             kill_orphan(workers, pids[i]);
-        again = true; /* its own children come to us when it is gone */
+        again = true; /* its own children become ours when it is gone */
     }
     free(pids);
     o->next_ns = workers->loop->now_ns + LOOK_PART * (clock_now_ns() - began_ns);
@@ -130,7 +130,7 @@ void orphans_look(struct workers *workers)
 
 void orphans_end(void)
 {
-    /* One at a time: whom a dead one leaves behind becomes our child only then, and has to be killed as well. */
+    /* One at a time: the children of a dead orphan become ours only then, and must be killed as well. */
     for (size_t count = 1; count > 0;) {
         _cleanup_(cleanup_free) pid_t *pids = NULL;
         if (procfs_children(&pids, &count) < 0)

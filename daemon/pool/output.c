@@ -28,8 +28,8 @@ static size_t read_once(struct output *o, size_t most)
     return (size_t)n;
 }
 
-/* One read for each time that the loop says that there is something: what it finds was there before, and whose it is
- * can be told. Of what a second read finds it cannot. */
+/* One read per readiness event: what it returns was written before the event, so its task can be identified. For what a
+ * second read returned it could not. */
 static void readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -71,7 +71,7 @@ void output_close(struct output *o)
     if (o->on_readable)
         event_free(o->on_readable);
     o->on_readable = NULL;
-    if (o->deliver) /* a zeroed one has no descriptor 0 to close */
+    if (o->deliver) /* a zeroed output has fd 0, which must not be closed */
         fd_close(&o->fd);
 }
 
@@ -85,7 +85,7 @@ void output_pause(struct output *o, bool paused)
         event_add(o->on_readable, NULL);
 }
 
-/* A flood must not fill the disk: what is over the rate is counted, not written. */
+/* A flood must not fill the disk: lines over the rate are counted, not written. */
 static bool may_log(struct output_lines *l, const char *who)
 {
     if (!rate_limit_take(&l->limit, OUTPUT_LOG_RATE, OUTPUT_LOG_BURST, l->length, 0, clock_now_ns())) {
@@ -107,7 +107,7 @@ void output_lines_end(struct output_lines *l, const char *who)
         l->length = 0;
         return;
     }
-    /* Escaped, a line may be longer than one of the log's: then it goes on in the next, behind the "…". */
+    /* Once escaped, a line may exceed the maximum of a log line: then it continues in the next one, after the "…". */
     char text[OUTPUT_TEXT_MAX];
     for (size_t at = 0; at < l->length;) {
         at += log_escape(text, sizeof text, l->line + at, l->length - at);
@@ -133,7 +133,7 @@ void output_lines_add(struct output_lines *l, const char *who, const void *bytes
             length--;
             output_lines_end(l, who);
         } else if (l->length == sizeof l->line) {
-            /* A longer line goes on in the next one, between two characters. */
+            /* A longer line is continued in the next one, split between two characters. */
             char tail[4];
             size_t whole = wire_utf8_whole(l->line, l->length), torn = l->length - whole;
             memcpy(tail, l->line + whole, torn);

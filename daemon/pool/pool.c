@@ -27,8 +27,8 @@ static struct core_pool_config sizing(const struct config_pool *c)
         .start_timeout_ms = c->load_timeout_ms};
 }
 
-/* A process that was made in vain, as its task was cancelled meanwhile, may still serve the next one. */
-#define MODULE_NAME_MOST 64u /* and the dot behind it */
+/* A process that was started in vain, because its task was cancelled meanwhile, may still serve the next one. */
+#define MODULE_NAME_MOST 64u /* plus the dot after it */
 #define PROCESS_IDLE_MS  5000u
 
 static struct core_pool_config process_sizing(const struct config_pool *c)
@@ -49,7 +49,7 @@ static void retry(evutil_socket_t fd, short what, void *arg)
     load(arg);
 }
 
-/* A template that failed is tried again, later and later: it throttles its pool and never spins. */
+/* A failed template is retried with increasing delays: this throttles its pool and never spins. */
 static void retry_later(struct pool *pool)
 {
     unsigned shift = pool->failures < 8 ? pool->failures : 8;
@@ -68,7 +68,8 @@ static void set_text(char **text, const char *value)
     *text = value ? strdup(value) : NULL;
 }
 
-/* Once the template has failed as often as births may, tasks that wait in a pool without workers are answered. */
+/* Once templates have failed as often in a row as births may, tasks that wait in a pool without workers are answered
+ * with an error. */
 static void template_failure(struct pool *pool, const char *why)
 {
     set_text(&pool->error, why);
@@ -80,7 +81,7 @@ static void template_failure(struct pool *pool, const char *why)
     }
 }
 
-/* Loads a template beside the one that serves. */
+/* Loads a new template while the current one keeps serving. */
 static void load(struct pool *pool)
 {
     int error;
@@ -145,7 +146,7 @@ void pool_free(struct pool *pool)
 void pool_reconfigure(struct pool *pool, const struct config_pool *config)
 {
     pool->config = config;
-    if (pool->coming) { /* it loads what is no longer wanted */
+    if (pool->coming) { /* it is loading an outdated configuration */
         struct template *t = pool->coming;
         pool->coming = NULL;
         template_retire(t);
@@ -160,7 +161,7 @@ void pool_close(struct pool *pool)
     if (pool->closing)
         return;
     pool->closing = true;
-    /* Its configuration goes; the numbers still hold for what is queued, and no list is asked any more. */
+    /* Its configuration is about to be freed: the numbers still apply to queued tasks, the lists are no longer used. */
     pool->last_config = *pool->config;
     pool->last_config.name = pool->name;
     pool->last_config.user = pool->last_config.group = NULL;
@@ -175,8 +176,7 @@ void pool_close(struct pool *pool)
     core_pool_close(pool->workers->core, pool->processes, pool->workers->loop->now_ns);
 }
 
-/* ---- functions
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- functions ---- */
 
 static bool allowed_function(const struct config_pool *c, const char *name)
 {
@@ -226,7 +226,7 @@ int pool_add_function(struct template *t, const struct function_report *report)
         t->index_count = count;
     }
     t->index_of[f->number] = report->index;
-    /* The facts of the coming template hold once it is current; until then the old ones do. */
+    /* The coming template's description takes effect once it is current; until then the old one does. */
     char *summary = strndup(report->summary, report->summary_length);
     if (!summary)
         return -ENOMEM;
@@ -242,11 +242,11 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
 {
     if (pool->current)
         return false;
-    /* Not further than a module's name may be long, however long this one is. */
+    /* Do not search further than a module name can be long, however long this text is. */
     const char *dot = memchr(name, '.', length < MODULE_NAME_MOST ? length : MODULE_NAME_MOST);
     size_t module = dot ? (size_t)(dot - name) : length;
     if (pool->config->modules.count == 0)
-        return true; /* every shipped module: we cannot know before it has loaded */
+        return true; /* every shipped module: unknown until it has loaded */
     for (size_t i = 0; i < pool->config->modules.count; i++) {
         const char *item = pool->config->modules.items[i];
         const char *base = strrchr(item, '/') ? strrchr(item, '/') + 1 : item;
@@ -256,10 +256,9 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
     return false;
 }
 
-/* ---- templates
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- templates ---- */
 
-/* Workers that were asked of it will never come: nobody hears of them any more. */
+/* The workers requested from it will never come. */
 static void give_up_births(struct template *t, const char *why)
 {
     struct worker *w, *next;
@@ -338,8 +337,7 @@ void pool_template_failed(struct template *t, const char *why)
     template_failure(pool, why);
 }
 
-/* ---- who, where
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- access and state ---- */
 
 struct pool *pool_find(struct workers *workers, const char *name, size_t length)
 {

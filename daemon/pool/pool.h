@@ -1,8 +1,7 @@
 /* A pool: its configuration, its template process, its functions and its workers.
  *
- * The functions of a pool outlive templates: a task points at one, and each template has a table that says at which
- * index of its own it has that function. So a reload can change modules under a running queue.
- */
+ * A pool's functions outlive its templates: a task points at a function, and each template has a table that maps it to
+ * the template's own index. So a reload can change modules while tasks are queued. */
 #pragma once
 
 #include <event2/event.h>
@@ -30,7 +29,7 @@ struct function {
     uint32_t module;    /* in the current template's list of modules */
     uint32_t flags;     /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
     uint32_t timeout_s; /* 0: the pool's */
-    bool present;       /* in the current template, and allowed by `functions =` */
+    bool present;       /* in the current template, and permitted by `functions =` */
     uint64_t calls;
     uint64_t item_mean_ns; /* of one item in maps; 0: unknown */
 };
@@ -47,11 +46,11 @@ struct module_name {
     char *name, *version; /* owned */
 };
 
-/* One template process and what it provides. Workers hold a reference, for their table. */
+/* One template process and what it provides. Workers hold a reference for their function table. */
 struct template
 {
     uint32_t references;
-    LIST_ENTRY(template) link; /* in the supervisor's list, as long as its process lives */
+    LIST_ENTRY(template) link; /* in the supervisor's list while its process exists */
     struct pool *pool;         /* NULL: it is retired */
     char name[64];             /* the pool's */
     struct workers *workers;
@@ -59,12 +58,12 @@ struct template
     struct child child;
     int pidfd, socket;
     struct event *on_death, *on_message;
-    struct event *deadline;   /* of loading, then of the births that are asked for */
+    struct event *deadline;   /* for loading, then for the births requested */
     uint64_t load_timeout_ms; /* 0: none */
-    uint32_t births;          /* workers asked for and not reported yet */
+    uint32_t births;          /* workers requested and not reported yet */
     struct output output;     /* what it prints while it loads */
     struct output_lines lines;
-    char loading[256]; /* the module that it said it loads, escaped */
+    char loading[256]; /* the module that it says it is loading, escaped */
     bool ready, failed, retired;
     uint32_t *index_of; /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
     uint32_t index_count;
@@ -77,36 +76,36 @@ struct pool {
     struct workers *workers;
     const struct config_pool *config; /* borrowed from the supervisor's configuration */
     char name[64];
-    struct config_pool last_config; /* what `config` points at once the pool is closing */
+    struct config_pool last_config; /* `config` points here while the pool is closing */
     struct core_pool *core;
-    struct core_pool *processes; /* its processes: a worker of its own for each task */
-    uint32_t hearts;             /* of these two, those that still have something */
+    struct core_pool *processes; /* the core's pool for processes: a worker of its own for each task */
+    uint32_t hearts;             /* how many of the two core pools are not empty yet */
     struct template *current;    /* serves forks; NULL before the first is ready */
-    struct template *coming;     /* loads; becomes current when ready */
-    struct event *retry;         /* a template that failed is tried again */
+    struct template *coming;     /* still loading; becomes current when ready */
+    struct event *retry;         /* to retry a failed template */
     uint32_t failures;           /* in a row */
     char *error;                 /* why the last template failed, or NULL; owned */
-    char *birth_error;           /* why no worker could be started last, or NULL; owned */
+    char *birth_error;           /* why the last worker could not be started, or NULL; owned */
     struct function **functions; /* by number; owned */
     uint32_t function_count;
     TAILQ_HEAD(pool_workers, worker) members;
     uint32_t worker_count;
-    uint64_t last_birth;       /* generation of the worker that was asked for last */
+    uint64_t last_birth;       /* generation of the worker requested last */
     bool closing;              /* no longer configured */
-    uint32_t spawns_wanted;    /* asked for by the heart, not made yet */
+    uint32_t spawns_wanted;    /* requested by the core, not started yet */
     uint32_t processes_wanted; /* the same, for processes */
     bool drop_wanted;          /* a queued task's function is gone: see task_drop_absent() */
-    bool empty;                /* closed, and the heart has let go of it */
+    bool empty;                /* closed, and released by the core */
 };
 
-/* Makes the pool and starts its template. config: borrowed. → NULL when there is no memory. */
+/* Creates the pool and starts its template. config: borrowed. → NULL when there is no memory. */
 struct pool *pool_new(struct workers *workers, const struct config_pool *config);
 void pool_free(struct pool *pool);
 
-/* A new configuration (borrowed): a new template is loaded; when it is ready, workers are replaced one for one. When it
- * does not load, the old ones serve on. */
+/* A new configuration (borrowed): loads a new template; when it is ready, workers are replaced one by one. If it fails
+ * to load, the old ones keep serving. */
 void pool_reconfigure(struct pool *pool, const struct config_pool *config);
-/* It is no longer configured: its queue is run, then it goes. */
+/* It is no longer configured: its queued tasks are run, then it is freed. */
 void pool_close(struct pool *pool);
 
 struct pool *pool_find(struct workers *workers, const char *name, size_t length);
@@ -116,10 +115,10 @@ bool pool_allows(const struct pool *pool, const struct caller *caller);
 const char *pool_state(const struct pool *pool, uint64_t now_ns);
 
 struct function *pool_function(const struct pool *pool, const char *name, size_t length);
-/* Does the configuration promise this function although no template has loaded it yet? */
+/* Does the configuration name this function although no template has loaded it yet? */
 bool pool_promises(const struct pool *pool, const char *name, size_t length);
 
-/* What a template says of one function. Borrowed. */
+/* A template's description of one function. Borrowed. */
 struct function_report {
     const char *name, *summary;
     size_t name_length, summary_length;
@@ -129,9 +128,9 @@ struct function_report {
 int pool_add_function(struct template *t, const struct function_report *report);
 void pool_template_ready(struct template *t);
 void pool_template_failed(struct template *t, const char *why);
-/* A worker could not be started, and why; NULL: one could, so that is over. */
+/* A worker could not be started, and why; NULL: one could, which clears the error. */
 void pool_birth(struct pool *pool, const char *failure);
-/* What `pools` shows as its error; NULL: it is well. */
+/* The error that `pools` shows; NULL: none. */
 const char *pool_error(const struct pool *pool);
 /* The sentence of E_POOL_DOWN for a pool without workers. */
 void pool_down_text(const struct pool *pool, char *text, size_t size);

@@ -8,16 +8,16 @@
 #include "daemon/pool/worker.h"
 #include "daemon/pool/workers.h"
 
-/* Both ways of a round trip end in a wake: the one of the worker, and the one of the client before its next request. */
+/* A round trip ends with a wake in either direction: of the worker, and of the client before its next request. */
 #define WAKES 2u
-/* A write to a client costs about so much, and so does looking for events. */
+/* Approximate cost of a write to a client, and of polling for events. */
 #define HOLD_NS     10000u
 #define IMMINENT_NS 2000u
-/* So often in a row are results waited for without a look at the events. */
+/* Maximum number of consecutive waits for results without polling for events. */
 #define PASSED_OVER_MOST 4u
-/* Of about a microsecond each: what a look at the events takes, twice. */
+/* In units of about a microsecond: twice the time that polling for events takes. */
 #define SINGLE_PAUSES 2u
-/* Looked at in the time of a pause. */
+/* Lanes polled in the time of one pause. */
 #define LANES_A_PAUSE 8u
 
 void spinners_init(struct spinners *s)
@@ -63,7 +63,7 @@ void spinners_drop(struct spinners *s, struct worker *w)
     lane_set_spin(w->lane, 0);
 }
 
-/* Is a result due within that time? Of the workers that have had something to do for longest a few are asked. */
+/* Is a result due within that time? Checks a few of the workers that have had work for longest. */
 static bool is_due(const struct workers *workers, uint64_t within_ns)
 {
     const struct worker *w;
@@ -78,7 +78,7 @@ static bool is_due(const struct workers *workers, uint64_t within_ns)
     return false;
 }
 
-/* One task runs, and nothing else is going on: calls that come one after the other. */
+/* One task runs, and nothing else is going on: sequential calls. */
 static bool is_single(const struct workers *workers)
 {
     const struct worker *w = workers->busy_count == 1 ? TAILQ_FIRST(&workers->busy) : NULL;
@@ -86,7 +86,7 @@ static bool is_single(const struct workers *workers)
     return head && !TAILQ_NEXT(head, link);
 }
 
-/* About a microsecond, or until a result is there. Many lanes take that long to be looked at once. */
+/* Waits about a microsecond, or until a result is there. Polling very many lanes takes that long anyway. */
 static bool pause_for(const struct workers *workers, bool (*done)(const struct workers *workers))
 {
     for (unsigned i = 0; i < SPIN_PAUSES; i += 1 + workers->busy_count / LANES_A_PAUSE) {

@@ -1,9 +1,8 @@
-/* Who may wait awake, and for how long?
+/* Which workers may busy-wait, and for how long?
  *
- * A wake of a CPU that has halted takes longer than a small task. So the workers that were given work last look for
- * more for a while before they sleep, and the supervisor does so while a result is due. There are always fewer such
- * workers than CPUs; the others sleep at once. Knows nothing of what is waited for. Never fails.
- */
+ * Waking a halted CPU takes longer than a small task. So the workers that were last given work poll for more for a
+ * while before they sleep, and the supervisor polls while a result is due. There are always fewer such workers than
+ * CPUs; the others sleep at once. Does not know what is being waited for. Never fails. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,34 +13,34 @@ struct workers;
 struct worker;
 
 struct spinners {
-    TAILQ_HEAD(, worker) workers; /* the one that was given work last at the end */
+    TAILQ_HEAD(, worker) workers; /* the one that was last given work at the end */
     unsigned count, most;
-    uint32_t wake_ns;          /* what a wake costs here, as measured; 0: nobody could wait awake */
-    uint32_t budget_ns;        /* 0: nobody */
-    uint64_t crowded_until_ns; /* the supervisor does not wait awake before */
-    uint64_t held_ns;          /* replies are held back since then; 0: they are not */
-    unsigned passed_over;      /* passes since events were looked at last */
-    uint64_t since_ns;         /* the supervisor has nothing to do since then; 0: it has */
+    uint32_t wake_ns;          /* measured cost of a wake on this machine; 0: nobody could busy-wait */
+    uint32_t budget_ns;        /* 0: nobody spins */
+    uint64_t crowded_until_ns; /* the supervisor does not spin before this time */
+    uint64_t held_ns;          /* since when replies are held back; 0: they are not */
+    unsigned passed_over;      /* passes since the last poll for events */
+    uint64_t since_ns;         /* since when the supervisor has been idle; 0: it is not */
 };
 
-/* Measures for some milliseconds what a wake costs. */
+/* Measures the cost of a wake for a few milliseconds. */
 void spinners_init(struct spinners *s);
-/* on: as configured; again after a reload. */
+/* on: as configured; called again after a reload. */
 void spinners_configure(struct spinners *s, bool on);
-/* The worker has been given something. */
+/* The worker has been given work. */
 void spinners_given(struct spinners *s, struct worker *w);
-/* It is gone, or is to sleep from now on. */
+/* The worker is gone, or must sleep from now on. */
 void spinners_drop(struct spinners *s, struct worker *w);
 
-/* After a pass that found nothing to do: waits about a microsecond, shorter when `done` says so, and tells whether to
- * look again; false: sleep. */
+/* After a pass that found nothing to do: waits about a microsecond, less if `done` returns true. → true: look again;
+ * false: sleep. */
 bool spinners_wait(struct workers *workers, bool (*done)(const struct workers *workers));
-/* Results come in one after the other, faster than replies can be sent one by one: are they to be held back, so that
- * some go with one write? Only for some microseconds, and only while the next result is due at once. collected: this
- * pass has brought some. */
+/* If results arrive one by one faster than replies can be sent one by one, should they be held back to batch several
+ * into one write? Only for a few microseconds, and only while the next result is due immediately. collected: this pass
+ * has collected some. */
 bool spinners_hold(struct workers *workers, bool collected);
-/* After a pass that did something: waits for the next result about a microsecond, if replies are held back, or a single
- * task is about to end: looking for events would take as long. → look at the lanes, and nowhere else. */
+/* After a pass that did something: waits about a microsecond for the next result if replies are held back or a single
+ * task is about to finish, since polling for events would take as long. → true: check only the lanes. */
 bool spinners_pause(struct workers *workers, bool (*done)(const struct workers *workers));
 
 /* A pass found something to do. */

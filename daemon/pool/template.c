@@ -25,11 +25,10 @@
 #include "proto/buf.h"
 #include "proto/text.h"
 
-#define BIRTH_TIMEOUT_MS 10000 /* a fork takes milliseconds, seconds where the template is very large */
-#define BIRTHS_MAX       8     /* asked for at a time: they fit into any socket, and keep the template busy */
+#define BIRTH_TIMEOUT_MS 10000 /* a fork takes milliseconds, or seconds if the template is very large */
+#define BIRTHS_MAX       8     /* requested at a time: they fit into any socket buffer, and keep the template busy */
 
-/* ---- what it is told ------------------------------------------------------------------------------------------------
- */
+/* ---- messages to a template ---- */
 
 static void pack_strings(msgpack_packer *pk, const struct config_strings *first, const struct config_strings *second)
 {
@@ -89,7 +88,7 @@ static int send_config(const struct template *t, const struct pool *pool)
     return n < 0 ? (int)n : 0;
 }
 
-/* The whole environment of the template and its workers: nothing of ours leaks into tasks but what is listed here. */
+/* The whole environment of the template and its workers: tasks inherit nothing of ours except what is listed here. */
 static char **environment(const struct pool *pool)
 {
     const struct config_pool *c = pool->config;
@@ -111,7 +110,7 @@ static char **environment(const struct pool *pool)
     size_t n = 0;
     if (!list)
         return NULL;
-    bool other = c->uid != (uid_t)-1; /* whose home and name the template looks up, as that may take its time */
+    bool other = c->uid != (uid_t)-1; /* the template looks up that user's home and name, as the lookup may be slow */
     for (size_t i = 0; i < ELEMENTS(kept); i++) {
         const char *value = getenv(kept[i]);
         if (other && (strcmp(kept[i], "HOME") == 0 || strcmp(kept[i], "USER") == 0))
@@ -141,10 +140,9 @@ static void free_strings(char **list)
     free(list);
 }
 
-/* ---- what it says
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- messages from a template ---- */
 
-/* What is asked of it now must be there in so long; 0: nothing is. */
+/* The template must answer the current request within this time; 0: nothing is pending. */
 static void set_deadline(struct template *t, uint64_t ms)
 {
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
@@ -209,7 +207,7 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
     struct template *t = template_ref(arg);
     (void)what;
     loop_tick(t->workers->loop);
-    /* A budget: forks come one by one, and other sockets wait, too. */
+    /* A budget: forks are reported one by one, and other sockets are waiting, too. */
     for (int i = 0; i < 64 && t->socket >= 0; i++) {
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
@@ -217,8 +215,8 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
         if (n == -EAGAIN)
             break;
         if (n == 0) {
-            /* Its death tells the rest, and comes for sure: a module may have closed the socket of a process that
-             * lives. One that is ending already keeps its own status. */
+            /* Its exit event reports the rest, and always arrives: a module may have closed the socket of a live
+             * process. A template that is already exiting keeps its own status. */
             event_del(t->on_message);
             template_kill(t);
             break;
@@ -279,7 +277,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     event_del(t->on_death);
     output_drain(&t->output);
     if (t->socket >= 0 && !t->failed)
-        on_message(t->socket, EV_READ, t); /* its last words */
+        on_message(t->socket, EV_READ, t); /* its last messages */
     if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
         log_error("template pool=%s pid=%d waitid: %s", t->name, (int)t->pid, strerror(errno));
     char why[400], when[300] = "";
@@ -296,7 +294,7 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     template_unref(t);
 }
 
-/* It is no good: the pool is told, and it is retired. */
+/* The template is unusable: reports that to the pool and retires it. */
 static void template_fail(struct template *t, const char *why)
 {
     if (t->failed || t->retired)
@@ -309,8 +307,7 @@ static void template_fail(struct template *t, const char *why)
     template_unref(t);
 }
 
-/* ---- birth and end
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- birth and end ---- */
 
 static int launch(struct template *t, struct pool *pool, int socket, int out)
 {
@@ -327,7 +324,7 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
-    /* A session of its own: the terminal's ^C is for the supervisor, which ends its workers in order. */
+    /* A session of its own: ^C on the terminal must only reach the supervisor, which stops its workers in order. */
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
@@ -339,7 +336,7 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     free_strings(env);
     if (r != 0)
         return -r;
-    /* It waits for its configuration: nothing of the pool's has run with our own limits. */
+    /* It is still waiting for its configuration: none of the pool's code has run with our own limits. */
     r = start_restore_limits(t->pid);
     if (r < 0)
         kill(t->pid, SIGKILL);
@@ -368,7 +365,7 @@ struct template *template_start(struct pool *pool, int *ret_errno)
     if (r == 0) {
         t->socket = pair[0];
         theirs = pair[1];
-        /* The dup2 actions of launch() must not write over each other's sources. */
+        /* The dup2 actions of launch() must not overwrite each other's sources. */
         for (int moved; r == 0 && theirs <= CONTRACT_TEMPLATE_FD; theirs = moved)
             if ((moved = fcntl(theirs, F_DUPFD_CLOEXEC, CONTRACT_TEMPLATE_FD + 1)) < 0)
                 r = -errno, moved = -1;
@@ -382,7 +379,7 @@ struct template *template_start(struct pool *pool, int *ret_errno)
     if (r == 0)
         r = launch(t, pool, theirs, out);
     if (r == 0) {
-        /* Our own child, not reaped: the number cannot be another's. */
+        /* It is our own unreaped child, so the pid cannot have been reused. */
         t->pidfd = (int)syscall(SYS_pidfd_open, t->pid, 0);
         if (t->pidfd < 0)
             r = -errno;
@@ -409,7 +406,7 @@ struct template *template_start(struct pool *pool, int *ret_errno)
         return NULL;
     }
     log_debug("template pool=%s pid=%d started", pool->name, (int)t->pid);
-    template_ref(t); /* its process' own, until that has been reaped */
+    template_ref(t); /* the process' own reference, until it has been reaped */
     orphans_know(t->workers, &t->child, t->pid);
     LIST_INSERT_HEAD(&t->workers->templates, t, link);
     return t;
@@ -452,7 +449,7 @@ void template_retire(struct template *t)
     if (t->retired)
         return;
     t->retired = true;
-    /* Its end of file: it exits, its workers go on. Killed as well, as a module may hang in its init. */
+    /* It exits at end of file, while its workers go on. Also kill it, as a module may hang in its init. */
     if (t->on_message)
         event_free(t->on_message);
     t->on_message = NULL;
@@ -464,7 +461,7 @@ void template_retire(struct template *t)
     template_unref(t);
 }
 
-/* Its process is to be reaped without its event. */
+/* Its process must be reaped without its event. */
 static void wait_for_death(struct template *t)
 {
     siginfo_t info;

@@ -76,7 +76,7 @@ static int add_module(struct template *t, const struct text *name, const struct 
     return m->name && m->version ? 0 : -ENOMEM;
 }
 
-/* Reads all of it, from its first module on. add: and takes it in, which was checked before. */
+/* Reads the whole report from its first module on. add: also stores it; it must have been checked before. */
 static int walk(struct template *t, struct wire_reader in, uint32_t modules, bool add)
 {
     uint32_t index = 0, functions;

@@ -86,7 +86,7 @@ struct core_task *worker_running(const struct worker *w)
     return head && lane_peek(w->lane, head->position) == LANE_STARTED ? head : NULL;
 }
 
-/* ---- tasks: the heart's wishes ---- */
+/* ---- tasks: requests of the core ---- */
 
 static void set_dirty(struct worker *w)
 {
@@ -97,7 +97,8 @@ static void set_dirty(struct worker *w)
     worker_set_busy(w, true);
 }
 
-/* A descriptor goes ahead of its job; if the slot then fails, the worker drops it when a later position asks. */
+/* The descriptor is sent before its job; if the slot then fails, the worker drops it when a later position asks for
+ * one. */
 static bool pass_ahead(struct worker *w, uint32_t type, uint64_t size, int fd)
 {
     if (lane_outstanding(w->lane) >= LANE_SLOTS)
@@ -117,7 +118,8 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     uint32_t number = function_of(core_task->function)->number;
     uint32_t index = number < w->template->index_count ? w->template->index_of[number] : TEMPLATE_ABSENT;
     if (index == TEMPLATE_ABSENT || w->doomed) {
-        /* An older worker lacks a new function: a newer one comes. But one that the newest lack will never run. */
+        /* An older worker lacks a new function: a newer worker will run it. But a function that the newest workers lack
+         * will never run. */
         w->pool->drop_wanted |= index == TEMPLATE_ABSENT && w->template == w->pool->current;
         return false;
     }
@@ -135,8 +137,9 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     return true;
 }
 
-/* A process begins when it is placed, as its pid is told then: from there on it is that process' task and no other's,
- * whether the process has claimed it or not. So it is not taken back, and its process' death is its end. */
+/* A process task counts as started when it is placed, because its pid is reported then: from there on it belongs to
+ * that process, whether the process has claimed it or not. So it is not taken back, and the exit of its process ends
+ * it. */
 bool worker_reclaim(void *context, struct core_worker *core_worker, struct core_task *task)
 {
     struct worker *w = worker_of(core_worker);
@@ -148,7 +151,7 @@ bool worker_started(void *context, struct core_worker *core_worker, struct core_
 {
     const struct worker *w = worker_of(core_worker);
     (void)context;
-    /* Anything but a clear READY counts as claimed: what may have run must not run again. */
+    /* Anything but a clear READY counts as claimed: a task that may have run must not run again. */
     enum lane_claim claim = lane_peek(w->lane, task->position);
     return w->process || (claim != LANE_READY && claim != LANE_RECLAIMED);
 }
@@ -167,7 +170,8 @@ bool worker_kill_task(void *context, struct core_worker *core_worker, struct cor
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
-    /* A process that has not claimed its task is killed as well; with the task taken from it first, it never begins. */
+    /* A process that has not claimed its task is killed as well; taking the task from it first ensures that it never
+     * starts. */
     if (!(w->process && lane_reclaim(w->lane, task->position)) && !lane_begin_kill(w->lane, task->position))
         return false;
     worker_kill_process(w);
@@ -179,7 +183,7 @@ void worker_kill(void *context, struct core_worker *core_worker)
     struct worker *w = worker_of(core_worker);
     (void)context;
     if (w->pid == 0) {
-        /* Its template does not answer, or not in time. The births asked of it end with it. */
+        /* Its template does not answer, or not in time. All births requested from it fail with it. */
         log_warning("template killed pool=%s: it has not made worker=%u", w->pool->name, w->number);
         template_kill(w->template);
         return;
@@ -208,7 +212,7 @@ void worker_retire(void *context, struct core_worker *core_worker)
         return;
     w->retiring = true;
     w->retired_ns = w->workers->loop->now_ns;
-    loop_need_housekeeping(w->workers->loop); /* one that does not go is killed */
+    loop_need_housekeeping(w->workers->loop); /* one that does not exit is killed */
     if (lane_place(w->lane, &job, NULL, 0, &position) < 0)
         worker_kill_process(w);
     else
@@ -241,7 +245,7 @@ static enum core_result core_result_of(enum lane_outcome outcome)
     }
 }
 
-/* A result whose memfd was cut off on its way is lost, and its worker is not to blame. */
+/* A result whose memfd was lost on its way is lost, but that is not the worker's fault. */
 static void result_lost(struct lane_result *result)
 {
     static struct wire_buf error;
@@ -257,9 +261,9 @@ static void result_lost(struct lane_result *result)
     result->size = wire_buf_length(&error);
 }
 
-/* The memfd of a large result: sealed, and of the size that was said. What would have fitted into the lane is read from
- * it at once, so that behind this nobody holds a descriptor for a few bytes. → false: the worker has broken the
- * protocol. */
+/* The memfd of a large result must be sealed and of the announced size. If the result would have fitted into the lane
+ * it is read at once, so that nobody holds a descriptor for a few bytes. → false: the worker has broken the protocol.
+ */
 static bool take_memfd(struct worker *w, struct lane_result *result, int *ret_fd)
 {
     static uint8_t small[LANE_BLOCK_MAX];
@@ -312,7 +316,7 @@ unsigned worker_collect(struct worker *w)
         _cleanup_(fd_close) int memfd = -1;
         if (result.memfd && !take_memfd(w, &result, &memfd))
             break;
-        if (head->alone) { /* what it said and printed comes before its answer */
+        if (head->alone) { /* its messages and output come before its answer */
             worker_hear_all(w);
             for (int i = 0; i < 2; i++)
                 output_drain(&w->out[i]);
@@ -320,7 +324,7 @@ unsigned worker_collect(struct worker *w)
                 break;
         }
         w->workers->collected_bytes += result.memfd ? 0 : result.size;
-        worker_end_lines(w); /* all that it printed has been read: what the next one prints begins a line */
+        worker_end_lines(w); /* all that it printed has been read: the next task's output begins a new line */
         f->calls++;
         w->last = (struct speaker){workers->ops->public_id(head), f};
         struct run_report report = {.result = &result, .result_memfd = &memfd};

@@ -1,7 +1,7 @@
-/* How does a worker come to be, and what follows from its death?
+/* How is a worker started, and what follows from its death?
  *
- * Asked of the template with a lane, a socket and two pipes of its own; known by the pid that the template reports;
- * ended by what its pidfd says, after which nothing it wrote can change and its tasks are judged.
+ * It is requested from the template with a lane, a socket and two pipes of its own; known by the pid that the template
+ * reports; and ended when its pidfd reports the exit, after which nothing it wrote can change and its tasks are judged.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 #include "daemon/pool/worker_private.h"
 #include "daemon/pool/workers.h"
 
-#define BIRTHS_AT_ONCE 2 /* in one pass: each takes about a millisecond, most of it for its lane */
+#define BIRTHS_AT_ONCE 2 /* in one pass: each takes about a millisecond, mostly for its lane */
 
 /* ---- the end of its record ---- */
 
@@ -51,7 +51,7 @@ static void worker_free(struct worker *w)
     fd_close(&w->pidfd);
     fd_close(&w->control);
     lane_reserve_leave(&workers->deaths.lanes, w->lane);
-    loop_need_housekeeping(workers->loop); /* for when there is always something to do */
+    loop_need_housekeeping(workers->loop); /* in case the loop is never idle */
     if (w->template)
         template_unref(w->template);
     TAILQ_REMOVE(&w->pool->members, w, link);
@@ -75,7 +75,7 @@ static void judge(struct worker *w, const siginfo_t *info, const struct rusage *
 
 static void say_death(const struct worker *w, const struct verdict *v, const struct core_task *task)
 {
-    /* One that was asked to go, or ran its one function, says itself how it ended. */
+    /* One that was asked to exit, or ran its only function, reports itself how it ended. */
     bool in_peace = v->signal == 0 && (w->process || (w->retiring && v->exit_status == 0));
     char cause[64];
     if (v->signal)
@@ -91,7 +91,7 @@ static void say_death(const struct worker *w, const struct verdict *v, const str
         task ? function_of(task->function)->name : "-");
 }
 
-/* Whoever dies without having done anything is the reason why its pool may have no worker. */
+/* A worker that dies without having done anything may be the reason why its pool has no worker. */
 static void blame(struct worker *w, const struct verdict *v)
 {
     const char *when = w->ready ? "before its first task" : "before it was ready";
@@ -106,7 +106,7 @@ static void blame(struct worker *w, const struct verdict *v)
     worker_not_born(w, why);
 }
 
-/* Nothing it wrote can still change: drain what it completed, then let the heart judge the rest. */
+/* Nothing it wrote can change any more: drain what it completed, then let the core judge the rest. */
 static void bury(struct worker *w, struct verdict *v)
 {
     struct workers *workers = w->workers;
@@ -142,7 +142,7 @@ static void on_death(evutil_socket_t fd, short what, void *arg)
     struct rusage usage = {0};
     (void)what;
     loop_tick(w->workers->loop);
-    /* The system call itself, as glibc's waitid() does not pass on the usage. */
+    /* Direct system call, as glibc's waitid() does not return the usage. */
     if (syscall(SYS_waitid, P_PIDFD, fd, &info, WEXITED | WNOHANG, &usage) < 0) {
         log_error("worker=%u waitid: %s", w->number, strerror(errno));
         info.si_code = CLD_KILLED;
@@ -179,7 +179,7 @@ void worker_spawn(void *context, struct core_pool *core_pool)
     workers->spawns_wanted = true;
 }
 
-/* Asks the template for one worker. → false: it could not even be asked. */
+/* Requests one worker from the template. → false: it could not even be requested. */
 static bool spawn_one(struct pool *pool, bool process)
 {
     struct workers *workers = pool->workers;
@@ -236,8 +236,8 @@ static bool spawn_one(struct pool *pool, bool process)
     return true;
 }
 
-/* The pool whose turn it is: of those that want a worker and whose template can be asked for one, that which had one
- * least recently. */
+/* The pool whose turn it is: of those that want a worker and whose template can take a request, the one that least
+ * recently got one. */
 static struct pool *next_to_bear(struct workers *workers)
 {
     struct pool *pool, *next = NULL;
@@ -251,11 +251,11 @@ static struct pool *next_to_bear(struct workers *workers)
 void worker_spawn_wanted(struct workers *workers)
 {
     struct pool *pool;
-    /* What is left over goes on when a template has answered. */
+    /* The rest continues when a template has answered. */
     if (!workers->spawns_wanted || (workers->unforked > 0 && orphans_are_overdue(workers)))
         return;
     for (int i = 0; i < BIRTHS_AT_ONCE && (pool = next_to_bear(workers)); i++) {
-        bool process = pool->processes_wanted > 0; /* somebody waits for it */
+        bool process = pool->processes_wanted > 0; /* a client is waiting for it */
         --*(process ? &pool->processes_wanted : &pool->spawns_wanted);
         if (!spawn_one(pool, process))
             core_spawn_failed(workers->core, process ? pool->processes : pool->core, workers->loop->now_ns);
@@ -268,7 +268,7 @@ void worker_spawn_wanted(struct workers *workers)
         workers->spawns_wanted |= pool->spawns_wanted + pool->processes_wanted > 0;
 }
 
-/* One that was asked for lately, so from the end. */
+/* Search from the end, as it was requested recently. */
 static struct worker *find(struct pool *pool, uint32_t number, uint64_t generation)
 {
     struct worker *w;
@@ -291,7 +291,7 @@ bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid
         worker_fork_failed(w, why);
         return true;
     }
-    /* It must be our own unreaped child, and not one that we know already: a template may lie. */
+    /* It must be our own unreaped child, and not a known one: a template may lie. */
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     siginfo_t info = {0};
     if (pidfd < 0 || waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
@@ -326,7 +326,7 @@ void worker_fork_failed(struct worker *w, const char *why)
     worker_free(w);
 }
 
-/* ---- what people ask about it ---- */
+/* ---- information about it ---- */
 
 uint64_t worker_rss(const struct worker *w)
 {
@@ -354,7 +354,7 @@ void worker_check_memory(struct worker *w)
 {
     struct workers *workers = w->workers;
     uint64_t limit = w->pool->config->max_memory;
-    /* Reading /proc costs some microseconds: ten times a second is enough for a limit on growth. */
+    /* Reading /proc takes a few microseconds: ten times a second is enough to limit growth. */
     if (limit == 0 || !w->ready || w->core.outdated || workers->loop->now_ns - w->last_rss_check_ns < 100 * NS_PER_MS)
         return;
     w->last_rss_check_ns = workers->loop->now_ns;

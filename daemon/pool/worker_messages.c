@@ -1,8 +1,7 @@
-/* What does a worker say? Its messages on the control socket, and what it prints.
+/* Reads a worker's control messages and output.
  *
- * All of it is gossip: checked for its form, believed only about the worker's own tasks, and read by a budget, so that
- * a worker that floods us is waited for by nobody else. What cannot be an honest worker's ends it.
- */
+ * All of it is untrusted: validated, accepted only for that worker's own tasks, and read by a budget, so that a worker
+ * that floods us delays nobody else. A worker that sends what no honest one would is killed. */
 #include <event2/event.h>
 #include <errno.h>
 #include <stdio.h>
@@ -25,9 +24,9 @@ static struct speaker speaker_of(const struct worker *w, const struct core_task 
     return (struct speaker){w->workers->ops->public_id(c), function_of(c->function)};
 }
 
-/* Whose words are those that lie in its pipes now? A task does not end before they have been read (await_readers() in
- * daemon/worker/worker.c), so they are those of the first that has not; where all have ended, a process that the last
- * one has left behind speaks. */
+/* Which task wrote the bytes now in its pipes? A task does not end before they have been read (await_readers() in
+ * daemon/worker/worker.c), so it is the first task that has not ended; if all have ended, they come from a process that
+ * the last one left behind. */
 static struct speaker speaker_now(const struct worker *w)
 {
     struct speaker speaker = w->last;
@@ -43,7 +42,8 @@ static struct speaker speaker_now(const struct worker *w)
     return speaker;
 }
 
-/* Whose message is it that names this position? One that is no longer in the lane was collected a moment ago. */
+/* Which task does a message with this position belong to? One that is no longer in the lane was collected a moment ago.
+ */
 static struct speaker speaker_at(const struct worker *w, uint32_t position)
 {
     const struct core_task *c;
@@ -121,7 +121,7 @@ void worker_before_print(void *owner, int stream)
 void worker_print(void *owner, int stream, const void *bytes, size_t length)
 {
     struct worker *w = owner;
-    /* A task whose caller wants its output has the lane to itself, so what comes now is its own. */
+    /* A task whose caller wants its output has the lane to itself, so this is its output. */
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
     if (head && head->alone) {
         to_caller(w, head, stream, bytes, length);
@@ -132,7 +132,7 @@ void worker_print(void *owner, int stream, const void *bytes, size_t length)
     output_lines_add(&w->lines[stream - 1], text, bytes, length);
 }
 
-/* lost: its descriptor may have been, which is no fault of the worker's. */
+/* lost: its descriptor may have been lost, which is not the worker's fault. */
 static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd, bool lost)
 {
     struct contract_memfd m;
@@ -166,7 +166,7 @@ static void take_text(struct worker *w, const struct contract_head *head, const 
     log_foreign(levels[log.level < ELEMENTS(levels) ? log.level : 2], "log %s text=\"%s\"", text, line);
 }
 
-/* It ends by itself, and a new one takes its place. */
+/* It exits by itself, and a new one replaces it. */
 static void take_spoiled(struct worker *w, const struct contract_head *head, const uint8_t *body)
 {
     struct contract_log log;
@@ -179,7 +179,7 @@ static void take_spoiled(struct worker *w, const struct contract_head *head, con
     log_escape(line, sizeof line, body + sizeof log, head->size - sizeof log);
     worker_who(w, speaker_at(w, log.position), 0, text, sizeof text);
     log_info("worker spoiled %s: its task has left %s behind; it is replaced", text, line);
-    w->retiring = true; /* by itself: it is not asked */
+    w->retiring = true; /* on its own: no retire job is needed */
     w->retired_ns = w->workers->loop->now_ns;
     loop_need_housekeeping(w->workers->loop);
     core_worker_outdate(w->workers->core, &w->core, w->workers->loop->now_ns);
@@ -235,7 +235,8 @@ static void take_message(struct worker *w, const struct contract_head *head, con
     }
 }
 
-/* Two large results wait for their turn in the lane, of which the first has come: the next message may be a third. */
+/* Two large results wait to be collected from the lane, the first of which has arrived: the next message may be a
+ * third. */
 static bool must_collect_first(const struct worker *w)
 {
     for (size_t i = 0; i < ELEMENTS(w->results); i++)
@@ -244,7 +245,7 @@ static bool must_collect_first(const struct worker *w)
     return worker_has_result(w);
 }
 
-/* Takes in one message. → its size; 0: nothing more to read now. */
+/* Handles one message. → its size; 0: nothing more to read now. */
 static size_t hear(struct worker *w)
 {
     static union {
@@ -263,7 +264,7 @@ static size_t hear(struct worker *w)
         if (n < 0)
             worker_break(w, "a message that cannot be received");
         if (w->on_control)
-            event_del(w->on_control); /* end of file would be readable for ever; its pidfd tells the rest */
+            event_del(w->on_control); /* end of file would stay readable forever; its pidfd reports the exit */
         return 0;
     }
     if (w->broke)
@@ -275,7 +276,7 @@ static size_t hear(struct worker *w)
     return (size_t)n;
 }
 
-/* Bytes of all messages that wait. */
+/* Bytes of all messages waiting to be read. */
 static size_t waiting(const struct worker *w)
 {
     int bytes = 0;
@@ -312,7 +313,7 @@ void worker_on_control(evutil_socket_t fd, short what, void *arg)
 
 int worker_take_memfd(struct worker *w, uint32_t position, uint64_t size)
 {
-    /* Sent before its DONE, so it is here or in the socket, behind whatever else it said before. */
+    /* It was sent before DONE, so it has arrived or is in the socket buffer, behind earlier messages. */
     for (size_t left = waiting(w), n = 1;; left -= n < left ? n : left) {
         for (size_t i = 0; i < ELEMENTS(w->results); i++) {
             struct worker_memfd *m = &w->results[i];

@@ -1,5 +1,5 @@
 /* All pools and workers, and what they have in common. A worker knows how tasks are handed over and where results come
- * from; whose they are, and what their results mean, is known behind struct worker_task_ops. */
+ * from; whose they are, and what the results mean, is hidden behind struct worker_task_ops. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,38 +28,38 @@ LIST_HEAD(template_list, template);
 
 /* A task as a worker gets it. */
 struct worker_job {
-    struct lane_job *job; /* but for the function's index */
+    struct lane_job *job; /* complete except for the function's index */
     struct iovec pieces[2];
-    int count;         /* of pieces */
+    int count;         /* number of pieces */
     uint8_t header[5]; /* room for a piece */
     int args_fd;       /* with LANE_JOB_MEMFD: borrowed */
     int stdin_fd;      /* with LANE_JOB_STDIN: borrowed */
 };
 
-/* How a run of a task ended, for whoever is told by core_ops.finish. */
+/* How a run of a task ended, for the receiver of core_ops.finish. */
 struct run_report {
     const struct lane_result *result; /* or NULL: there is none */
     int *result_memfd;
-    const struct verdict *verdict; /* of the worker that died of it, or NULL */
-    const uint8_t *partial;        /* results of a chunk that had been started */
+    const struct verdict *verdict; /* of the worker whose death ended it, or NULL */
+    const uint8_t *partial;        /* results of a chunk that was started */
     uint64_t partial_size;
     uint32_t partial_items;
-    bool chunk_is_over; /* all of it may have run, and what came of it cannot be had */
+    bool chunk_is_over; /* every item may have run but the results are lost */
     bool malformed;     /* out: the result was not one whole value within the limits */
 };
 
 struct worker_task_ops {
-    /* Fills the job. → 0 or -errno. */
+    /* Fills in the job. → 0 or -errno. */
     int (*job)(void *context, struct core_task *task, struct worker_job *ret);
     /* It has been placed with that worker. */
     void (*placed)(void *context, struct core_task *task, const struct worker *w);
     /* The id by which its caller knows it. */
     uint64_t (*public_id)(const struct core_task *task);
-    /* What it printed goes to its caller (core_task.alone). Bytes are borrowed. */
+    /* Passes its output to its caller (core_task.alone). Bytes are borrowed. */
     void (*output)(struct core_task *task, int stream, const void *bytes, size_t length);
-    /* Its caller does not read what it prints: no more of it now. */
+    /* Its caller is not reading its output: deliver no more for now. */
     bool (*output_is_blocked)(const struct core_task *task);
-    /* Ends the waiting tasks of functions that the pool no longer has. */
+    /* Ends the queued tasks of functions that the pool no longer has. */
     void (*drop_absent)(void *context, struct pool *pool);
     /* The worker is freed. */
     void (*worker_gone)(struct worker *w);
@@ -70,26 +70,26 @@ struct workers {
     const struct config *config;
     struct core *core;
     const struct worker_task_ops *ops;
-    void *context;           /* theirs */
+    void *context;           /* for all of the above */
     const char *socket_path; /* borrowed; for the environment of functions */
-    bool socket_is_private;  /* nobody but our own user and root can connect */
+    bool socket_is_private;  /* only our own user and root can connect */
 
     struct pool_list pools; /* in the configuration's order, the default pool first; closing ones at the end */
     struct function_index *functions; /* by name, over all pools */
-    struct worker_list busy;          /* have something in their lane */
+    struct worker_list busy;          /* with a non-empty lane */
     uint32_t busy_count;
-    struct worker_list dirty; /* have something placed and not posted */
-    struct worker_list muted; /* not read, as their task's caller does not read what it prints */
+    struct worker_list dirty; /* with jobs placed but not posted */
+    struct worker_list muted; /* output paused: the caller is not reading it */
     uint64_t collected_bytes; /* of results, in this pass */
     struct spinners spin;
     struct beacon *beacon;
     struct deaths deaths;
     struct template_list templates; /* all whose process has not been reaped */
-    uint32_t unforked;              /* workers that were asked of a template which has not answered yet */
+    uint32_t unforked;              /* workers requested from a template that has not answered yet */
     bool spawns_wanted;             /* of some pool */
     uint32_t next_worker;
     uint64_t next_generation;
-    uid_t *users; /* that workers run as, or ran */
+    uid_t *users; /* users that workers run as, or have run as */
     size_t user_count;
 };
 

@@ -39,7 +39,7 @@ static void log_unheeded(const char *key)
     log_warning("reload: %s has changed, which takes a restart: the old value holds until then", key);
 }
 
-/* What was read once, when the socket was made, stays what it was. config_keys.h says so of these keys. */
+/* Keys that are only read when the socket is made keep their values. config_keys.h marks these keys. */
 static void keep_unheeded(struct config *old, struct config *new)
 {
     if (!same_text(old->socket_path, new->socket_path)) {
@@ -108,7 +108,7 @@ void reload(struct supervisor *s)
         TAILQ_INSERT_TAIL(&s->workers.pools, pool, link);
     }
     config_free(old);
-    /* The order of the configuration is the rank in which pools are asked for a function; closing ones come last. */
+    /* The configuration's order is the order in which pools are searched for a function; closing ones come last. */
     for (size_t i = config->pool_count; i-- > 0;) {
         pool = pool_find(&s->workers, config->pools[i].name, strlen(config->pools[i].name));
         if (!pool)

@@ -1,4 +1,5 @@
-/* SIGHUP: the configuration is read again. New workers get the new one; a bad one changes nothing and is reported. */
+/* SIGHUP: reads the configuration again. New workers get the new one; an invalid one changes nothing and is reported.
+ */
 #pragma once
 
 struct supervisor;

@@ -38,9 +38,9 @@
 #include "daemon/pool/template.h"
 #include "daemon/pool/worker.h"
 
-#define COLLECT_BYTES   (4u << 20)     /* of results that lie in lanes, copied in one pass */
-#define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: how long replies may take to be read */
-#define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to go */
+#define COLLECT_BYTES   (4u << 20)     /* of results in lanes, copied in one pass */
+#define FLUSH_GRACE_NS  (2 * NS_PER_S) /* after the last task: time for clients to read their replies */
+#define RETIRE_GRACE_NS (5 * NS_PER_S) /* for a worker that was asked to exit */
 
 static void pool_emptied(void *context, struct core_pool *core_pool)
 {
@@ -65,11 +65,10 @@ static const struct core_ops ops = {
     .pool_empty = pool_emptied,
 };
 
-/* ---- signals and timers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- signals and timers ---- */
 
-/* Who stops a whole process group reaches us twice, directly and through the guardian: the two are counted apart, and
- * the larger count is how often we were told. */
+/* A SIGTERM to the whole process group arrives twice: once directly and once forwarded by the guardian. Count both
+ * routes; the larger count is the number of requests. */
 static void told_to_stop(struct supervisor *s, uint32_t *count)
 {
     if (++*count > s->stops_heeded) {
@@ -85,7 +84,7 @@ static void heed(struct supervisor *s, int number)
     case SIGINT: told_to_stop(s, &s->stops_direct); break;
     case GUARDIAN_STOP: told_to_stop(s, &s->stops_passed_on); break;
     case SIGHUP: reload(s); break;
-    case GUARDIAN_GONE: /* the guardian is gone: nobody would clean up after us */
+    case GUARDIAN_GONE: /* the guardian is gone: leftover processes would not be killed after us */
         log_error("the guardian was killed; stopping at once");
         supervisor_stop(s);
         core_stop(s->service.core, 0, s->loop.now_ns);
@@ -105,7 +104,7 @@ static void on_signals(evutil_socket_t fd, short what, void *arg)
         heed(s, (int)info.ssi_signo);
 }
 
-/* Looks after what has a deadline that nobody else watches; asks for itself again only while there is something. */
+/* Checks deadlines that have no timer of their own. Re-arms itself only while any are pending. */
 static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
 {
     struct supervisor *s = arg;
@@ -131,7 +130,8 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
     if (s->workers.deaths.lanes.wanted)
         lane_reserve_tidy(&s->workers.deaths.lanes);
     more |= s->workers.deaths.lanes.wanted || s->workers.deaths.orphans.wanted;
-    more |= !TAILQ_EMPTY(&s->workers.muted); /* a bell that is not read does not wake us: look at least now and then */
+    more |= !TAILQ_EMPTY(
+        &s->workers.muted); /* doorbells of paused workers are not read and do not wake us: poll now and then */
     if (more)
         loop_need_housekeeping(&s->loop);
 }
@@ -141,14 +141,12 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)arg;
-    notify("WATCHDOG=1"); /* from the loop itself: a stalled loop is what it is to find */
+    notify("WATCHDOG=1"); /* from the loop itself, so that the watchdog detects a stalled loop */
 }
 
-/* ---- the pass
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the pass ---- */
 
-/* Each worker in its turn, until the results are too much to be copied in one pass. */
+/* Each worker in turn, until the results are too many to copy in one pass. */
 static unsigned collect(struct supervisor *s)
 {
     struct worker *w, *next, *last = TAILQ_LAST(&s->workers.busy, worker_list);
@@ -161,7 +159,7 @@ static unsigned collect(struct supervisor *s)
         n += worker_collect(w);
         if (s->workers.collected_bytes < COLLECT_BYTES)
             continue;
-        if (next) { /* they are the first in the next pass */
+        if (next) { /* the rest are first in the next pass */
             loop_defer(&s->loop);
             while ((w = TAILQ_FIRST(&s->workers.busy)) != next) {
                 TAILQ_REMOVE(&s->workers.busy, w, busy);
@@ -199,8 +197,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* One pass after the events: takes in, decides once, puts out. → it has made work for another one. */
-/* *ret_worked: it did something. → there is more to do: no sleep. */
+/* One pass after event handling: collect results, schedule, flush. */
+/* *ret_worked: it did something. → true if there is more to do and the loop must not sleep. */
 static bool pass(struct supervisor *s, bool *ret_worked)
 {
     struct worker *w;
@@ -222,14 +220,14 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     if (orphans_are_overdue(&s->workers))
         orphans_look(&s->workers);
     worker_spawn_wanted(&s->workers);
-    orphans_look(&s->workers); /* else when the next workers are on their way */
+    orphans_look(&s->workers); /* otherwise when the next workers have been requested */
     pools_run(s);
     bool given = !TAILQ_EMPTY(&s->workers.dirty);
     while ((w = TAILQ_FIRST(&s->workers.dirty)))
         worker_post(w);
     if (given)
         oom_look(&s->workers.deaths.oom, s->loop.now_ns);
-    /* Those that are touched while this goes on wait for the next pass, so that it ends. */
+    /* Connections that become dirty during this loop wait for the next pass, so that it ends. */
     struct conn *last = TAILQ_LAST(&s->connections.dirty, conn_list);
     bool held = spinners_hold(&s->workers, collected > 0);
     for (c = TAILQ_FIRST(&s->connections.dirty); c; c = next) {
@@ -238,7 +236,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
         if (!held || !conn_may_be_held(c))
             conn_flush(c);
         if (s->loop.stats.loop_deferrals > deferrals && !loop_has_time(&s->loop))
-            break; /* the others are the first in the next pass */
+            break; /* the rest are first in the next pass */
     }
     uint64_t next_ns = core_next_ns(s->service.core);
     if (next_ns > 0)
@@ -259,7 +257,7 @@ static bool something_to_collect(const struct workers *workers)
     return false;
 }
 
-/* Has all that was begun come to its end? Then replies are flushed for a moment, and that is it. */
+/* Is all work finished? If so, allow a short grace for unsent replies, then exit. */
 static bool is_over(struct supervisor *s)
 {
     const struct conn *c;
@@ -294,11 +292,11 @@ int supervisor_run(struct supervisor *s)
         } else if (spinners_wait(&s->workers, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
         } else if (s->workers.deaths.lanes.wanted && s->workers.unforked == 0) {
-            lane_reserve_tidy(&s->workers.deaths.lanes); /* whoever waits for the next worker comes first */
+            lane_reserve_tidy(&s->workers.deaths.lanes); /* clients waiting for the next worker come first */
             flags |= EVLOOP_NONBLOCK;
         } else {
-            /* Sleep is declared first, then the lanes are looked at once more: a worker that published before it saw
-             * the declaration is seen here, one that publishes after it rings. See beacon_sleep(). */
+            /* First declare that we sleep, then check the lanes once more: a worker that published before it saw the
+             * declaration is found here, one that publishes after it rings. See beacon_sleep(). */
             beacon_sleep(s->workers.beacon);
             if (something_to_collect(&s->workers))
                 flags |= EVLOOP_NONBLOCK;
@@ -315,7 +313,7 @@ int supervisor_run(struct supervisor *s)
     return 0;
 }
 
-/* SIGTERM: the first time with the configured grace, the second time at once. */
+/* SIGTERM: the first one with the configured grace, the second one at once. */
 static void supervisor_stop(struct supervisor *s)
 {
     uint64_t grace = s->loop.stopping ? 0 : s->config->stop_grace_ms;
@@ -332,9 +330,7 @@ static void supervisor_stop(struct supervisor *s)
     s->loop.again = true;
 }
 
-/* ---- birth and end
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- birth and end ---- */
 
 static int start_pools(struct supervisor *s)
 {
@@ -353,13 +349,13 @@ static int watch_signals(struct supervisor *s)
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ELEMENTS(numbers); i++) {
-        signal(numbers[i], SIG_DFL); /* whoever started us may ignore some: nohup does */
+        signal(numbers[i], SIG_DFL); /* our parent may have ignored some: nohup does */
         sigaddset(&set, numbers[i]);
     }
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of its write */
-    /* Read, not handled: no system call is interrupted, and a worker's death costs no handler. Templates begin with a
-     * mask of their own. */
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit should be a write error */
+    /* Read, not handled: system calls are not interrupted, and a worker's exit needs no handler. Templates start with a
+     * signal mask of their own. */
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -379,8 +375,8 @@ static int watch_watchdog(struct supervisor *s)
     return !s->watchdog || event_add(s->watchdog, &tv) < 0 ? -ENOMEM : 0;
 }
 
-/* Connections and lanes need descriptors, arrays need large files: the hard limits are ours to use. Templates get back
- * what we were started with. */
+/* Connections and lanes need descriptors, arrays need large files: raise the soft limits to the hard ones. Templates
+ * get the original limits back. */
 static void raise_limits(struct supervisor *s)
 {
     struct rlimit limit;
@@ -393,7 +389,8 @@ static uint64_t random_key(void)
 {
     uint64_t key;
     if (getrandom(&key, sizeof key, GRND_NONBLOCK) != (ssize_t)sizeof key)
-        key = clock_now_ns() ^ clock_wall_ms() << 32 ^ (uint64_t)(uintptr_t)&key; /* before there is entropy: at boot */
+        key = clock_now_ns() ^ clock_wall_ms() << 32 ^
+              (uint64_t)(uintptr_t)&key; /* at boot there may be no entropy yet */
     return key;
 }
 
@@ -409,7 +406,7 @@ static struct event_base *new_base(void)
     return base;
 }
 
-/* Who knows whom: each folder gets what stands below it. */
+/* Connects the modules: each folder gets pointers to those below it. */
 static void wire_up(struct supervisor *s)
 {
     s->connections.loop = s->workers.loop = s->tasks.loop = s->service.loop = &s->loop;

@@ -1,9 +1,8 @@
 /* The supervisor: the loop, its pass, and the wiring of connections, workers, tasks and objects.
  *
- * Everything lives on one thread. A pass: events are handled (they only take in: requests, messages of workers,
- * deaths), lanes are collected, the core runs once, then what became dirty is put out: one store and at most one wake
- * per worker, one write per client. See supervisor.c for the order and why nothing can be missed while it sleeps.
- */
+ * Everything runs on one thread. A pass: events are handled (they only collect input: requests, messages of workers,
+ * exits), lanes are collected, the core runs once, then everything dirty is written: one store and at most one wake per
+ * worker, one write per client. See supervisor.c for the order and why nothing can be missed while it sleeps. */
 #pragma once
 
 #include <event2/event.h>
@@ -19,26 +18,26 @@
 struct supervisor {
     struct loop loop;
     struct config *config;
-    struct config_arguments arguments; /* for reading the configuration again */
+    struct config_arguments arguments; /* to read the configuration again */
     struct connections connections;
     struct workers workers;
     struct tasks tasks;
     struct service service; /* the same for requests, with core and objects */
     struct descriptors descriptors;
-    struct deadline core_deadline; /* the next timer of the core, or of a queue's wait */
+    struct deadline core_deadline; /* next timer of the core or of a queue wait */
     int signal_fd;
     struct event *on_signals;
-    struct event *watchdog;                               /* only under a service manager that wants it */
-    uint32_t stops_direct, stops_passed_on, stops_heeded; /* SIGTERMs, by the way they came */
-    uint64_t flush_until_ns; /* after the last task: how long replies may still be written */
+    struct event *watchdog;                               /* only under a service manager that requests it */
+    uint32_t stops_direct, stops_passed_on, stops_heeded; /* SIGTERMs, by route */
+    uint64_t flush_until_ns; /* after the last task: until when replies may still be written */
 };
 
-/* config: taken. → 0 or -errno; what is wrong has been logged. */
+/* config: taken. → 0 or -errno; errors have been logged. */
 int supervisor_new(struct supervisor **ret, struct config *config, const struct config_arguments *arguments);
 void supervisor_free(struct supervisor *s);
 
-/* Runs until it was told to stop and has stopped. → the exit status. */
+/* Runs until it has been asked to stop and has stopped. → the exit status. */
 int supervisor_run(struct supervisor *s);
 
-/* Everything below works by s->config from now on. */
+/* Passes the new s->config on to all modules. */
 void supervisor_configure(struct supervisor *s);
