@@ -16,7 +16,7 @@ static struct client *find(const struct objects *all, uint32_t number)
     return p;
 }
 
-/* There are never as many clients as numbers, so one is free. */
+/* There are always fewer clients than numbers, so one is free. */
 static uint32_t new_number(struct objects *all)
 {
     do
@@ -30,8 +30,8 @@ struct client *client_find(const struct objects *objects, uint32_t number)
     return find(objects, number);
 }
 
-/* Its connection has been closed, or its process has died: whichever is first. All its uses end only now, so that a
- * client that finds in a page that another one has left can see at its own connection whether it was itself. */
+/* Its connection has been closed, or its process has died, whichever is first. All its uses end only now: a client that
+ * learns from a page that a client has ended can tell by its own connection whether it was the one. */
 static void on_end(struct conn_closer *closer)
 {
     struct client *p = CONTAINER_OF(closer, struct client, closer);

@@ -1,9 +1,8 @@
-/* Who are the users of shared objects, and when is one gone?
+/* Clients of shared objects, and when they end.
  *
- * A client is a connection as a user of objects. It has a number, which stands in the lock words of what it holds. It
- * is gone when its connection closes or the process that connected has died, whichever is first: a child that inherited
- * the socket keeps nothing alive (peer.h).
- */
+ * A client is a connection that uses objects. It has a number, which is stored in the lock words of what it holds. It
+ * ends when its connection closes or the process that connected dies, whichever is first: a child that inherited the
+ * socket does not keep it alive (peer.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -26,14 +25,14 @@ struct client {
     uint32_t number; /* 1 … SYNC_PARTY_MAX */
     LIST_HEAD(, object_use) uses;
     uint32_t use_count;
-    struct object_member *members;       /* hash by object */
-    LIST_HEAD(, queue_wait) queue_waits; /* its requests that wait at queues */
+    struct object_member *members;       /* hash table by object */
+    LIST_HEAD(, queue_wait) queue_waits; /* its requests that wait on queues */
     uint32_t queue_wait_count;
     struct conn_closer closer;
 };
 
-/* The connection's client, made if it has none. → NULL with *why: the process that connected has died; no memory or
+/* The connection's client, created if needed. → NULL with *why: the process that connected has died; no memory or
  * descriptor. */
 struct client *client_of(struct objects *all, struct conn *c, struct object_refusal *why);
-/* → NULL: there is none of this number. */
+/* → NULL: there is none with this number. */
 struct client *client_find(const struct objects *objects, uint32_t number);

@@ -1,6 +1,5 @@
-/* Who may do what with an object? Owner, group and mode, like a file's; administrators may all.
- * Pure; no state; any thread.
- */
+/* Who may do what with an object? Owner, group and mode, like a file's; administrators may do anything. Pure; no state;
+ * any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,6 +27,6 @@ struct object_peer {
 };
 
 bool object_peer_in_group(const struct object_peer *peer, gid_t gid);
-/* → OBJECT_MAY_READ | OBJECT_MAY_WRITE, or less. The first class that fits decides alone, as with files: an owner
- * without the right has it not, though everybody else may have it. */
+/* → OBJECT_MAY_READ | OBJECT_MAY_WRITE, or less. Only the first matching class counts, as with files: an owner without
+ * a permission lacks it, even if everybody else has it. */
 unsigned object_access(const struct object_owner *owner, const struct object_peer *peer);

@@ -1,9 +1,8 @@
-/* What may an object be called, and is this text a name or a handle?
+/* What are valid object names, and is a text a name or a handle?
  *
  * A name is 1 … OBJECT_NAME_MAX bytes of [A-Za-z0-9._:/@-]. A handle is "kind:number:key" with a key of 16 lower-case
- * hexadecimal digits: whoever was given it may open the object. A text of that form is always a handle, never a name.
- * Pure; no state; any thread.
- */
+ * hexadecimal digits: it grants its holder the right to open the object. A text of that form is always a handle, never
+ * a name. Pure; no state; any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +13,7 @@
 
 #define OBJECT_NAME_MAX   128u
 #define OBJECT_NUMBER_MAX ((1ull << 53) - 1)
-#define OBJECT_HANDLE_MAX 64u /* bytes of a handle, the final 0 included */
+#define OBJECT_HANDLE_MAX 64u /* bytes of a handle, including the final NUL */
 
 struct object_handle {
     enum mpool_kind kind;

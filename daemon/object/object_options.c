@@ -15,7 +15,7 @@ static const struct option_row rows[] = {
 
 static const struct option_table table = {"option", rows, ELEMENTS(rows)};
 
-/* What the words mean. */
+/* Converts words to their values. */
 static int settle(struct object_options *o, char *why, size_t size)
 {
     if (object_option_given(o, OBJECT_OPTION_create)) {

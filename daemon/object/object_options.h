@@ -1,4 +1,4 @@
-/* What may be said when an object is opened, and is it in bounds? One table; pure; any thread. */
+/* The options for opening an object, and their bounds. One table; pure; any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@
 #define OBJECT_SEMAPHORES (OBJECT_OF(SEMAPHORE) | OBJECT_OF(BOUNDED_SEMAPHORE))
 #define OBJECT_QUEUES     (OBJECT_OF(QUEUE) | OBJECT_OF(JOINABLE_QUEUE) | OBJECT_OF(PIPE))
 
-/* X(name, type, least, most, kinds): the types are those of option_table.h. */
+/* X(name, type, minimum, maximum, kinds): the types are those of option_table.h. */
 #define OBJECT_OPTIONS(X)                                                                                              \
     X(create, TEXT, 2, 3, OBJECT_OF_ALL)                                                                               \
     X(mode, UINT, 0, 0666, OBJECT_OF_ALL)                                                                              \
@@ -46,7 +46,7 @@ enum object_create { OBJECT_CREATE_YES, OBJECT_CREATE_NO, OBJECT_CREATE_NEW };
 struct object_options {
     uint32_t given; /* bits 1 << OBJECT_OPTION_… */
     enum object_create how;
-    enum mpool_element element; /* i64 where none is named */
+    enum mpool_element element; /* i64 by default */
     struct option_text create, type;
     uint64_t mode, group, ttl_s, count, parties, capacity, size, end;
     bool read_only, set, at_least_once, duplex;
@@ -58,5 +58,5 @@ static inline bool object_option_given(const struct object_options *o, enum obje
     return o->given >> option & 1u;
 }
 
-/* Reads nil or a map. kind: what is to be opened, or -1 when whoever asks takes any. → 0; -EINVAL with a sentence. */
+/* Reads nil or a map. kind: of the object to be opened, or -1 for any. → 0; -EINVAL with a sentence. */
 int object_options_read(struct wire_reader *in, int kind, struct object_options *ret, char *why, size_t why_size);

@@ -23,8 +23,7 @@ static uint32_t element_bytes(enum mpool_element element)
     return wire_element_info(element)->bytes;
 }
 
-/* ---- what it is to be
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ---- */
 
 static int bad_value(enum mpool_element element, struct object_refusal *why)
 {
@@ -32,7 +31,7 @@ static int bad_value(enum mpool_element element, struct object_refusal *why)
         why, MPOOL_E_BAD_PARAMS, "option value: it is out of the range of %s", wire_element_info(element)->name);
 }
 
-/* The bits of a value, in the machine's order, at the first bytes of the cell. */
+/* The bits of a value, in the machine's byte order, in the first bytes of the cell. */
 static int cell_of(const struct object_options *options, uint64_t *ret_cell, struct object_refusal *why)
 {
     const struct option_number *n = &options->value;
@@ -78,7 +77,7 @@ static int tokens_of(
     return 0;
 }
 
-/* → 0 with all that sync_page_init() wants. */
+/* → 0 with everything that sync_page_init() needs. */
 static int setup_of(
     enum mpool_kind kind, const struct object_options *options, struct sync_setup *ret, struct object_refusal *why)
 {
@@ -127,9 +126,7 @@ static int measure(
     return 0;
 }
 
-/* ---- making
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static int make_failed(struct object *o, int error, struct object_refusal *why)
 {
@@ -152,8 +149,8 @@ static int make(struct object *o, const struct object_options *options, struct o
         return make_failed(o, errno, why);
     if (!descriptors_allow(o->objects->descriptors, o->fd, DESCRIPTOR_LASTING))
         return make_failed(o, EMFILE, why);
-    /* Born 0777: who gets it read-only could open it again for writing. The first page is taken at once, as a store
-     * into a page that cannot be had would end the daemon. */
+    /* memfds are created with mode 0777: a client with a read-only descriptor could reopen it for writing. The first
+     * page is allocated at once, as a store into a page that cannot be allocated would kill the daemon. */
     int error = fchmod(o->fd, 0600) < 0 || ftruncate(o->fd, (off_t)o->bytes) < 0 ? errno : 0;
     if (error == 0)
         error = posix_fallocate(o->fd, 0, SYNC_BYTES);
@@ -169,7 +166,7 @@ static int make(struct object *o, const struct object_options *options, struct o
     if (fcntl(o->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return make_failed(o, errno, why);
     o->page_bytes = o->bytes;
-    if (!objects_take_descriptor(o)) /* last: page_free() gives it back, and nobody else */
+    if (!objects_take_descriptor(o)) /* last: only page_free() gives it back */
         return make_failed(o, EMFILE, why);
     o->capacity = setup.capacity;
     o->element = options->element;
@@ -199,7 +196,7 @@ void object_page_sweep(struct object *o)
     (void)sync_sweep(o->page, o->handle.kind, o->capacity, is_member, o);
 }
 
-/* The number of what was freed is gossip: whoever writes in the page says what it likes. */
+/* The count of released locks is not trustworthy: any writer of the page can change it. */
 static void client_gone(struct object *o, const struct client *p)
 {
     (void)sync_party_gone(o->page, o->handle.kind, o->capacity, p->number);
@@ -233,9 +230,7 @@ int object_page_descriptor(const struct object_use *use, struct object_refusal *
     return fd;
 }
 
-/* ---- telling
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- information ---- */
 
 static bool has_element(const struct object *o)
 {

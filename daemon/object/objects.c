@@ -24,16 +24,16 @@
 
 struct object_account { /* of one user */
     UT_hash_handle hh;
-    TAILQ_ENTRY(object_account) freed; /* while the purse has a round to make */
+    TAILQ_ENTRY(object_account) freed; /* while the purse has waiting channels to serve */
     struct objects *all;
     uid_t uid;
     uint32_t objects;
-    bool admin;          /* when it made an object last */
+    bool admin;          /* when it last created an object */
     struct share *share; /* of the same user, for the descriptors of pages and of items */
-    uint32_t memfds;     /* items of their queues that lie in one */
+    uint32_t memfds;     /* items of their queues that are memfds */
     struct purse purse;  /* bytes */
 };
-/* Kinds that no row has here are not served by this daemon. */
+/* Kinds without an entry here are not served by this daemon. */
 static const struct object_ops *const kinds[MPOOL_KIND_COUNT] = {
     [MPOOL_KIND_VALUE] = &object_page_ops,
     [MPOOL_KIND_ARRAY] = &object_page_ops,
@@ -59,8 +59,7 @@ int object_refuse(struct object_refusal *why, enum mpool_error error, const char
     return -1;
 }
 
-/* ---- who may
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- access ---- */
 
 static struct object_peer peer_of(const struct conn *c)
 {
@@ -85,8 +84,7 @@ void object_label(const struct object *o, char out[OBJECT_NAME_MAX + 1])
         object_handle_format(&o->handle, out);
 }
 
-/* ---- accounts
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- accounts ---- */
 
 static void on_freed(struct purse *purse)
 {
@@ -159,7 +157,7 @@ void objects_configure(struct objects *all)
         purse_set_most(&a->purse, all->config->max_user_object_bytes);
 }
 
-/* Each channel once, however many users have had something back; the first user is the last in the next pass. */
+/* Each channel once, even if many users got something back; the first user served is the last in the next pass. */
 void objects_run(struct objects *all)
 {
     struct object_account *a;
@@ -198,8 +196,7 @@ static int check_caps(
     return 0;
 }
 
-/* ---- making and ending
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- making and ending ---- */
 
 static void unlist_name(struct objects *all, struct object *o)
 {
@@ -239,7 +236,7 @@ static void on_expiry(evutil_socket_t fd, short what, void *arg)
     object_free(o);
 }
 
-/* Nobody has it open now. → whether it is still there. */
+/* Nobody has it open any more. → whether it still exists. */
 static bool let_rest(struct object *o)
 {
     if (!o->name[0]) {
@@ -254,7 +251,7 @@ static bool let_rest(struct object *o)
     return true;
 }
 
-/* The group of a new object: the caller's own, or one that it belongs to. */
+/* The group of a new object: the caller's own, or another one it belongs to. */
 static int choose_group(
     const struct conn *c, const struct object_options *options, gid_t *ret, struct object_refusal *why)
 {
@@ -322,7 +319,7 @@ static struct object *object_new(
     TAILQ_INSERT_TAIL(&all->list, o, link);
     all->count++;
     a->objects++;
-    purse_take(&a->purse, bytes); /* as check_caps() has found */
+    purse_take(&a->purse, bytes); /* check_caps() has found room */
     return o;
 fail:
     if (o && o->expiry)
@@ -368,10 +365,9 @@ void objects_free(struct objects *all)
     free(all);
 }
 
-/* ---- finding
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- finding ---- */
 
-/* By name or handle, whoever asks. *ret_by_key: the key was shown. */
+/* By name or handle, regardless of access rights. *ret_by_key: a handle's key matched. */
 static struct object *look_up(const struct objects *all, const char *text, size_t length, bool *ret_by_key)
 {
     struct object_handle handle;
@@ -400,7 +396,7 @@ static int no_object(const char *text, size_t length, struct object_refusal *why
     return object_refuse(why, MPOOL_E_NO_OBJECT, "there is no object '%.*s'", (int)length, text);
 }
 
-/* Who shows the key was given the handle, and counts as the owner. */
+/* A caller that shows the key was given the handle, and gets the owner's rights. */
 static unsigned rights_of(const struct object *o, const struct conn *c, bool by_key)
 {
     return by_key ? OBJECT_MAY_READ | OBJECT_MAY_WRITE : object_rights(o, c);
@@ -448,9 +444,7 @@ int objects_remove(const struct conn *c, struct object *o, struct object_refusal
     return 0;
 }
 
-/* ---- uses
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- uses ---- */
 
 static struct object_member *member_of(struct object *o, struct client *p)
 {
@@ -545,11 +539,11 @@ void objects_close_use(struct object_use *u)
 void objects_undo(struct object_use *u, bool created)
 {
     if (created)
-        unlist_name(u->object->objects, u->object); /* so that it goes with its use */
+        unlist_name(u->object->objects, u->object); /* so that it ends with its use */
     objects_close_use(u);
 }
 
-/* What is to be opened is there already: may it be, by this caller and in this way? */
+/* The object exists already: may this caller open it in this way? */
 static int check_found(const struct object *o, const struct conn *c, const struct object_wish *wish, bool by_key,
     struct object_refusal *why)
 {
@@ -605,7 +599,7 @@ int objects_open(struct objects *all, struct conn *c, const struct object_wish *
     struct object_use *u = use_new(o, c, wish->options, wish->options->read_only, why);
     if (!u) {
         if (created)
-            object_free(o); /* nobody has heard of it */
+            object_free(o); /* no client knows it yet */
         return -1;
     }
     *ret = u;

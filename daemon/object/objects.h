@@ -1,14 +1,13 @@
-/* Which shared objects are there, by which name, how long, whose are they, and who has them open?
+/* The registry of shared objects: names, lifetime, owners, open handles.
  *
- * An object is made by `open` and found again by its name or its handle. One without a name goes with its last use; one
- * with a name stays until it is removed, or has not been used for its time to live. A removed one has no name any more:
- * who has it open goes on. Each opening is a *use* with an id of its own, which `close` and the methods of queues take;
- * all uses of one connection are those of one client (clients.h).
+ * An object is created by `open` and found again by its name or its handle. One without a name ends with its last use;
+ * one with a name stays until it is removed, or until it has been unused for its time to live. A removed one has no
+ * name any more, but clients that have it open may go on using it. Each opening is a *use* with an id of its own, which
+ * `close` and the methods of queues take; all uses of one connection belong to one client (clients.h).
  *
- * What an object is made of is its kind's affair, behind struct object_ops: pages are object_page.c, queues and pipes
- * queue_objects.c. Everything that grows has a cap: objects, bytes a user, uses a connection. Refusals come back as
- * struct object_refusal and are not logged.
- */
+ * The contents of an object are up to its kind, behind struct object_ops: pages are object_page.c, queues and pipes
+ * queue_objects.c. Everything that grows has a cap: objects, bytes per user, uses per connection. Refusals are returned
+ * as struct object_refusal and are not logged. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,30 +44,30 @@ struct object_refusal {
 int object_refuse(struct object_refusal *why, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What a kind does. Entries marked ? may be NULL. */
+/* The operations of a kind. Entries marked ? may be NULL. */
 struct object_ops {
-    /* What it will count for its user from the beginning, before it is made. → 0; -1 with *why: the options are no
-     * good. */
+    /* The bytes that it will count for its user from its creation, computed beforehand. → 0; -1 with *why: the options
+     * are invalid. */
     int (*measure)(
         enum mpool_kind kind, const struct object_options *options, uint64_t *ret_bytes, struct object_refusal *why);
-    /* Sets object->data (or the page's fields). → 0; -1 with *why, and nothing is left behind. */
+    /* Sets object->data (or the page's fields). → 0; -1 with *why, and nothing is left allocated. */
     int (*make)(struct object *object, const struct object_options *options, struct object_refusal *why);
-    /* Nobody uses it. */
+    /* It has no users. */
     void (*free)(struct object *object);
     /* ? A new use: sets use->data. → 0; -1 with *why. */
     int (*attach)(struct object_use *use, const struct object_options *options, struct object_refusal *why);
     /* ? The use ends. Its connection may be closed already (conn_is_closed()). */
     void (*detach)(struct object_use *use);
-    /* ? The last use of that client has ended, by close or by death. */
+    /* ? The last use of that client has ended, because it closed or died. */
     void (*client_gone)(struct object *object, const struct client *client);
-    /* ? What it counts beyond that, for what is in it: the kind pays for that from its owner's purse. */
+    /* ? Bytes for its content that count in addition: the kind pays for these from its owner's purse. */
     uint64_t (*more_bytes)(const struct object *object);
-    /* ? The daemon is about to end. */
+    /* ? The daemon is about to exit. */
     void (*shut)(struct object *object);
-    /* What `inspect`, `open` and `objects` tell beyond what they tell of any object: pairs of a map. */
+    /* Additional facts for `inspect`, `open` and `objects`, specific to the kind: pairs of a map. */
     uint32_t (*fact_count)(const struct object *object);
     void (*pack_facts)(const struct object *object, msgpack_packer *pk);
-    /* ? The end of a pipe that the use is, for `open`: 0 or 1; -1: none. */
+    /* ? The end of a pipe that the use has, for `open`: 0 or 1; -1: none. */
     int (*end)(const struct object_use *use);
 };
 
@@ -81,19 +80,19 @@ struct object {
     char name[OBJECT_NAME_MAX + 1]; /* "": none, or removed */
     struct object_owner owner;
     struct object_account *account;
-    uint64_t bytes; /* as it counts for its user, without more_bytes() of its kind */
+    uint64_t bytes; /* counted for its user, without more_bytes() of its kind */
     uint64_t created_ms, used_ms;
-    uint64_t ttl_ms; /* 0: for ever */
+    uint64_t ttl_ms; /* 0: unlimited */
     struct event *expiry;
     LIST_HEAD(, object_use) uses;
     LIST_HEAD(, object_member) members;
     uint32_t use_count;
 
-    void *data; /* of the kinds that live in the daemon */
+    void *data; /* for the kinds that are kept in the daemon */
 
-    /* Of the kinds that have a page: object_page.c. */
+    /* For the kinds that have a page: object_page.c. */
     int fd;     /* or -1 */
-    void *page; /* SYNC_BYTES of it, or NULL */
+    void *page; /* the first SYNC_BYTES of it, or NULL */
     uint64_t page_bytes;
     uint32_t capacity; /* of semaphores and barriers */
     enum mpool_element element;
@@ -113,7 +112,7 @@ struct object_member {
 struct object_use {
     UT_hash_handle hh; /* in the registry, by id */
     LIST_ENTRY(object_use) of_object, of_client;
-    uint64_t id; /* 1 … OBJECT_NUMBER_MAX, never again in this daemon's life */
+    uint64_t id; /* 1 … OBJECT_NUMBER_MAX, never reused by this daemon */
     struct object *object;
     struct object_member *member;
     struct conn *conn;
@@ -129,27 +128,27 @@ struct objects {
     const struct config *config;
     struct descriptors *descriptors;
     struct shares *shares;
-    struct core_timers queue_timers;    /* of requests that wait at queues */
-    struct object *by_number, *by_name; /* hashes */
-    struct object_use *uses;            /* hash by id */
-    struct object_account *accounts;    /* hash by uid */
-    struct object_account_list freed;   /* whose waiting channels may go on */
+    struct core_timers queue_timers;    /* of requests that wait on queues */
+    struct object *by_number, *by_name; /* hash tables */
+    struct object_use *uses;            /* hash table by id */
+    struct object_account *accounts;    /* hash table by uid */
+    struct object_account_list freed;   /* whose waiting channels may continue */
     struct object_list list;
     uint32_t count;
     uint64_t last_number, last_use;
-    struct client *clients; /* hash by number: see clients.h */
+    struct client *clients; /* hash table by number: see clients.h */
     uint32_t last_client;
 };
 
 /* → NULL: no memory. */
 struct objects *objects_new(
     struct loop *loop, const struct config *config, struct descriptors *descriptors, struct shares *shares);
-/* Before the connections go, on an orderly end: whoever waits on a page is told. */
+/* Before the connections are closed, on an orderly shutdown: notifies clients that wait on pages. */
 void objects_shut(struct objects *all);
-/* After the connections. NULL is allowed. */
+/* After the connections have been freed. NULL is allowed. */
 void objects_free(struct objects *all);
 
-/* What a caller wants. text: NULL: a new one without a name. kind: -1: any. */
+/* What a caller wants to open. text: NULL: a new object without a name. kind: -1: any. */
 struct object_wish {
     int kind;
     const char *text;
@@ -157,43 +156,43 @@ struct object_wish {
     const struct object_options *options;
 };
 
-/* Opens or makes. → 0 with a use; -1 with *why. */
+/* Opens or creates. → 0 with a use; -1 with *why. */
 int objects_open(struct objects *all, struct conn *c, const struct object_wish *wish, struct object_use **ret,
     bool *ret_created, struct object_refusal *why);
 /* A use of this connection, by its id. NULL: none. */
 struct object_use *objects_find_use(const struct objects *all, const struct conn *c, uint64_t id);
-/* Ends it. The object goes with it if it has no name and that was its last. */
+/* Ends the use. If it was the last one of an object without a name, the object ends with it. */
 void objects_close_use(struct object_use *use);
-/* Ends a use that nobody has heard of; and its object, if that was made for it. */
+/* Undoes an opening that no client knows of yet, including the object if it was created for it. */
 void objects_undo(struct object_use *use, bool created);
 
-/* How many memfds its owner has in queues: for their kind to count. As long as the object lives. */
+/* The number of memfds in all queues of its owner: counted by the kind. Valid as long as the object lives. */
 uint32_t *objects_memfds_of_owner(struct object *o);
-/* What counts its owner's descriptors; as long. */
+/* The share that counts its owner's descriptors; valid as long. */
 struct share *objects_share_of_owner(const struct object *o);
-/* The one that the object itself holds. → false: its owner, or all, hold as many as they may. */
+/* Counts the descriptor that the object itself holds. → false: its owner, or all users, have reached the limit. */
 bool objects_take_descriptor(struct object *o);
 void objects_give_descriptor(struct object *o);
-/* What its owner's objects may hold. As long as the object lives. */
+/* The budget of all its owner's objects. Valid as long as the object lives. */
 struct purse *objects_purse_of_owner(struct object *o);
 
-/* The configuration has changed. */
+/* Call when the configuration has changed. */
 void objects_configure(struct objects *all);
-/* Once a pass: channels that waited for their owner's share go on, as long as there is time in the pass. */
+/* Call once per pass: channels that waited for their owner's budget continue, as long as the pass has time left. */
 void objects_run(struct objects *all);
 
 /* By name or handle, if the peer may see it. → NULL with *why (E_NO_OBJECT, E_DENIED). */
 struct object *objects_find(const struct objects *all, const struct conn *c, const char *text, size_t length,
     unsigned *ret_rights, struct object_refusal *why);
-/* Takes its name away; it goes with its last use. → 0; -1 with *why: not its owner. */
+/* Removes its name; it ends with its last use. → 0; -1 with *why: not its owner. */
 int objects_remove(const struct conn *c, struct object *object, struct object_refusal *why);
 
-/* In the order of their making. */
+/* In order of creation. */
 struct object *objects_first(const struct objects *all);
 struct object *objects_next(const struct object *object);
 
-/* What others open it by: its name, or its handle. out: at least OBJECT_NAME_MAX + 1 bytes. */
+/* The text by which others open it: its name, or its handle. out: at least OBJECT_NAME_MAX + 1 bytes. */
 void object_label(const struct object *object, char out[OBJECT_NAME_MAX + 1]);
-/* All that it counts for its user. */
+/* All bytes that it counts for its user. */
 uint64_t object_bytes(const struct object *object);
 unsigned object_rights(const struct object *object, const struct conn *c);

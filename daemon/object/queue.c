@@ -1,4 +1,4 @@
-/* What queues and pipes are made of: see queue.h. */
+/* The contents of queues and pipes: see queue.h. */
 #include "daemon/object/queue.h"
 #include "daemon/object/objects.h"
 
@@ -88,10 +88,9 @@ void queue_free(struct queue *q)
     free(q);
 }
 
-/* ---- users
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- users ---- */
 
-/* An end that was left before anybody came to the other one may be taken again: nobody has missed its user. */
+/* An end whose user left before anybody took the other one may be taken again, as nobody has noticed. */
 static bool may_take(const struct queue *q, int end)
 {
     return !q->ends[end] && (!q->taken[end] || !q->taken[1 - end]);
@@ -106,7 +105,7 @@ static int choose_end(const struct queue *q, int end)
     return q->ends[end] ? -EBUSY : -EPIPE;
 }
 
-/* What is on its way from this end can still be taken, and then nothing comes; what is sent to it goes nowhere. */
+/* What was sent from this end can still be taken, followed by the end of file; what is sent to it is refused. */
 static void end_of_file(struct queue *q, int end)
 {
     channel_finish(&q->channels[end]);
@@ -124,7 +123,7 @@ int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
         q->taken[end] = true;
         u->end = end;
         if (q->taken[1 - end] && !q->ends[1 - end])
-            end_of_file(q, 1 - end); /* it has left what it had to say, and will not hear an answer */
+            end_of_file(q, 1 - end); /* what it sent stays, but nobody can send it an answer any more */
     }
     u->queue = q;
     u->conn = c;
@@ -137,7 +136,7 @@ int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
 static void as_new(struct queue *q)
 {
     deinit_channels(q);
-    make_channels(q); /* the options were good before */
+    make_channels(q); /* cannot fail: the options were valid before */
     q->taken[0] = q->taken[1] = false;
 }
 
@@ -145,7 +144,7 @@ static void close_end(struct queue *q, int end)
 {
     q->ends[end] = NULL;
     if (!q->taken[1 - end]) {
-        /* What it has sent waits for whoever comes; without that it is as if it had never been there. */
+        /* What it has sent waits for the other end's user; if that is nothing, forget that it was ever there. */
         if (channel_items(&q->channels[end]) == 0)
             as_new(q);
         return;
@@ -170,7 +169,7 @@ void queue_detach(struct queue_user *u)
     if (from)
         channel_party_gone(from, &u->party);
     if (to)
-        channel_settle(to); /* those that stood behind its puts */
+        channel_settle(to); /* waiters behind its puts */
     u->queue = NULL;
     q->users--;
     if (q->options.kind == QUEUE_PIPE)
@@ -193,8 +192,7 @@ struct channel *queue_takes_from(const struct queue_user *u)
     return q->options.one_way && u->end == 1 ? NULL : &q->channels[1 - u->end];
 }
 
-/* ---- what is known about it
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what is known about it ---- */
 
 static uint32_t line_length(const struct channel_line *line)
 {
@@ -229,7 +227,7 @@ enum {
 
 enum { OTHER_FACTS = 4 };
 
-/* In every direction in which it may be used. */
+/* In every direction that it has. */
 static bool is_finished(const struct queue *q)
 {
     if (q->options.kind != QUEUE_PIPE)
@@ -263,9 +261,7 @@ void queue_pack_facts(const struct queue *q, msgpack_packer *pk)
         wire_pack_key_bool(pk, "duplex", !q->options.one_way);
 }
 
-/* ---- time
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 void queues_run(struct objects *objects)
 {

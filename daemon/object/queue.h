@@ -1,13 +1,12 @@
-/* Queues and pipes as objects of the daemon: what they are made of, and who uses them.
+/* Queues and pipes as objects of the daemon: their contents and their users.
  *
- * A queue is one channel that every user puts to and takes from. A pipe is one channel a direction between two ends,
- * each of which belongs to one user at a time: the first takes an end, the second the other. When an end's user goes,
- * the other side gets what is still there and then the end of file, and what it sends is refused. Once both have gone,
- * the pipe is as new. One that goes before anybody came to the other end may come again; what it sent stays. Items are
- * MessagePack values that have passed the scan, or lie in a memfd (queue_memfd.h); nothing here looks into them.
+ * A queue is one channel that every user puts to and takes from. A pipe has one channel per direction between two ends,
+ * each of which belongs to one user at a time: the first user takes one end, the second the other. When an end's user
+ * goes, the other side gets what is still there and then the end of file, and what it sends is refused. Once both have
+ * gone, the pipe is reset. A user that goes before anybody took the other end may come back; what it sent stays. Items
+ * are MessagePack values that have passed the scan, or are in a memfd (queue_memfd.h); nothing here looks into them.
  *
- * Knows no names and no access rights: objects.h does. Who waits is in queue_wait.h.
- */
+ * Knows no names and no access rights: objects.h does. Waiting requests are in queue_wait.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,12 +25,11 @@ struct objects;
 #define QUEUE_ITEMS_DEFAULT 65536u
 #define QUEUE_BYTES_DEFAULT (16ull << 20)
 #define QUEUE_BYTES_MOST    (64ull << 30)
-#define QUEUE_BYTES_FREE                                                                                               \
-    (64u << 10)                /* of each channel: paid for when the queue is made, and enough for what is small */
-#define QUEUE_WAITS_MAX  4096u /* who may wait at one queue, or at one pipe in one direction */
-#define QUEUE_MEMFDS_MAX 64u   /* items that are memfds, in one queue or one direction of a pipe */
-#define QUEUE_ANY_END    (-1)
-/* What one is told whose item has room in the queue and not in the share of the queue's owner. */
+#define QUEUE_BYTES_FREE    (64u << 10) /* of each channel: charged from its creation, enough for small uses */
+#define QUEUE_WAITS_MAX     4096u       /* requests that may wait on one queue, or on one pipe in one direction */
+#define QUEUE_MEMFDS_MAX    64u         /* items that are memfds, in one queue or one direction of a pipe */
+#define QUEUE_ANY_END       (-1)
+/* Sent if an item fits into the queue but not into the budget of the queue's owner. */
 #define QUEUE_OWNER_FULL                                                                                               \
     "there is room in the queue, but the shared objects of its owner hold as many bytes as they may "                  \
     "(max_user_object_bytes, %llu)"
@@ -40,7 +38,7 @@ enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_PIPE };
 
 struct queue_options {
     enum queue_kind kind;
-    uint64_t capacity; /* items; 0: the default */
+    uint64_t capacity; /* in items; 0: the default */
     uint64_t bytes;    /* of the items; 0: the default */
     bool at_least_once;
     bool one_way; /* pipe: end 1 sends, end 0 receives */
@@ -59,10 +57,10 @@ struct queue {
     struct queue_options options;
     uint32_t *owners_memfds;    /* in all queues of the owner: see queue_memfd.h */
     struct share *owner;        /* counts them, too, with the owner's other descriptors */
-    struct purse *purse;        /* the owner's: what is beyond QUEUE_BYTES_FREE is paid from it */
-    struct channel channels[2]; /* a pipe's: from end 0, from end 1; else the first alone */
+    struct purse *purse;        /* the owner's: anything beyond QUEUE_BYTES_FREE is charged to it */
+    struct channel channels[2]; /* for a pipe: from end 0, from end 1; for a queue only the first */
     struct queue_user *ends[2]; /* of a pipe */
-    bool taken[2];              /* had a user since the pipe was as new */
+    bool taken[2];              /* has had a user since the pipe was reset */
     uint32_t users;
 };
 
@@ -70,29 +68,29 @@ struct queue {
  * -ENOMEM. */
 int queue_new(struct objects *objects, const struct queue_options *options, uint32_t *owners_memfds,
     struct share *owner, struct purse *purse, struct queue **ret);
-/* What counts for its owner from its making on, whatever is in it. */
+/* Bytes counted for its owner from its creation, regardless of its content. */
 uint64_t queue_free_bytes(const struct queue_options *options);
-/* What is paid for what is in it, beyond that. */
+/* Bytes charged for its content beyond that. */
 uint64_t queue_paid(const struct queue *q);
-/* Nobody may use it. NULL is allowed. */
+/* It must have no users. NULL is allowed. */
 void queue_free(struct queue *q);
 
-/* The connection becomes a user. end: of a pipe, or QUEUE_ANY_END. → 0; -EBUSY: that end, or both, have a user;
- * -EPIPE: that end's user has gone, while the other is still there. */
+/* The connection becomes a user. end: of a pipe, or QUEUE_ANY_END. → 0; -EBUSY: that end, or both, have a user; -EPIPE:
+ * that end's user has gone, while the other is still there. */
 int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end);
-/* The user goes: who waits for it is told so (answer: E_CANCELLED) unless its connection is closed; what it held
- * returns or is lost. Not attached: nothing. */
+/* The user goes: its waiting requests are answered with E_CANCELLED unless its connection is closed; items that it
+ * holds are returned or lost. Not attached: nothing. */
 void queue_detach(struct queue_user *u);
 
-/* Where the user puts to, and takes from. NULL: this end of a one-way pipe does not do that. */
+/* The channel that the user puts to, or takes from. NULL: this end of a one-way pipe does not do that. */
 struct channel *queue_puts_to(const struct queue_user *u);
 struct channel *queue_takes_from(const struct queue_user *u);
 
-/* What is known about it, as pairs of a map: queue_fact_count() of them. */
+/* Its state, as pairs of a map: queue_fact_count() of them. */
 uint32_t queue_fact_count(const struct queue *q);
 void queue_pack_facts(const struct queue *q, msgpack_packer *pk);
 
-/* Once a pass: those who have waited enough hear so. */
+/* Call once per pass: answers the waits that have timed out. */
 void queues_run(struct objects *objects);
-/* When that has to be again; UINT64_MAX: never. */
+/* When queues_run() must be called next; UINT64_MAX: never. */
 uint64_t queues_next_ns(const struct objects *objects);

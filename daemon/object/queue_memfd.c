@@ -21,7 +21,7 @@
 int queue_memfd_read(const struct queue *q, int fd, uint64_t size, const uint8_t **ret_list)
 {
     static uint8_t list[QUEUE_MEMFD_LEAST];
-    /* As deep as it might be in a message, whose own array and `params` are two levels. */
+    /* The maximum depth inside a message, whose own array and `params` take two levels. */
     struct wire_limits limits = {.max_bytes = sizeof list, .max_depth = q->objects->config->max_depth - 2};
     uint64_t whole;
     if (!memfd_read(fd, list, size) || list[0] != WIRE_LIST_OF_ONE ||
@@ -58,8 +58,8 @@ void queue_memfd_dispose(const uint8_t *token, size_t length)
     share_give_descriptor(memfd.queue->owner);
 }
 
-/* Its taker gets a descriptor of its own, so that one that may come back stays where it is. Whatever can fail comes
- * before the item is taken. */
+/* The taker gets a descriptor of its own, so that an item that may be returned stays in place. Everything that can fail
+ * is done before the item is taken. */
 void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel_item *item, bool lease)
 {
     struct channel *ch = queue_takes_from(u);

@@ -1,4 +1,4 @@
-/* Queues and pipes among the shared objects: see queue_objects.h. Each use of one is a user of its own. */
+/* Registers queues and pipes as kinds of shared objects: see queue_objects.h. Each use of one is a user of its own. */
 #include "daemon/object/queue_objects.h"
 
 #include <errno.h>

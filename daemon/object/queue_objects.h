@@ -1,4 +1,4 @@
-/* Queues and pipes among the shared objects: what the registry asks of their kinds. */
+/* Queues and pipes as kinds of shared objects, for the registry. */
 #pragma once
 
 #include "daemon/object/objects.h"

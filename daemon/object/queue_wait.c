@@ -1,4 +1,4 @@
-/* The requests that wait at queues, and their answers: see queue_wait.h. */
+/* Blocked queue requests and their replies: see queue_wait.h. */
 #include "daemon/object/queue_wait.h"
 #include "daemon/object/clients.h"
 
@@ -11,11 +11,10 @@
 #include "daemon/object/queue.h"
 #include "daemon/object/queue_memfd.h"
 
-#define GIVE_BYTES (1u << 20) /* of items in one answer, beyond which no further one is added */
+#define GIVE_BYTES (1u << 20) /* no more items are added to an answer beyond this size */
 #define ITEM_HEAD  10u        /* [ticket, … */
 
-/* ---- birth and end
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- birth and end ---- */
 
 struct queue_wait *queue_wait_new(struct queue_user *u, uint32_t msgid, bool no_reply)
 {
@@ -58,8 +57,7 @@ void queue_wait_free(struct queue_wait *w)
     free(w);
 }
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- replies ---- */
 
 static void answer_count(struct conn *c, const struct queue_wait *w)
 {
@@ -85,7 +83,7 @@ static void answer_end(struct conn *c, uint32_t msgid)
     conn_replied(c);
 }
 
-/* An array's head for a count that is known later, but not above `most`: as long as that needs. */
+/* The size of an array's head for a count that is not known yet, but at most `most`. */
 static size_t head_size(uint32_t most)
 {
     return most < 16 ? 1 : most <= UINT16_MAX ? 3 : 5;
@@ -107,7 +105,7 @@ static void put_head(uint8_t *at, size_t size, uint32_t count)
     }
 }
 
-/* One item, written behind the others and then taken: in this order, as nothing may be lost for want of memory. */
+/* Writes one item behind the others, then takes it: in this order, so that nothing is lost when out of memory. */
 static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *out, const struct channel_item *item)
 {
     size_t mark = wire_buf_mark(out), length = item->length;
@@ -206,7 +204,7 @@ void queue_wait_ended(struct channel_wait *ended, enum channel_end end)
     struct conn *c = w->conn;
     if (w->no_reply) {
         conn_replied(c);
-    } else if (!conn_is_closed(c)) { /* else the items stay, for one who lives */
+    } else if (!conn_is_closed(c)) { /* otherwise the items stay for a live client */
         switch (end) {
         case CHANNEL_READY: answer_ready(c, w); break;
         case CHANNEL_LATE: answer_late(c, w); break;

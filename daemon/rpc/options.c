@@ -27,6 +27,6 @@ int options_read(struct wire_reader *in, unsigned method, struct task_options *r
         return -EINVAL;
     }
     if (ret->name.length == 0)
-        ret->name.at = NULL; /* a label of no letters is none */
+        ret->name.at = NULL; /* an empty label means none */
     return r;
 }

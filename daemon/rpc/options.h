@@ -1,8 +1,7 @@
 /* The options of call, map, submit and spawn: one table, checked key by key.
  *
- * X(name, KIND, field, least, most, methods): KIND is UINT, BOOL or TEXT (least and most are its length in bytes);
- * methods says where the option is allowed.
- */
+ * X(name, KIND, field, minimum, maximum, methods): KIND is UINT, BOOL or TEXT (the bounds are its length in bytes);
+ * methods says where the option is allowed. */
 #pragma once
 
 #include <stdbool.h>

@@ -45,13 +45,13 @@ static rpc_method *const handlers[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_FINISH] = rpc_finish,
 };
 
-/* Anybody may ask. */
+/* Available to everybody. */
 static const bool needs_no_rights[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_HELLO] = true,
     [MPOOL_METHOD_PING] = true,
 };
 
-/* They walk over all that there is. */
+/* These methods iterate over everything. */
 static const bool takes_long[MPOOL_METHOD_COUNT] = {
     [MPOOL_METHOD_LIST] = true,
     [MPOOL_METHOD_FUNCTIONS] = true,
@@ -78,7 +78,7 @@ int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length)
     const uint8_t *end = r->message->first_end;
     if (wire_peek(&r->params) != WIRE_TYPE_ARRAY)
         return -EBADMSG;
-    if (!end || r->params.at >= end) /* where it ends is known of the first container alone */
+    if (!end || r->params.at >= end) /* the end is only known for the first container */
         return wire_read_raw(&r->params, ret, ret_length);
     *ret = r->params.at;
     *ret_length = (size_t)(end - r->params.at);

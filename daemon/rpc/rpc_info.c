@@ -1,4 +1,4 @@
-/* The methods that tell: hello, ping, list, functions, pools, workers, stats. */
+/* The methods that return information: hello, ping, list, functions, pools, workers, stats. */
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,8 +23,7 @@
 #define LIST_LIMIT       1000u
 #define LIST_LIMIT_MAX   10000u
 
-/* ---- hello, ping
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- hello, ping ---- */
 
 struct hello {
     struct option_text client, errors;
@@ -77,7 +76,7 @@ static bool take_hello(struct rpc *r)
     c->errors_as_text = as_text;
     if (given & 1u << HELLO_memfd)
         c->memfd = h.memfd;
-    for (size_t i = 0; i < h.client.length; i++) { /* it is printed in the log */
+    for (size_t i = 0; i < h.client.length; i++) { /* it will be printed in the log */
         char letter = h.client.at[i];
         c->name[i] = letter > 0x20 && letter < 0x7f && letter != '"' ? letter : '_';
     }
@@ -123,9 +122,7 @@ enum rpc_result rpc_ping(struct rpc *r)
     return rpc_end(r);
 }
 
-/* ---- list
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- list ---- */
 
 struct filter {
     struct option_text state_name, function, pool, name;
@@ -175,7 +172,7 @@ static bool text_matches(const struct option_text *wanted, const char *have)
     return !wanted->at || (have && option_is(wanted, have));
 }
 
-/* A name is kept as others are shown it, so it is looked for like that. */
+/* Names are stored escaped, as they are displayed, so escape the wanted one, too. */
 static bool name_matches(const struct option_text *wanted, const char *have)
 {
     char shown[TASK_NAME_MAX];
@@ -195,7 +192,7 @@ static bool matches(const struct filter *f, const struct conn *c, uid_t uid, enu
            text_matches(&f->pool, pool) && name_matches(&f->name, name);
 }
 
-/* Three lists, each newest first, merged by the time of submission. */
+/* Merges three lists, each newest first, by the time of submission. */
 enum rpc_result rpc_list(struct rpc *r)
 {
     struct conn *c = r->conn;
@@ -246,8 +243,7 @@ enum rpc_result rpc_list(struct rpc *r)
     return rpc_end(r);
 }
 
-/* ---- functions, pools, workers, stats
- * --------------------------------------------------------------------------------------------- */
+/* ---- functions, pools, workers, stats ---- */
 
 static bool first_of_its_name(const struct function *f)
 {
@@ -389,7 +385,7 @@ static void pack_worker(msgpack_packer *pk, const struct service *s, const struc
     wire_pack_key_u64(pk, "id", w->number);
     wire_pack_key_text(pk, "pool", w->pool->name);
     wire_pack_key_i64(pk, "pid", w->pid);
-    /* Busy is who has claimed a task: one that lies in its lane may still be taken back. */
+    /* A worker is busy only if it has claimed a task: one that is merely queued in its lane may still be taken back. */
     enum core_worker_state state = w->core.state == CORE_WORKER_BUSY && !t ? CORE_WORKER_IDLE : w->core.state;
     wire_pack_key_text(pk, "state", worker_states[state]);
     wire_pack_key_u64(pk, "since_ms", (s->loop->now_ns - w->core.state_ns) / NS_PER_MS);

@@ -1,4 +1,4 @@
-/* The methods of shared objects that all kinds have: open, close, remove, objects, inspect. */
+/* The methods that all kinds of shared objects have: open, close, remove, objects, inspect. */
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,10 +18,9 @@ static enum rpc_result refuse(struct rpc *r, const struct object_refusal *why)
     return rpc_fail(r, why->error, "%s", why->text);
 }
 
-/* ---- open, close, remove
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- open, close, remove ---- */
 
-/* Its descriptor goes ahead of the response. */
+/* Its descriptor is sent ahead of the response. */
 static bool pass_page(struct rpc *r, const struct object_use *use, struct object_refusal *why)
 {
     int fd = object_page_descriptor(use, why);
@@ -55,7 +54,7 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     return rpc_end(r);
 }
 
-/* A kind by its name; without one (-1) any. → false: answered. */
+/* Finds a kind by its name; no name: any (-1). → false: answered. */
 static bool find_kind(struct rpc *r, const struct option_text *name, int *ret_kind)
 {
     *ret_kind = name->at ? wire_kind_find(name->at, name->length) : -1;
@@ -121,7 +120,7 @@ enum rpc_result rpc_close(struct rpc *r)
     return rpc_answer_bool(r, use != NULL);
 }
 
-/* The name or handle that is the first parameter. → NULL: answered. */
+/* The object whose name or handle is the first parameter. → NULL: answered. */
 static struct object *read_object(struct rpc *r, unsigned *ret_rights)
 {
     const char *text;
@@ -149,8 +148,7 @@ enum rpc_result rpc_remove(struct rpc *r)
     return rpc_answer_bool(r, true);
 }
 
-/* ---- objects, inspect
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- objects, inspect ---- */
 
 #define ROW_FACTS 10u
 
@@ -161,7 +159,7 @@ static void pack_row(msgpack_packer *pk, const struct object *o, const struct co
     object_label(o, label);
     msgpack_pack_map(pk, ROW_FACTS + o->ops->fact_count(o) + more);
     wire_pack_key_text(pk, "name", o->name[0] ? o->name : NULL);
-    /* The handle of one without a name is the right to open it. */
+    /* For an object without a name, the handle is the right to open it. */
     wire_pack_key_text(pk, "handle", o->name[0] || shown ? label : NULL);
     wire_pack_key_text(pk, "kind", wire_kind_info(o->handle.kind)->name);
     wire_pack_key_u64(pk, "uid", o->owner.uid);
@@ -237,7 +235,7 @@ static bool is_among(const uint32_t *parties, uint32_t count, uint32_t number)
     return false;
 }
 
-/* Who has it open, from the daemon's own tables; whether it holds it is what the page says. */
+/* Which clients have it open, from the daemon's own tables; whether they hold it is read from the page. */
 static void pack_parties(msgpack_packer *pk, const struct object *o, const struct sync_census *census)
 {
     const struct object_member *m;

@@ -1,4 +1,4 @@
-/* The method that is about processes alone: signal. What makes them is in rpc_tasks.c, as it takes what a call takes.
+/* The method for processes only: signal. They are started in rpc_tasks.c, as spawn takes the same parameters as call.
  */
 #include <signal.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int rpc_read_signal(struct wire_reader *in)
     return 0;
 }
 
-/* Those that end a process that does nothing about them, and that people send for that. */
+/* Signals that terminate a process by default, and are sent for that purpose. */
 static bool ends(int number)
 {
     return number == SIGTERM || number == SIGKILL || number == SIGINT || number == SIGHUP || number == SIGQUIT;
@@ -58,7 +58,7 @@ enum rpc_result rpc_signal(struct rpc *r)
     if (w) {
         error = worker_signal(w, number);
     } else if (t && ends(number)) {
-        /* It has no process yet: then it never gets one. */
+        /* It has not started yet: then it never will. */
         p->early_signal = number;
         core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
     } else if (t) {

@@ -1,8 +1,7 @@
 /* The methods of queues and pipes: put, get, confirm, done, join, finish.
  *
- * Params are read and checked here; what can be done at once is done and answered, the rest waits (queue_wait.h). Items
- * are passed on as the bytes they came in, which the scan of the message has been over.
- */
+ * Params are read and checked here; what can be done at once is done and answered, other requests wait (queue_wait.h).
+ * Items are passed on as the bytes in which they came, which have passed the scan of the message. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -16,10 +15,10 @@
 #include "daemon/object/queue_wait.h"
 #include "daemon/rpc/rpc.h"
 
-#define ITEM_MARGIN 64u /* around an item in the message that brings it to its taker */
+#define ITEM_MARGIN 64u /* overhead around an item in the message to its taker */
 #define ASK_MOST    CHANNEL_ITEMS_MAX
 
-/* The opened queue or pipe of this connection by the id of its use. → NULL: answered. */
+/* The queue or pipe that this connection has opened, by the id of its use. → NULL: answered. */
 static struct queue_user *find_user(struct rpc *r, uint64_t id)
 {
     struct object_use *use = objects_find_use(r->service->objects, r->conn, id);
@@ -40,7 +39,7 @@ static struct queue_user *read_user(struct rpc *r)
     return rpc_read_u64(r, "id", 1, UINT64_MAX, &id) ? find_user(r, id) : NULL;
 }
 
-/* The time-out as parameter number `at` (from 0), as a deadline; none or nil: for ever. → false: answered. */
+/* The time-out as parameter number `at` (from 0), as a deadline; none or nil: indefinitely. → false: answered. */
 static bool read_deadline(struct rpc *r, uint32_t at, uint64_t *ret_at_ns, bool *ret_waits)
 {
     uint64_t ms;
@@ -75,10 +74,9 @@ static enum rpc_result wait_or_fail(
         QUEUE_WAITS_OF_CONN);
 }
 
-/* ---- putting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- putting ---- */
 
-/* What the sender is told when not one item went in. */
+/* The error for a put of which not a single item was accepted. */
 static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why, uint64_t length)
 {
     switch (why) {
@@ -95,21 +93,21 @@ static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why,
     }
 }
 
-/* Everything or nothing of a request must be of a size that can ever go in. → 0; -EMSGSIZE with *ret_length. */
+/* A request that is all or nothing must be small enough to fit at all. → 0; -EMSGSIZE with *ret_length. */
 static int check_items(
     const struct rpc *r, const struct channel *ch, struct wire_reader items, uint32_t count, size_t *ret_length)
 {
     uint64_t most = r->service->config->max_message - ITEM_MARGIN;
     const uint8_t *item;
     if ((size_t)(items.end - items.at) <= most && channel_may_hold(ch, (size_t)(items.end - items.at)))
-        return 0; /* then each of them does */
+        return 0; /* then so does each of them */
     for (uint32_t i = 0; i < count; i++)
         if (wire_read_raw(&items, &item, ret_length) < 0 || *ret_length > most || !channel_may_hold(ch, *ret_length))
             return -EMSGSIZE;
     return 0;
 }
 
-/* The channel, or its owner's share. */
+/* Is the channel, or its owner's budget, full? */
 static bool is_full(int error)
 {
     return error == -EAGAIN || error == -EDQUOT;
@@ -120,12 +118,12 @@ static int put_one(struct channel *ch, const struct channel_item *item)
     int error = channel_put(ch, item);
     if (!is_full(error) || TAILQ_EMPTY(&ch->gets) || channel_items(ch) == 0)
         return error;
-    channel_settle(ch); /* those who wait for items make room */
+    channel_settle(ch); /* waiting gets make room */
     return channel_put(ch, item);
 }
 
-/* May so many bytes more be held for one who waits? Beyond what a connection may hold it is not read, and the very one
- * that waits may be who would take. */
+/* May a waiting request hold this many more bytes? A connection beyond its limit is not read, and the client that waits
+ * may be the very one that would take items. */
 static bool may_hold(const struct rpc *r, uint64_t bytes)
 {
     const struct conn *c = r->conn;
@@ -138,7 +136,7 @@ static enum rpc_result held_too_much(struct rpc *r)
         r, MPOOL_E_BUSY, "the daemon, or this connection, holds as many bytes as it may for those who wait");
 }
 
-/* What did not go in at once waits with its own copy. */
+/* The items that were not put at once wait, in a copy of their own. */
 static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items,
     uint32_t left, uint32_t before, uint64_t at_ns)
 {
@@ -148,7 +146,7 @@ static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct c
     size_t length;
     int error = w ? channel_log_reserve(&w->wait.rest, left, bytes) : -ENOMEM;
     for (uint32_t i = 0; error == 0 && i < left; i++) {
-        wire_read_raw(&items, &raw, &length); /* passed over before */
+        wire_read_raw(&items, &raw, &length); /* has been skipped before */
         struct channel_item item = channel_item_of(raw, length);
         error = channel_log_add(&w->wait.rest, &item);
     }
@@ -163,7 +161,7 @@ static enum rpc_result wait_to_put(struct rpc *r, struct queue_user *u, struct c
     return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
 }
 
-/* The items of a list: one MessagePack array, which has passed the scan. */
+/* Puts the items of a list: one MessagePack array, which has passed the scan. */
 static enum rpc_result put_list(
     struct rpc *r, struct queue_user *u, struct channel *ch, struct wire_reader items, uint64_t at_ns, bool waits)
 {
@@ -172,7 +170,7 @@ static enum rpc_result put_list(
     size_t length;
     uint32_t count, in = 0;
     wire_read_array(&items, &count);
-    if (count > CHANNEL_ITEMS_MAX) /* more than any queue has room for: they would take long, and wait in memory */
+    if (count > CHANNEL_ITEMS_MAX) /* more than any queue can hold: they would take long, and wait in memory */
         return rpc_fail(
             r, MPOOL_E_TOO_BIG, "%u items are more than one request may put (%u)", count, CHANNEL_ITEMS_MAX);
     if (check_items(r, ch, items, count, &length) < 0)
@@ -210,7 +208,7 @@ static enum rpc_result wait_to_put_memfd(
     return wait_or_fail(r, w, ch, CHANNEL_PUT, at_ns);
 }
 
-/* One item, in a memfd. items: what stands in its place. fd: taken. */
+/* Puts one item in a memfd. items: the parameter in its place. fd: taken. */
 static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
 {
     _cleanup_(fd_close) int fd = given;
@@ -265,7 +263,7 @@ static bool names_memfd(const struct rpc *r)
 
 enum rpc_result rpc_put(struct rpc *r)
 {
-    /* One descriptor belongs to a request that names it, whatever else is wrong with that. */
+    /* A request that names a descriptor consumes one, whatever else is wrong with it. */
     bool memfd = names_memfd(r);
     int fd = memfd ? conn_take_fd(r->conn) : -1;
     struct queue_user *u = read_user(r);
@@ -288,8 +286,7 @@ enum rpc_result rpc_put(struct rpc *r)
     return put_list(r, u, ch, wire_reader(raw, length), at_ns, waits);
 }
 
-/* ---- taking
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- taking ---- */
 
 enum rpc_result rpc_get(struct rpc *r)
 {
@@ -307,9 +304,9 @@ enum rpc_result rpc_get(struct rpc *r)
     struct channel *ch = queue_takes_from(u);
     if (!ch)
         return wrong_way(r, "receive");
-    if (r->no_reply) /* nobody would get them */
+    if (r->no_reply) /* nobody would receive them */
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "a get must be a request");
-    if (channel_items(ch) > 0) { /* then nobody waits for any */
+    if (channel_items(ch) > 0) { /* then no request waits for items */
         queue_give(u, r->msgid, (uint32_t)most, lease);
         channel_settle(ch);
         return RPC_ANSWERED;
@@ -383,9 +380,7 @@ enum rpc_result rpc_done(struct rpc *r)
     return rpc_answer_bool(r, true);
 }
 
-/* ---- ends
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- ends ---- */
 
 enum rpc_result rpc_join(struct rpc *r)
 {
@@ -407,7 +402,7 @@ enum rpc_result rpc_join(struct rpc *r)
     return wait_or_fail(r, w, ch, CHANNEL_JOIN, at_ns);
 }
 
-/* Of a pipe: this end sends no more. */
+/* For a pipe: this end sends no more. */
 enum rpc_result rpc_finish(struct rpc *r)
 {
     struct queue_user *u = read_user(r);

@@ -1,4 +1,4 @@
-/* The methods that make tasks and follow them: call, map, submit, spawn, wait, result, status, cancel. */
+/* The methods that create tasks and follow them: call, map, submit, spawn, wait, result, status, cancel. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static bool is_loading(const struct pool *pool)
     return !pool->current && pool->coming && pool->failures == 0;
 }
 
-/* Is the pool still loading what is asked for? At the start the caller waits those milliseconds. */
+/* Is the pool still loading the requested function? At start-up the caller waits those milliseconds. */
 static bool may_come(const struct pool *pool, const char *name, size_t length)
 {
     return is_loading(pool) && pool_promises(pool, name, length);
@@ -84,9 +84,9 @@ bool rpc_must_wait(void *context, const struct conn *c)
     return !conn_may_hold(c, c->wait_bytes) && !nested_goes_ahead(c);
 }
 
-/* The pool is chosen by the option, else it is the first in the configuration's order that has the function and lets
- * this peer in; one that is still loading keeps its rank, so that the choice does not depend on who loads faster.
- * → RPC_CONTINUE with q->function; RPC_LATER: wait for such a pool. */
+/* The pool is chosen by the option; otherwise it is the first in the configuration's order that has the function and
+ * admits this client. A pool that is still loading keeps its rank, so that the choice does not depend on which one
+ * loads faster. → RPC_CONTINUE with q->function; RPC_LATER: wait for such a pool. */
 static enum rpc_result find_function(struct rpc *r, struct request *q, const char *name, size_t length)
 {
     struct conn *c = r->conn;
@@ -128,7 +128,7 @@ static int pass_param(struct rpc *r)
     return wire_peek(&r->params) == WIRE_TYPE_ARRAY ? rpc_read_array(r, &bytes, &length) : wire_skip(&r->params);
 }
 
-/* Does the request name this option, whatever else is wrong with it? Then one of the descriptors is its own. */
+/* Does the request name this option, whatever else is wrong with it? Then it consumes one of the descriptors. */
 static bool brings(const struct rpc *r, const char *option)
 {
     struct rpc ahead = *r;
@@ -163,8 +163,8 @@ static enum rpc_result check_memfd(struct rpc *r, const struct request *q)
     return rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: the arguments must be nil, as they come in the memfd");
 }
 
-/* Arguments that are too large for a lane go to the worker as a memfd. They are copied into it a step at a time, with
- * the request offered again for each of them. */
+/* Arguments that are too large for a lane are passed to the worker in a memfd. They are copied into it step by step;
+ * the request is offered again for each step. */
 static enum rpc_result copy_args(struct rpc *r, unsigned method, struct request *q)
 {
     struct conn *c = r->conn;
@@ -195,7 +195,7 @@ static enum rpc_result copy_args(struct rpc *r, unsigned method, struct request 
     return RPC_CONTINUE;
 }
 
-/* A file of any kind that a read may have to wait for only as the command itself would; but no socket, for closing one
+/* Any kind of file is accepted, as reading it can only block the command itself; but not a socket, because closing one
  * may take as long as its owner likes. */
 static enum rpc_result check_stdin(struct rpc *r, const struct request *q)
 {
@@ -209,7 +209,7 @@ static enum rpc_result check_stdin(struct rpc *r, const struct request *q)
     return RPC_CONTINUE;
 }
 
-/* The parameters as they stand, each checked for itself. */
+/* Reads the parameters, each checked by itself. */
 static enum rpc_result read_params(
     struct rpc *r, unsigned method, struct request *q, const char **ret_name, size_t *ret_length)
 {
@@ -227,7 +227,7 @@ static enum rpc_result read_params(
     return RPC_CONTINUE;
 }
 
-/* May a request for this function be taken now? */
+/* May a request for this function be accepted now? */
 static enum rpc_result admit(struct rpc *r, unsigned method, struct pool *pool)
 {
     char why[WHY_MAX];
@@ -267,8 +267,8 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
         return result;
     if (q->options.has_stdin && (result = check_stdin(r, q)) != RPC_CONTINUE)
         return result;
-    /* A worker that waits does not stand in line behind those who wait for it: one of its tasks goes before them, past
-     * the caps. The others stand there like everybody's. */
+    /* A request from inside a waiting worker bypasses the queue limit for one of the worker's tasks, as those ahead of
+     * it may wait for this very worker. Its other tasks are queued normally. */
     bool waits = method == OPTION_CALL || method == OPTION_MAP;
     uint64_t bytes = q->options.args_memfd ? q->options.args_memfd : q->args_length;
     if (waits && !nested_goes_ahead(r->conn) && !conn_may_hold(r->conn, bytes))
@@ -276,15 +276,15 @@ static enum rpc_result check_request(struct rpc *r, unsigned method, struct requ
     return method == OPTION_MAP ? RPC_CONTINUE : copy_args(r, method, q);
 }
 
-/* Back in front of the others, where the request will find it when it is offered again. */
+/* Puts the descriptor back in front of the others, where the request will find it when it is offered again. */
 static void put_back(struct conn *c, int fd)
 {
     if (fd != -ENOENT)
         conn_return_fd(c, fd < 0 ? -1 : fd);
 }
 
-/* The same, and the descriptors that came with the request stay with it: in q when it is good, in front of the others
- * when it is offered again, and else closed, so that the next request does not find them. */
+/* The same, including the descriptors that came with the request: they are in q if it is valid, back in front of the
+ * others if it will be offered again, and otherwise closed, so that the next request does not get them. */
 static enum rpc_result read_request(struct rpc *r, unsigned method, struct request *q)
 {
     struct conn *c = r->conn;
@@ -347,7 +347,7 @@ enum rpc_result rpc_call(struct rpc *r)
     return RPC_ANSWERED;
 }
 
-/* A request for a task whose result is kept, if there is room for one more. */
+/* Reads a request for a task whose result is kept, if there is room for another one. */
 static enum rpc_result read_job_request(struct rpc *r, unsigned method, struct request *q)
 {
     const struct config *config = r->service->config;
@@ -454,8 +454,7 @@ enum rpc_result rpc_map(struct rpc *r)
     return error < 0 ? rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the items: %s", strerror(-error)) : RPC_ANSWERED;
 }
 
-/* ---- following
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- following ---- */
 
 static enum rpc_result no_task(struct rpc *r, uint64_t id)
 {
@@ -494,7 +493,7 @@ struct job *rpc_find_job(struct rpc *r, uint64_t id)
     return job;
 }
 
-/* A call or a map that somebody waits for, of this peer's. → false: answered; else one of the two is set. */
+/* A call or a map of this client's that is waited for. → false: answered; else one of the two is set. */
 static bool find_attached(struct rpc *r, uint64_t id, struct task **ret_call, struct map **ret_map)
 {
     const struct service *s = r->service;

@@ -1,8 +1,7 @@
-/* Which attached call or map has this id?
+/* Finds an attached call or map by its id.
  *
- * A table of fixed size: ids count up, so that its chains grow evenly, and no client can choose where it falls. Knows
- * nothing of what it holds. Never fails.
- */
+ * A hash table of fixed size: ids are assigned consecutively, so that its chains grow evenly, and no client can choose
+ * the bucket. Knows nothing of what it holds. Never fails. */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +10,7 @@
 
 #define ATTACHED_CHAINS 4096u
 
-struct attached { /* embedded in what it finds, which has its id beside it */
+struct attached { /* embedded in the thing that is found, which has its id beside it */
     LIST_ENTRY(attached) link;
 };
 
@@ -31,7 +30,7 @@ static inline void attached_remove(struct attached *a)
     LIST_REMOVE(a, link);
 }
 
-/* base, id_at: where, seen from what it is embedded in, the entry and the id lie. → that thing, or NULL */
+/* base, id_at: offsets of the entry and of the id in the containing struct. → that struct, or NULL */
 static inline void *attached_find(const struct attached_table *table, uint64_t id, size_t base, size_t id_at)
 {
     struct attached *a;

@@ -10,6 +10,6 @@ struct task;
 extern const struct task_ops call_ops;
 
 /* Makes a task of these ops the answer to a request of the connection's. name: taken; NULL: none. stdin_fd: taken, or
- * -1. Then it is to be submitted. → false: no memory; it has taken nothing but these two, and the task is to be freed.
- */
+ * -1. The caller then submits the task. → false: no memory; only these two have been taken, and the caller must free
+ * the task. */
 bool call_begin(struct task *t, struct conn *c, uint32_t msgid, bool no_reply, char *name, int stdin_fd);

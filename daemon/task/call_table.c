@@ -1,8 +1,7 @@
 /* Chains by a keyed hash: see call_table.h.
  *
- * The key enters twice, with a mixing step between: which msgids fall into one chain can neither be computed without it
- * nor follow from a regular distance between them.
- */
+ * The key enters twice, with a mixing step between: a client can neither compute which msgids share a chain without
+ * knowing it, nor exploit a regular distance between them. */
 #include "daemon/task/call_table.h"
 
 #include <stdlib.h>

@@ -1,6 +1,5 @@
-/* What a connection has asked of tasks: its calls, maps, waits and processes; and whether its peer runs inside a
- * worker. All of it ends with the connection.
- */
+/* The tasks of a connection: its calls, maps, waits and processes; and whether its peer runs inside a worker. All of
+ * them end with the connection. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,20 +24,20 @@ struct conn_tasks {
     LIST_HEAD(, map) maps;
     LIST_HEAD(, large_reply) large_replies;
     LIST_HEAD(, waiter) waiters;
-    LIST_HEAD(, process) processes; /* that end with it, or print to it: see process.h */
+    LIST_HEAD(, process) processes; /* that end with the connection, or print to it: see process.h */
 
-    bool kin;                          /* its user is one that workers run as: see descent.h, with all that follows */
-    bool inside_known;                 /* it has been looked up */
-    const char *stray;                 /* why nobody can be told for whom it asks; or NULL */
-    struct worker *inside;             /* the worker in which the peer runs, or NULL */
-    uint64_t inside_task;              /* the task to which the peer belongs; 0: it is the worker itself */
-    TAILQ_ENTRY(conn_tasks) of_inside; /* in that one's list */
+    bool kin;              /* its user is one that workers run as, so descent.h and the fields below apply */
+    bool inside_known;     /* it has been looked up */
+    const char *stray;     /* why its caller cannot be determined; or NULL */
+    struct worker *inside; /* the worker in which the peer runs, or NULL */
+    uint64_t inside_task;  /* the task that the peer belongs to; 0: the peer is the worker itself */
+    TAILQ_ENTRY(conn_tasks) of_inside; /* in that worker's list */
     TAILQ_ENTRY(conn_tasks) answered;
     bool inside_waits, in_answered;
 };
 
 /* For a new connection. → 0 or -ENOMEM. */
 int conn_tasks_new(struct tasks *all, struct conn *c);
-/* An attached call begins and ends: what it holds is counted. → false: no memory. */
+/* An attached call begins or ends: updates the counts of what it holds. → false: no memory. */
 bool conn_tasks_add_call(struct conn *c, struct task *t);
 void conn_tasks_remove_call(struct conn *c, struct task *t);

@@ -13,8 +13,8 @@
 #include "daemon/task/tasks.h"
 #include "daemon/pool/worker.h"
 
-#define GENERATIONS_MAX 32 /* between a worker and the peer: shells, scripts, tools */
-#define TRIES           3  /* parents may die while they are looked at */
+#define GENERATIONS_MAX 32 /* maximum between a worker and the peer: shells, scripts, tools */
+#define TRIES           3  /* parents may exit while they are being read */
 
 #define KNOWN 32
 
@@ -22,7 +22,7 @@ struct descent {
     struct {
         pid_t pid;
         uint64_t start_ns;
-    } outside[KNOWN]; /* processes that do not come of us: shells and the like; the oldest is replaced */
+    } outside[KNOWN]; /* processes known not to descend from us: shells and the like; the oldest is replaced */
     unsigned next;
 };
 
@@ -56,8 +56,8 @@ enum descent_kind {
     DESCENT_OUTSIDE,
     DESCENT_INSIDE,
     DESCENT_TEMPLATE, /* a module that is being loaded */
-    DESCENT_ORPHAN,   /* whoever made it is gone, and its worker, too */
-    DESCENT_UNBORN,   /* it may come of a worker of which we have not heard yet */
+    DESCENT_ORPHAN,   /* its worker, or the process that started it, is gone */
+    DESCENT_UNBORN,   /* it may descend from a worker that has not been reported yet */
     DESCENT_UNKNOWN,
 };
 
@@ -78,11 +78,11 @@ static void know_outside(struct descent *d, pid_t pid, uint64_t start_ns)
     d->next = (d->next + 1) % KNOWN;
 }
 
-/* Walks up from the peer. A process does not come of us once it is known not to: so the walk ends at the first ancestor
- * that was seen outside before, which mostly is the second process, whatever is above it.
+/* Walks up from the peer. A process seen to be outside never becomes a descendant, so the walk ends at the first
+ * ancestor that is cached as outside, which usually is the second process, however many are above it.
  *
- * A number may be another process' by now: the peer's, if that began after the connection was accepted; a parent's, if
- * it began after its child. Then nothing is known. */
+ * A pid may have been reused: the peer's, if that process started after the connection was accepted; a parent's, if it
+ * started after its child. Then the result is unknown. */
 static enum descent_kind walk(struct tasks *tasks, const struct conn *c, struct worker **ret)
 {
     struct {
@@ -92,7 +92,7 @@ static enum descent_kind walk(struct tasks *tasks, const struct conn *c, struct 
     const pid_t own = getpid();
     pid_t pid = c->pid;
     uint64_t child_start_ns = c->accepted_boot_ns;
-    /* Descendants cannot leave our namespace of processes but downwards, where they can be seen. */
+    /* Descendants can leave our pid namespace only for a nested one, where we still see them. */
     bool outside = pid == 0;
     int n = 0;
     for (; !outside; n++) {
@@ -110,7 +110,7 @@ static enum descent_kind walk(struct tasks *tasks, const struct conn *c, struct 
         outside = st.parent <= 1 || is_known_outside(tasks->descent, pid, st.start_ns);
         pid = st.parent;
     }
-    /* The peer, which may connect again, its parent, and that one's: a script that a shell runs. */
+    /* The peer, which may connect again, its parent and its grandparent: a script that is run by a shell. */
     for (int i = 0; i < n && i < 3; i++)
         know_outside(tasks->descent, seen[i].pid, seen[i].start_ns);
     return DESCENT_OUTSIDE;
@@ -135,7 +135,7 @@ static void go_inside(struct conn *c, struct worker *w)
         c->tasks->stray = no_memory;
 }
 
-/* → false: it is too early to tell. */
+/* → false: too early to say. */
 static bool look_up(struct conn *c)
 {
     struct tasks *tasks = c->tasks->all;
@@ -173,7 +173,8 @@ struct worker *descent_worker(const struct conn *c)
     return t && task_public_id(t) == c->tasks->inside_task ? c->tasks->inside : NULL;
 }
 
-/* The worker's own connection: for the task that it runs, and until the next one begins, for that which it ran. */
+/* The worker's own connection acts for the task that the worker runs or, until the next one begins, for the last one it
+ * ran. */
 static void follow(struct conn *c)
 {
     const struct task *t = task_running(c->tasks->inside);
@@ -184,7 +185,7 @@ enum rpc_result descent_admits(struct conn *c, bool harmless, char *why, size_t 
 {
     struct conn_tasks *own = c->tasks;
     if (!own->inside_known && !look_up(c))
-        return conn_wait_turn(c); /* until its template has told of it */
+        return conn_wait_turn(c); /* until its template has reported it */
     if (own->inside && own->inside_task == 0)
         follow(c);
     else if (own->inside && !own->stray && !descent_worker(c))

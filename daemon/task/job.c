@@ -20,7 +20,7 @@
 #include "proto/scan.h"
 #include "proto/text.h"
 
-#define RECORD_COST 512u /* what a record without a result counts, about its memory */
+#define RECORD_COST 512u /* how much a job without a result counts for its memory */
 
 static void set_timer(struct event *e, uint64_t ms)
 {
@@ -104,7 +104,7 @@ struct job *job_find(struct tasks *tasks, uint64_t id)
 void job_free(struct tasks *tasks, struct job *job)
 {
     struct waiter *w;
-    while ((w = LIST_FIRST(&job->waiters))) /* only of one whose task never ended, as the daemon ends */
+    while ((w = LIST_FIRST(&job->waiters))) /* only for a task that never ended, at shutdown */
         waiter_free(w);
     HASH_DELETE(hh, tasks->jobs_by_id, job);
     TAILQ_REMOVE(&tasks->jobs, job, link);
@@ -122,10 +122,9 @@ void job_free(struct tasks *tasks, struct job *job)
     free(job);
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting ---- */
 
-/* The record has ended: gives the waiter what it came for. */
+/* Sends the finished job's result to a waiter. */
 static void tell(struct job *job, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind)
 {
     if (kind == WAITER_START && job->process->pid > 0) {
@@ -145,7 +144,7 @@ static void tell(struct job *job, struct conn *c, uint32_t msgid, bool no_reply,
     if (job->state != MPOOL_STATE_DONE)
         o.error = MPOOL_E_FAILED; /* with the whole error value as data */
     else if (job->result_fd >= 0)
-        o.memfd = fcntl(job->result_fd, F_DUPFD_CLOEXEC, 0); /* may be passed on; the record keeps its own */
+        o.memfd = fcntl(job->result_fd, F_DUPFD_CLOEXEC, 0); /* may be passed on; the job keeps its own */
     o.shared = true;
     if (o.error == MPOOL_ERROR_NONE && job->result_fd >= 0 && o.memfd < 0) {
         o.error = MPOOL_E_INTERNAL;
@@ -223,7 +222,7 @@ bool job_wait_cancel(struct conn *c, uint32_t msgid)
         break;
     if (!w)
         return false;
-    if (w->kind == WAITER_START) { /* nobody would ever know the id */
+    if (w->kind == WAITER_START) { /* otherwise nobody would ever learn the id */
         core_cancel(c->tasks->all->core, &w->job->task->core, CORE_WHY_CANCEL, c->tasks->all->loop->now_ns);
         return true;
     }
@@ -244,11 +243,10 @@ void job_started(struct job *job)
     }
 }
 
-/* ---- the end of its task
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the end of its task ---- */
 
-/* Keeps the result's bytes: small ones on the heap, checked; large ones as the sealed memfd they came in, unless
- * descriptors are short. */
+/* Keeps the result's bytes: small ones on the heap, validated; large ones as the sealed memfd in which they came,
+ * unless descriptors are short. */
 static enum mpool_error keep_result(struct tasks *tasks, struct job *job, struct outcome *o)
 {
     if (!share_has_room(job->share, SHARE_KEPT_BYTES, job->admin, o->size))

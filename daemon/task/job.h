@@ -1,7 +1,7 @@
-/* Detached tasks and their results: records by id, in memory, with a cap and a time to live.
+/* Detached tasks and their results: jobs by id, in memory, with a cap and a time to live.
  *
- * A record is made when the task is acknowledged and goes `ttl` after its end. A restart forgets all of them.
- */
+ * A job is created when the task is acknowledged and removed `ttl` after the task's end. All jobs are lost at a
+ * restart. */
 #pragma once
 
 #include <event2/event.h>
@@ -25,7 +25,7 @@ struct waiter { /* a `wait` or `result` that is answered later */
     uint32_t msgid;
     bool no_reply;
     enum waiter_kind kind;
-    struct event *timer; /* or NULL: for ever */
+    struct event *timer; /* or NULL: indefinitely */
 };
 
 struct job {
@@ -33,9 +33,9 @@ struct job {
     TAILQ_ENTRY(job) link;
     uint64_t id;
     uid_t uid;
-    struct share *share;     /* of who submitted it, … */
-    bool admin;              /* … who was an administrator */
-    struct task *task;       /* while it has not ended */
+    struct share *share;     /* of the user who submitted it, … */
+    bool admin;              /* … as an administrator */
+    struct task *task;       /* until it has ended */
     struct process *process; /* owned; NULL: a plain task */
     char *name;              /* owned, or NULL */
     char *function;          /* owned */
@@ -43,11 +43,11 @@ struct job {
     enum mpool_state state; /* final, once task is NULL */
     uint64_t submitted_ms, started_ms, ended_ms;
     uint32_t attempt, attempts, worker;
-    pid_t pid;           /* of its last run, once it has ended; 0: it never ran */
+    pid_t pid;           /* of its last run, once that has ended; 0: it never ran */
     uint64_t timeout_ms; /* the same */
     uint64_t ttl_ms;
-    bool forgotten;   /* goes at once when its task ends */
-    uint64_t counted; /* its part of its share's kept bytes */
+    bool forgotten;   /* removed as soon as its task ends */
+    uint64_t counted; /* the kept bytes for which it counts in its share */
     uint8_t *result;  /* owned: the result, or the error value */
     uint64_t size;
     int result_fd; /* instead of result, or -1 */
@@ -59,22 +59,22 @@ struct job {
     struct tasks *tasks;
 };
 
-/* → NULL: no memory. The task is linked to it. */
+/* → NULL: no memory. The task is linked to the job. */
 struct job *job_new(struct conn *c, struct task *t, const struct task_options *options);
 struct job *job_find(struct tasks *tasks, uint64_t id);
-/* Is there room for one more of this peer's, with so many bytes of arguments? Records whose task has ended go by their
- * time to live, or when they are forgotten, and never to make room. */
+/* Is there room for another job of this client's, with this many bytes of arguments? Finished jobs are removed when
+ * their time to live expires or when they are forgotten, never to make room. */
 bool job_has_room(const struct conn *c, uint64_t args_length);
 extern const struct task_ops job_ops;
-/* Answers now, or later. timeout_ms: UINT64_MAX for ever. */
+/* Answers now or later. timeout_ms: UINT64_MAX: indefinitely. */
 void job_wait(
     struct job *job, struct conn *c, uint32_t msgid, bool no_reply, enum waiter_kind kind, uint64_t timeout_ms);
-/* A request of this connection that waits is answered with E_CANCELLED; one that waits for a process to start cancels
- * that. → false: none with this msgid. */
+/* Answers a waiting request of this connection with E_CANCELLED; if it waits for a process to start, cancels that. →
+ * false: there is none with this msgid. */
 bool job_wait_cancel(struct conn *c, uint32_t msgid);
 void waiter_free(struct waiter *w);
-/* Answers those who wait for its start. */
+/* Answers the requests that wait for its start. */
 void job_started(struct job *job);
-/* Nobody wants to know any more. → whether it is gone; else it goes with the end of its task. */
+/* The job is no longer wanted. → whether it has been freed; otherwise it is freed when its task ends. */
 bool job_forget(struct tasks *tasks, struct job *job);
 void job_free(struct tasks *tasks, struct job *job);

@@ -20,7 +20,7 @@ struct large_reply {
     uint64_t size;
     bool shared;
     uint64_t generation; /* of its worker */
-    void *mapping;       /* sealed, so that nothing in it changes and no page of it goes away */
+    void *mapping;       /* sealed, so that its content does not change and its pages stay valid */
     struct wire_scan scan;
 };
 
@@ -82,7 +82,7 @@ static void answer(struct large_reply *r, bool whole)
     drop(r);
 }
 
-/* → it is not done. */
+/* → true: there is more to do. */
 static bool step(struct large_reply *r)
 {
     const struct config *config = r->conn->tasks->all->config;

@@ -1,9 +1,8 @@
-/* Results that came in a memfd and go through the socket: looked over bit by bit, then streamed.
+/* Results that came in a memfd and are sent through the socket: scanned step by step, then streamed.
  *
- * What a worker sends may be no MessagePack at all, and the caller's reader would lose its place: so the whole result
- * is scanned before its first byte goes out, a step of it in each pass, each of those that wait in turn. It stays in
- * its memfd until it is written to the socket.
- */
+ * A worker may send invalid MessagePack, which would make the caller's reader lose its place: so the whole result is
+ * scanned before its first byte is sent, one step per pass for each result in turn. It stays in its memfd until it is
+ * written to the socket. */
 #pragma once
 
 #include <stdint.h>
@@ -12,9 +11,9 @@ struct conn;
 struct outcome;
 struct tasks;
 
-/* The answer to this request is what o->memfd (taken) holds. It comes later, an error included. */
+/* Answers this request with the content of o->memfd (taken). The answer comes later, even if it is an error. */
 void large_reply_start(struct conn *c, uint32_t msgid, struct outcome *o);
-/* The connection has gone. */
+/* Call when the connection is closed. */
 void large_replies_drop(struct conn *c);
-/* Once a pass. */
+/* Call once per pass. */
 void large_replies_run(struct tasks *tasks);

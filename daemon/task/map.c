@@ -20,8 +20,8 @@
 #include "proto/scan.h"
 #include "proto/text.h"
 
-#define ITEMS_COPIED_MAX (64u << 10) /* more bytes of items keep the memory of their message */
-#define UNMAP_BYTES      (16u << 20) /* of a mapping, given back in one pass */
+#define ITEMS_COPIED_MAX (64u << 10) /* items larger than this keep the memory of their message */
+#define UNMAP_BYTES      (16u << 20) /* of a mapping, unmapped in one pass */
 
 void map_touch(struct map *m)
 {
@@ -94,7 +94,7 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     return 0;
 }
 
-/* It has ended, and so have its chunks: gives back some of what it holds. → there is more. */
+/* The map and its chunks have ended: frees some of what it holds. → there is more. */
 static bool shed(struct map *m)
 {
     size_t left = m->mapping_length - m->unmapped;
@@ -125,7 +125,8 @@ static void map_free(struct map *m)
     free(m);
 }
 
-/* The map is answered, or nobody waits for it: what runs is cancelled in the next step, outside of the heart. */
+/* The map has been answered, or nobody waits for it: running chunks are cancelled in the next step, outside of the
+ * core. */
 void map_end(struct map *m)
 {
     if (m->ended)
@@ -169,7 +170,7 @@ struct map *map_find(const struct conn *c, uint32_t msgid)
     return NULL;
 }
 
-/* Looks at some more of a mapping, so that a gigabyte of items holds up nobody. */
+/* Scans another part of a mapping, so that a gigabyte of items holds up nobody. */
 static void scan_on(struct map *m)
 {
     struct wire_limits limits = {.max_bytes = m->mapping_length, .max_depth = m->tasks->config->max_depth};
@@ -188,7 +189,7 @@ static void scan_on(struct map *m)
         map_fail(m, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
 }
 
-/* Its reader is behind: a map that streams makes no more for it until it has read. */
+/* Its reader is behind: a streaming map makes no more results until it has read some. */
 static bool is_held_up(struct map *m)
 {
     if (!m->stream || !conn_is_full(m->conn))
@@ -211,7 +212,7 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     if (m->ended || count == 0)
         return;
     size_t skip = map_skip_items(m, t->chunk.offset, from);
-    /* Mostly it is all that is left: a long rest is not walked each time that a bit of it is done. */
+    /* Usually this is all that remains: do not walk a long rest each time that a bit of it is done. */
     bool to_the_end = from + count == t->chunk.count;
     size_t stop = to_the_end ? t->chunk.offset + t->chunk.length : map_skip_items(m, skip, count);
     struct map_rest *rest = malloc(sizeof *rest);
@@ -228,14 +229,14 @@ static void requeue(struct map *m, const struct task *t, uint32_t from, uint32_t
     map_touch(m);
 }
 
-/* From a chunk of which so many items were run: how long one takes. */
+/* A chunk has run this many items: update the mean time of one. */
 static void learn(struct map *m, const struct run_report *report, uint32_t done)
 {
     const struct lane_result *r = report->result;
     if (r) {
         struct function *f = m->function;
         uint64_t mean = r->run_ns / done;
-        /* The same weight as the heart's averages: an eighth, so that a few odd items do not swing it. */
+        /* The same weight as the core's averages: an eighth, so that a few odd items do not dominate it. */
         f->item_mean_ns = f->item_mean_ns ? f->item_mean_ns - f->item_mean_ns / 8 + mean / 8 : mean;
         if (f->item_mean_ns == 0)
             f->item_mean_ns = 1;
@@ -273,7 +274,7 @@ static void chunk_done(struct map *m, struct task *t, const struct run_report *r
     requeue(m, t, done, t->chunk.count - done, 0);
 }
 
-/* Its worker died, or was killed for it: the finished items keep their results, the running one is judged. */
+/* Its worker died or was killed: the finished items keep their results, the running one is judged. */
 static void chunk_died(struct map *m, struct task *t, const struct run_report *report, struct outcome *o)
 {
     uint32_t done = report->partial_items < t->chunk.count ? report->partial_items : t->chunk.count;
@@ -286,7 +287,7 @@ static void chunk_died(struct map *m, struct task *t, const struct run_report *r
     if (done > 0) {
         uint8_t *copy = map_copy_results(o, report->partial, report->partial_size, &length);
         if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
-            /* They ran, but what came of them is gone. */
+            /* They have run, but their results are lost. */
             for (uint32_t i = 0; i < done; i++)
                 map_item_error(m, t->chunk.first + i, o);
         }
@@ -338,7 +339,7 @@ void map_chunk_finished(struct task *t, const struct run_report *report, struct 
     }
 }
 
-/* A step of what is to be done with results; the answer, once all are there. */
+/* One step of processing results; sends the answer once all are there. */
 static void gather(struct map *m)
 {
     bool more = map_look_over_large(m);
@@ -363,7 +364,7 @@ void maps_run(struct tasks *tasks)
     struct map *m, *last = TAILQ_LAST(&tasks->dirty_maps, map_list_head);
     bool was_last = !last;
     while (!was_last && (m = TAILQ_FIRST(&tasks->dirty_maps))) {
-        was_last = m == last; /* those that are touched while this goes on wait for the next pass */
+        was_last = m == last; /* maps that become dirty during this loop wait for the next pass */
         TAILQ_REMOVE(&tasks->dirty_maps, m, dirty);
         m->in_dirty = false;
         if (tasks->loop->stopping)
@@ -388,13 +389,14 @@ void maps_run(struct tasks *tasks)
             map_touch(m);
         } else if (m->chunk_count == 0) {
             map_free(m);
-        } else if (m->in_dirty) { /* chunks that ended from inside have touched it: only running ones are left */
+        } else if (m->in_dirty) { /* chunks that ended inside the core have marked it dirty: only running ones are left
+                                   */
             TAILQ_REMOVE(&tasks->dirty_maps, m, dirty);
             m->in_dirty = false;
         }
         if (!was_last && !loop_has_time(tasks->loop)) {
             loop_defer(tasks->loop);
-            return; /* those that have not had their turn are the first in the next pass */
+            return; /* maps that have not had their turn are first in the next pass */
         }
     }
 }

@@ -6,8 +6,8 @@
 #include "proto/reader.h"
 
 #define PAIR_DEPTH 1u  /* levels around a result: [error, result] */
-#define PAIR_COST  64u /* what a pair that is looked at alone takes beside its bytes, as bytes */
-#define HEAD_MOST  16u /* so much at least: the scan takes the head of a value whole, or not at all */
+#define PAIR_COST  64u /* the overhead of checking one pair, in bytes */
+#define HEAD_MOST  16u /* minimum step: the scan takes the head of a value whole or not at all */
 
 void map_check_init(struct map_check *c, uint32_t count, bool pairs, uint32_t max_depth)
 {
@@ -46,7 +46,7 @@ int map_check_pair(const uint8_t *pair, size_t length, bool *ret_failed)
     return 0;
 }
 
-/* One pair, or a part of it. → bytes passed; -EBADMSG */
+/* Checks one pair, or a part of it. → bytes passed; -EBADMSG */
 static ssize_t one_pair(struct map_check *c, const uint8_t *bytes, size_t length, size_t most)
 {
     struct wire_limits limits = {.max_bytes = length - c->at, .max_depth = c->max_depth + PAIR_DEPTH};
@@ -69,7 +69,7 @@ static ssize_t one_pair(struct map_check *c, const uint8_t *bytes, size_t length
 static int pairs_step(struct map_check *c, const uint8_t *bytes, size_t length, size_t most)
 {
     while (c->done < c->count) {
-        if (c->scan.at == 0) { /* not in the middle of one: mostly they are short and good */
+        if (c->scan.at == 0) { /* not in the middle of one: most are short and valid */
             size_t left = length - c->at;
             struct wire_reader r = wire_reader(bytes + c->at, left < most ? left : most);
             c->done += wire_skip_good_pairs(&r, c->count - c->done);

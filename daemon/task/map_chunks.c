@@ -13,8 +13,8 @@
 #include "proto/reader.h"
 #include "proto/scan.h"
 
-#define CHUNK_AIM_NS     (2 * NS_PER_MS) /* how long a chunk is to run, by its function's mean */
-#define CHUNK_BUDGET_US  5000u           /* after this long a worker hands the rest of a chunk back */
+#define CHUNK_AIM_NS     (2 * NS_PER_MS) /* target run time of a chunk, by its function's mean */
+#define CHUNK_BUDGET_US  5000u           /* after this time a worker hands the rest of a chunk back */
 #define CHUNK_ITEMS_MAX  4096u
 #define CHUNK_BYTES_MAX  (256u << 10)
 #define CHUNKS_AHEAD_MAX 256u
@@ -53,7 +53,7 @@ static void fill_job(const struct task *t, struct worker_job *ret)
     ret->count = 2;
 }
 
-/* What ends is a run of one of its items. */
+/* A chunk ends as a run of one of its items. */
 static void count_attempts(const struct task *t, const struct run_report *report, struct outcome *o)
 {
     if (o->attempt == 0)
@@ -73,7 +73,7 @@ static const struct task_ops chunk_ops = {
 
 static const uint8_t one_item[] = {0xdd, 0, 0, 0, 1}; /* as the head of every chunk: array32 */
 
-/* fd: of a large item, in which it lies as an array of one (taken); or -1. */
+/* fd: of a large item, as an array of one (taken); or -1. */
 static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool front)
 {
     int error;
@@ -93,10 +93,10 @@ static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool fr
     t->chunk.offset = what->offset;
     t->chunk.length = what->length;
     t->chunk.item_attempt = what->item_attempt;
-    t->core.attempts = 1; /* a chunk is never run again as a whole: its items are judged one by one */
+    t->core.attempts = 1; /* a chunk is never retried as a whole: its items are judged one by one */
     t->chunk.timeout_ms = t->core.timeout_ms;
     if (t->core.timeout_ms > 0)
-        t->core.timeout_ms += CHUNK_BUDGET_US / 1000; /* the last item begins within the budget */
+        t->core.timeout_ms += CHUNK_BUDGET_US / 1000; /* the last item starts within the budget */
     TAILQ_INSERT_TAIL(&m->chunks, t, chunk.every);
     m->chunk_count++;
     task_submit(tasks, t, m->conn, front);
@@ -106,7 +106,7 @@ static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool fr
 size_t map_skip_items(const struct map *m, size_t offset, uint32_t count)
 {
     struct wire_reader r = wire_reader(m->items + offset, m->items_length - offset);
-    (void)wire_skip_many(&r, count); /* all of it was scanned */
+    (void)wire_skip_many(&r, count); /* all of it has been scanned */
     return (size_t)(r.at - m->items);
 }
 
@@ -117,7 +117,7 @@ static uint32_t chunk_size(const struct map *m, uint32_t workers)
         return m->options.chunk < left ? (uint32_t)m->options.chunk : left;
     uint64_t mean = m->function->item_mean_ns;
     uint64_t n = mean ? CHUNK_AIM_NS / mean : 1;
-    uint64_t fair = left / (2 * (uint64_t)workers) + 1; /* the end is to find all workers busy */
+    uint64_t fair = left / (2 * (uint64_t)workers) + 1; /* towards the end all workers should be busy */
     if (n > fair)
         n = fair;
     if (n > CHUNK_ITEMS_MAX)
@@ -125,8 +125,8 @@ static uint32_t chunk_size(const struct map *m, uint32_t workers)
     return n > 0 ? (uint32_t)n : 1;
 }
 
-/* Keeps a few chunks with the heart, so that other callers' tasks find their turn between them; just one in a full
- * queue, so that many maps do not make it boundless. */
+/* Keeps a few chunks in the core's queue, so that other callers' tasks get their turn between them; only one if the
+ * queue is full, so that many maps do not make it grow without bound. */
 static void feed(struct map *m)
 {
     uint32_t workers = m->function->pool->config->max;
@@ -161,19 +161,19 @@ static void feed(struct map *m)
     }
 }
 
-/* ---- large items: their end is looked for, and they are copied into a memfd, a step in each pass ---- */
+/* ---- large items: found and copied into a memfd, one step per pass ---- */
 
 static bool is_large(const struct map_rest *rest)
 {
     return rest->length + sizeof one_item > LANE_BLOCK_MAX;
 }
 
-/* → it is not found yet. */
+/* → true: not found yet. */
 static bool look_for_its_end(struct map *m)
 {
     const uint8_t *begin = m->items + m->coming->offset;
     size_t most = m->items_length - m->coming->offset;
-    /* The scan of the message has been over it: what is asked is only where it ends. */
+    /* The message has already been scanned: only the end of the item is needed. */
     struct wire_limits limits = {.max_bytes = most, .max_depth = WIRE_DEPTH_ROOM};
     if (!m->item_scan) {
         m->item_scan = malloc(sizeof *m->item_scan);
@@ -195,7 +195,7 @@ static bool look_for_its_end(struct map *m)
     return is_large(m->coming); /* the copy is another step */
 }
 
-/* → 1: it is whole; 0: there is more to copy; -errno. */
+/* → 1: complete; 0: there is more to copy; -errno. */
 static int copy_item(struct map *m)
 {
     size_t done = 0, left;
@@ -235,7 +235,7 @@ static void bring(struct map *m)
     map_touch(m);
 }
 
-/* What chunks have left goes before what no chunk has held. One large item at a time is made ready. */
+/* The rests of chunks go before items that have not been in any chunk. One large item at a time is prepared. */
 static void feed_rests(struct map *m)
 {
     struct map_rest *rest, *next;

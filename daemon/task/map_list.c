@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PIECE     (256u << 10) /* is written to the memfd in one go */
-#define PART_COST 256u         /* what a part takes beside its bytes, as bytes */
+#define PIECE     (256u << 10) /* written to the memfd in one go */
+#define PART_COST 256u         /* the overhead of one part, in bytes */
 
 void map_part_free(struct map_part *part)
 {
@@ -17,7 +17,7 @@ void map_part_free(struct map_part *part)
     *part = (struct map_part){0};
 }
 
-/* What has been read of a mapping is given back at once, not all of it at its end. */
+/* Unmaps what has been read of a mapping at once, instead of all of it at the end. */
 static void give_back(struct map_part *part)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -54,7 +54,7 @@ bool map_list_shed(struct map_list *l, unsigned most)
     return l->early_count > 0;
 }
 
-/* ---- what comes early ---- */
+/* ---- early results ---- */
 
 static int early_push(struct map_list *l, struct map_part *part)
 {
@@ -103,7 +103,7 @@ int map_list_add(struct map_list *l, struct map_part part)
 
 /* ---- appending ---- */
 
-/* Writes the tail once it is worth it. */
+/* Writes the tail once it is large enough. */
 static int flush(struct map_list *l, size_t least)
 {
     size_t length = wire_buf_length(&l->tail);
@@ -126,7 +126,7 @@ static ssize_t append(struct map_list *l, size_t most)
     size_t left = part->length - part->done, here = left < most ? left : most;
     const uint8_t *from = part->bytes + part->done;
     int r = 0;
-    if (memfd_fill_is_on(&l->file) && here >= PIECE) { /* from where it lies */
+    if (memfd_fill_is_on(&l->file) && here >= PIECE) { /* directly from the source */
         r = flush(l, 0);
         if (r == 0)
             r = memfd_fill_add(&l->file, from, here);

@@ -20,13 +20,13 @@
 /* How the results of a chunk begin: array32, as many as items were run. */
 #define HEAD_BYTES 5u
 
-#define SHED_PARTS 4096u /* early results that are freed in one pass */
+#define SHED_PARTS 4096u /* early results freed in one pass */
 
-struct map_large { /* the results of a chunk, in a memfd that nobody can change, while they are looked at */
+struct map_large { /* the results of a chunk, in a sealed memfd, while they are being validated */
     TAILQ_ENTRY(map_large) link;
     struct map_part part;
     struct map_check check;
-    int fd;              /* of a map that streams; else -1: the mapping is enough */
+    int fd;              /* for a streaming map; else -1: the mapping is enough */
     uint64_t generation; /* of the worker that sent it */
 };
 
@@ -41,7 +41,7 @@ static void answer_list(struct map *m)
         struct outcome o = {.state = MPOOL_STATE_DONE, .size = size, .memfd = fd};
         task_respond(c, m->msgid, false, &o);
         return;
-    } else if (fd >= 0) { /* it was looked over when its parts came */
+    } else if (fd >= 0) { /* it was validated when its parts came */
         wire_put_result(&c->out, m->msgid);
         if (!conn_stream(c, TAKE_FD(fd), size, false))
             c->out.failed = true;
@@ -73,7 +73,7 @@ void map_answer(struct map *m)
     map_end(m);
 }
 
-/* ---- results that have come and are good ---- */
+/* ---- validated results ---- */
 
 static void stream_out(struct map *m, struct map_part *part, int *fd)
 {
@@ -120,7 +120,7 @@ int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *byt
     struct map_part part = {.first = first, .count = count, .bytes = bytes, .length = length, .memory = bytes};
     struct map_check check;
     int none = -1;
-    if (m->ended || count == 0) { /* 0: the only item that was done has been told to stop */
+    if (m->ended || count == 0) { /* 0: the only item that was done was stopped */
         map_part_free(&part);
         return 0;
     }
@@ -133,7 +133,7 @@ int map_take_results(struct map *m, uint32_t first, uint32_t count, uint8_t *byt
     return 0;
 }
 
-/* ---- large ones ---- */
+/* ---- large results ---- */
 
 int map_take_large(struct map *m, uint32_t first, uint32_t count, int *fd, uint64_t size, uint64_t generation)
 {
@@ -198,7 +198,7 @@ void map_item_error(struct map *m, uint32_t item, struct outcome *o)
     if (m->ended)
         return;
     size_t length = task_error_text(o, text, sizeof text, &class);
-    if (!m->each && !m->stream) { /* the first bad item ends it all */
+    if (!m->each && !m->stream) { /* the first failed item fails the map */
         char whole[WIRE_ERROR_TEXT_MAX + 1], which[24];
         size_t which_length = wire_format(which, sizeof which, " (item %u)", item);
         size_t n = wire_format(
@@ -218,7 +218,7 @@ void map_item_error(struct map *m, uint32_t item, struct outcome *o)
         map_fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
 }
 
-/* The results of the first `items` of a chunk, without their array's header. → owned copy, or NULL. */
+/* The results of the first `items` of a chunk, without the array's header. → owned copy, or NULL. */
 uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, size_t *ret_length)
 {
     if (size < HEAD_BYTES)
@@ -245,8 +245,8 @@ uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t
     return copy;
 }
 
-/* A function that was told to stop and gave up: its item, the last one, ends with the reason of the stop. → whether so.
- */
+/* A function that was told to stop has given up: its item, the last one, ends with the reason of the stop. → whether
+ * that is so. */
 bool map_last_item_obeyed(
     const struct map *m, const struct task *t, uint32_t *done, const uint8_t *copy, size_t *length)
 {

@@ -40,7 +40,7 @@ void nested_waits(struct conn *c)
         begin_to_wait(c);
 }
 
-/* ---- the tasks that it waits for ---- */
+/* ---- the tasks that a worker waits for ---- */
 
 bool nested_goes_ahead(const struct conn *c)
 {
@@ -89,7 +89,7 @@ void nested_end(struct task *t)
         core_lead(w->workers->core, &w->leader->core, w->workers->loop->now_ns);
 }
 
-/* Nobody waits for them any more. */
+/* They no longer have a waiting parent. */
 static void let_children_go(struct worker *w)
 {
     struct task *t;
@@ -137,7 +137,7 @@ void nested_run(struct tasks *tasks)
     while ((own = TAILQ_FIRST(&tasks->answered))) {
         struct conn *c = own->conn;
         strike_out(c);
-        if (conn_is_closed(c) || (c->in_flight == 0 && !c->in_blocked)) /* it may have asked for more meanwhile */
+        if (conn_is_closed(c) || (c->in_flight == 0 && !c->in_blocked)) /* it may have sent another request meanwhile */
             wait_no_more(c);
     }
 }

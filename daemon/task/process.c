@@ -58,7 +58,7 @@ int process_new(struct job *job, struct conn *c, const struct task_options *opti
         p->reader = c;
     TAILQ_INSERT_TAIL(&job->tasks->processes, p, link);
     job->process = p;
-    /* A process may be meant to run for ever, and what it did before it died is not done a second time. */
+    /* A process may be meant to run forever, and must not repeat what it did before it died. */
     t->core.pool = t->function->pool->processes;
     t->core.attempts = job->attempts = 1;
     t->core.timeout_ms = options->timeout_ms;
@@ -123,7 +123,7 @@ void processes_orphaned(struct conn *c)
     while ((p = LIST_FIRST(&c->tasks->processes))) {
         leave_starter(p);
         struct task *t = p->job->task;
-        t->output = false; /* what it prints from now on goes to the log */
+        t->output = false; /* further output goes to the log */
         if (p->daemonic)
             core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
     }
@@ -136,7 +136,7 @@ void process_judge(struct process *p, struct outcome *o, char *text, size_t size
     static const uint8_t nil[] = {0xc0};
     const struct verdict *v = o->verdict;
     if (v && o->state == MPOOL_STATE_LOST && !v->signal && !v->broke) {
-        /* It has said itself that it is over, and how. */
+        /* It has reported its exit itself. */
         o->state = v->exit_status == 0 ? MPOOL_STATE_DONE : MPOOL_STATE_FAILED;
         o->error = v->exit_status == 0 ? MPOOL_ERROR_NONE : MPOOL_E_FAILED;
         o->data = nil;
@@ -145,14 +145,14 @@ void process_judge(struct process *p, struct outcome *o, char *text, size_t size
         snprintf(text, size, "the process exited with status %d", v->exit_status);
     }
     if (o->state != MPOOL_STATE_CANCELLED)
-        p->early_signal = 0; /* it was at its end already */
+        p->early_signal = 0; /* it was already exiting */
     p->has_exitcode = p->pid > 0 || p->early_signal > 0;
     if (p->early_signal > 0)
         p->exitcode = -p->early_signal;
     else if (v)
         p->exitcode = v->signal ? -v->signal : v->exit_status;
     else if (p->pid > 0 && (o->state == MPOOL_STATE_TIMEOUT || o->state == MPOOL_STATE_CANCELLED))
-        p->exitcode = -SIGKILL; /* its record ends here, and it is being killed */
+        p->exitcode = -SIGKILL; /* its job ends here, and it is being killed */
     else
         p->exitcode = o->state == MPOOL_STATE_DONE ? 0 : 1;
 }

@@ -17,7 +17,7 @@
 #include "proto/reader.h"
 #include "proto/tables.h"
 
-/* One shape for all kinds, so that a reader needs no cases. */
+/* One struct for all kinds, so that readers need no special cases. */
 struct facts {
     uint64_t id, submitted_ms, started_ms, ended_ms, timeout_ms, done, total;
     const char *name, *function, *pool;
@@ -129,7 +129,7 @@ enum mpool_state status_of_map(const struct map *m)
     const struct task *t;
     if (m->answered > 0)
         return MPOOL_STATE_RUNNING;
-    TAILQ_FOREACH (t, &m->chunks, chunk.every) /* few, see map.h */
+    TAILQ_FOREACH (t, &m->chunks, chunk.every) /* there are few, see map.h */
         if (status_of(t) == MPOOL_STATE_RUNNING)
             return MPOOL_STATE_RUNNING;
     return MPOOL_STATE_QUEUED;

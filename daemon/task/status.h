@@ -1,4 +1,4 @@
-/* What is known about a task, as the map that `status`, `wait` and `list` answer with. */
+/* A task's status, as the map with which `status`, `wait` and `list` answer. */
 #pragma once
 
 #include <msgpack.h>
@@ -13,8 +13,8 @@ struct task;
 void status_pack_job(msgpack_packer *pk, const struct job *job);
 void status_pack_call(msgpack_packer *pk, const struct task *t);
 void status_pack_map(msgpack_packer *pk, const struct map *m);
-/* The state now, which is shown and by which `list` filters: a placed task that its worker has claimed is running, and
- * so is a map with such a chunk, or with an answer. */
+/* The current state, which is shown and by which `list` filters: a placed task that its worker has claimed is running,
+ * and so is a map with such a chunk, or with an answer. */
 enum mpool_state status_of(const struct task *t);
 enum mpool_state status_of_job(const struct job *job);
 enum mpool_state status_of_map(const struct map *m);

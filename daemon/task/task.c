@@ -22,13 +22,13 @@
 #include "proto/scan.h"
 #include "proto/tables.h"
 
-/* A response of this much more than its result fits a message: envelope and msgid. */
+/* How much the result's limit stays below that of a message: room for envelope and msgid. */
 #define RESPONSE_MARGIN (64u << 10)
 
-/* Tasks with so few bytes of arguments have rooms of one size, of which so many are kept: a megabyte. */
+/* Tasks with at most this many bytes of arguments are allocated with one size; this many are recycled: a megabyte. */
 #define TASK_ROOM_ARGS 8u
 #define TASK_ROOMS_MAX 4096u
-/* The address sanitizer sees a use after the end of a task only if its memory was freed: with it no room is kept. */
+/* AddressSanitizer detects use after free only if the memory was freed, so nothing is recycled under it. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -41,8 +41,7 @@ struct task_room {
     struct task_room *next;
 };
 
-/* ---- birth
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- birth ---- */
 
 static uint64_t least_timeout(const struct task_options *o, const struct function *f)
 {
@@ -61,7 +60,7 @@ static bool is_whole(const struct tasks *tasks, const uint8_t *bytes, uint64_t s
     return wire_scan_value(&limits, bytes, size, &whole) == WIRE_SCAN_WHOLE && whole == size;
 }
 
-/* Small tasks come and go a million times a second: their room is kept for the next one. */
+/* Up to a million small tasks a second are created: recycle their memory. */
 static struct task *take_room(struct tasks *tasks, size_t args)
 {
     bool small = !SANITIZED && args <= TASK_ROOM_ARGS;
@@ -203,14 +202,12 @@ void task_put_output(struct conn *c, uint32_t msgid, int stream, const void *byt
     conn_touch(c);
 }
 
-/* ---- end
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- end ---- */
 
 size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret_class)
 {
     if (o->error == MPOOL_E_FAILED && o->size > 0) {
-        uint8_t copy[5000]; /* copied before it is looked at: it lies in the worker's memory */
+        uint8_t copy[5000]; /* copied before it is parsed, because it is in the worker's memory */
         const char *text;
         size_t length;
         if (o->size <= sizeof copy) {
@@ -369,7 +366,7 @@ void task_describe_stop(
     }
 }
 
-/* The words for every way in which a task may end. */
+/* The error texts for every way in which a task may end. */
 static void describe(const struct task *t, enum core_why why, const struct run_report *report, struct outcome *o,
     char *text, size_t size)
 {
@@ -389,7 +386,7 @@ static void describe(const struct task *t, enum core_why why, const struct run_r
         o->error = MPOOL_E_FAILED;
         if (t->core.stop == CORE_WHY_RESULT)
             return;
-        /* A function that was told to stop and gave up has obeyed: what it says of it matters no more. */
+        /* A function that was told to stop has given up: its own error is replaced by the reason of the stop. */
         why = (enum core_why)t->core.stop;
     }
     task_describe_stop(t, why, report->verdict, o, text, size);

@@ -1,9 +1,8 @@
 /* A task: what was asked for, by whom, and how it is answered.
  *
- * Three kinds, each with a table of functions: a call, attached to a connection (call.c); a detached one, whose record
- * outlives it (job.c); a chunk of a map (map_chunks.c). The core decides when it runs; its one end comes back through
- * task_finished(). What all kinds have in common is here, and nothing of them is known.
- */
+ * There are three kinds, each with a table of functions: a call, attached to a connection (call.c); a detached task,
+ * whose job outlives it (job.c); a chunk of a map (map_chunks.c). The core decides when it runs, and reports its end
+ * once through task_finished(). What all kinds have in common is here, and nothing of them is known. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,31 +29,31 @@ struct tasks;
 
 #define TASK_NAME_MAX 128u /* bytes */
 
-/* What the caller asked for beside function and arguments, checked. See options.h for the names. */
+/* The caller's options, checked. See options.h for the names. */
 struct task_options {
     struct option_text pool, name;                           /* borrowed from the request */
     uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
     bool output, star, each, stream;
     bool has_stdin; /* a descriptor that came with the request is its standard input */
-    bool daemonic;  /* true unless said otherwise */
+    bool daemonic;  /* default: true */
 };
 
-/* What a kind of task does. */
+/* The operations of a kind of task. */
 struct task_ops {
     /* The id by which its caller knows it. */
     uint64_t (*public_id)(const struct task *t);
-    /* The connection that gets what it prints, or NULL. */
+    /* The connection that receives its output, or NULL. */
     struct conn *(*reader)(const struct task *t);
     void (*output)(struct task *t, int stream, const void *bytes, size_t length);
-    /* Arguments, if they are not the task's own, and how large its result may be. */
+    /* Arguments, if they are not the task's own, and the maximum size of its result. */
     void (*fill_job)(const struct task *t, struct worker_job *ret);
     /* It has been placed with that worker. NULL: nothing. */
     void (*placed)(struct task *t, const struct worker *w);
-    /* It ends as a run of which attempt? NULL: as the core counts. */
+    /* Which attempt does this run count as? NULL: as the core counts. */
     void (*count_attempts)(const struct task *t, const struct run_report *report, struct outcome *o);
-    /* What its end means beyond that, for processes. text: room for the sentence. NULL: nothing. */
+    /* Adjusts the outcome, for processes. text: room for the sentence. NULL: nothing. */
     void (*judge)(const struct task *t, struct outcome *o, char *text, size_t size);
-    /* It has ended: tells whoever waits for it. o->malformed may be set. */
+    /* It has ended: reports that to whoever waits for it. o->malformed may be set. */
     void (*finish)(struct task *t, const struct run_report *report, struct outcome *o);
     /* What it owns beside its arguments. NULL: nothing. */
     void (*free)(struct task *t);
@@ -65,17 +64,17 @@ struct task {
     struct function *function;
     uint64_t id;
     const struct task_ops *ops; /* its kind's */
-    bool output;                /* the caller wants what it prints */
-    bool small;                 /* its memory is of the size that is kept */
+    bool output;                /* the caller wants its output */
+    bool small;                 /* its memory has the size that is recycled */
     bool removed;               /* its function went away in a reload */
     bool no_reply;              /* sent as a notification */
-    struct caller *caller;      /* who asked for it: what it asks for itself is that one's, too */
+    struct caller *caller;      /* who asked for it: its own requests are made on that caller's behalf, too */
     uint64_t submitted_ms;
     union {
         struct {
             struct conn *conn;
             uint32_t msgid;
-            LIST_ENTRY(task) same_hash; /* in the connection's table of calls; a notification is in none */
+            LIST_ENTRY(task) same_hash; /* in the connection's table of calls; notifications are not */
             TAILQ_ENTRY(task) of_conn;  /* in that table's list of all */
             TAILQ_ENTRY(task) every;    /* supervisor's list */
             struct attached by_id;
@@ -92,12 +91,12 @@ struct task {
             TAILQ_ENTRY(task) every; /* map's list */
         } chunk;
     };
-    uint32_t began_ms;         /* when it began to run: so long after submitted_ms, and 1; 0: it has not */
-    struct worker *parent;     /* that waits for it and has left its place for that, or NULL: see nested.h */
-    TAILQ_ENTRY(task) sibling; /* in that one's list */
+    uint32_t began_ms;         /* when it began to run, as ms after submitted_ms, plus 1; 0: not yet */
+    struct worker *parent;     /* that waits for it and has given up its slot meanwhile, or NULL: see nested.h */
+    TAILQ_ENTRY(task) sibling; /* in the parent's list */
     int args_fd;               /* a sealed memfd with the arguments, or -1 */
     uint64_t args_length;
-    uint8_t args[]; /* when args_fd is -1 and it is no chunk */
+    uint8_t args[]; /* if args_fd is -1 and it is not a chunk */
 };
 
 static inline struct task *task_of(struct core_task *t)
@@ -105,7 +104,7 @@ static inline struct task *task_of(struct core_task *t)
     return (struct task *)(void *)((char *)t - offsetof(struct task, core));
 }
 
-/* The first time counts. The wall clock may be set back, and a task may wait for more than a month. */
+/* Only the first call counts. The wall clock may be set back, and a task may wait for more than a month. */
 static inline void task_began(struct task *t, uint64_t wall_ms)
 {
     uint64_t waited = wall_ms > t->submitted_ms ? wall_ms - t->submitted_ms : 0;
@@ -113,7 +112,7 @@ static inline void task_began(struct task *t, uint64_t wall_ms)
         t->began_ms = waited < UINT32_MAX ? (uint32_t)waited + 1 : UINT32_MAX;
 }
 
-/* What was asked for; the heart gives a chunk somewhat longer than one item. 0: none. */
+/* As requested; the core gives a chunk somewhat longer than one item. 0: none. */
 static inline uint64_t task_timeout_ms(const struct task *t)
 {
     return t->core.chunk ? t->chunk.timeout_ms : t->core.timeout_ms;
@@ -125,45 +124,46 @@ static inline uint64_t task_started_ms(const struct task *t)
     return t->began_ms ? t->submitted_ms + t->began_ms - 1 : 0;
 }
 
-/* Connections that take memfds get larger results that way: shared memory instead of two copies through a socket. */
+/* Clients that take memfds get larger results that way: shared memory instead of two copies through a socket. */
 #define MEMFD_RESULT_MIN (512u << 10)
 
-/* How a task ended, for whoever is to be told. Exactly one of: a result (error NONE), the function's own error value
- * (error FAILED with size > 0), or our own error with text. */
+/* How a task ended, for the receiver of its result. Exactly one of: a result (error NONE), the function's own error
+ * value (error FAILED with size > 0), or our own error with text. */
 struct outcome {
     enum mpool_state state;
     enum mpool_error error;
     const char *text;    /* without "E_NAME: "; own errors */
-    const uint8_t *data; /* result or error value, in the lane: may change until copied */
+    const uint8_t *data; /* result or error value, in the lane: may change until it is copied */
     uint64_t size;
     int memfd;           /* holds the result instead of data, or -1; the receiver may take it (set it to -1) */
-    bool shared;         /* and others hold it, too */
-    uint64_t generation; /* of the worker that made it; 0: nobody that can be told */
+    bool shared;         /* others hold the memfd, too */
+    uint64_t generation; /* of the worker that made it; 0: unknown */
     uint32_t items_done; /* chunks */
-    const struct verdict *verdict; /* LOST, and kills; else NULL */
+    const struct verdict *verdict; /* for LOST and kills; else NULL */
     uint32_t attempt, attempts;
-    bool malformed; /* set by the receiver: the bytes were not one whole harmless value */
+    bool malformed; /* set by the receiver: the bytes were not one valid value */
 };
 
-/* What a caller hears whose worker sent no whole value. */
+/* Sent to a caller whose worker returned an invalid value. */
 #define TASK_WORKER_BROKE "the worker's answer was damaged; it has been ended"
 
 /* Makes a task of the caller's. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small
- * ones are copied out of it, so that what is held open is worth it; checked to be one whole value then). → NULL with
- * *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
+ * ones are copied out of it, as they are not worth a descriptor; they are checked to be one whole value then). → NULL
+ * with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
 struct task *task_new(struct tasks *tasks, struct caller *caller, struct function *f, const struct task_ops *ops,
     const struct task_options *options, const void *args, uint64_t args_length, int args_fd, int *ret_errno);
-/* Only for one that the heart has not, or has no longer. */
+/* Only for a task that is not submitted to the core, or no longer. */
 void task_free(struct tasks *tasks, struct task *t);
-/* Frees the rooms that are kept for the next tasks. */
+/* Frees the memory that is kept for the next tasks. */
 void task_rooms_free(struct tasks *tasks);
 
-/* The id by which its caller may know it: a chunk's is that of its map. */
+/* The id by which its caller knows it: for a chunk that of its map. */
 uint64_t task_public_id(const struct task *t);
 
-/* Hands it to the core. c: the connection that waits for it, or NULL. front: before the tasks that wait already. */
+/* Submits it to the core. c: the connection that waits for it, or NULL. front: ahead of tasks that are already waiting.
+ */
 void task_submit(struct tasks *tasks, struct task *t, const struct conn *c, bool front);
-/* What a task of this connection's request has printed goes to it. */
+/* Sends output of a task to the connection that requested it. */
 void task_put_output(struct conn *c, uint32_t msgid, int stream, const void *bytes, size_t length);
 
 /* core_ops.finish; report: of struct run_report, or NULL. */
@@ -176,13 +176,13 @@ struct task *task_running(const struct worker *w);
  * is passed on. */
 void task_respond(struct conn *c, uint32_t msgid, bool no_reply, struct outcome *o);
 
-/* "E_NAME: text" of an outcome that is no success; out is always terminated. → its length. */
+/* "E_NAME: text" of an outcome that is not a success; out is always terminated. → its length. */
 size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret_class);
 
-/* State, error and text of a task that was stopped or lost. verdict: of the worker that died of it, or NULL. text: room
- * for the sentence. */
+/* State, error and text of a task that was stopped or lost. verdict: of the worker whose death ended it, or NULL. text:
+ * room for the sentence. */
 void task_describe_stop(
     const struct task *t, enum core_why why, const struct verdict *verdict, struct outcome *o, char *text, size_t size);
 
-/* How large a result this connection (NULL: a job) may get. */
+/* The maximum result size for this connection (NULL: a job). */
 uint64_t task_max_result(const struct tasks *tasks, const struct conn *c);
