@@ -16,7 +16,7 @@ struct args_options args_options;
 
 enum { READ_SIZE = 64 * 1024 };
 
-/* Reads a descriptor to its end. signal_fd: stop when it becomes readable; peer_fd: stop when its other end has gone;
+/* Reads a descriptor to its end. signal_fd: stop when it becomes readable; peer_fd: stop when its other end is closed;
  * -1 for none. *ret: taken, free(). → 0; -EFBIG: over `cap` bytes; -EINTR, -ECONNRESET: stopped; other -errno. */
 static int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length)
 {

@@ -24,5 +24,5 @@ extern struct args_options args_options;
         .help = "arguments are strings, even if they look like JSON"                                                   \
     }
 
-/* Appends the array. words: what follows the function's name. → 0, or -1 after it was said what is wrong. */
+/* Appends the array. words: those after the function's name. → 0, or -1 after reporting what is wrong. */
 int args_pack(struct wire_buf *to, char **words, size_t count);

@@ -16,7 +16,7 @@
 enum {
     REDRAW_MS = 100,
     WIDTH_MOST = 40,  /* of the bar itself, in columns */
-    WIDTH_LEAST = 10, /* below, there is no bar, only text */
+    WIDTH_LEAST = 10, /* narrower than this: only text, no bar */
 };
 
 static struct {
@@ -50,7 +50,7 @@ void bar_start(void)
 {
     bar.on = true;
     bar.started_ms = now_ms();
-    bar.drawn_ms = bar.started_ms; /* what is done within the first moment needs no bar */
+    bar.drawn_ms = bar.started_ms; /* a map that finishes at once shows no bar */
     say_set_before(hide);
 }
 
@@ -79,7 +79,7 @@ bool bar_is_due(void)
     return bar.on && bar_wait_ms() == 0;
 }
 
-/* Eighths of a column, so that a slow map is seen to move. → bytes written. */
+/* Drawn in eighths of a column, so that even a slow map visibly moves. → bytes written. */
 static size_t draw_bar(char *to, size_t size, double share, unsigned width)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};

@@ -1,6 +1,5 @@
-/* The progress bar of a map: one line on stderr, redrawn at most ten times a second, gone before anything else is
- * written (it hooks say_before()). Does nothing until bar_start().
- */
+/* The progress bar of a map: one line on stderr, redrawn at most ten times a second and removed before anything else is
+ * written (it hooks say_before()). Does nothing until bar_start(). */
 #pragma once
 
 #include <stdbool.h>
@@ -13,14 +12,14 @@ struct bar_facts {
     bool total_known;
 };
 
-/* Whether there can be one: stderr is a terminal that obeys escape sequences. */
+/* Can a bar be shown? Requires that stderr is a terminal that obeys escape sequences. */
 bool bar_possible(void);
 void bar_start(void);
 /* Is it time to draw? */
 bool bar_is_due(void);
-/* Draws, if it is. */
+/* Draws the bar if it is due. */
 void bar_update(const struct bar_facts *facts);
-/* → milliseconds until the bar wants bar_update() again; -1: it never does. */
+/* → milliseconds until bar_update() is due again; -1: never. */
 int bar_wait_ms(void);
-/* Removes it for good. */
+/* Removes the bar permanently. */
 void bar_end(void);

@@ -1,6 +1,6 @@
 /* mpool call: runs one function and prints its result.
  *
- * Ctrl-C simply ends this program: the daemon cancels a call whose caller has gone.
+ * Ctrl-C simply ends this program: the daemon cancels a call whose caller has disconnected.
  */
 #include <unistd.h>
 

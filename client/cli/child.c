@@ -27,7 +27,7 @@ static void become(const struct child *child, const sigset_t *mask, pid_t parent
         dup2(child->input, STDIN_FILENO);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, mask, NULL);
-    /* The parent may have died before this: then nobody would send the signal. */
+    /* If the parent died before the prctl(), the signal will never be sent. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
         _exit(EXIT_OWN);
     execvp(words[0], words);
@@ -41,7 +41,7 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? ENDED_BY + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* → the signal that came; 0: none, the wait was for nothing. */
+/* → the signal received; 0: a spurious wake-up. */
 static int wait_for_news(int signals, struct pollfd *watched, struct signalfd_siginfo *ret_info)
 {
     struct pollfd news[2] = {{.fd = signals, .events = POLLIN}, *watched};
@@ -69,7 +69,7 @@ static int follow(pid_t pid, int signals, const struct child_watch *watch)
         int number = wait_for_news(signals, &watched, &info);
         if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT)
             asked_to_end = number;
-        if (number != 0 && number != SIGCHLD && info.ssi_code <= 0) /* by a process, not by the terminal */
+        if (number != 0 && number != SIGCHLD && info.ssi_code <= 0) /* sent by a process, not by the terminal */
             kill(pid, number);
         if (watched.revents && watch->lost(watch->userdata)) {
             kill(pid, SIGTERM);
@@ -96,7 +96,7 @@ int child_run(const struct child *child)
     sigset_t set, before;
     child_signals(&set);
     sigaddset(&set, SIGCHLD);
-    signal(SIGCHLD, SIG_DFL); /* ignored, it would take the status away */
+    signal(SIGCHLD, SIG_DFL); /* if it were ignored, the exit status would be lost */
     sigprocmask(SIG_BLOCK, &set, &before);
     out_flush();
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), status = EXIT_OWN;

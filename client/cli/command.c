@@ -1,4 +1,4 @@
-/* In which surroundings does a command run? See command.h. */
+/* The options of a command to run: see command.h. */
 #include "client/cli/command.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 struct command_options command_options;
 
-/* A later --env of the same name stands, as the daemon is to be asked for each name once. */
+/* The last --env of a name wins, because each name may be sent only once. */
 static bool named_later(const struct option_list *list, size_t at, size_t name_length)
 {
     for (size_t i = at + 1; i < list->count; i++) {
@@ -57,7 +57,7 @@ static size_t each_variable(struct wire_buf *to)
         size_t name_length = strcspn(list->values[i], "=");
         const char *value = list->values[i][name_length] ? list->values[i] + name_length + 1 : getenv(list->values[i]);
         if (!value || named_later(list, i, name_length) || template_owns(list->values[i], name_length))
-            continue; /* handing on a variable that is not set is no mistake */
+            continue; /* passing on a variable that is not set is not an error */
         if (to)
             pack_pair(to, list->values[i], name_length, value);
         count++;
@@ -65,7 +65,8 @@ static size_t each_variable(struct wire_buf *to)
     return count;
 }
 
-/* As after 2>&1, or on a terminal: then the order of what is written matters more than which it was. */
+/* Are stdout and stderr the same file, as after 2>&1 or on a terminal? Then the order of the output matters more than
+ * which of the two it was written to. */
 static bool outputs_are_one(void)
 {
     struct stat out, err;

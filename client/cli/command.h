@@ -1,4 +1,5 @@
-/* What a command that exec.run starts is given: where it runs and its environment. For `run` and `map --exec`. */
+/* The options of a command that exec.run starts: its directory, environment, input and output. For `run` and `map
+ * --exec`. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,13 +32,13 @@ extern struct command_options command_options;
     }
 
 struct command_extras {
-    bool input;         /* its standard input comes with the request */
-    bool stream;        /* outputs are to come as they are made */
-    bool merge;         /* into one, in the order of writing, where ours are one */
-    int64_t timeout_ms; /* exec.run stops it after that, and keeps what it had written; 0: does not */
-    const struct option_count *max_output; /* bytes kept of each output, where given; or NULL */
-    size_t variables; /* that the caller appends, name and value each: they are the last in the map */
+    bool input;         /* its standard input is sent with the request */
+    bool stream;        /* outputs are sent as they are written */
+    bool merge;         /* merge both outputs in the order of writing, if ours are one file */
+    int64_t timeout_ms; /* exec.run stops it after this time and keeps its output so far; 0: no time-out */
+    const struct option_count *max_output; /* bytes kept of each output, if given; or NULL */
+    size_t variables;                      /* pairs of name and value that the caller appends at the end of the map */
 };
 
-/* Appends exec.run's option map. → 0, or -1 after it was said what is wrong. */
+/* Appends exec.run's option map. → 0, or -1 after reporting what is wrong. */
 int command_pack_options(struct wire_buf *to, const struct command_extras *extras);

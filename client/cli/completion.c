@@ -1,6 +1,7 @@
 /* mpool completion: the completion scripts of bash and zsh, made from the tables of verbs and options.
  *
- * Names of functions and pools and ids of tasks are asked from the daemon at the time; without one there are none.
+ * The scripts ask the daemon for names of functions and pools and ids of tasks; without a daemon these are not
+ * completed.
  */
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "client/cli/say.h"
 #include "client/cli/verbs.h"
 
-/* What the daemon is asked for, by the words of the tables. */
+/* The requests to the daemon, by the words used in the tables. */
 static const struct {
     const char *word, *command;
 } asked[] = {
@@ -31,8 +32,7 @@ static bool is_guard(const struct verb *verb)
     return (verb->flags & VERB_COMMAND) && verb->operands && strcmp(verb->operands, "@command") != 0;
 }
 
-/* ---- bash
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- bash ---- */
 
 static const char bash_head[] =
     "# bash completion for mpool, made by `mpool completion bash`\n"
@@ -77,7 +77,7 @@ static void bash_option_names(const struct option_row *rows, const char *between
     }
 }
 
-/* One case for each option with a value: what its values are. verb: "*" for all. */
+/* Writes one case for each option with a value: its possible values. verb: "*" for all. */
 static void bash_values(const char *verb, const struct option_row *rows)
 {
     for (const struct option_row *row = rows; row && row->name; row++) {
@@ -111,9 +111,9 @@ static void bash_operands(const struct verb *verb)
                    "elif ((COMP_CWORD == i + 2)) || [[ $prev == -* ]]; then _mpool_reply @command; "
                    "else _mpool_reply @file; fi ;;\n",
             words);
-    } else if (words && (verb->flags & VERB_COMMAND)) { /* the command's own words are files as likely as not */
+    } else if (words && (verb->flags & VERB_COMMAND)) { /* the command's own words are likely to be files */
         out_text("if [[ $prev == run || $prev == -* ]]; then _mpool_reply @command; else _mpool_reply @file; fi ;;\n");
-    } else if (words && strcmp(words, "@function") == 0) { /* behind the function: its arguments */
+    } else if (words && strcmp(words, "@function") == 0) { /* after the function: its arguments */
         out_text("if ((COMP_CWORD == i + 1)) || [[ $prev == -* ]]; then _mpool_reply @function; "
                  "else _mpool_reply @file; fi ;;\n");
     } else {
@@ -173,8 +173,7 @@ static void print_bash(void)
              "complete -F _mpool mpool\n");
 }
 
-/* ---- zsh
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- zsh ---- */
 
 static const char zsh_head[] = "#compdef mpool\n"
                                "# zsh completion for mpool, made by `mpool completion zsh`\n"
@@ -187,7 +186,7 @@ static void zsh_asked(void)
             asked[i].word, asked[i].command);
 }
 
-/* Within '…[help]': what zsh or its _arguments would take for its own. */
+/* Escapes what is special to zsh or its _arguments within '…[help]'. */
 static void zsh_help(const char *text)
 {
     for (const char *p = text; *p; p++) {

@@ -1,4 +1,4 @@
-/* How does a verb reach the daemon, and what is said when it does not? See daemon.h. */
+/* How does a verb connect to the daemon, and how are failures reported? See daemon.h. */
 #include "client/cli/daemon.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ enum {
     MS_PER_S = 1000,
 };
 
-/* Why does nobody answer there? → a positive errno, 0 when somebody does. */
+/* Why can we not connect to this path? → a positive errno; 0: something answers. */
 static int probe(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -76,7 +76,7 @@ int daemon_connect(mpool_client **ret)
     int r = mpool_connect(ret, settings.socket);
     if (r >= 0)
         return EXIT_OK;
-    if (mpool_code_name(r)) { /* somebody has answered */
+    if (mpool_code_name(r)) { /* something has answered */
         say_error("the daemon does not take this connection: %s (%s)", mpool_strerror(r), mpool_code_name(r));
         return EXIT_OWN;
     }
@@ -93,7 +93,7 @@ int daemon_connect(mpool_client **ret)
     return EXIT_OWN;
 }
 
-/* Whether the error is the task's own (it ran and failed, was lost, cancelled, …), not the request's. */
+/* Is this an error of the task (it ran and failed, was lost, cancelled, …) rather than of the request? */
 static bool daemon_task_failed(int code)
 {
     const char *name = mpool_code_name(code);

@@ -1,6 +1,6 @@
-/* The connection of a verb to the daemon, and what becomes of its errors.
+/* The connection of a verb to the daemon, and the reporting of its errors.
  *
- * Failures are said on stderr here, once; callers pass the exit status on.
+ * Failures are reported on stderr here, once; callers pass the exit status on.
  */
 #pragma once
 
@@ -11,19 +11,19 @@
 
 #include "client/cli/exit_codes.h"
 
-/* Connects as --socket or the usual places say. *ret: taken, mpool_disconnect().
- * → 0; or EXIT_OWN after it was said which paths were tried, and how a daemon is started. */
+/* Connects to --socket or the default paths. *ret: taken, mpool_disconnect().
+ * → 0; or EXIT_OWN after reporting which paths were tried and how to start a daemon. */
 int daemon_connect(mpool_client **ret);
 
-/* Says why the last call on `client` failed. → daemon_status_of(code) */
+/* Reports why the last call on `client` failed. → daemon_status_of(code) */
 int daemon_say(mpool_client *client, int code);
 /* The same for a sentence at hand ("" or NULL: the code's own). */
 int daemon_say_text(int code, const char *text);
 
-/* One request without params ("pools"): *ret, taken. → 0 or an exit status, the failure said. */
+/* One request without params ("pools"): *ret, taken. → 0, or an exit status after reporting the failure. */
 int daemon_ask(mpool_client *client, const char *method, mpool_result **ret);
 
 /* The options of a task from the common settings. */
 mpool_options daemon_task_options(void);
-/* → 0, or EXIT_OWN after it was said which of them is out of its range. */
+/* → 0, or EXIT_OWN after reporting which of them is out of range. */
 int daemon_check_task_options(void);

@@ -1,4 +1,4 @@
-/* What mpool's exit status says, in one table: the enum, --help and the man page's table come from it.
+/* The exit statuses of mpool in one table, from which the enum, --help and the man page's table are made.
  *
  * X(NAME, value, "shown as", "the verbs that can end so; none: all of them", "sentence")
  */

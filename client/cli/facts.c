@@ -1,4 +1,5 @@
-/* How is a map shown to a person? See facts.h. Knows units by the ends of keys, and no key by name but times of day. */
+/* How is a map of facts printed for people? See facts.h. Recognizes units by the suffix of the key; knows no key by
+ * name except times of day. */
 #include "client/cli/facts.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ static void put_key(const char *key, size_t width)
     out_format("%s%-*s%s  ", say_style(color, SAY_DIM), (int)width, key, say_style_end(color, SAY_DIM));
 }
 
-/* → whether the number was one with a unit, and is written. */
+/* → true if the number had a unit and has been written. */
 static bool put_with_unit(const char *key, double value)
 {
     static const char *const days[] = {"submitted_ms", "started_ms", "ended_ms"};
@@ -48,7 +49,7 @@ static bool put_with_unit(const char *key, double value)
     return true;
 }
 
-/* Without its unit, which the value carries now. */
+/* Drops the unit from the key, because the value shows it. */
 static void shorten(const char *key, char *to, size_t size)
 {
     static const char *const units[] = {"_ms", "_us", "_kib"};
@@ -59,7 +60,7 @@ static void shorten(const char *key, char *to, size_t size)
     }
 }
 
-/* What is done with each pair: full is "outer.inner", key its last part. */
+/* Called for each pair: full is "outer.inner", key its last part. */
 typedef void pair_fn(size_t *width, const char *full, const char *key, struct view value);
 
 static void measure(size_t *width, const char *full, const char *key, struct view value)

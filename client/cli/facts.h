@@ -1,4 +1,4 @@
-/* A map of the daemon's as "key   value" lines. */
+/* Prints a map from the daemon as "key value" lines. */
 #pragma once
 
 #include "client/cli/view.h"

@@ -1,4 +1,4 @@
-/* mpool functions: what can be called, and in which pools. */
+/* mpool functions: lists the functions that can be called, and their pools. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* How is a command run while an object is held? See guard.h. */
+/* How is a command run while holding an object? See guard.h. */
 #include "client/cli/guard.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ static int refused(const struct guard *guard, const char *name)
 
 static int give_back(const struct guard *guard, struct held *held, mpool_object *object, const char *name)
 {
-    bool lost = held_is_lost(held); /* also what happened in the last moment */
+    bool lost = held_is_lost(held); /* also detects a loss in the last moment */
     int r = guard->release(object);
     if (lost || r == -EPERM || r == -ECONNRESET) {
         say_error("%s '%s' was lost while the command ran: the daemon has ended, or has closed the connection; "

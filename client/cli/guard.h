@@ -1,4 +1,4 @@
-/* What `lock` and `sem` share: wait for an object, run a command while it is had, give it back. */
+/* What `lock` and `sem` share: wait for an object, run a command while holding it, release it. */
 #pragma once
 
 #include <mpool/shared.h>
@@ -42,10 +42,11 @@ struct guard {
     int (*release)(mpool_object *object);
 };
 
-/* words: NAME, options that stand behind it, a "--" perhaps, and the command. rows: the verb's. Options are set when it
- * returns. → 0 with *ret_command, or EXIT_OWN after it was said what is wrong. */
+/* words: NAME, options that follow it, optionally "--", and the command. rows: the verb's. Sets the options. → 0 with
+ * *ret_command, or EXIT_OWN after reporting what is wrong. */
 int guard_parse(
     const struct guard *guard, const struct option_row *rows, size_t count, char **words, char ***ret_command);
-/* options: of the object if it is made. wish: what it is to be if it is there already, or NULL. → exit status. */
+/* options: of the object if it is created. wish: the required properties of an existing object, or NULL. → exit
+ * status. */
 int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
     const char *name, char **command);

@@ -8,8 +8,8 @@ enum halt_when { HALT_NEVER, HALT_SOON, HALT_NOW };
 
 struct halt {
     enum halt_when when;
-    uint64_t failures; /* that it takes */
+    uint64_t failures; /* failures before the map stops */
 };
 
-/* → 0, or -1 after it was said what is allowed. text NULL is never. */
+/* → 0, or -1 after reporting what is allowed. text: NULL means never halt. */
 int halt_parse(const char *text, struct halt *ret);

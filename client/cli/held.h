@@ -1,4 +1,5 @@
-/* What a command runs under is held over a connection, and lost with it. For `lock`, `sem` and `queue get --exec`. */
+/* A lock or item that is held while a command runs, and lost with the connection. For `lock`, `sem` and `queue get
+ * --exec`. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,9 +13,9 @@ struct held {
     bool lost;
 };
 
-/* Looks at the connection. → whether it is gone: the daemon has ended, or takes this process for dead. userdata: the
+/* Checks the connection. → true if it is lost: the daemon has exited, or considers this process dead. userdata: the
  * struct held. */
 bool held_is_lost(void *userdata);
 
-/* Has the command ended by SIGTERM once it is lost. */
+/* A watch that ends the command by SIGTERM when the connection is lost. */
 struct child_watch held_watch(struct held *held);

@@ -1,5 +1,5 @@
-/* mpool help, and --help: what do they look like? See help.h. Every list in it is one of the tables; nothing is counted
- * or kept by hand. */
+/* mpool help, and --help: how are they laid out? See help.h. Every list in them is made from one of the tables; nothing
+ * is maintained by hand. */
 #include "client/cli/help.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ enum {
     EXIT_COLUMN = 10,
     VARIABLE_COLUMN = 16,
     WIDTH_MOST = 100,     /* longer lines are hard to read */
-    WIDTH_ELSEWHERE = 80, /* off a terminal */
-    WORDS_LEAST = 30,     /* columns for words, however narrow the terminal */
+    WIDTH_ELSEWHERE = 80, /* if stdout is not a terminal */
+    WORDS_LEAST = 30,     /* minimum columns for words, even on a narrow terminal */
 };
 
 static const char examples_head[] = "Examples:\n";
@@ -38,7 +38,7 @@ static size_t columns_of(const char *text, size_t length)
     return columns;
 }
 
-/* Writes words up to `end` into lines, the first of which has reached the column `indent`; the others begin there. */
+/* Writes words up to `end` as wrapped lines. The cursor is already at column `indent`, where the other lines begin. */
 static void wrap(const char *text, const char *end, size_t indent)
 {
     size_t terminal = isatty(STDOUT_FILENO) ? table_terminal_width(STDOUT_FILENO) : WIDTH_ELSEWHERE;
@@ -61,7 +61,7 @@ static void wrap(const char *text, const char *end, size_t indent)
     out_byte('\n');
 }
 
-/* What the verb's file says about it: paragraphs, in lines that fit, and then examples, as they are. */
+/* Writes the verb's long description: paragraphs, wrapped, and then examples, verbatim. */
 static void about(const char *text)
 {
     const char *examples = strstr(text, examples_head);
@@ -105,7 +105,7 @@ static bool is_among(const char *word, const char *words)
     return false;
 }
 
-/* verb: NULL for those of all. */
+/* verb: NULL for those common to all verbs. */
 static void exit_codes(const struct verb *verb)
 {
     heading("Exit status");

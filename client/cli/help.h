@@ -3,7 +3,7 @@
 
 #include "client/cli/verb.h"
 
-/* The verbs alone. */
+/* Lists only the verbs. */
 void help_short(void);
 void help_overview(void);
 void help_verb(const struct verb *verb);

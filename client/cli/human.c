@@ -1,4 +1,4 @@
-/* How is a number said to a person? See human.h. */
+/* How are numbers written for people? See human.h. */
 #include "client/cli/human.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* Which tasks or processes are meant? See ids.h. */
+/* Which tasks or processes do the operands name? See ids.h. */
 #include "client/cli/ids.h"
 
 #include <inttypes.h>

@@ -8,10 +8,11 @@
 
 enum ids_of { IDS_TASKS, IDS_PROCESSES };
 
-/* → 0 with the id, or -1 after it was said that the word is none. */
+/* → 0 with the id, or -1 after reporting that the word is not an id. */
 int ids_parse(enum ids_of of, const char *verb, const char *word, uint64_t *ret);
 
-/* Checks all words before anything is done with the first. → 0, or EXIT_OWN, said; none at all is a mistake too. */
+/* Checks all words before the first one is used. → 0, or EXIT_OWN after reporting an error; no words at all is an
+ * error, too. */
 int ids_check(enum ids_of of, const char *verb, char **words, size_t count);
 
 struct ids_verb {

@@ -9,7 +9,7 @@
 
 #include "client/cli/say.h"
 
-enum { LOOK_AGAIN_MS = 500 }; /* whether we are in the foreground: nothing tells */
+enum { LOOK_AGAIN_MS = 500 }; /* polls for being in the foreground: there is no event for it */
 
 static void stop(struct input *input)
 {
@@ -51,7 +51,7 @@ void input_passed(struct input *input)
         input->theirs = -1;
         return;
     }
-    /* Whoever writes into the pipe is to learn when the command has closed it. */
+    /* Drop our copy of the pipe, so that its writer notices when the command closes it. */
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
@@ -59,7 +59,7 @@ void input_passed(struct input *input)
     }
 }
 
-/* A read in the background would stop us, though the command may not want anything. */
+/* A read from the terminal in the background would stop us, even if the command wants no input. */
 static bool may_read(const struct input *input)
 {
     return !input->terminal || tcgetpgrp(STDIN_FILENO) == getpgrp();
@@ -91,7 +91,7 @@ void input_move(struct input *input)
         return;
     }
     ssize_t n = write(input->pipe, input->piece, input->length);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) { /* the command reads no more */
+    if (n < 0 && errno != EAGAIN && errno != EINTR) { /* the command no longer reads */
         stop(input);
         return;
     }

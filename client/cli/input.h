@@ -1,8 +1,8 @@
-/* Whose is our standard input while a command runs elsewhere?
+/* Who reads our standard input while a command runs in a worker?
  *
- * A pipe, file or device goes to the command itself, which reads as much of it as it wants, as if it ran here: what it
- * leaves is there for the next one. A terminal stays ours (whoever has it can type into it), and so does a socket: what
- * comes is passed on through a pipe, a piece at a time, as long as the command reads.
+ * A pipe, file or device is passed to the command itself, which reads as much of it as it wants, as if it ran here: the
+ * rest is left for the next reader. We keep a terminal (a process that has it can type into it) and a socket, and copy
+ * their data to the command through a pipe, piece by piece, as long as it reads.
  */
 #pragma once
 
@@ -12,18 +12,18 @@
 
 struct input {
     int theirs; /* for the command; closed by input_passed() if it is our pipe's end */
-    int pipe;   /* ours to write to; below 0: there is nothing to pass on */
+    int pipe;   /* our end for writing; negative: nothing to pass on */
     bool passing, terminal;
-    size_t length; /* of what was read and not yet written */
+    size_t length; /* of the bytes read but not yet written */
     char piece[4096];
 };
 
-/* → 0, or -1 after it was said why not. */
+/* → 0, or -1 after reporting why not. */
 int input_open(struct input *input);
-/* The request has been made: what the command has is no longer ours. */
+/* The request has been sent: closes our copy of the command's input. */
 void input_passed(struct input *input);
 /* What to poll; ->fd is -1 for nothing. → the time-out of that poll in milliseconds; -1: none. */
 int input_poll(const struct input *input, struct pollfd *ret);
-/* Passes something on, after what was watched came. */
+/* Passes on some input, after poll() has reported an event. */
 void input_move(struct input *input);
 void input_reset(struct input *input);

@@ -1,4 +1,4 @@
-/* mpool inspect: who has a shared object open, and who holds it. */
+/* mpool inspect: shows which processes have a shared object open, and which hold it. */
 #include "client/cli/inspect.h"
 
 #include <inttypes.h>
@@ -25,7 +25,7 @@
 #define TOKENS   (KIND(SEMAPHORE) | KIND(BOUNDED_SEMAPHORE))
 #define QUEUES   (KIND(QUEUE) | KIND(JOINABLE_QUEUE) | KIND(PIPE))
 
-/* What is shown where it is told, in this order. The daemon tells more than a kind has. */
+/* The facts to show if reported, in this order. The daemon reports some that do not apply to the kind. */
 static const struct {
     unsigned kinds;
     const char *key, *title;
@@ -84,7 +84,7 @@ void inspect_print(struct view object)
     }
 }
 
-/* A value's number, for those who may read it. */
+/* Prints a value's number if the user may read it. */
 static void print_number(mpool_client *client, const char *name)
 {
     mpool_object *value;

@@ -9,7 +9,7 @@
 
 enum {
     READ_SIZE = 64 * 1024,
-    AHEAD_BYTES = 4 * 1024 * 1024, /* read beyond what is taken, to learn the total */
+    AHEAD_BYTES = 4 * 1024 * 1024, /* read ahead this far to learn the total */
 };
 
 void items_from_words(struct items *items, char *const *words, size_t count)
@@ -29,7 +29,7 @@ void items_reset(struct items *items)
     items->start = items->stop = items->size = items->searched = 0;
 }
 
-/* Room for a read and an end mark behind the content. → 0, -EMSGSIZE, -ENOMEM. */
+/* Makes room after the content for a read and a terminating NUL. → 0, -EMSGSIZE, -ENOMEM. */
 static int make_room(struct items *items)
 {
     size_t content = items->stop - items->start;
@@ -103,7 +103,7 @@ int items_next(struct items *items, const char **ret, size_t *ret_length)
                 return give(items, (size_t)(found - from), (size_t)(found - from) + 1, ret, ret_length);
         }
         items->searched = content;
-        if (items->end) /* the last line may lack its end */
+        if (items->end) /* the last line may lack a newline */
             return content ? give(items, content, content, ret, ret_length) : 0;
         int r = read_more(items);
         if (r < 0)
@@ -113,19 +113,19 @@ int items_next(struct items *items, const char **ret, size_t *ret_length)
 
 void items_read_ahead(struct items *items)
 {
-    /* Not before half of it has been taken: what is left is moved each time. */
+    /* Wait until half of it has been taken, because each read moves the rest. */
     bool more = items->stop - items->start < AHEAD_BYTES / 2;
     while (more && !items->end && items->stop - items->start < AHEAD_BYTES)
         more = read_more(items) > 0;
 }
 
-/* Items in what has been read, all of which is there: as items_next() will give them. */
+/* Counts the items in the data read, which is complete, as items_next() will return them. */
 static uint64_t count(const struct items *items)
 {
     uint64_t found = 0;
     for (size_t at = items->start; at < items->stop; found++) {
         const char *end = memchr(items->data + at, items->separator, items->stop - at);
-        at = end ? (size_t)(end - items->data) + 1 : items->stop; /* the last line may lack its end */
+        at = end ? (size_t)(end - items->data) + 1 : items->stop; /* the last line may lack a newline */
     }
     return found;
 }

@@ -1,7 +1,7 @@
 /* Where the items of a map come from: the words after ":::", or standard input, a line (or NUL-ended run) each.
  *
- * What is in memory is bounded: the longest item, or a few mebibytes where the total is asked for. An item over
- * ITEMS_LENGTH_CAP is an error, not a truncation.
+ * Memory is bounded: by the longest item, or a few mebibytes if the total is wanted. An item over ITEMS_LENGTH_CAP is
+ * an error, not a truncation.
  */
 #pragma once
 
@@ -18,11 +18,11 @@ struct items {
     int fd; /* borrowed */
     char separator;
     bool end;   /* standard input has ended */
-    char *data; /* what was read, not yet given, in data[start … stop) */
+    char *data; /* read but not yet returned, in data[start … stop) */
     size_t start, stop, size;
     size_t searched; /* bytes from start that hold no separator */
     uint64_t given;
-    uint64_t total; /* once it is known, which needs the end */
+    uint64_t total; /* known once the end has been read */
     bool total_known;
 };
 
@@ -34,10 +34,10 @@ void items_reset(struct items *items);
  * → 1 an item; 0 the end; -EAGAIN: nothing to read just now, poll items->fd; -EMSGSIZE: too long; other -errno. */
 int items_next(struct items *items, const char **ret, size_t *ret_length);
 
-/* Reads on beyond what has been given, as far as there is something to read and a few mebibytes go: so the end, and
- * with it the total, is known early. Not while items_next() says -EAGAIN, for what is read here is no news to poll(). A
- * failure is met again by items_next(). */
+/* Reads ahead as far as data is available, up to a few mebibytes, so that the end and with it the total is known early.
+ * Must not be called while items_next() returns -EAGAIN, because poll() does not report data that was read here.
+ * Failures are reported by the next items_next(). */
 void items_read_ahead(struct items *items);
 
-/* How many items there will be, if that is known. */
+/* The total number of items. → whether it is known. */
 bool items_total(struct items *items, uint64_t *ret);

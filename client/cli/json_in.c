@@ -1,4 +1,4 @@
-/* What does a word of the command line mean as a value? See json_in.h. */
+/* How does a word of the command line become a value? See json_in.h. */
 #include "client/cli/json_in.h"
 
 #include <errno.h>
@@ -44,8 +44,8 @@ static void pack_json(struct wire_buf *to, json_t *value)
     }
 }
 
-/* Plain integers, far the most common items: no parser, no allocation, and the upper half of uint64 that jansson lacks.
- * → whether it was one. */
+/* Plain integers, by far the most common items: needs no parser and no allocation, and covers the upper half of uint64,
+ * which jansson lacks. → whether it was one. */
 static bool pack_plain_integer(struct wire_buf *to, const char *text, size_t length)
 {
     char digits[24];
@@ -72,7 +72,7 @@ static bool pack_plain_integer(struct wire_buf *to, const char *text, size_t len
     return errno == 0;
 }
 
-/* Saves the parser and its error for what cannot be JSON: most words begin otherwise. */
+/* Skips the parser for words that cannot be JSON, which most words are not. */
 static bool may_be_json(const char *text, size_t length)
 {
     size_t i = 0;

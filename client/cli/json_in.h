@@ -1,8 +1,8 @@
 /* Words and JSON texts as MessagePack, for arguments and items.
  *
  * A word is JSON where it parses, else a string: `7` is a number, `hello` and `a b` are strings, `"7"` is the string 7.
- * Numbers that fit in no 64-bit integer are refused instead of becoming something else. JSON's depth is bounded by
- * jansson (2,048); the daemon's own bound is lower and refuses what lies between.
+ * Integers that do not fit in 64 bits are refused rather than converted. jansson bounds the depth of JSON (2,048); the
+ * daemon's limit is lower, and it refuses deeper values.
  */
 #pragma once
 
@@ -16,8 +16,8 @@ enum json_in_kind {
     JSON_IN_ARRAY, /* must be a JSON array, which becomes the value */
 };
 
-enum { JSON_IN_WHY = 256 }; /* room for the reason of a failure */
+enum { JSON_IN_WHY = 256 }; /* size of the buffer for an error text */
 
 /* Appends `text` (`length` bytes) as one value. Bytes that are not UTF-8 go in as bin. why: JSON_IN_WHY bytes.
- * → 0; -EINVAL or -ENOMEM with the reason in `why`, as in "argument 2: REASON"; the buffer is as before then. */
+ * → 0; -EINVAL or -ENOMEM with the reason in `why`, as in "argument 2: REASON"; the buffer is then unchanged. */
 int json_in_value(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, char *why);

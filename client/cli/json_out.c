@@ -1,4 +1,4 @@
-/* How does a MessagePack value look as JSON? See json_out.h. */
+/* How is a MessagePack value written as JSON? See json_out.h. */
 #include "client/cli/json_out.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static void put_escaped(const uint8_t *p, size_t length)
 {
     static const char shorts[] = "btn.fr"; /* the short escapes of 0x08 … 0x0d; 0x0b has none */
     out_byte('"');
-    size_t plain = 0; /* start of what may go out as it is */
+    size_t plain = 0; /* start of the bytes that need no escape */
     for (size_t i = 0; i < length; i++) {
         uint8_t c = p[i];
         if (utf8_is_c1(p + i, length - i)) { /* a control character, of two bytes */
@@ -81,7 +81,7 @@ void json_out_bytes(const void *bytes, size_t length)
     out_byte('}');
 }
 
-/* The shortest digits that read back as the same number, and always a sign that it is a float. */
+/* Writes the shortest digits that read back as the same number, always recognizable as a float. */
 static void put_float(double value)
 {
     char text[40];
@@ -114,7 +114,7 @@ static int put_int(struct wire_reader *r)
     return e;
 }
 
-/* The payload of an ext value, whose whole bytes are given. */
+/* Writes an ext value. raw: all of its bytes. */
 static void put_ext(const uint8_t *raw, size_t length)
 {
     static const struct {

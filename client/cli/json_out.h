@@ -1,9 +1,9 @@
 /* MessagePack values as JSON on stdout, straight from their bytes.
  *
- * What JSON lacks: binary, and strings, that are not UTF-8 become {"base64": "…"}; ext becomes {"ext": type,
- * "base64": "…"}; NaN and infinities become null; keys that are not text are written as text, those that are arrays,
- * maps or ext as the base64 of their MessagePack bytes.
- * Values come from outside: broken or too deep ones (over 128 levels) end in an error, never in a crash.
+ * What JSON lacks: binary, and strings, that are not UTF-8 become {"base64": "…"}; ext becomes {"ext": type, "base64":
+ * "…"}; NaN and infinities become null; keys that are not text are written as text, those that are arrays, maps or ext
+ * as the base64 of their MessagePack bytes. Values are untrusted: malformed or too deep ones (over 128 levels) cause an
+ * error, never a crash.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 
 #include "proto/reader.h"
 
-/* Writes one value. → 0 with the reader past it; -EBADMSG or -ENODATA for broken bytes, a part is written then. */
+/* Writes one value. → 0 with the reader past it; -EBADMSG or -ENODATA for malformed bytes; a part may have been written
+ * then. */
 int json_out_value(struct wire_reader *r);
 
 /* Writes a JSON string of the bytes if they are UTF-8, else the base64 object. */
@@ -20,5 +21,5 @@ void json_out_bytes(const void *bytes, size_t length);
 
 bool json_out_is_utf8(const void *bytes, size_t length);
 
-/* Writes the first value of `length` bytes and a newline; says it when the bytes are broken. → exit status. */
+/* Writes the first value of `length` bytes and a newline; reports malformed bytes. → exit status. */
 int json_out_print(const void *msgpack, size_t length);

@@ -20,7 +20,7 @@
 #include "client/cli/say.h"
 #include "client/cli/signals.h"
 
-static pid_t first; /* in the keeper: who made it */
+static pid_t first; /* in the keeper: the process that started it */
 
 int keeper_stay(struct keeper *keeper)
 {
@@ -33,12 +33,12 @@ static void tell(struct keeper *keeper, int status)
 {
     if (keeper->tell < 0)
         return;
-    (void)!write(keeper->tell, &status, sizeof status); /* there may be nobody left to read it */
+    (void)!write(keeper->tell, &status, sizeof status); /* the first process may be gone */
     close(keeper->tell);
     keeper->tell = -1;
 }
 
-/* Whoever reads what the command wrote is not to wait for us. */
+/* Closes the outputs, so that a reader of the command's output does not wait for us. */
 static void let_go_of_outputs(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -46,7 +46,7 @@ static void let_go_of_outputs(void)
         dup2(null, fd);
 }
 
-/* Takes in who has ended. → whether others are left. */
+/* Reaps children that have ended. → true if others are left. */
 static bool take_in(void)
 {
     pid_t pid;
@@ -68,8 +68,8 @@ static void signal_children(int number)
         fclose(children);
 }
 
-/* Asks all that is left to end, and waits for it: what is no child of ours becomes one when those above it have ended.
- */
+/* Sends SIGTERM to all remaining children and waits for them. Descendants become our children when their parents have
+ * ended. */
 static void end_rest(void)
 {
     do
@@ -86,7 +86,7 @@ void keeper_release(struct keeper *keeper, int status)
         end_rest();
         return;
     }
-    signal(SIGHUP, SIG_IGN); /* a terminal that is closed is no reason to let others in */
+    signal(SIGHUP, SIG_IGN); /* keep the lock when the terminal is closed */
     out_flush();
     tell(keeper, status);
     let_go_of_outputs();
@@ -107,7 +107,7 @@ static _Noreturn void keep(struct keeper *keeper, int (*run)(struct keeper *, vo
     _exit(EXIT_OK);
 }
 
-/* → how the keeper ended that has said nothing. */
+/* → the exit status of a keeper that ended without reporting one. */
 static int silent_end(pid_t pid)
 {
     int status = 0;
@@ -120,7 +120,7 @@ static int silent_end(pid_t pid)
     return ENDED_BY + WTERMSIG(status);
 }
 
-/* Passes signals on until the keeper has said how it went. */
+/* Forwards signals until the keeper has reported a status. */
 static int follow(pid_t pid, int said, int signals)
 {
     for (;;) {
@@ -134,7 +134,7 @@ static int follow(pid_t pid, int said, int signals)
         if (p[0].revents)
             return read(said, &status, sizeof status) == (ssize_t)sizeof status ? status : silent_end(pid);
         if (p[1].revents && read(signals, &info, sizeof info) == (ssize_t)sizeof info && info.ssi_code <= 0)
-            kill(pid, (int)info.ssi_signo); /* the terminal's reach everybody anyway */
+            kill(pid, (int)info.ssi_signo); /* the terminal's signals reach every process anyway */
     }
 }
 

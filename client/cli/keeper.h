@@ -1,11 +1,11 @@
-/* Which process holds a lock when mpool is killed and its command goes on?
+/* Which process holds a lock if mpool is killed while its command keeps running?
  *
  * A second process, the keeper: it connects, takes the lock, runs the command, and gives the lock back when the command
- * and all that descends from it have ended. The first one, which others know, only passes signals on and ends as the
- * command did; SIGKILL to it takes the lock from nobody who still works under it. The keeper is the subreaper of what
- * it runs, so nothing escapes it by a double fork or a session of its own. If it is itself killed, the command gets
- * SIGTERM (child.h). In the same way an item of a queue is kept, which nobody else is to get while somebody works on
- * it.
+ * and all that descends from it have ended. The first one, whose pid others know, only forwards signals and ends as the
+ * command did; if it gets SIGKILL, the lock is not taken from processes that still rely on it. The keeper is the
+ * subreaper of what it runs, so nothing escapes it by a double fork or a session of its own. If it is itself killed,
+ * the command gets SIGTERM (child.h). A queue item is kept in the same way, so that nobody else gets it while it is
+ * being worked on.
  */
 #pragma once
 
@@ -13,17 +13,17 @@
 
 struct keeper {
     int tell;   /* the first process waits here for the status */
-    bool stays; /* it is to outlive the first process */
+    bool stays; /* it must outlive the first process */
 };
 
-/* Runs `run` in a keeper. → its status, or what keeper_release() has said. userdata: borrowed. */
+/* Runs `run` in a keeper. → its status, or the one passed to keeper_release(). userdata: borrowed. */
 int keeper_run(int (*run)(struct keeper *keeper, void *userdata), void *userdata);
 
-/* In the keeper, which has what it keeps: from here on it outlives the first process. → 0, or -1: that has gone
- * already, and nobody wants anything any more. */
+/* Called in the keeper once it holds the lock or item: from now on it outlives the first process. → 0, or -1 if the
+ * first process has gone already, so that there is nothing to do. */
 int keeper_stay(struct keeper *keeper);
 
-/* In the keeper, when the command has ended: if some of what it started is left, lets the first process go with that
- * status, and waits here until all has ended. Without keeper_stay() the command got SIGTERM if the first process was
- * killed; then all the rest gets it, too. */
+/* Called in the keeper when the command has ended: if processes that it started are left, lets the first process exit
+ * with that status, and waits until all of them have ended. Without keeper_stay() the command got SIGTERM if the first
+ * process was killed; then the rest get it, too. */
 void keeper_release(struct keeper *keeper, int status);

@@ -15,8 +15,8 @@ void kept_reset(struct kept *kept)
     *kept = (struct kept){0};
 }
 
-/* Indices come in rows. Scattered (by the golden ratio) they make no long runs of full slots, which kept_take() would
- * have to walk. */
+/* Indices are consecutive. Scattering them (by the golden ratio) avoids long runs of full slots, which kept_take()
+ * would have to walk. */
 static size_t home_of(const struct kept *kept, uint64_t index)
 {
     return (size_t)((index * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (kept->size - 1);

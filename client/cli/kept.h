@@ -1,12 +1,11 @@
-/* The texts of the items that are on their way, by index: for messages and --json. As many as the map's window holds.
- */
+/* The texts of the items in flight, by index, for messages and --json. At most as many as the map's window holds. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct kept_slot {
-    char *text; /* owned; NULL: free slot. Behind its end mark stands why it was refused, with an end mark, too. */
+    char *text; /* owned; NULL: free slot. After its NUL follows why it was refused, also NUL-terminated. */
     size_t length;
     uint64_t index;
 };
@@ -18,8 +17,9 @@ struct kept {
 
 void kept_reset(struct kept *kept);
 
-/* Copies the text. why: why the item was refused, "" if it was not; copied. → 0 or -ENOMEM. An index is put once. */
+/* Copies the text. why: why the item was refused, "" if it was not; copied. → 0 or -ENOMEM. Each index may be put only
+ * once. */
 int kept_put(struct kept *kept, uint64_t index, const char *text, size_t length, const char *why);
 
-/* → the text, which the caller frees, with *ret_length and *ret_why, which lives in it; NULL when there is none. */
+/* → the text, which the caller frees, with *ret_length and *ret_why, which points into it; NULL if there is none. */
 char *kept_take(struct kept *kept, uint64_t index, size_t *ret_length, const char **ret_why);

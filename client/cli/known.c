@@ -1,4 +1,4 @@
-/* Is there a pool or function of that name, and what may have been meant? See known.h. */
+/* Is there a pool or function of that name, or one with a similar name? See known.h. */
 #include "client/cli/known.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 
 enum { NAME_SIZE = 256, NAMES_SIZE = 1024 };
 
-/* method: "pools" or "functions", which lists them and is the verb that does. */
+/* method: "pools" or "functions", both the request that lists them and the verb. */
 static int check(mpool_client *client, const char *method, const char *what, const char *wanted)
 {
     _cleanup_(own_result) mpool_result *result = NULL;
@@ -105,7 +105,7 @@ int known_places(mpool_client *client, const char *pool, const char *function, u
         return status;
     if (!pool) {
         if (!find_named(functions, function, &one) || !view_get(one, "pools", &one))
-            return EXIT_OK; /* the map will say that there is none */
+            return EXIT_OK; /* the map will report that there is none */
         struct view_list list = view_list(one);
         const char *text;
         size_t length;

@@ -1,17 +1,18 @@
-/* Names of pools and functions that may be mistyped. The daemon is asked for those there are when nothing was found. */
+/* Suggestions for mistyped names of pools and functions. When nothing was found, the daemon is asked for the existing
+ * names. */
 #pragma once
 
 #include <stdint.h>
 
 #include <mpool/client.h>
 
-/* An answer was empty: is that because there is no such pool or function? Either may be NULL: not asked for.
- * → EXIT_OK; or another status after it was said, with the nearest name. */
+/* An answer was empty: is that because there is no such pool or function? Either may be NULL: not checked.
+ * → EXIT_OK; or another status after reporting it, with the nearest name. */
 int known_check(mpool_client *client, const char *pool, const char *function);
 
-/* As daemon_say() of a function that was to be run; where there is none it tells what its module has. */
+/* As daemon_say() after a failed attempt to run a function; if it does not exist, lists the functions of its module. */
 int known_say(mpool_client *client, int code, const char *function);
 
-/* Says so where `jobs` items at a time are more than the workers that can run them: those of `pool`, or, where it is
- * NULL, of the first that has the function. → EXIT_OK; or another status after a failure was said. */
+/* Prints a note if `jobs` exceeds the number of workers that can run the items: those of `pool` or, if it is NULL, of
+ * the first pool that has the function. → EXIT_OK; or another status after reporting a failure. */
 int known_places(mpool_client *client, const char *pool, const char *function, uint64_t jobs);

@@ -129,7 +129,7 @@ static struct table *new_table(void)
     enum { COUNT = sizeof whole / sizeof whole[0] };
     if (opt.all)
         return table_new(whole, COUNT);
-    static struct table_column own[COUNT - 1]; /* where each USER would be the same */
+    static struct table_column own[COUNT - 1]; /* without USER, if it is the same in each row */
     own[0] = whole[0];
     memcpy(own + 1, whole + 2, sizeof own - sizeof own[0]);
     return table_new(own, COUNT - 1);

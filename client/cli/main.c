@@ -1,4 +1,4 @@
-/* Which verb is meant? Reads the options before the verb, finds it in the one table of verbs, reads its options, runs
+/* The entry point. Reads the options before the verb, finds the verb in the table of verbs, reads its options, and runs
  * it.
  *
  * Exit status: exit_codes.h. Must not know what any verb does.
@@ -28,7 +28,7 @@ static bool verb_has_option(const struct verb *verb, const char *name)
     return false;
 }
 
-/* --pool and --timeout may stand before the verb, but not where they would mean nothing. */
+/* --pool and --timeout may precede the verb, but only if the verb uses them. */
 static bool leading_fit(const struct verb *verb)
 {
     const char *unfit = settings.pool && !verb_has_option(verb, "pool")                 ? "pool"
@@ -87,8 +87,9 @@ static int run(char **words, size_t count)
     return verb ? run_verb(verb, words + 1, (size_t)rest - 1) : EXIT_OWN;
 }
 
-/* Else the first descriptors that are opened would take the place of closed ones, and the connection be taken for
- * standard input. What stands in reads and writes nothing: using it is EBADF, as it was. */
+/* If standard descriptors are closed, the first descriptors opened would take their numbers, and the connection might
+ * be used as standard input. The placeholders are opened in the wrong direction, so that using them fails with EBADF as
+ * before. */
 static void fill_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -100,10 +101,10 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
-    /* For the widths of characters alone: what is written is UTF-8 whatever the locale says. */
+    /* Only for the widths of characters: output is UTF-8 whatever the locale. */
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         setlocale(LC_CTYPE, "");
-    /* So that EPIPE is met where the progress bar can still be removed; see out.c. */
+    /* So that out.c sees EPIPE and can still remove the progress bar. */
     signal(SIGPIPE, SIG_IGN);
     int status = argc > 0 ? run(argv + 1, (size_t)argc - 1) : EXIT_OWN;
     out_flush();

@@ -1,4 +1,4 @@
-/* What a verb that opens a shared object says about one that is not there yet: --mode, --group, --ttl. */
+/* Options for creating a shared object that does not exist yet: --mode, --group, --ttl. */
 #pragma once
 
 #include <mpool/shared.h>
@@ -24,15 +24,15 @@ extern struct making making;
         .help = "if it is made: it goes so long after its last use (default: when it is removed)"                      \
     }
 
-/* → 0 with the options set, or EXIT_OWN after it was said what is wrong. */
+/* → 0 with the options set, or EXIT_OWN after reporting what is wrong. */
 int making_options(mpool_object_options *ret);
 
-/* What was asked for an object, if it was to be made: "-n 4" for its fact "capacity". */
+/* A property requested on the command line, for a new object: "-n 4" for its fact "capacity". */
 struct making_wish {
     bool given;
     const char *option, *fact;
     uint64_t value;
 };
-/* Is the object that is there as it was asked for? wishes: `count` of them. → EXIT_OK, or EXIT_OWN after it was said
- * what differs. */
+/* Does the existing object match the request? wishes: `count` of them. → EXIT_OK, or EXIT_OWN after reporting what
+ * differs. */
 int making_check(mpool_client *client, const char *name, const struct making_wish *wishes, size_t count);

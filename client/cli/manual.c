@@ -2,7 +2,8 @@
  *
  *     mpool-manual mpool.1.scd > page.scd
  *
- * A line "@VERBS@", "@OPTIONS@" or "@EXIT@" gives way to what it names. Fails with 1 and a sentence.
+ * A line "@VERBS@", "@OPTIONS@" or "@EXIT@" is replaced by the table it names. Exits with 1 and a message on
+ * failure.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 static const char examples_head[] = "Examples:\n";
 
-/* scdoc's own characters in running text. */
+/* Escapes scdoc's special characters in running text. */
 static void put_text(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -25,7 +26,7 @@ static void put_text(const char *text, size_t length)
     }
 }
 
-/* A literal block, in which scdoc takes nothing but the backslash for its own. */
+/* Writes a literal block, in which only the backslash is special to scdoc. */
 static void put_examples(const char *text)
 {
     out_text("```\n");

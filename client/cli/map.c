@@ -1,8 +1,8 @@
 /* mpool map: runs a function, or a command, over many items.
  *
- * Millions of items run in constant memory: they are read as the daemon takes them. The loop waits for the connection,
- * for signals and for a source that has run dry at once, so results come as they are made. The first signal cancels and
- * shows what still ends; the second leaves at once.
+ * Millions of items run in constant memory: they are read only as fast as the daemon accepts them. The loop waits
+ * for the connection, for signals and for a source that has run dry in one poll(), so results are printed as they
+ * arrive. The first signal cancels the map and shows the items that still end; the second exits immediately.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -27,7 +27,7 @@
 enum {
     JOBS_MOST = 65536,
     FAILURES_SHOWN = 100,
-    STOP_MS = 5000, /* exec.run stops a command within a second of its time-out; a worker that does not is killed */
+    STOP_MS = 5000, /* exec.run stops a command within a second of its time-out, else its worker is killed */
 };
 
 static struct {
@@ -83,7 +83,7 @@ struct map {
     mpool_client *client; /* borrowed */
     mpool_map *items;
     bool halted;
-    int signal; /* the first that came */
+    int signal; /* the first signal received */
 };
 
 static void map_reset(struct map *map)
@@ -93,8 +93,7 @@ static void map_reset(struct map *map)
     map_input_reset(&map->input);
 }
 
-/* ---- what is asked for ---------------------------------------------------------------------------------------------
- */
+/* ---- operands and options ---- */
 
 static int check_options(struct map *map)
 {
@@ -111,7 +110,7 @@ static int check_options(struct map *map)
     return clash ? -1 : 0;
 }
 
-/* FN ::: items, FN (items on standard input), or with --exec no FN. → 0 with the function, or -1. */
+/* Accepts FN ::: items, FN (items on standard input), or no FN with --exec. → 0 with the function, or -1. */
 static int read_operands(struct map *map, size_t count, char **operands)
 {
     size_t at = 0;
@@ -175,13 +174,12 @@ static int prepare(struct map *map, size_t count, char **operands)
     map->options.unordered = !opt.keep_order;
     map->options.star = opt.lists || opt.exec;
     map->options.window = (uint32_t)opt.jobs.value;
-    /* commands differ too much to be measured, and N at a time means N */
+    /* commands differ too much for the pace to be measured, and --jobs N means N items at a time */
     map->options.chunk = opt.exec || opt.jobs.given ? 1 : 0;
     return 0;
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---- */
 
 static void update_bar(struct map *map)
 {
@@ -194,7 +192,7 @@ static void update_bar(struct map *map)
     bar_update(&facts);
 }
 
-/* → whether to leave at once. */
+/* → true to exit at once. */
 static bool on_signal(struct map *map, int number)
 {
     if (map->signal)
@@ -229,7 +227,7 @@ static int sooner(int a, int b)
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-/* Waits until something is to be done. → 0; 1 leave at once; -errno. */
+/* Waits until there is something to do. → 0; 1 exit at once; -errno. */
 static int wait(struct map *map)
 {
     mpool_client *client = map->client;
@@ -248,11 +246,12 @@ static int wait(struct map *map)
     int number = p[SIGNALS].revents ? signals_take() : 0;
     if (number && on_signal(map, number))
         return 1;
-    (void)mpool_process(client); /* its loss comes with the items, and then as the end of the map */
+    (void)mpool_process(client); /* a lost connection is reported by the items, and then by the end of the map */
     return 0;
 }
 
-/* Results that come without end must not hide a signal, the bar, or the source. → whether to leave at once. */
+/* Called between results, so that an endless stream of them does not starve signals, the bar, or the source. → true to
+ * exit at once. */
 static bool look_around(struct map *map)
 {
     update_bar(map);
@@ -261,7 +260,7 @@ static bool look_around(struct map *map)
     return number && on_signal(map, number);
 }
 
-/* → 0; 1 leave at once; negative. */
+/* → 0; 1 exit at once; negative. */
 static int loop(struct map *map)
 {
     for (uint64_t n = 0;; n++) {
@@ -316,7 +315,7 @@ static int run(size_t count, char **operands)
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     map.client = client;
-    int r = signals_open(); /* not before there is something to cancel: connecting may take its time */
+    int r = signals_open(); /* only once there is something to cancel: connecting may take a while */
     if (r < 0) {
         say_error("signalfd: %s", strerror(-r));
         return EXIT_OWN;

@@ -1,4 +1,4 @@
-/* What does the next line mean as an item? See map_input.h. */
+/* How does the next line become an item? See map_input.h. */
 #include "client/cli/map_input.h"
 
 #include <errno.h>
@@ -43,7 +43,7 @@ static int next_text(struct map_input *input, const char **ret, size_t *ret_leng
 {
     if (input->stopped)
         return 0;
-    /* The map asks for each result that it gives; a system call each time would be a waste. */
+    /* The map asks again for each result that it returns; do not spend a system call each time. */
     int r = input->dry ? -EAGAIN : items_next(&input->items, ret, ret_length);
     input->dry = r == -EAGAIN;
     if (r >= 0 || r == -EAGAIN)
@@ -71,7 +71,7 @@ int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
     else
         r = json_in_value(&input->value, input->kind, text, length, why);
     if (r == -EINVAL)
-        wire_buf_rewind(&input->value, 0); /* no value at all: the map fails this item alone */
+        wire_buf_rewind(&input->value, 0); /* an empty value: the map fails this item alone */
     if (r == 0 || r == -EINVAL)
         r = kept_put(&input->kept, input->pulled, text, length, why);
     if (r < 0) {

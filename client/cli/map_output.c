@@ -1,4 +1,4 @@
-/* How is the end of an item shown? See map_output.h. */
+/* How is the outcome of an item shown? See map_output.h. */
 #include "client/cli/map_output.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 enum { ITEM_SHOWN = 60 }; /* bytes of an item in a message */
 
-/* An item's end, with the item as it was given. */
+/* The outcome of an item, with the item's text. */
 struct ended {
     const mpool_item *item;
     const char *text;
@@ -31,9 +31,9 @@ static void say_item(const struct ended *e, const char *why)
     char text[ITEM_SHOWN * 4 + 1]; /* each byte may be spelled out */
     size_t shown = e->length < ITEM_SHOWN ? e->length : ITEM_SHOWN;
     while (shown < e->length && shown > 0 && ((unsigned char)e->text[shown] & 0xc0) == 0x80)
-        shown--; /* not within a character */
+        shown--; /* do not cut within a character */
     say_harmless(text, sizeof text, e->text, shown);
-    out_flush(); /* on a terminal that shows both, messages stand where they belong */
+    out_flush(); /* so that messages appear in order on a terminal that shows both */
     say_error("item %" PRIu64 " (%s%s): %s", e->item->index + 1, text, shown < e->length ? "…" : "", why);
 }
 
@@ -50,7 +50,7 @@ static void put_exec_output(struct view end)
     if (view_bytes(end, "stdout", &bytes, &length))
         out_bytes(bytes, length);
     if (view_bytes(end, "stderr", &bytes, &length) && length > 0) {
-        out_flush(); /* in the order of the items on a terminal that shows both */
+        out_flush(); /* keeps the order of the items on a terminal that shows both */
         say_before();
         out_direct(STDERR_FILENO, bytes, length);
     }
@@ -70,7 +70,7 @@ static void put_plain(struct map_output *output, const struct ended *e)
         say_item(e, "the result cannot be shown: it is nested too deep, or no MessagePack");
 }
 
-/* → whether the result is a number, and is added. */
+/* → true if the result is a number and has been added. */
 static bool add(struct map_output *output, const mpool_item *item)
 {
     struct wire_reader r = wire_reader(item->data, item->length);
@@ -95,7 +95,7 @@ static void fail(struct map_output *output, const struct ended *e, const char *w
         say_item(e, why);
 }
 
-/* Whether the daemon would say the same of every other item: there is no such function, it is stopping. */
+/* Would every other item fail in the same way (no such function, the daemon is stopping)? */
 static bool is_hopeless(int code)
 {
     switch (code) {
@@ -119,7 +119,7 @@ static void put_failure(struct map_output *output, const struct ended *e)
         return;
     }
     if (item->code == -ECONNRESET || item->code == MPOOL_EPROTOCOL) {
-        output->unanswered++; /* one sentence for all of them, in the end */
+        output->unanswered++; /* one message for all of them at the end */
         output->lost = item->code;
         return;
     }

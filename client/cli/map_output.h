@@ -1,4 +1,4 @@
-/* What `mpool map` prints for one item's end, and what it counts. */
+/* What `mpool map` prints and counts for each item's outcome. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,14 +11,14 @@ struct map_output {
     bool json;
     bool sum;                       /* results are added up, not printed */
     uint64_t done, failed, stopped; /* stopped: ended by our own cancel */
-    uint64_t unanswered;            /* the connection was lost before their ends */
-    int lost;                       /* with this code; 0: it was not */
-    int refused;    /* what is asked of the daemon is hopeless for any item, which has been said; or 0 */
-    bool cancelled; /* we have cancelled: E_CANCELLED is no failure then */
-    bool broken;    /* a result could not be shown, which has been said */
-    int64_t total;  /* --sum, while exact */
+    uint64_t unanswered;            /* items whose outcome was lost with the connection */
+    int lost;                       /* the code of that loss; 0: not lost */
+    int refused;                    /* the request fails for every item with this code, already reported; or 0 */
+    bool cancelled;                 /* we have cancelled: E_CANCELLED is not a failure then */
+    bool broken;                    /* a result could not be shown, already reported */
+    int64_t total;                  /* --sum, while exact */
     double float_total;
-    bool inexact; /* a float was among them, or the sum left int64: float_total holds */
+    bool inexact; /* a float was among them, or int64 overflowed: use float_total */
 };
 
 /* text: the item as it was given, or NULL; refused: why it was never sent, or "". */

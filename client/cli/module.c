@@ -1,5 +1,4 @@
-/* mpool module: what module authors need. The work is mpoold's, which alone can load modules: this finds and becomes
- * it. */
+/* mpool module: tools for module authors. Only mpoold can load modules, so this finds mpoold and executes it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,11 +18,11 @@
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 enum {
-    NOT_CHECKED = 2, /* the exit status, as mpoold's */
+    NOT_CHECKED = 2, /* exit status, the same as mpoold's */
     NAME_LENGTH_CAP = 63,
 };
 
-/* Where mpoold may lie, seen from the directory of this program: installed, side by side, and in a build tree. */
+/* Where mpoold may be, relative to the directory of this program: installed, side by side, and in a build tree. */
 static const char *const places[] = {"../sbin/mpoold", "mpoold", "../../daemon/mpoold"};
 
 /* → 0 with its path, or -1. */
@@ -46,7 +45,7 @@ static int find_beside(char *to, size_t size)
     return -1;
 }
 
-/* Returns only when it cannot be done, which has been said. */
+/* Returns only on failure, after reporting it. */
 static int become_mpoold(const char *option, const char *operand)
 {
     char path[PATH_MAX];
@@ -60,7 +59,7 @@ static int become_mpoold(const char *option, const char *operand)
     if (settings.json)
         words[count++] = "--json";
     words[count] = NULL;
-    signal(SIGPIPE, SIG_DFL); /* ignored signals would stay so in it */
+    signal(SIGPIPE, SIG_DFL); /* ignored signals would stay ignored across exec */
     execvp(path, (char *const *)words);
     say_error("cannot run %s: %s", path, strerror(errno));
     say_hint("Modules are loaded by mpoold; $MPOOLD may say where it is.");
@@ -69,7 +68,7 @@ static int become_mpoold(const char *option, const char *operand)
 
 static int check_file(const char *file)
 {
-    if (strchr(file, '/') && access(file, R_OK) < 0) { /* else it is a name, which mpoold looks up */
+    if (strchr(file, '/') && access(file, R_OK) < 0) { /* without a slash it is a name, which mpoold looks up */
         say_error("module: %s: %s", file, strerror(errno));
         return NOT_CHECKED;
     }

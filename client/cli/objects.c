@@ -1,4 +1,4 @@
-/* mpool objects: the shared objects that there are. */
+/* mpool objects: lists the shared objects. */
 #include <inttypes.h>
 #include <stdio.h>
 

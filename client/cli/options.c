@@ -38,8 +38,8 @@ int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *re
     return 0;
 }
 
-/* "500ms", "5s", "1.5m", "2h", "1d"; a bare number is seconds. → 0 with milliseconds, rounded up; -1: it is none, or
- * over most_ms. */
+/* "500ms", "5s", "1.5m", "2h", "1d"; a bare number is seconds. → 0 with milliseconds, rounded up; -1: not a duration,
+ * or over most_ms. */
 static int options_duration(const char *text, uint64_t most_ms, int64_t *ret_ms)
 {
     static const struct {
@@ -118,7 +118,7 @@ static int set_duration(const struct option_row *row, const char *value)
     return 0;
 }
 
-/* A text that is one of the row's words. */
+/* Sets a text that must be one of the row's words. */
 static int set_choice(const struct option_row *row, const char *value)
 {
     char allowed[CHOICES_SIZE] = "";
@@ -169,7 +169,7 @@ static bool set_flag(const struct option_row *row)
     return row->flag || row->unflag;
 }
 
-/* attached: the value that words[0] holds, too; NULL: it is words[1]. → words used, or -1. */
+/* attached: the value if it is part of words[0]; NULL: it is words[1]. → words used, or -1. */
 static int take_value(const struct option_row *row, char *attached, char **words, size_t count)
 {
     size_t at = attached ? 0 : 1;
@@ -223,11 +223,11 @@ static int take_short(const struct parse *p, char **words, size_t count)
     return 1;
 }
 
-/* word: begins with a dash. "-9" and "-KILL" are a value where a row wants such. → the row, or NULL. */
+/* word: begins with a dash. "-9" and "-KILL" are values if a row is marked is_bare. → the row, or NULL. */
 static const struct option_row *find_bare(const struct parse *p, const char *word)
 {
     size_t digits = strspn(word + 1, "0123456789"), capitals = strspn(word + 1, CAPITALS "0123456789");
-    if (word[1 + (digits ? digits : capitals)] || (digits == 0 && capitals < 2)) /* one alone is an option's letter */
+    if (word[1 + (digits ? digits : capitals)] || (digits == 0 && capitals < 2)) /* a single letter is a short option */
         return NULL;
     for (size_t t = 0; t < p->table_count; t++) {
         for (const struct option_row *row = p->tables[t]; row && row->name; row++) {
@@ -276,6 +276,6 @@ int options_parse(const char *who, const struct option_row *const *tables, size_
     }
     memmove(words + operands, words + at, (count - at) * sizeof *words);
     operands += count - at;
-    words[operands] = NULL; /* at most where main's own NULL was */
+    words[operands] = NULL; /* never beyond main's own terminating NULL */
     return (int)operands;
 }

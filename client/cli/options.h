@@ -1,7 +1,7 @@
 /* Reads a verb's words into the places that its option rows name.
  *
- * Long and short options, in any order among the operands (unless the verb says otherwise), "--" ends them. A mistake
- * is said on stderr with what is allowed, and never guessed around.
+ * Long and short options, in any order among the operands (unless the verb says otherwise), "--" ends them. Errors are
+ * reported on stderr with what is allowed; there is no guessing.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 /* who: "mpool map", for messages. tables: `table_count` option tables, each ended by a row without a name (NULL tables
  * are skipped). words: `count` strings, permuted so that the operands come first.
- * → how many operands there are, or -1 after the mistake has been said. */
+ * → how many operands there are, or -1 after reporting the error. */
 int options_parse(const char *who, const struct option_row *const *tables, size_t table_count, unsigned verb_flags,
     char **words, size_t count);
 

@@ -16,13 +16,13 @@
 #include "client/cli/say.h"
 #include "client/cli/signals.h"
 
-enum { PATIENCE_MS = 1000 }; /* with a reader that does not read when we are to end */
+enum { PATIENCE_MS = 1000 }; /* wait for a reader that does not read once we should end */
 
 static char buffer[64 * 1024];
 static size_t buffered;
 static struct wire_buf *diverted;
 
-/* Somebody wants mpool to end, and whoever should read our output does not: there is nothing left to wait for. */
+/* A signal asks mpool to end, and the reader of our output does not read: stop waiting. */
 static _Noreturn void leave(int fd, int number)
 {
     buffered = 0;
@@ -31,7 +31,8 @@ static _Noreturn void leave(int fd, int number)
     exit(signals_end_by(number));
 }
 
-/* Waits until something can be written, or ends the program at a signal; after one, soon. → 0, or -errno. */
+/* Waits until something can be written. Ends the program after a signal, at once or, if it came before, after a short
+ * time. → 0, or -errno. */
 static int wait_for_room(int fd)
 {
     struct pollfd p[] = {{.fd = fd, .events = POLLOUT}, {.fd = signals_fd(), .events = POLLIN}};
@@ -50,8 +51,8 @@ static int wait_for_room(int fd)
 static int write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
-        /* Blocked signals interrupt no write: none is made that could block. What poll() finds writable takes as much
-         * as a pipe takes in one piece. */
+        /* Blocked signals do not interrupt a write, so make none that could block: after poll() has reported it
+         * writable, a pipe accepts PIPE_BUF bytes. */
         bool watched = signals_fd() >= 0;
         int r = watched ? wait_for_room(fd) : 0;
         if (r < 0)
@@ -71,7 +72,7 @@ static int write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
-/* A terminal's owner wants the progress bar gone before the prompt, hence say_before() on both ways out. */
+/* The progress bar must be gone before the shell's prompt, hence say_before() on both ways out. */
 static _Noreturn void die(int fd, int error)
 {
     buffered = 0;
@@ -83,7 +84,7 @@ static _Noreturn void die(int fd, int error)
     exit(EXIT_OWN);
 }
 
-/* Only there can the progress bar be in the way; asked once per descriptor. */
+/* Only on a terminal can the progress bar be in the way; checked once per descriptor. */
 static bool on_terminal(int fd)
 {
     static signed char known[STDERR_FILENO + 1]; /* 0 not asked, 1 yes, -1 no */

@@ -1,4 +1,4 @@
-/* As what do the system's bytes travel? See pack.h. */
+/* How are the system's byte strings packed? See pack.h. */
 #include "client/cli/pack.h"
 
 #include "client/cli/json_out.h"

@@ -8,5 +8,5 @@
 
 /* str if the bytes are UTF-8, else bin. */
 void pack_text(struct wire_buf *to, const char *text, size_t length);
-/* Always str, for places that take nothing else. */
+/* Always str, for fields that accept nothing else. */
 void pack_str(struct wire_buf *to, const char *text, size_t length);

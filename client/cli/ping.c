@@ -1,4 +1,4 @@
-/* mpool ping: is the daemon there, and how long does it take to answer? Says nothing about workers: `call sys.noop`
+/* mpool ping: is the daemon there, and how long does it take to answer? This does not test the workers: `call sys.noop`
  * does. */
 #include <stdlib.h>
 #include <time.h>

@@ -50,7 +50,7 @@ static bool has_ended(struct view process)
     return view_u64(process, "ended_ms", 0) != 0;
 }
 
-/* "running", "exit 3", "SIGTERM", or how it came that it never ran. */
+/* "running", "exit 3", "SIGTERM", or why it never ran. */
 static const char *state_of(struct view process, char *to, size_t size)
 {
     int64_t code;

@@ -1,4 +1,4 @@
-/* mpool queue: scripts that hand items to one another. */
+/* mpool queue: passes items between scripts. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -75,14 +75,14 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* What is left of --timeout, which holds for the whole verb; -1: for ever. */
+/* The time left of --timeout, which applies to the whole verb; -1: no time-out. */
 static int64_t left_ms(int64_t end_ms)
 {
     int64_t left = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
     return settings.timeout_ms >= 0 && left < 0 ? 0 : left;
 }
 
-/* A queue that has ended is no mistake of mpool's: 1. */
+/* A finished queue is not an error of mpool: exit status 1. */
 static int say_failure(mpool_client *client, int code)
 {
     if (code != MPOOL_EFINISHED)
@@ -98,7 +98,7 @@ static int say_failure(mpool_client *client, int code)
 struct batch {
     struct wire_buf items; /* without the array's head */
     uint32_t count;
-    uint64_t gone; /* items that went in ahead of these */
+    uint64_t gone; /* items put ahead of these */
 };
 
 static int put_batch(mpool_client *client, mpool_object *queue, struct batch *batch, int64_t end_ms)
@@ -130,7 +130,7 @@ static int put_batch(mpool_client *client, mpool_object *queue, struct batch *ba
     return EXIT_OK;
 }
 
-/* Whatever came before a bad item goes in before it is said what is wrong. → exit status. */
+/* Puts the items before a bad one, then reports what is wrong. → exit status. */
 static int give_up(mpool_client *client, mpool_object *queue, struct batch *batch, int64_t end_ms, const char *why)
 {
     int status = put_batch(client, queue, batch, end_ms);
@@ -191,7 +191,7 @@ static int put_words(mpool_client *client, mpool_object *queue, size_t count, ch
  * --------------------------------------------------------------------------------------------------------------------
  */
 
-/* A line an item: with --raw text as it is, the rest as JSON. */
+/* Prints one line per item: with --raw, text as it is; everything else as JSON. */
 static int print_item(const mpool_queue_item *item)
 {
     struct wire_reader value = wire_reader(item->data, item->length);
@@ -204,7 +204,7 @@ static int print_item(const mpool_queue_item *item)
     return EXIT_OK;
 }
 
-/* Prints items, and confirms what wants it once they are out of our hands. */
+/* Prints items and, once they have been written, confirms those that need it. */
 static int print_items(mpool_client *client, mpool_object *queue, const mpool_result *items)
 {
     uint64_t tickets[BATCH_ITEMS];
@@ -229,7 +229,7 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
     return r < 0 ? daemon_say(client, r) : status;
 }
 
-/* What runs under --exec. */
+/* The command of --exec. */
 struct doing {
     struct queue_exec exec;
     struct keeper *keeper;
@@ -274,7 +274,8 @@ static int get(mpool_client *client, mpool_object *queue, struct doing *doing, i
 enum action { PUT, GET, JOIN, FINISH, STAT, ACTION_COUNT };
 static const char *const actions[] = {"put", "get", "join", "finish", "stat"};
 
-/* Of either kind, or a new one for those who put and get. Never whatever there is: opening a pipe uses up an end. */
+/* Opens a queue of either kind, or creates one for put and get. The kind is always given: opening a pipe by mistake
+ * would use up one of its ends. */
 static int open_queue(mpool_client *client, const char *name, bool make, mpool_object **ret)
 {
     mpool_object_options made, there = MPOOL_OBJECT_OPTIONS_INIT;
@@ -326,7 +327,7 @@ static int stat_queue(mpool_client *client, const char *name)
 
 struct work {
     enum action action;
-    char **words; /* behind the action */
+    char **words; /* after the action */
     size_t count;
     struct doing *doing; /* with --exec, else NULL */
 };
@@ -370,7 +371,7 @@ static int do_work(struct keeper *keeper, void *userdata)
     if (status == EXIT_OK)
         status = act(client, work, queue);
     mpool_object_close(queue);
-    /* Whoever saw mpool end finds there again what it gave back. */
+    /* Ensures that the items returned are in the queue again before mpool exits. */
     _cleanup_(own_result) mpool_result *pong = NULL;
     if (work->doing && status != EXIT_OK)
         (void)mpool_request(client, &pong, "ping", "");

@@ -1,4 +1,4 @@
-/* How does a command do an item of a queue? See queue_exec.h. */
+/* How does a command process an item of a queue? See queue_exec.h. */
 #include "client/cli/queue_exec.h"
 
 #include <errno.h>
@@ -15,15 +15,14 @@
 #include "client/cli/say.h"
 #include "proto/buf.h"
 
-/* ---- the command ---------------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static void append(struct wire_buf *to, const char *text)
 {
     wire_buf_append(to, text, strlen(text));
 }
 
-/* A word of a command as the shell is to see it: itself, apart from the places in it. */
+/* Quotes a word of a command for the shell, except for the placeholders in it. */
 static int quote(struct wire_buf *to, const char *word)
 {
     if (template_has_place(word)) {
@@ -52,7 +51,7 @@ int queue_exec_read(struct queue_exec *exec, char **words)
 {
     _cleanup_(wire_buf_reset) struct wire_buf line = {0};
     if (words[1])
-        append(&line, "exec"); /* the shell's end is the command's */
+        append(&line, "exec"); /* the command replaces the shell, so its exit status is the command's */
     for (char **word = words; *word; word++) {
         if (!words[1])
             append(&line, *word);
@@ -67,8 +66,7 @@ int queue_exec_read(struct queue_exec *exec, char **words)
     return template_read(&exec->template, "queue get", (const char *)wire_buf_at(&line), TEMPLATE_ITEM_ELSEWHERE);
 }
 
-/* ---- the item ------------------------------------------------------------------------------------------------------
- */
+/* ---- the item ---- */
 
 /* Strings and binary as they are, the rest as JSON. → 0, or -1, said. */
 static int write_item(const struct queue_exec *exec, const mpool_queue_item *item, struct wire_buf *to)
@@ -122,7 +120,7 @@ static int say_lost(void)
     return EXIT_LOST;
 }
 
-/* No signal of others' ends mpool between the command's success and the confirmation. */
+/* Runs before signals may end mpool, so that none comes between the command's success and the confirmation. */
 static int settle(int status, void *userdata)
 {
     struct doing *doing = userdata;

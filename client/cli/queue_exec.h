@@ -1,4 +1,4 @@
-/* `queue get --exec`: runs a command with an item of a queue, which the command's end settles. */
+/* `queue get --exec`: runs a command with an item of a queue; its exit status decides whether the item is confirmed. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,11 +14,11 @@ struct queue_exec {
 };
 
 /* words: one is a line for the shell (template.h), several are a command and its arguments; NULL after the last.
- * → 0, or -1 after it was said what is wrong. */
+ * → 0, or -1 after reporting what is wrong. */
 int queue_exec_read(struct queue_exec *exec, char **words);
 
 /* Runs the command here, as child.h says, and confirms the item when it exits 0. number: of the item, from 1.
- * → exit status. Else the item is to be given back by closing the queue; when this returns, nothing is left that works
- * on it. */
+ * → exit status. Otherwise the caller must return the item by closing the queue; when this returns, no process works on
+ * it any more. */
 int queue_exec_item(const struct queue_exec *exec, struct keeper *keeper, mpool_client *client, mpool_object *queue,
     const mpool_queue_item *item, uint64_t number);

@@ -1,4 +1,4 @@
-/* mpool result: prints the result of a submitted task, or says the error that it ended with. */
+/* mpool result: prints the result of a submitted task, or the error that it ended with. */
 #include "client/cli/daemon.h"
 #include "client/cli/ids.h"
 #include "client/cli/own.h"

@@ -24,7 +24,7 @@
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 
-enum { PATIENCE_MS = 1000 }; /* then it is said how to leave what does not end */
+enum { PATIENCE_MS = 1000 }; /* then print how to detach from a command that does not end */
 
 static bool no_stdin;
 
@@ -52,7 +52,7 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
 {
     struct run *run = userdata;
     run->ended = true;
-    if (code == -ECANCELED) /* we are leaving, and disconnect */
+    if (code == -ECANCELED) /* we are exiting and disconnect */
         return;
     if (code < 0) {
         if (run->signal && code == MPOOL_ECANCELLED)
@@ -79,7 +79,7 @@ static int pack(struct wire_buf *to, size_t count, char **command, bool input)
     return command_pack_options(to, &(struct command_extras){.input = input, .stream = true, .merge = true});
 }
 
-/* → whether to leave at once. */
+/* → true to exit at once. */
 static bool on_signal(struct run *run, mpool_client *client, mpool_call_id id, int number)
 {
     if (run->signal)
@@ -139,7 +139,7 @@ static int run_command(size_t count, char **command)
     _cleanup_(own_disconnect) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
-    int r = signals_open(); /* not before there is something to cancel: connecting may take its time */
+    int r = signals_open(); /* only once there is something to cancel: connecting may take a while */
     if (r < 0) {
         say_error("signalfd: %s", strerror(-r));
         return EXIT_OWN;

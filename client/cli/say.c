@@ -12,7 +12,7 @@
 #include "client/cli/out.h"
 #include "client/cli/utf8.h"
 
-enum { LINE_CAP = 8192 }; /* bytes of one message, its end cut off beyond */
+enum { LINE_CAP = 8192 }; /* maximum bytes of one message, which is then cut off */
 
 static void (*before_write)(void);
 
@@ -58,7 +58,7 @@ const char *say_style_end(bool color, enum say_style style)
     return color && style != SAY_PLAIN ? "\033[0m" : "";
 }
 
-/* → how many of the bytes, which are as one, may be shown; 0: the first may not. */
+/* → the length of the character at p if it may be shown; 0: escape the first byte. */
 static size_t harmless(const uint8_t *p, size_t left)
 {
     bool control = (p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7f || utf8_is_c1(p, left);

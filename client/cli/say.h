@@ -1,7 +1,7 @@
 /* What goes to stderr: errors, notes and hints, each in one write and free of control characters.
  *
  * Text from the daemon or from tasks may hold anything; control bytes are shown as \xNN, so that it cannot drive a
- * terminal. Never fails: there is nobody left to tell.
+ * terminal. Never fails: there is nowhere to report it.
  */
 #pragma once
 
@@ -16,8 +16,8 @@ void say_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line without "mpool: ", for what follows an error; nothing with --quiet. */
 void say_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Copies text with its control characters, newlines and tabs apart, and whatever is no UTF-8 spelled out as \xNN;
- * terminated, cut where `size` ends. */
+/* Copies text, escaping control characters (other than newlines and tabs) and invalid UTF-8 as \xNN; NUL-terminated,
+ * truncated to `size`. */
 void say_harmless(char *to, size_t size, const char *text, size_t length);
 
 /* Called before anything is written to stderr or a terminal: the progress bar removes itself. NULL: nothing to do. */

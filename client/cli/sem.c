@@ -1,4 +1,4 @@
-/* mpool sem: runs a command while one of N places is had: at most N such commands run at a time. */
+/* mpool sem: runs a command while holding one of N places: at most N such commands run at a time. */
 #include "client/cli/exit_codes.h"
 #include "client/cli/guard.h"
 #include "client/cli/verbs.h"

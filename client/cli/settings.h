@@ -1,4 +1,4 @@
-/* What the common options said. Filled by the parser before a verb runs; read everywhere, written nowhere else. */
+/* The values of the common options. The parser sets them before a verb runs; nothing else writes them. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,9 +7,9 @@
 #include "client/cli/verb.h"
 
 struct settings {
-    const char *socket; /* NULL: the usual places */
+    const char *socket; /* NULL: the default paths */
     bool json;
-    bool quiet; /* no hints, notes or progress; errors are still said */
+    bool quiet; /* no hints, notes or progress; errors are still printed */
     bool help, version;
     const char *color;            /* "auto", "always", "never" */
     const char *pool;             /* tasks: NULL, the daemon chooses */
@@ -36,7 +36,7 @@ extern struct settings settings;
         .most = UINT64_C(0x7fffffff) * 1000,                                                                           \
         .help = "how long the result is kept after the end: 60s, 2h, 7d (default: the daemon's)"                       \
     }
-/* For verbs that hand in tasks. */
+/* For verbs that submit tasks. */
 #define OPTION_ROWS_TASK                                                                                               \
     OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("stop a run after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),         \
         {.name = "attempts",                                                                                           \

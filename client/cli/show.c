@@ -1,4 +1,4 @@
-/* What does a result look like? See show.h. */
+/* How is a result printed? See show.h. */
 #include "client/cli/show.h"
 
 #include <string.h>

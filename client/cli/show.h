@@ -7,13 +7,13 @@
 #include "client/cli/view.h"
 
 /* Prints a result as JSON and a newline, or, with raw, the bytes of a str or bin and nothing else.
- * → exit status, a failure said. */
+ * → exit status, after reporting any failure. */
 int show_result(const mpool_result *result, bool raw);
 
 /* The result of a request without params as JSON, with --json. → exit status. */
 int show_json(const mpool_result *result);
 
-/* Green for what went well, red for what did not, yellow for what runs. */
+/* Green for success, red for failure, yellow for running. */
 enum say_style show_state_style(const char *state);
 
 /* Whether a status map says that the task ended with a result. */

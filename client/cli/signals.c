@@ -1,4 +1,4 @@
-/* Has somebody asked mpool to end? See signals.h. */
+/* Has a signal asked mpool to end? See signals.h. */
 #include "client/cli/signals.h"
 
 #include <errno.h>
@@ -73,9 +73,9 @@ int signals_end_by(int number)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, number);
-    prctl(PR_SET_DUMPABLE, 0); /* a core of ours would tell nothing of the command's end */
+    prctl(PR_SET_DUMPABLE, 0); /* our own core dump would not explain the command's end */
     signal(number, SIG_DFL);
-    raise(number); /* waits for the next line where it is blocked */
+    raise(number); /* if blocked, it is delivered by the next line */
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     return EXIT_SIGNALLED + number;
 }

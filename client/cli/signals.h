@@ -1,8 +1,9 @@
 /* The signals that end mpool (SIGINT, SIGTERM, SIGHUP, SIGQUIT) as a descriptor to poll, for verbs that cancel before
  * they go.
  *
- * A signal that mpool was started with ignored (nohup) stays ignored. The descriptor lives as long as the process: from
- * signals_open() on nothing but a look at it ends mpool, so whatever may block afterwards has to watch it (out.c does).
+ * A signal that mpool was started with ignored (nohup) stays ignored. The descriptor lives as long as the process:
+ * after signals_open() these signals end mpool only where the descriptor is checked, so code that may block must watch
+ * it (out.c does).
  */
 #pragma once
 
@@ -24,6 +25,6 @@ int signals_number(const char *word);
 /* A verb's status that says that signal N ended it, or the command that it ran: main() ends by it, too. */
 enum { ENDED_BY = 256 };
 
-/* Ends this program by a signal that it got, or that ended the command which it ran: whoever waits for it (a shell in a
- * loop, make) then sees what it would have seen of the command. → EXIT_SIGNALLED + number, where that is no end. */
+/* Ends this program by a signal that it received, or that ended the command it ran, so that its parent (a shell loop,
+ * make) sees the same status as from the command. → EXIT_SIGNALLED + number, if the signal does not end it. */
 int signals_end_by(int number);

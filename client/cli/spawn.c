@@ -1,4 +1,4 @@
-/* mpool spawn: starts a process of its own for one function; with --join as if it ran here. */
+/* mpool spawn: starts a separate process for one function; with --join as if it ran here. */
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -37,7 +37,7 @@ static void on_output(void *userdata, int stream, const void *bytes, size_t leng
     out_direct(stream == STDERR_FILENO || settings.json ? STDERR_FILENO : STDOUT_FILENO, bytes, length);
 }
 
-/* What a command's end says, if it was one. → the exit status. */
+/* Reads the status of a command, if the function ran one. → the exit status. */
 static int command_status(struct mpool_process *process, const char *function)
 {
     _cleanup_(own_result) mpool_result *result = NULL;
@@ -63,7 +63,7 @@ static int join_it(mpool_client *client, struct mpool_process *process, const ch
         out_format("{\"id\": %" PRIu64 ", \"exitcode\": %d}\n", mpool_process_id(process), code);
     r = code == 0 ? 0 : mpool_process_result(process, 0, NULL);
     if (r < 0 && (code == 1 || r == MPOOL_ETIMEOUT))
-        daemon_say(client, r); /* what the function says of its failure */
+        daemon_say(client, r); /* the function's own error text */
     if (r == MPOOL_ETIMEOUT)
         return EXIT_TIMED_OUT;
     if (code == 0)

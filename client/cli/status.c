@@ -1,4 +1,4 @@
-/* mpool status: all that is known about a task, or, without one, the overall picture. */
+/* mpool status: shows all that is known about a task or, without one, an overview. */
 #include <inttypes.h>
 
 #include "client/cli/daemon.h"

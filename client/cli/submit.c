@@ -1,4 +1,4 @@
-/* mpool submit: hands in a task that outlives this program, and prints its id. */
+/* mpool submit: submits a task that outlives this program, and prints its id. */
 #include <inttypes.h>
 
 #include "client/cli/args.h"

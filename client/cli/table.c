@@ -170,7 +170,7 @@ static void put_cell(const struct table_column *column, const char *text, enum s
         pad(GAP);
 }
 
-/* Takes columns from the widest shrinkable one, one by one, until the row fits or none can give any more. */
+/* Narrows the widest shrinkable column, one character at a time, until the row fits or none can shrink further. */
 static void fit(const struct table *table, size_t *widths, size_t room)
 {
     for (;;) {

@@ -17,7 +17,7 @@ struct table_column {
 
 struct table;
 
-/* columns: borrowed for the table's life. Never NULL: without memory the program ends (there is nothing to undo). */
+/* columns: borrowed for the table's life. Never NULL: out of memory ends the program (there is nothing to undo). */
 struct table *table_new(const struct table_column *columns, size_t count);
 void table_free(struct table *table);
 /* The next cell of the row; rows begin by themselves after `count` cells. text is copied; NULL shows "-". */
@@ -33,5 +33,5 @@ static inline void table_cleanup(struct table **table)
     table_free(*table);
 }
 
-/* Columns of the terminal on fd; 80 when they cannot be learnt. */
+/* Columns of the terminal on fd; 80 if unknown. */
 size_t table_terminal_width(int fd);

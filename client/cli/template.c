@@ -1,4 +1,4 @@
-/* How does an item enter a command? See template.h. */
+/* How is an item inserted into a command? See template.h. */
 #include "client/cli/template.h"
 
 #include <errno.h>
@@ -16,8 +16,7 @@ struct piece {
     size_t length;
 };
 
-/* ---- the parts of an item ------------------------------------------------------------------------------------------
- */
+/* ---- the parts of an item ---- */
 
 static struct piece whole(struct piece item)
 {
@@ -64,7 +63,7 @@ static const struct {
 };
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
-#define WHOLE 1u /* always in the environment: what the command runs may want it */
+#define WHOLE 1u /* always in the environment: programs that the command runs may use it */
 
 /* → which part's place begins here, or -1. */
 static int part_at(const char *p)
@@ -76,7 +75,7 @@ static int part_at(const char *p)
     return -1;
 }
 
-/* What other programs of this kind would replace, and we do not: {1}, {2.}, {-1/}, {%}. → its length, or 0. */
+/* Placeholders of other programs of this kind that we do not support: {1}, {2.}, {-1/}, {%}. → its length, or 0. */
 static size_t unknown_at(const char *p)
 {
     if (strncmp(p, "{%}", 3) == 0)
@@ -89,10 +88,9 @@ static size_t unknown_at(const char *p)
 
 /* ---- where in the shell's text are we? -----------------------------------------------------------------------------
  *
- * Follows quotes and brackets as far as it takes to know what a place stands in. Where the shell would see it
- * otherwise (a `case` within $(…), a dialect's own syntax), an item may be refused or taken apart into words; it is not
- * executed, for it is not in the text.
- */
+ * Follows quotes and brackets as far as needed to know the context of a place. Where the shell parses differently (a
+ * `case` within $(…), syntax of a dialect), an item may be refused or split into words, but it is never executed,
+ * because it is not part of the text. */
 
 enum context { PLAIN, PARENTHESES, DOUBLE_QUOTES, BACKTICKS, BRACES, ARITHMETIC };
 enum { DEPTH_CAP = 32 };
@@ -104,11 +102,11 @@ struct reader {
     const char *verb, *at;
     struct {
         enum context context;
-        bool bare;            /* DOUBLE_QUOTES around what would be one word without them, too */
-        unsigned parentheses; /* ARITHMETIC: that are open within it */
+        bool bare;            /* DOUBLE_QUOTES around something that is one word even without them */
+        unsigned parentheses; /* ARITHMETIC: open parentheses within it */
     } stack[DEPTH_CAP];
     size_t depth;
-    bool in_word; /* here a # begins no comment */
+    bool in_word; /* a # here does not begin a comment */
     bool here_document;
     bool placed;
 };
@@ -225,7 +223,7 @@ static int read_single_quotes(struct reader *r)
     return 0;
 }
 
-/* What it says is not executed. A place in it counts: the item is wanted nowhere else. */
+/* A comment is not executed. A place in it still counts as one, so that the item is not appended to the command. */
 static void read_comment(struct reader *r)
 {
     while (*r->at && *r->at != '\n') {
@@ -275,14 +273,14 @@ static int read_next(struct reader *r)
     int placed = read_place(r);
     if (placed)
         return placed < 0 ? -1 : 0;
-    if (r->here_document) { /* whatever it says: there are no places in it */
+    if (r->here_document) { /* no places are allowed in it */
         copy(r, 1);
         return 0;
     }
     if (*r->at == '\\' && r->at[1]) {
         copy(r, 2);
         if (r->at[-1] == '{' && *r->at == '}')
-            copy(r, 1); /* \{} is {} for the shell, and no place */
+            copy(r, 1); /* \{} is {} for the shell, not a place */
         r->in_word = true;
         return 0;
     }
@@ -372,8 +370,7 @@ void template_reset(struct template *template)
     wire_buf_reset(&template->text);
 }
 
-/* ---- for each item -------------------------------------------------------------------------------------------------
- */
+/* ---- for each item ---- */
 
 int template_line(const struct template *template, struct wire_buf *to, uint64_t number)
 {
@@ -415,10 +412,10 @@ int template_pack(const struct template *template, struct wire_buf *to, const ch
     return to->failed ? -ENOBUFS : 0;
 }
 
-/* Of a variable, with its name: Linux takes no more (MAX_ARG_STRLEN). */
+/* The maximum length of a variable with its name on Linux (MAX_ARG_STRLEN). */
 enum { VARIABLE_CAP = 128 << 10 };
 
-/* → 0, or -1: it does not go there. */
+/* → 0, or -1: the environment cannot hold it. */
 static int export_part(const char *variable, struct piece part)
 {
     if (memchr(part.text, 0, part.length) || strlen(variable) + part.length + sizeof "=" > VARIABLE_CAP)

@@ -1,4 +1,4 @@
-/* Who is uid 1000? See users.h. */
+/* What is the name of uid 1000? See users.h. */
 #include "client/cli/users.h"
 
 #include <inttypes.h>

@@ -25,7 +25,7 @@ static inline size_t utf8_step(const uint8_t *p, size_t left)
     return need;
 }
 
-/* Whether a control character of U+0080 … U+009F stands there: some terminals obey them as they obey ESC. */
+/* Is there a control character U+0080 … U+009F at p? Some terminals obey these like ESC sequences. */
 static inline bool utf8_is_c1(const uint8_t *p, size_t left)
 {
     return left >= 2 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;

@@ -31,7 +31,7 @@ static const struct option_row options[] = {
     {0},
 };
 
-/* A number as typed. Which types can hold it is told by to_i8() and its likes. */
+/* A number as typed. to_i8() etc. tell which types can hold it. */
 struct number {
     const char *text;
     bool is_whole; /* digits alone */
@@ -61,7 +61,7 @@ static int parse(const char *text, struct number *ret)
     return -1;
 }
 
-/* Each type's own conversion: → whether the number fits. */
+/* The conversions to each type. → whether the number fits. */
 #define SIGNED_FROM(name, ctype, most)                                                                                 \
     static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
@@ -91,7 +91,7 @@ UNSIGNED_FROM(u64, uint64_t, UINT64_MAX)
 REAL_FROM(f32, float)
 REAL_FROM(f64, double)
 
-/* → whether a value of the type, which is one, can hold it. */
+/* → whether a value of this (valid) type can hold it. */
 static bool fits(const char *name, const struct number *number)
 {
 #define X(element, ctype)                                                                                              \
@@ -103,7 +103,7 @@ static bool fits(const char *name, const struct number *number)
     return false;
 }
 
-/* is_new: the value would be made with the type. → 0, or -1 after it was said what does not fit, and what would. */
+/* is_new: the value would be created with the type. → 0, or -1 after reporting what does not fit, and what would. */
 static int check(const char *name, const char *its_type, bool is_new, const struct number *numbers, size_t count)
 {
     const char *a = its_type[0] == 'u' ? "a" : "an";
@@ -144,7 +144,7 @@ static void print_float(double n, int digits)
 #define PRINT_f32(n)      print_float(n, FLT_DECIMAL_DIG)
 #define PRINT_f64(n)      print_float(n, DBL_DECIMAL_DIG)
 
-/* Integers wrap around, signed ones too, as what is in the memory does. */
+/* Integers wrap around, signed ones too, as they do in shared memory. */
 #define SUM(ctype, a, b)                                                                                               \
     _Generic((ctype){0}, float : (a) + (b), double : (a) + (b), default : (ctype)((uint64_t)(a) + (uint64_t)(b)))
 
@@ -227,7 +227,7 @@ static int read_action(size_t count, char **words, enum action *ret, struct numb
     return 0;
 }
 
-/* made: how it is made, by those that make. → exit status. */
+/* made: how to create it, for actions that may create it. → exit status. */
 static int open_value(mpool_client *client, enum action action, const char *name, const struct number *numbers,
     mpool_object_options *made, mpool_object **ret)
 {

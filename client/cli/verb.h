@@ -1,7 +1,7 @@
-/* The shape of a verb and of its options: rows of const tables, from which the parser, --help and completion are made.
+/* The shape of a verb and of its options: rows of const tables that drive the parser, --help and completion.
  *
- * A verb's file holds one `const struct verb`; verbs.h lists them. Option rows say where their value goes; one process
- * runs one verb, so those places are static variables of the verb's file.
+ * A verb's file holds one `const struct verb`; verbs.h lists them. Option rows point to where their value is stored;
+ * one process runs one verb, so these are static variables of the verb's file.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct option_list {
     size_t count;
 };
 
-/* Exactly one of the pointers is set; it makes the option a flag or says how its value is read. */
+/* Exactly one of the pointers is set; it makes the option a flag or determines how its value is read. */
 struct option_row {
     const char *name;  /* long name without dashes; NULL ends a table */
     char letter;       /* short name, or 0 */
@@ -32,11 +32,11 @@ struct option_row {
     const char **text;
     struct option_count *count;
     int64_t *duration_ms;
-    uint64_t least, most; /* of a count; of a duration, in ms, and 0 is the most that a wait may take */
+    uint64_t least, most; /* of a count; of a duration, in ms, where 0 is the maximum for a wait */
     struct option_list *list;
-    char ***rest;   /* it and all words behind it: a command; NULL after the last */
+    char ***rest;   /* this word and all after it: a command; NULL after the last */
     bool is_choice; /* of a text: one of `words`, and nothing else */
-    bool is_bare;   /* digits or capitals behind a dash are its value: "-9", "-KILL" */
+    bool is_bare;   /* digits or capitals after a dash are its value: "-9", "-KILL" */
 };
 
 enum verb_flags {
@@ -49,12 +49,12 @@ enum verb_flags {
 
 struct verb {
     const char *name;
-    const char *group;    /* heading in --help; verbs of one group stand together in the table */
+    const char *group;    /* heading in --help; verbs of one group are adjacent in the table */
     const char *usage;    /* what follows "mpool NAME " */
     const char *line;     /* one line for --help */
     const char *about;    /* the rest of `mpool NAME --help`: paragraphs, then examples */
     const char *operands; /* completion, as option_row.words: "@function", "@task", "@file", "@verb", words, or NULL */
-    const char *second;   /* … of what stands behind one of those words; NULL: one of them again */
+    const char *second;   /* … completion after one of those words; NULL: the same words again */
     unsigned flags;       /* enum verb_flags */
     const struct option_row *options; /* or NULL */
     /* operands: `count` strings, NULL after the last. → exit status */

@@ -1,4 +1,4 @@
-/* Which verbs are there, and which options do all of them take? See verbs.h. */
+/* The verbs and the common options: see verbs.h. */
 #include "client/cli/verbs.h"
 
 #include <string.h>

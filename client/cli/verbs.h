@@ -1,4 +1,4 @@
-/* The one table of verbs: dispatch, --help, suggestions and completion come from it. */
+/* The table of verbs, used for dispatch, --help, suggestions and completion. */
 #pragma once
 
 #include "client/cli/verb.h"

@@ -11,7 +11,7 @@
 #include "client/cli/verbs.h"
 #include "client/cli/view.h"
 
-/* A missing daemon is no failure here: it is an answer. */
+/* A missing daemon is not a failure here, but an answer. */
 static int run(size_t count, char **operands)
 {
     (void)count;

@@ -1,4 +1,4 @@
-/* What does the daemon's map say about this key? See view.h. */
+/* What is the value of this key in a map from the daemon? See view.h. */
 #include "client/cli/view.h"
 
 #include <string.h>

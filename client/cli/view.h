@@ -1,7 +1,7 @@
 /* Reads the maps and lists of maps that the daemon answers with, key by key.
  *
- * Missing keys and values of another type read as "absent": a newer or older daemon says more or less, and that is no
- * error. Views borrow the result's bytes.
+ * Missing keys and values of another type read as "absent": a newer or older daemon reports more or fewer keys, and
+ * that is not an error. Views borrow the result's bytes.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ struct view {
 
 struct view view_of(const mpool_result *result);
 
-/* A map's value by key. → whether it is there and not nil. */
+/* Looks up a map's value by key. → true if it is present and not nil. */
 bool view_get(struct view map, const char *key, struct view *ret);
 
 /* Goes through an array: → whether there was another element. The iterator starts with view_list(). */

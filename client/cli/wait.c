@@ -1,4 +1,4 @@
-/* mpool wait: waits until submitted tasks have ended, and tells by its exit status whether all went well.
+/* mpool wait: waits until submitted tasks have ended; its exit status tells whether all succeeded.
  *
  * --timeout holds for all of them together.
  */
@@ -28,7 +28,7 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A command that failed is a result to exec.run: its end says how it went. → exit status. */
+/* A failed command is a successful result of exec.run: read its exit status from the result. → exit status. */
 static int report_command(mpool_client *client, uint64_t id)
 {
     _cleanup_(own_result) mpool_result *result = NULL;
@@ -64,7 +64,7 @@ static int report(mpool_client *client, const mpool_result *status, uint64_t id)
     return known && wire_state_find(known, strlen(known)) == MPOOL_STATE_TIMEOUT ? EXIT_TIMED_OUT : EXIT_TASK_FAILED;
 }
 
-/* What is worse stands: mpool's own failure, then a time-out, then what the first task said that failed. */
+/* The most severe status wins: mpool's own failure, then a time-out, then the status of the first failed task. */
 static int worse(int a, int b)
 {
     if (a == EXIT_OK || b == EXIT_OK)

@@ -1,4 +1,4 @@
-/* mpool workers: the workers, and what each one does. */
+/* mpool workers: lists the workers and their current tasks. */
 #include "client/cli/workers.h"
 
 #include <inttypes.h>

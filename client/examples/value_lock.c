@@ -6,7 +6,8 @@
  *             with counter.get_lock():
  *                 counter.value += 1
  *
- * The value has no name: the others get its handle, and it is removed when the last of them has closed it. */
+ * The value has no name: the others get its handle, and it is removed when the last of them has closed it.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/wait.h>

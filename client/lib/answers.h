@@ -2,7 +2,8 @@
  *
  * Answers are stored as they arrive: runs of pairs [error, result] in one block of bytes, or a run of items that failed
  * for the same reason. An ordered map returns them by index, so an early run waits; an unordered one returns them in
- * order of arrival. Knows nothing of requests. The code that pulls items bounds the memory used (answers.bytes). */
+ * order of arrival. Knows nothing of requests. The code that pulls items bounds the memory used (answers.bytes).
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -4,7 +4,8 @@
  * (proto/sync/sync_private.h). Nothing is half done at those points: the cleanup attributes of the calling frames free
  * or return what they hold, for which proto/ and this directory are compiled with -fexceptions. Everything else that is
  * a cancellation point to the C library (sendmsg, close …), and every callback, runs under NOT_CANCELLED. That changes
- * one word of the thread and costs no system call. */
+ * one word of the thread and costs no system call.
+ */
 #pragma once
 
 #include <pthread.h>

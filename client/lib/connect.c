@@ -2,7 +2,8 @@
  *
  * Tries the usual places, opens the socket, says hello and learns the limits, all within a few seconds. A path where
  * nothing answers is skipped. A peer that does not speak the protocol ends the search: something else is listening
- * there. */
+ * there.
+ */
 #include <mpool/client.h>
 
 #include <errno.h>

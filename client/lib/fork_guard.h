@@ -2,7 +2,8 @@
  *
  * getpid() is a system call, which costs more than taking a lock. Reading a page that fork() wipes costs a load. The
  * page holds a number that differs between a process and its child: each object records the number when it is opened,
- * and is valid as long as the page still has it. Any thread. */
+ * and is valid as long as the page still has it. Any thread.
+ */
 #pragma once
 
 #include <stdatomic.h>

@@ -2,7 +2,8 @@
  *
  * Defines the parts of a handle, its release, and the checks that every public call makes first: not in a forked child,
  * not after the connection is lost, and no waiting inside a callback. Knows no methods and no maps; maps register with
- * it as sources. */
+ * it as sources.
+ */
 #pragma once
 
 #include <stdbool.h>

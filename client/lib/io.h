@@ -3,7 +3,8 @@
  * Two byte buffers and two short queues of descriptors. Outgoing descriptors are tied to a position in the stream, so
  * that each travels with the first byte of its own request however the kernel splits the writes. Incoming ones are
  * matched in order of arrival. Knows nothing of messages. Only reads report a lost peer (-ECONNRESET), so that its last
- * messages are still read after a write has failed. SIGPIPE is never raised. */
+ * messages are still read after a write has failed. SIGPIPE is never raised.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -2,7 +2,8 @@
  *
  * Every item pulled is returned exactly once: with the daemon's answer, with the failure of its request, or with the
  * loss of the connection. A map outlives its connection until it is freed. If its own pull function frees it, the
- * release is deferred. */
+ * release is deferred.
+ */
 #include "client/lib/map.h"
 
 #include <errno.h>

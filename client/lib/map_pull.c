@@ -3,7 +3,8 @@
  * Few requests are in flight, about two for each worker, each of a size that pace.h chooses; the window bounds the
  * items pulled but not yet returned, and their bytes, whatever the source or the daemon do. An item that cannot be sent
  * fails alone. Runs user code (the pull function, which may cancel or free the map or disconnect) and so checks the
- * state again after each pull. */
+ * state again after each pull.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -2,7 +2,8 @@
  *
  * A request covers a range of items; their answers arrive in pieces, in any order, or all at once. Each item is
  * answered once: an answer outside the range, or a second one, is a protocol error. When the request ends, the items
- * not yet answered fail with the error of the request. */
+ * not yet answered fail with the error of the request.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -2,7 +2,8 @@
  *
  * Out: a memfd filled once and sealed. In: a descriptor from the daemon is mapped only if its seals permanently forbid
  * what could hurt a reader: shrinking (SIGBUS) and writing (bytes that change after they were checked). Knows nothing
- * of messages, except that a received payload must be one MessagePack value. */
+ * of messages, except that a received payload must be one MessagePack value.
+ */
 #pragma once
 
 #include <stddef.h>

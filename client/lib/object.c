@@ -3,7 +3,8 @@
  * The answer to `open` describes the object; the descriptor of its page comes ahead of it. The page is mapped and
  * checked, and the descriptor closed. From then on sync_*.c works on the page alone. The handle of the connection keeps
  * a list of the objects it has opened: when the connection is lost or closed, all of them are lost, because the daemon
- * has released what they held. The contents of the page are never trusted; what the daemon reports is bounded. */
+ * has released what they held. The contents of the page are never trusted; what the daemon reports is bounded.
+ */
 #include "client/lib/object.h"
 
 #include <mpool/queue.h>

@@ -2,7 +2,8 @@
  *
  * object.c opens and closes it by requests to the daemon; sync_*.c uses it in place without any request. Once the
  * object is open, everything here except `lost` and the page itself is constant, so that several threads may use it at
- * once. */
+ * once.
+ */
 #pragma once
 
 #include <errno.h>

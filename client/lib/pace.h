@@ -2,7 +2,8 @@
  *
  * As many as the daemon answers in about two milliseconds at the rate measured so far: few enough that long items
  * spread over the workers and results arrive steadily, enough that the cost of a request is negligible. The first
- * request has one item. Time with nothing in flight is not counted. Pure: the time is an argument. */
+ * request has one item. Time with nothing in flight is not counted. Pure: the time is an argument.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -3,7 +3,8 @@
  * An array indexed by the low bits of the msgid. Ids are assigned in order, skipping those whose slot is taken, so an
  * id is reused only after four billion others: a late cancel cannot hit a newer call. The array doubles before it is
  * half full; ids that differ in the low bits still differ with more bits, so nothing ever collides. Knows nothing of
- * bytes. Returns -EAGAIN when full. */
+ * bytes. Returns -EAGAIN when full.
+ */
 #pragma once
 
 #include <stdbool.h>

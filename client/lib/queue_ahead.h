@@ -2,7 +2,8 @@
  * had timed out, so that none are lost.
  *
  * One block per queue that needs it. If the object is closed while answers are pending, the block outlives it and the
- * last answer frees it. */
+ * last answer frees it.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* How does a request get into the send buffer, whole or not at all?
  *
  * Opening registers the call and writes the envelope's head; the caller packs params; closing checks the size, ties a
- * descriptor to it if there is one, and lets the loop know. On any failure buffer and table are unchanged. */
+ * descriptor to it if there is one, and lets the loop know. On any failure buffer and table are unchanged.
+ */
 #pragma once
 
 #include "client/lib/handle.h"

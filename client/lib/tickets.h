@@ -4,7 +4,8 @@
  * memory; an answer may arrive after its caller has given up, or may not be kept. Such items go back to their queue at
  * once. Large ones of a queue without at_least_once come with a ticket for that alone (a lease), and are confirmed here
  * when they have been mapped. Both are notifications: nobody waits for them. An item that is not valid MessagePack is
- * confirmed as well: no other receiver could read it either. */
+ * confirmed as well: no other receiver could read it either.
+ */
 #pragma once
 
 #include "client/lib/handle.h"
