@@ -7,8 +7,8 @@
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
-#include "client/cli/known.h"
 #include "client/cli/json_out.h"
+#include "client/cli/known.h"
 #include "client/cli/out.h"
 #include "client/cli/own.h"
 #include "client/cli/say.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/cli/settings.h"
 #include "client/cli/out.h"
+#include "client/cli/settings.h"
 #include "client/cli/utf8.h"
 
 enum { LINE_CAP = 8192 }; /* maximum bytes of one message, which is then cut off */

@@ -12,12 +12,12 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/descriptors.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn_in.h"
 #include "daemon/conn/conn_out.h"
-#include "daemon/base/descriptors.h"
 #include "daemon/conn/farewell.h"
 #include "daemon/conn/listener.h"
 #include "daemon/conn/peer.h"

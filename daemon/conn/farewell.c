@@ -1,5 +1,5 @@
-#include "daemon/conn/farewell.h"
 #include "daemon/conn/connections.h"
+#include "daemon/conn/farewell.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/descriptors.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/conn/conn.h"
-#include "daemon/base/descriptors.h"
 
 #define ACCEPT_BUDGET 64 /* connections accepted in one pass */
 

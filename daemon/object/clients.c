@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/object/objects.h"
 #include "daemon/conn/peer.h"
+#include "daemon/object/objects.h"
 #include "proto/sync/sync.h"
 
 static struct client *find(const struct objects *all, uint32_t number)

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/conn/conn.h"
 #include "daemon/base/descriptors.h"
+#include "daemon/conn/conn.h"
 #include "daemon/object/clients.h"
 #include "proto/sync/sync.h"
 

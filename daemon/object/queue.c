@@ -1,6 +1,6 @@
 /* The contents of queues and pipes: see queue.h. */
-#include "daemon/object/queue.h"
 #include "daemon/object/objects.h"
+#include "daemon/object/queue.h"
 
 #include <errno.h>
 #include <stdlib.h>

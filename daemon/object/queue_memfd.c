@@ -1,6 +1,6 @@
 /* Descriptors in channels: see queue_memfd.h. */
-#include "daemon/object/queue_memfd.h"
 #include "daemon/object/objects.h"
+#include "daemon/object/queue_memfd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Blocked queue requests and their replies: see queue_wait.h. */
-#include "daemon/object/queue_wait.h"
 #include "daemon/object/clients.h"
+#include "daemon/object/queue_wait.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -233,9 +233,9 @@ bool queue_wait_cancel(struct conn *c, uint32_t msgid)
     struct queue_wait *w;
     if (!c->client)
         return false;
-    LIST_FOREACH(w, &c->client->queue_waits, of_conn)
-    if (w->msgid == msgid && !w->no_reply)
-        break;
+    LIST_FOREACH (w, &c->client->queue_waits, of_conn)
+        if (w->msgid == msgid && !w->no_reply)
+            break;
     if (!w)
         return false;
     queue_wait_end_cancelled(w);

@@ -11,8 +11,8 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "daemon/core/core.h"
 #include "daemon/config/config.h"
+#include "daemon/core/core.h"
 #include "daemon/pool/orphans.h"
 #include "daemon/pool/output.h"
 

@@ -1,9 +1,9 @@
 #include "daemon/pool/spin_policy.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/config/config.h"
 #include "daemon/lane/lane.h"
 #include "daemon/lane/spin.h"
-#include "daemon/config/config.h"
 #include "daemon/pool/pool.h"
 #include "daemon/pool/worker.h"
 #include "daemon/pool/workers.h"

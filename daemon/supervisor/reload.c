@@ -7,8 +7,8 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/notify.h"
-#include "daemon/pool/pool.h"
 #include "daemon/conn/shares.h"
+#include "daemon/pool/pool.h"
 #include "daemon/supervisor/supervisor.h"
 
 static void log_report(const struct config_report *report)

@@ -34,8 +34,7 @@ static inline void attached_remove(struct attached *a)
 static inline void *attached_find(const struct attached_table *table, uint64_t id, size_t base, size_t id_at)
 {
     struct attached *a;
-    LIST_FOREACH(a, &table->chains[id % ATTACHED_CHAINS], link)
-    {
+    LIST_FOREACH (a, &table->chains[id % ATTACHED_CHAINS], link) {
         char *thing = (char *)a - base;
         if (*(const uint64_t *)(const void *)(thing + id_at) == id)
             return thing;

@@ -69,8 +69,8 @@ struct task *call_table_find(const struct call_table *table, uint32_t msgid)
 {
     struct task *t = NULL;
     if (table->bits > 0)
-        LIST_FOREACH(t, chain_of(table, msgid), call.same_hash)
-    if (t->call.msgid == msgid)
-        break;
+        LIST_FOREACH (t, chain_of(table, msgid), call.same_hash)
+            if (t->call.msgid == msgid)
+                break;
     return t;
 }

@@ -1,5 +1,5 @@
-#include "daemon/task/conn_tasks.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <stdlib.h>

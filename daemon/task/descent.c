@@ -8,10 +8,10 @@
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
 #include "daemon/pool/orphans.h"
+#include "daemon/pool/worker.h"
 #include "daemon/task/conn_tasks.h"
 #include "daemon/task/task.h"
 #include "daemon/task/tasks.h"
-#include "daemon/pool/worker.h"
 
 #define GENERATIONS_MAX 32 /* maximum between a worker and the peer: shells, scripts, tools */
 #define TRIES           3  /* parents may exit while they are being read */

@@ -1,6 +1,6 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/job.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,12 +10,12 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/descriptors.h"
 #include "daemon/base/packet.h"
 #include "daemon/conn/conn.h"
-#include "daemon/base/descriptors.h"
+#include "daemon/conn/shares.h"
 #include "daemon/pool/pool.h"
 #include "daemon/task/process.h"
-#include "daemon/conn/shares.h"
 #include "daemon/task/status.h"
 #include "proto/scan.h"
 #include "proto/text.h"
@@ -217,9 +217,9 @@ void job_wait(
 bool job_wait_cancel(struct conn *c, uint32_t msgid)
 {
     struct waiter *w;
-    LIST_FOREACH(w, &c->tasks->waiters, of_conn)
-    if (w->msgid == msgid && !w->no_reply)
-        break;
+    LIST_FOREACH (w, &c->tasks->waiters, of_conn)
+        if (w->msgid == msgid && !w->no_reply)
+            break;
     if (!w)
         return false;
     if (w->kind == WAITER_START) { /* otherwise nobody would ever learn the id */

@@ -1,14 +1,14 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/large_reply.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/conn/conn.h"
-#include "daemon/task/task.h"
 #include "daemon/pool/worker.h"
+#include "daemon/task/task.h"
 #include "proto/scan.h"
 
 struct large_reply {

@@ -1,6 +1,6 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/map.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,12 +10,12 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
-#include "daemon/lane/contract.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
+#include "daemon/lane/contract.h"
+#include "daemon/pool/pool.h"
 #include "daemon/task/map_chunks.h"
 #include "daemon/task/map_results.h"
-#include "daemon/pool/pool.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
 #include "proto/text.h"
@@ -164,9 +164,9 @@ void map_cancel(struct map *m, uint8_t signal)
 struct map *map_find(const struct conn *c, uint32_t msgid)
 {
     struct map *m;
-    LIST_FOREACH(m, &c->tasks->maps, of_conn)
-    if (m->msgid == msgid && !m->ended && !m->no_reply)
-        return m;
+    LIST_FOREACH (m, &c->tasks->maps, of_conn)
+        if (m->msgid == msgid && !m->ended && !m->no_reply)
+            return m;
     return NULL;
 }
 
@@ -201,8 +201,8 @@ static bool is_held_up(struct map *m)
 void maps_go_on(struct conn *c)
 {
     struct map *m;
-    LIST_FOREACH(m, &c->tasks->maps, of_conn)
-    map_touch(m);
+    LIST_FOREACH (m, &c->tasks->maps, of_conn)
+        map_touch(m);
 }
 
 /* ---- ends of chunks ---- */

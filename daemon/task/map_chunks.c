@@ -1,15 +1,15 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/map_chunks.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/lane/contract.h"
 #include "daemon/conn/conn.h"
-#include "daemon/task/map.h"
+#include "daemon/lane/contract.h"
 #include "daemon/pool/pool.h"
+#include "daemon/task/map.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
 

@@ -1,6 +1,6 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/map_results.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,12 +3,12 @@
 #include <stdio.h>
 
 #include "daemon/conn/conn.h"
-#include "daemon/task/conn_tasks.h"
-#include "daemon/task/tasks.h"
-#include "daemon/task/descent.h"
 #include "daemon/pool/pool.h"
-#include "daemon/task/job.h"
 #include "daemon/pool/worker.h"
+#include "daemon/task/conn_tasks.h"
+#include "daemon/task/descent.h"
+#include "daemon/task/job.h"
+#include "daemon/task/tasks.h"
 
 static void begin_to_wait(struct conn *c)
 {

@@ -1,6 +1,6 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/process.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "daemon/conn/conn.h"
-#include "daemon/task/job.h"
 #include "daemon/pool/pool.h"
+#include "daemon/task/job.h"
 #include "daemon/task/task.h"
 #include "proto/buf.h"
 

@@ -1,18 +1,18 @@
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/status.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/conn/caller.h"
+#include "daemon/pool/pool.h"
+#include "daemon/pool/worker.h"
 #include "daemon/task/job.h"
 #include "daemon/task/map.h"
-#include "daemon/pool/pool.h"
 #include "daemon/task/process.h"
 #include "daemon/task/task.h"
-#include "daemon/pool/worker.h"
 #include "proto/buf.h"
 #include "proto/reader.h"
 #include "proto/tables.h"

@@ -1,8 +1,8 @@
-#include "daemon/task/task.h"
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/large_reply.h"
 #include "daemon/task/nested.h"
+#include "daemon/task/task.h"
 #include "daemon/task/tasks.h"
-#include "daemon/task/conn_tasks.h"
 
 #include <errno.h>
 #include <signal.h>

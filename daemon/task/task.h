@@ -11,11 +11,11 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
-#include "daemon/core/core.h"
-#include "daemon/task/attached.h"
 #include "daemon/base/option_table.h"
+#include "daemon/core/core.h"
 #include "daemon/pool/worker.h"
 #include "daemon/pool/workers.h"
+#include "daemon/task/attached.h"
 #include "proto/errors.h"
 
 struct caller;

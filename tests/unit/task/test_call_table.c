@@ -19,8 +19,8 @@ static uint32_t longest_chain(const struct call_table *table)
     for (uint32_t i = 0; i < 1u << table->bits; i++) {
         struct task *t;
         uint32_t length = 0;
-        LIST_FOREACH(t, &table->chains[i], call.same_hash)
-        length++;
+        LIST_FOREACH (t, &table->chains[i], call.same_hash)
+            length++;
         longest = length > longest ? length : longest;
     }
     return longest;
