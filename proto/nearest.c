@@ -5,6 +5,7 @@
  * ends as soon as the result cannot be near.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/tables.h"
@@ -71,4 +72,12 @@ const char *wire_nearest(const char *name, size_t length, const char *const *nam
         }
     }
     return best;
+}
+
+const char *wire_suggestion(const char *near, char out[WIRE_SUGGESTION_MAX])
+{
+    out[0] = 0;
+    if (near)
+        snprintf(out, WIRE_SUGGESTION_MAX, "; did you mean '%.*s'?", WIRE_SUGGESTION_MAX - 32, near);
+    return out;
 }

@@ -50,3 +50,6 @@ int wire_state_find(const char *name, size_t length);
 
 /* The known name nearest to a mistyped one by edit distance, or NULL when none is near. names: `count` strings. */
 const char *wire_nearest(const char *name, size_t length, const char *const *names, size_t count);
+/* The end of a sentence about an unknown name: "; did you mean 'NEAR'?", or "" if near is NULL. → out */
+#define WIRE_SUGGESTION_MAX 160
+const char *wire_suggestion(const char *near, char out[WIRE_SUGGESTION_MAX]);

@@ -78,13 +78,14 @@ static int unknown(
     const struct option_table *table, unsigned where, const char *key, size_t length, struct option_why why)
 {
     const char *names[32];
+    char suggestion[WIRE_SUGGESTION_MAX];
     size_t count = 0;
     for (uint32_t i = 0; i < table->count; i++)
         if (table->rows[i].where & where)
             names[count++] = table->rows[i].name;
     const char *near = wire_nearest(key, length, names, count);
-    return refuse(why, "there is no %s '%.*s' here%s%s%s", table->noun, WIRE_SHOWN(key, length, KEY_SHOWN),
-        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return refuse(why, "there is no %s '%.*s' here%s", table->noun, WIRE_SHOWN(key, length, KEY_SHOWN),
+        wire_suggestion(near, suggestion));
 }
 
 int option_table_read(const struct option_table *table, unsigned where, const char *here, struct wire_reader *in,

@@ -153,12 +153,13 @@ enum rpc_result rpc_end(struct rpc *r)
 static enum rpc_result unknown(struct rpc *r)
 {
     const char *names[MPOOL_METHOD_COUNT];
+    char suggestion[WIRE_SUGGESTION_MAX];
     size_t length = r->message->method_length;
     for (int i = 0; i < MPOOL_METHOD_COUNT; i++)
         names[i] = wire_method_info((enum mpool_method)i)->name;
     const char *near = wire_nearest(r->message->method, length, names, MPOOL_METHOD_COUNT);
-    return rpc_fail(r, MPOOL_E_NO_METHOD, "there is no method '%.*s'%s%s%s", WIRE_SHOWN(r->message->method, length, 64),
-        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return rpc_fail(r, MPOOL_E_NO_METHOD, "there is no method '%.*s'%s", WIRE_SHOWN(r->message->method, length, 64),
+        wire_suggestion(near, suggestion));
 }
 
 enum rpc_result rpc_answer_bool(struct rpc *r, bool value)

@@ -5,9 +5,9 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/conn/conn.h"
+#include "daemon/object/clients.h"
 #include "daemon/object/object_page.h"
 #include "daemon/object/objects.h"
-#include "daemon/object/clients.h"
 #include "daemon/rpc/rpc.h"
 #include "proto/sync/sync.h"
 #include "proto/tables.h"
@@ -61,11 +61,12 @@ static bool find_kind(struct rpc *r, const struct option_text *name, int *ret_ki
     if (!name->at || *ret_kind >= 0)
         return true;
     const char *names[MPOOL_KIND_COUNT];
+    char suggestion[WIRE_SUGGESTION_MAX];
     for (int i = 0; i < MPOOL_KIND_COUNT; i++)
         names[i] = wire_kind_info((enum mpool_kind)i)->name;
     const char *near = wire_nearest(name->at, name->length, names, MPOOL_KIND_COUNT);
-    rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no kind of object '%.*s'%s%s%s", WIRE_SHOWN(name->at, name->length, 64),
-        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    rpc_fail(r, MPOOL_E_BAD_PARAMS, "there is no kind of object '%.*s'%s", WIRE_SHOWN(name->at, name->length, 64),
+        wire_suggestion(near, suggestion));
     return false;
 }
 
@@ -240,12 +241,11 @@ static void pack_parties(msgpack_packer *pk, const struct object *o, const struc
 {
     const struct object_member *m;
     uint32_t n = 0;
-    LIST_FOREACH(m, &o->members, of_object)
-    n++;
+    LIST_FOREACH (m, &o->members, of_object)
+        n++;
     wire_pack_text(pk, "parties_open");
     msgpack_pack_array(pk, n);
-    LIST_FOREACH(m, &o->members, of_object)
-    {
+    LIST_FOREACH (m, &o->members, of_object) {
         const struct client *p = m->client;
         msgpack_pack_map(pk, 9);
         wire_pack_key_u64(pk, "party", p->number);

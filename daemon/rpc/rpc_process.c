@@ -5,10 +5,10 @@
 #include <strings.h>
 
 #include "daemon/conn/conn.h"
+#include "daemon/pool/worker.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/task/job.h"
 #include "daemon/task/process.h"
-#include "daemon/rpc/rpc.h"
-#include "daemon/pool/worker.h"
 
 int rpc_read_signal(struct wire_reader *in)
 {

@@ -8,12 +8,12 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/conn/conn.h"
-#include "daemon/task/nested.h"
 #include "daemon/object/queue.h"
 #include "daemon/object/queue_memfd.h"
 #include "daemon/object/queue_objects.h"
 #include "daemon/object/queue_wait.h"
 #include "daemon/rpc/rpc.h"
+#include "daemon/task/nested.h"
 
 #define ITEM_MARGIN 64u /* overhead around an item in the message to its taker */
 #define ASK_MOST    CHANNEL_ITEMS_MAX
