@@ -19,6 +19,7 @@
 #include "daemon/conn/conn.h"
 #include "daemon/lane/contract.h"
 #include "daemon/pool/pool.h"
+#include "daemon/pool/workers.h"
 #include "proto/scan.h"
 #include "proto/tables.h"
 
@@ -395,7 +396,8 @@ static void describe(const struct task *t, enum core_why why, const struct run_r
 void task_finished(void *context, struct core_task *core_task, enum core_why why, void *given)
 {
     struct run_report none = {0}, *report = given ? given : &none;
-    struct tasks *tasks = context;
+    const struct workers *workers = context; /* as all operations of the core have */
+    struct tasks *tasks = workers->context;
     struct task *t = task_of(core_task);
     char text[512];
     text[0] = 0; /* only the first byte: most tasks need no text */

@@ -166,7 +166,7 @@ void task_submit(struct tasks *tasks, struct task *t, const struct conn *c, bool
 /* Sends output of a task to the connection that requested it. */
 void task_put_output(struct conn *c, uint32_t msgid, int stream, const void *bytes, size_t length);
 
-/* core_ops.finish; report: of struct run_report, or NULL. */
+/* core_ops.finish; context: struct workers, as of all operations of the core; report: struct run_report, or NULL. */
 void task_finished(void *context, struct core_task *task, enum core_why why, void *report);
 
 /* The task that the worker is running now, if any. */

@@ -168,6 +168,20 @@ def map_spreads_items_over_workers(d):
 
 
 @test()
+def thousands_of_maps_after_many_calls_find_each_their_own_place(d):
+    """The ids of maps and calls fall into every place of the tables that they are looked up by, after the memory of many tasks
+    that ended has been kept for others."""
+    c = d.client()
+    for i in [c.start("math.square", i) for i in range(300)]:
+        c.reply(i)
+    for _ in range(2):  # a map takes two ids, its chunk's too: a call in between makes them odd or even
+        for start in range(0, 2304, 128):
+            for i, n in [(c.send("map", ["math.square", [n]]), n) for n in range(start, start + 128)]:
+                assert c.reply(i) == [n * n]
+        assert c.call("math.square", 3) == 9
+
+
+@test()
 def star_makes_each_item_the_argument_array(d):
     c = d.client()
     assert c.map("math.add", [[1, 2], [3, 4]], star=True) == [3, 7]
