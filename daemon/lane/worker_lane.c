@@ -35,6 +35,7 @@ struct worker_lane {
     bool running;
     uint32_t position; /* the running one */
     uint64_t task_id;
+    bool passed_over;              /* jobs that were taken back, since that was last told */
     bool space;                    /* result space was given out for it, at ring_end */
     uint32_t released;             /* the last value of S's `released` that was acted on */
     uint32_t ring_begin, ring_end; /* running byte counts of the result ring */
@@ -127,6 +128,7 @@ static bool claim_next(struct worker_lane *lane, struct worker_job *ret)
         atomic_store_explicit(&result->partial, 0, memory_order_relaxed);
         if (!claim_move(&result->claim, position, LANE_READY, LANE_STARTED)) {
             lane->ends[layout_slot(position)] = lane->ring_end;
+            lane->passed_over = true;
             continue;
         }
         lane->running = true;
@@ -227,8 +229,10 @@ int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeo
     for (;;) {
         if (claim_next(lane, ret))
             return 1;
-        if (timeout_ms == 0)
+        if (timeout_ms == 0 || lane->passed_over) {
+            lane->passed_over = false;
             return 0;
+        }
         if (timeout_ms > 0 && !timed) {
             deadline = futex_deadline(timeout_ms);
             timed = true;
@@ -242,6 +246,11 @@ int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeo
 }
 
 /* ---- giving the result ------------------------------------------------------------------------------------------ */
+
+uint32_t worker_lane_ahead(const struct worker_lane *lane)
+{
+    return lane->next;
+}
 
 uint8_t *worker_lane_result_space(struct worker_lane *lane, size_t *ret_room)
 {

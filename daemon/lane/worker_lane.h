@@ -27,9 +27,12 @@ struct worker_job {
 };
 
 /* Claims the next job (READY → STARTED), passing over those taken back. Sleeps on the futex when there is none.
- * timeout_ms: -1 forever; 0 only look. → 1 with *ret; 0 timed out or interrupted by a signal (whose handler must not
- * have SA_RESTART). */
+ * timeout_ms: -1 forever; 0 only look. → 1 with *ret; 0 some were taken back and there is no other now, timed out or
+ * interrupted by a signal (whose handler must not have SA_RESTART). */
 int worker_lane_next(struct worker_lane *lane, struct worker_job *ret, int timeout_ms);
+
+/* The position that is claimed next: all before it have been claimed, or taken back. */
+uint32_t worker_lane_ahead(const struct worker_lane *lane);
 
 /* Where the running job's result is built: `*ret_room` contiguous bytes of W (LANE_BLOCK_MAX at most; waits until the
  * supervisor has collected enough). Valid until the job is finished. */

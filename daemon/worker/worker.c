@@ -123,6 +123,25 @@ static int receive_descriptor(int control, uint32_t type, uint32_t position, uin
     }
 }
 
+/* Closes the descriptors that came for jobs which were taken back: an idle worker may get no other job for long, and
+ * somebody may wait for the end of a pipe, or own the memory. Those of a job that is still to come stay. */
+static void drop_descriptors(const struct worker *w)
+{
+    struct {
+        struct contract_head head;
+        struct contract_memfd body;
+    } message;
+    while (recv(w->control, &message, sizeof message, MSG_PEEK | MSG_DONTWAIT) == sizeof message &&
+           lane_position_before(message.body.position, worker_lane_ahead(w->lane))) {
+        int fd = -1;
+        size_t count = 1;
+        bool lost;
+        if (packet_receive(w->control, &message, sizeof message, &fd, &count, &lost) <= 0)
+            return;
+        fd_close(&fd);
+    }
+}
+
 static void hook_log(void *user, const char *module, int level, const char *text)
 {
     char line[4096];
@@ -335,7 +354,9 @@ _Noreturn void worker_main(struct worker_setup *setup)
 
     for (;;) {
         struct worker_job job;
-        if (worker_lane_next(w.lane, &job, -1) == 1 && !run_one(&w, &job))
+        if (worker_lane_next(w.lane, &job, -1) != 1)
+            drop_descriptors(&w);
+        else if (!run_one(&w, &job))
             break;
     }
     leave(&w);
