@@ -114,7 +114,7 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     struct workers *workers = context;
     struct worker *w = worker_of(core_worker);
     struct lane_job job;
-    struct worker_job given = {.job = &job, .args_fd = -1, .stdin_fd = -1};
+    struct run_request given = {.job = &job, .args_fd = -1, .stdin_fd = -1};
     uint32_t number = function_of(core_task->function)->number;
     uint32_t index = number < w->template->index_count ? w->template->index_of[number] : TEMPLATE_ABSENT;
     if (index == TEMPLATE_ABSENT || w->doomed) {

@@ -27,7 +27,7 @@ TAILQ_HEAD(worker_list, worker);
 LIST_HEAD(template_list, template);
 
 /* A task as a worker gets it. */
-struct worker_job {
+struct run_request {
     struct lane_job *job; /* complete except for the function's index */
     struct iovec pieces[2];
     int count;         /* number of pieces */
@@ -50,7 +50,7 @@ struct run_report {
 
 struct worker_task_ops {
     /* Fills in the job. → 0 or -errno. */
-    int (*job)(void *context, struct core_task *task, struct worker_job *ret);
+    int (*job)(void *context, struct core_task *task, struct run_request *ret);
     /* It has been placed with that worker. */
     void (*placed)(void *context, struct core_task *task, const struct worker *w);
     /* The id by which its caller knows it. */

@@ -40,7 +40,7 @@ static void output(struct task *t, int stream, const void *bytes, size_t length)
         task_put_output(t->call.conn, t->call.msgid, stream, bytes, length);
 }
 
-static void fill_job(const struct task *t, struct worker_job *ret)
+static void fill_job(const struct task *t, struct run_request *ret)
 {
     struct conn *c = t->call.conn;
     ret->job->max_result = task_max_result(c->tasks->all, c);

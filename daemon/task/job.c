@@ -362,7 +362,7 @@ static void output(struct task *t, int stream, const void *bytes, size_t length)
     process_output(t->job->process, stream, bytes, length);
 }
 
-static void fill_job(const struct task *t, struct worker_job *ret)
+static void fill_job(const struct task *t, struct run_request *ret)
 {
     ret->job->max_result = task_max_result(t->job->tasks, NULL);
 }

@@ -36,7 +36,7 @@ static void output(struct task *t, int stream, const void *bytes, size_t length)
         task_put_output(m->conn, m->msgid, stream, bytes, length);
 }
 
-static void fill_job(const struct task *t, struct worker_job *ret)
+static void fill_job(const struct task *t, struct run_request *ret)
 {
     const struct map *m = t->chunk.map;
     struct lane_job *job = ret->job;

@@ -46,7 +46,7 @@ struct task_ops {
     struct conn *(*reader)(const struct task *t);
     void (*output)(struct task *t, int stream, const void *bytes, size_t length);
     /* Arguments, if they are not the task's own, and the maximum size of its result. */
-    void (*fill_job)(const struct task *t, struct worker_job *ret);
+    void (*fill_job)(const struct task *t, struct run_request *ret);
     /* It has been placed with that worker. NULL: nothing. */
     void (*placed)(struct task *t, const struct worker *w);
     /* Which attempt does this run count as? NULL: as the core counts. */

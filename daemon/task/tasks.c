@@ -25,7 +25,7 @@ void tasks_init(struct tasks *tasks)
 
 /* ---- for workers ---- */
 
-static int fill_job(void *context, struct core_task *task, struct worker_job *ret)
+static int fill_job(void *context, struct core_task *task, struct run_request *ret)
 {
     struct task *t = task_of(task);
     (void)context;
