@@ -14,25 +14,12 @@
 #include "daemon/base/log.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
-#include "daemon/conn/shares.h"
-#include "daemon/core/channel.h"
-#include "daemon/core/purse.h"
 #include "daemon/object/clients.h"
+#include "daemon/object/object_account.h"
 #include "daemon/object/object_page.h"
 #include "daemon/object/queue_objects.h"
 #include "proto/text.h"
 
-struct object_account { /* of one user */
-    UT_hash_handle hh;
-    TAILQ_ENTRY(object_account) freed; /* while the purse has waiting channels to serve */
-    struct objects *all;
-    uid_t uid;
-    uint32_t objects;
-    bool admin;          /* when it last created an object */
-    struct share *share; /* of the same user, for the descriptors of pages and of items */
-    uint32_t memfds;     /* items of their queues that are memfds */
-    struct purse purse;  /* bytes */
-};
 /* Kinds without an entry here are not served by this daemon. */
 static const struct object_ops *const kinds[MPOOL_KIND_COUNT] = {
     [MPOOL_KIND_VALUE] = &object_page_ops,
@@ -84,116 +71,9 @@ void object_label(const struct object *o, char out[OBJECT_NAME_MAX + 1])
         object_handle_format(&o->handle, out);
 }
 
-/* ---- accounts ---- */
-
-static void on_freed(struct purse *purse)
-{
-    struct object_account *a = CONTAINER_OF(purse, struct object_account, purse);
-    TAILQ_INSERT_TAIL(&a->all->freed, a, freed);
-    a->all->loop->again = true;
-}
-
-static struct object_account *account_of(struct objects *all, uid_t uid)
-{
-    struct object_account *a;
-    HASH_FIND(hh, all->accounts, &uid, sizeof uid, a);
-    if (a)
-        return a;
-    a = calloc(1, sizeof *a);
-    if (!a)
-        return NULL;
-    a->all = all;
-    a->uid = uid;
-    purse_init(&a->purse, all->config->max_user_object_bytes, on_freed);
-    a->share = shares_join(all->shares, uid);
-    if (!a->share) {
-        free(a);
-        return NULL;
-    }
-    HASH_ADD(hh, all->accounts, uid, sizeof a->uid, a);
-    return a;
-}
-
-static void account_let_go(struct objects *all, struct object_account *a)
-{
-    if (a->objects > 0)
-        return;
-    if (a->purse.in_round)
-        TAILQ_REMOVE(&all->freed, a, freed);
-    HASH_DELETE(hh, all->accounts, a);
-    share_leave(a->share);
-    free(a);
-}
-
-struct share *objects_share_of_owner(const struct object *o)
-{
-    return o->account->share;
-}
-
-bool objects_take_descriptor(struct object *o)
-{
-    return share_take_descriptor(o->account->share, o->account->admin);
-}
-
-void objects_give_descriptor(struct object *o)
-{
-    share_give_descriptor(o->account->share);
-}
-
-uint32_t *objects_memfds_of_owner(struct object *o)
-{
-    return &o->account->memfds;
-}
-
-struct purse *objects_purse_of_owner(struct object *o)
-{
-    return &o->account->purse;
-}
-
-void objects_configure(struct objects *all)
-{
-    struct object_account *a, *next;
-    HASH_ITER (hh, all->accounts, a, next)
-        purse_set_most(&a->purse, all->config->max_user_object_bytes);
-}
-
-/* Each channel once, even if many users got something back; the first user served is the last in the next pass. */
-void objects_run(struct objects *all)
-{
-    struct object_account *a;
-    struct channel *ch;
-    while ((a = TAILQ_FIRST(&all->freed))) {
-        while ((ch = purse_next(&a->purse))) {
-            channel_settle(ch);
-            if (!loop_has_time(all->loop)) {
-                loop_defer(all->loop);
-                return;
-            }
-        }
-        TAILQ_REMOVE(&all->freed, a, freed);
-    }
-}
-
 uint64_t object_bytes(const struct object *o)
 {
     return o->bytes + (o->ops->more_bytes ? o->ops->more_bytes(o) : 0);
-}
-
-static int check_caps(
-    const struct objects *all, const struct object_account *a, uint64_t bytes, struct object_refusal *why)
-{
-    const struct config *config = all->config;
-    if (all->count >= config->max_objects)
-        return object_refuse(why, MPOOL_E_BUSY, "there are %u shared objects already (max_objects)", all->count);
-    if (a->objects >= config->max_user_objects)
-        return object_refuse(why, MPOOL_E_BUSY, "user %u has %u shared objects already (max_user_objects)",
-            (unsigned)a->uid, a->objects);
-    if (bytes > purse_left(&a->purse))
-        return object_refuse(why, MPOOL_E_BUSY,
-            "the shared objects of user %u have %llu bytes, and %llu more would be above %llu (max_user_object_bytes)",
-            (unsigned)a->uid, (unsigned long long)a->purse.used, (unsigned long long)bytes,
-            (unsigned long long)a->purse.most);
-    return 0;
 }
 
 /* ---- making and ending ---- */
@@ -221,7 +101,7 @@ static void object_free(struct object *o)
     all->count--;
     o->account->objects--;
     purse_give_back(&o->account->purse, o->bytes);
-    account_let_go(all, o->account);
+    object_account_let_go(all, o->account);
     free(o);
 }
 
@@ -283,13 +163,13 @@ static struct object *object_new(
     }
     if (ops->measure((enum mpool_kind)wish->kind, options, &bytes, why) < 0 || choose_group(c, options, &gid, why) < 0)
         return NULL;
-    struct object_account *a = account_of(all, c->uid);
+    struct object_account *a = object_account_of(all, c->uid);
     struct object *o = calloc(1, sizeof *o);
     if (!a || !o) {
         object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
         goto fail;
     }
-    if (check_caps(all, a, bytes, why) < 0 || new_key(&o->handle.key, why) < 0)
+    if (object_account_has_room(all, a, bytes, why) < 0 || new_key(&o->handle.key, why) < 0)
         goto fail;
     o->objects = all;
     o->ops = ops;
@@ -319,14 +199,14 @@ static struct object *object_new(
     TAILQ_INSERT_TAIL(&all->list, o, link);
     all->count++;
     a->objects++;
-    purse_take(&a->purse, bytes); /* check_caps() has found room */
+    purse_take(&a->purse, bytes); /* object_account_has_room() has found room */
     return o;
 fail:
     if (o && o->expiry)
         event_free(o->expiry);
     free(o);
     if (a)
-        account_let_go(all, a);
+        object_account_let_go(all, a);
     return NULL;
 }
 
