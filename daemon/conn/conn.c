@@ -178,7 +178,7 @@ struct conn *conn_new(struct connections *conns, int fd)
     }
     c->reading = true;
     c->uid = c->caller->uid;
-    if (conns->handler->open(conns->context, c) < 0) {
+    if (conns->handler->open(conns->service, c) < 0) {
         conn_free(c);
         return NULL;
     }

@@ -84,7 +84,7 @@ static bool must_wait(const struct conn *c)
     case CONN_WAIT_HANDLER:
     case CONN_WAIT_BYTES: break;
     }
-    return conns->handler->must_wait(conns->context, c);
+    return conns->handler->must_wait(conns->service, c);
 }
 
 /* The bytes are not a message of this protocol: send one error if there is a request to address, then close. */
@@ -177,7 +177,7 @@ static void handle_messages(struct conn *c)
         }
         c->message_length = length;
         c->taken = false;
-        switch (conns->handler->message(conns->context, c, &m)) {
+        switch (conns->handler->message(conns->service, c, &m)) {
         case RPC_LATER:
             stand_in_line(c);
             c->scan.at = length;

@@ -14,6 +14,7 @@
 struct conn;
 struct farewells;
 struct listener;
+struct service;
 struct shares;
 
 TAILQ_HEAD(conn_list, conn);
@@ -28,13 +29,13 @@ enum rpc_result {
 
 struct conn_handler {
     /* A new connection, before its first byte. → 0 or -ENOMEM. */
-    int (*open)(void *context, struct conn *c);
+    int (*open)(struct service *service, struct conn *c);
     /* Finds out on whose behalf c->unidentified asks, if that can be determined by now. */
     void (*identify)(struct conn *c);
     /* A message that has passed the scan and was parsed as a request or notification. Never RPC_CONTINUE. */
-    enum rpc_result (*message)(void *context, struct conn *c, const struct wire_message *m);
+    enum rpc_result (*message)(struct service *service, struct conn *c, const struct wire_message *m);
     /* The handler returned RPC_LATER: must the connection still wait? */
-    bool (*must_wait)(void *context, const struct conn *c);
+    bool (*must_wait)(struct service *service, const struct conn *c);
     /* All its requests have been answered, or it is closed. */
     void (*idle)(struct conn *c);
     /* c->wants_room: it has read enough that replies may be produced again. */
@@ -45,7 +46,7 @@ struct connections {
     struct loop *loop;
     const struct config *config;
     const struct conn_handler *handler;
-    void *context; /* the handler's */
+    struct service *service; /* the handler's; nothing of it is known here */
     struct conn_list all;
     struct conn_list dirty;   /* have bytes to send, or wait to be read again */
     struct conn_list blocked; /* stopped at a message, in order of arrival */

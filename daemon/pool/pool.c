@@ -293,7 +293,7 @@ void pool_template_ready(struct template *t)
     }
     struct core_pool_config size = sizing(pool->config), process_size = process_sizing(pool->config);
     if (!first) {
-        workers->ops->drop_absent(workers->context, pool);
+        workers->ops->drop_absent(workers->tasks, pool);
         core_pool_reconfigure(workers->core, pool->core, &size, workers->loop->now_ns);
         core_pool_reconfigure(workers->core, pool->processes, &process_size, workers->loop->now_ns);
     }

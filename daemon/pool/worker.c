@@ -123,7 +123,7 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
         w->pool->drop_wanted |= index == TEMPLATE_ABSENT && w->template == w->pool->current;
         return false;
     }
-    if (workers->ops->job(workers->context, core_task, &given) < 0)
+    if (workers->ops->job(workers->tasks, core_task, &given) < 0)
         return false;
     job.function = index;
     if ((job.flags & LANE_JOB_MEMFD) && !pass_ahead(w, CONTRACT_ARGS, job.args_size, given.args_fd))
@@ -133,8 +133,15 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     if (lane_place(w->lane, &job, given.pieces, given.count, &core_task->position) < 0)
         return false;
     set_dirty(w);
-    workers->ops->placed(workers->context, core_task, w);
+    workers->ops->placed(workers->tasks, core_task, w);
     return true;
+}
+
+void worker_finish(void *context, struct core_task *task, enum core_why why, void *report)
+{
+    const struct workers *workers = context;
+    struct run_report none = {0};
+    workers->ops->finished(workers->tasks, task, why, report ? report : &none);
 }
 
 /* A process task counts as started when it is placed, because its pid is reported then: from there on it belongs to

@@ -94,6 +94,7 @@ bool worker_kill_task(void *context, struct core_worker *worker, struct core_tas
 void worker_kill(void *context, struct core_worker *worker);
 void worker_retire(void *context, struct core_worker *worker);
 void worker_spawn(void *context, struct core_pool *pool);
+void worker_finish(void *context, struct core_task *task, enum core_why why, void *report);
 
 /* Starts some of the workers that worker_spawn() was asked for: outside of the core's calls, and only so many per pass
  * and per template that nothing is held up. */

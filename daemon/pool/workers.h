@@ -18,6 +18,7 @@ struct function_index;
 struct lane_job;
 struct lane_result;
 struct pool;
+struct tasks;
 struct template;
 struct verdict;
 struct worker;
@@ -50,9 +51,9 @@ struct run_report {
 
 struct worker_task_ops {
     /* Fills in the job. → 0 or -errno. */
-    int (*job)(void *context, struct core_task *task, struct run_request *ret);
+    int (*job)(struct tasks *tasks, struct core_task *task, struct run_request *ret);
     /* It has been placed with that worker. */
-    void (*placed)(void *context, struct core_task *task, const struct worker *w);
+    void (*placed)(struct tasks *tasks, struct core_task *task, const struct worker *w);
     /* The id by which its caller knows it. */
     uint64_t (*public_id)(const struct core_task *task);
     /* Passes its output to its caller (core_task.alone). Bytes are borrowed. */
@@ -60,7 +61,9 @@ struct worker_task_ops {
     /* Its caller is not reading its output: deliver no more for now. */
     bool (*output_is_blocked)(const struct core_task *task);
     /* Ends the queued tasks of functions that the pool no longer has. */
-    void (*drop_absent)(void *context, struct pool *pool);
+    void (*drop_absent)(struct tasks *tasks, struct pool *pool);
+    /* It has ended. report: how its last run ended; zeroed if it ends without one. */
+    void (*finished)(struct tasks *tasks, struct core_task *task, enum core_why why, struct run_report *report);
     /* The worker is freed. */
     void (*worker_gone)(struct worker *w);
 };
@@ -70,7 +73,7 @@ struct workers {
     const struct config *config;
     struct core *core;
     const struct worker_task_ops *ops;
-    void *context;           /* for all of the above */
+    struct tasks *tasks;     /* for all of the above; nothing of them is known here */
     const char *socket_path; /* borrowed; for the environment of functions */
     bool socket_is_private;  /* only our own user and root can connect */
 

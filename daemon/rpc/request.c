@@ -49,10 +49,10 @@ static bool queue_is_full(const struct pool *pool)
     return counts.queued >= pool->config->max_queue;
 }
 
-bool rpc_must_wait(void *context, const struct conn *c)
+bool rpc_must_wait(struct service *service, const struct conn *c)
 {
     const struct pool *pool = c->wait_for;
-    (void)context;
+    (void)service;
     if (c->wait == CONN_WAIT_HANDLER)
         return pool && (is_loading(pool) || (queue_is_full(pool) && !nested_goes_ahead(c)));
     return !conn_may_hold(c, c->wait_bytes) && !nested_goes_ahead(c);

@@ -179,10 +179,10 @@ enum rpc_result rpc_answer_u64(struct rpc *r, uint64_t value)
     return rpc_end(r);
 }
 
-static enum rpc_result handle(void *context, struct conn *c, const struct wire_message *m)
+static enum rpc_result handle(struct service *service, struct conn *c, const struct wire_message *m)
 {
     struct rpc r = {
-        .service = context,
+        .service = service,
         .conn = c,
         .message = m,
         .params = wire_reader(m->params, m->params_length),
@@ -215,10 +215,9 @@ static enum rpc_result handle(void *context, struct conn *c, const struct wire_m
     return method >= 0 && takes_long[method] ? RPC_LONG : result;
 }
 
-static int open_conn(void *context, struct conn *c)
+static int open_conn(struct service *service, struct conn *c)
 {
-    const struct service *s = context;
-    return conn_tasks_new(s->tasks, c);
+    return conn_tasks_new(service->tasks, c);
 }
 
 const struct conn_handler rpc_conn_handler = {

@@ -55,7 +55,7 @@ enum rpc_result rpc_wrong_type(struct rpc *r, const char *name, const char *expe
 struct job *rpc_find_job(struct rpc *r, uint64_t id);
 
 /* conn_handler.must_wait */
-bool rpc_must_wait(void *context, const struct conn *c);
+bool rpc_must_wait(struct service *service, const struct conn *c);
 
 /* Answers with an error unless it was a notification. → RPC_ANSWERED */
 enum rpc_result rpc_fail(struct rpc *r, enum mpool_error error, const char *format, ...)

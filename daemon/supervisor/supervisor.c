@@ -61,7 +61,7 @@ static const struct core_ops ops = {
     .kill_worker = worker_kill,
     .retire = worker_retire,
     .spawn = worker_spawn,
-    .finish = task_finished,
+    .finish = worker_finish,
     .pool_empty = pool_emptied,
 };
 
@@ -411,10 +411,10 @@ static void wire_up(struct supervisor *s)
 {
     s->connections.loop = s->workers.loop = s->tasks.loop = s->service.loop = &s->loop;
     s->connections.handler = &rpc_conn_handler;
-    s->connections.context = &s->service;
+    s->connections.service = &s->service;
     s->connections.descriptors = &s->descriptors;
     s->workers.ops = &task_worker_ops;
-    s->workers.context = &s->tasks;
+    s->workers.tasks = &s->tasks;
     s->tasks.connections = s->service.connections = &s->connections;
     s->tasks.workers = s->service.workers = &s->workers;
     s->service.tasks = &s->tasks;

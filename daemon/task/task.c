@@ -393,11 +393,8 @@ static void describe(const struct task *t, enum core_why why, const struct run_r
     task_describe_stop(t, why, report->verdict, o, text, size);
 }
 
-void task_finished(void *context, struct core_task *core_task, enum core_why why, void *given)
+void task_finished(struct tasks *tasks, struct core_task *core_task, enum core_why why, struct run_report *report)
 {
-    struct run_report none = {0}, *report = given ? given : &none;
-    const struct workers *workers = context; /* as all operations of the core have */
-    struct tasks *tasks = workers->context;
     struct task *t = task_of(core_task);
     char text[512];
     text[0] = 0; /* only the first byte: most tasks need no text */

@@ -166,8 +166,8 @@ void task_submit(struct tasks *tasks, struct task *t, const struct conn *c, bool
 /* Sends output of a task to the connection that requested it. */
 void task_put_output(struct conn *c, uint32_t msgid, int stream, const void *bytes, size_t length);
 
-/* core_ops.finish; context: struct workers, as of all operations of the core; report: struct run_report, or NULL. */
-void task_finished(void *context, struct core_task *task, enum core_why why, void *report);
+/* worker_task_ops.finished */
+void task_finished(struct tasks *tasks, struct core_task *task, enum core_why why, struct run_report *report);
 
 /* The task that the worker is running now, if any. */
 struct task *task_running(const struct worker *w);

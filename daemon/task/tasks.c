@@ -25,10 +25,10 @@ void tasks_init(struct tasks *tasks)
 
 /* ---- for workers ---- */
 
-static int fill_job(void *context, struct core_task *task, struct run_request *ret)
+static int fill_job(struct tasks *tasks, struct core_task *task, struct run_request *ret)
 {
     struct task *t = task_of(task);
-    (void)context;
+    (void)tasks;
     *ret->job = (struct lane_job){.task_id = t->id, .attempt = t->core.attempt + 1};
     ret->job->flags = t->output ? LANE_JOB_OUTPUT : 0;
     ret->pieces[0] = (struct iovec){t->args, (size_t)t->args_length};
@@ -43,9 +43,8 @@ static int fill_job(void *context, struct core_task *task, struct run_request *r
     return 0;
 }
 
-static void placed(void *context, struct core_task *task, const struct worker *w)
+static void placed(struct tasks *tasks, struct core_task *task, const struct worker *w)
 {
-    const struct tasks *tasks = context;
     struct task *t = task_of(task);
     task_began(t, tasks->loop->wall_ms);
     if (w->process)
@@ -78,9 +77,8 @@ static void drop_if_absent(struct tasks *tasks, const struct pool *pool, struct 
     core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
 }
 
-static void drop_absent(void *context, struct pool *pool)
+static void drop_absent(struct tasks *tasks, struct pool *pool)
 {
-    struct tasks *tasks = context;
     struct task *t, *next;
     struct job *job, *next_job;
     struct map *m;
@@ -105,5 +103,6 @@ const struct worker_task_ops task_worker_ops = {
     .output = output,
     .output_is_blocked = output_is_blocked,
     .drop_absent = drop_absent,
+    .finished = task_finished,
     .worker_gone = nested_forget,
 };

@@ -45,9 +45,9 @@ static struct {
 
 /* ---- the handler ---- */
 
-static int on_open(void *context, struct conn *c)
+static int on_open(struct service *service, struct conn *c)
 {
-    (void)context;
+    (void)service;
     (void)c;
     return 0;
 }
@@ -57,10 +57,10 @@ static void on_identify(struct conn *c)
     c->unidentified = false;
 }
 
-static enum rpc_result on_message(void *context, struct conn *c, const struct wire_message *m)
+static enum rpc_result on_message(struct service *service, struct conn *c, const struct wire_message *m)
 {
     static const uint8_t byte[] = {0xc0};
-    (void)context;
+    (void)service;
     assert_int_equal(m->method_length, 4);
     assert_memory_equal(m->method, "ping", 4);
     if (t.later)
@@ -74,9 +74,9 @@ static enum rpc_result on_message(void *context, struct conn *c, const struct wi
     return RPC_ANSWERED;
 }
 
-static bool on_must_wait(void *context, const struct conn *c)
+static bool on_must_wait(struct service *service, const struct conn *c)
 {
-    (void)context;
+    (void)service;
     assert_ptr_equal(c->wait_for, &t);
     return t.must_wait;
 }
