@@ -34,7 +34,7 @@ static const struct {
     {"module", "NAME", "load one more module into the first pool: a name, or a path such as ./img.so; repeatable", 'm'},
     {"workers", "SIZE", "workers of the first pool: 4, auto, or 2..16", 'w'},
     {"log-level", "LEVEL", "error, warning, info or debug", 'l'},
-    {"check-config", NULL, "read the configuration, say all that is wrong with it, and exit", 'C'},
+    {"check-config", NULL, "check the configuration, report every mistake, and exit", 'C'},
     {"module-check", "FILE", "load a module in a throwaway process and say what it provides, or what is wrong", 'M'},
     {"module-new", "NAME", "write the source of a module that builds and loads to standard output", 'N'},
     {"json", NULL, "with --module-check: answer in JSON", 'J'},
@@ -45,7 +45,7 @@ static const struct {
 static void usage(FILE *out)
 {
     fputs("Usage: mpoold [options]\n"
-          "A pool of warm worker processes as a service: takes tasks over a Unix socket and runs them, whatever dies.\n"
+          "A pool of warm worker processes as a service: runs tasks received on a Unix socket in pre-forked workers.\n"
           "Without options or configuration it serves you alone, with one worker for each CPU that you may use.\n\n"
           "Options:\n",
         out);

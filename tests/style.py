@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-LIMIT = 28
+LIMIT = 25
 HABITS = {
     "1: a sentence about somebody without a noun": r"(?:^|[.;:] )[Ww]ho [^.?:]*[a-z)]\.(?= |$)",
     "2: events are reported, notified or returned, not told": r"\b(?:death|end|exit code|status|change|size|number|loss)s? (?:is|are|was|were) told\b|\btells? of\b",

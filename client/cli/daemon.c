@@ -45,7 +45,7 @@ static const char *reason(int error)
     case 0: return "somebody listens, but does not answer as mpoold";
     case EAGAIN: return "somebody listens, but takes no more connections";
     case EACCES: return "you may not use it";
-    case ENOTSOCK: return "it is no socket";
+    case ENOTSOCK: return "it is not a socket";
     case ENAMETOOLONG: return "it is too long for the path of a socket (107 bytes)";
     case ECONNREFUSED: return "nobody listens there any more";
     }

@@ -29,7 +29,7 @@ int guard_parse(
     if (left < 0 || !verbs_json_fits(guard->verb))
         return EXIT_OWN;
     if (left == 0) {
-        say_error("%s: which command is to run? mpool %s %s -- COMMAND…", guard->what, guard->what, words[0]);
+        say_error("%s: missing command after the name: mpool %s %s -- COMMAND…", guard->what, guard->what, words[0]);
         return EXIT_OWN;
     }
     *ret_command = words + 1;

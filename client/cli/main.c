@@ -58,7 +58,7 @@ static int run_verb(const struct verb *verb, char **words, size_t count)
     if (!verbs_json_fits(verb))
         return EXIT_OWN;
     if ((verb->flags & VERB_ALONE) && operands > 0) {
-        say_error("%s takes nothing but options, and here is '%s'", verb->name, words[0]);
+        say_error("%s: unexpected argument '%s': it takes only options", verb->name, words[0]);
         return EXIT_OWN;
     }
     return verb->run((size_t)operands, words);
@@ -76,7 +76,7 @@ static int run(char **words, size_t count)
         if (isatty(STDOUT_FILENO))
             help_short();
         else
-            say_error("what is to be done? `mpool --help` lists the verbs");
+            say_error("missing verb; `mpool --help` lists the verbs");
         return EXIT_OWN;
     }
     if (rest == 0) {

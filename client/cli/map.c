@@ -121,7 +121,7 @@ static int read_operands(struct map *map, size_t count, char **operands)
             say_error("map: items stand behind \":::\", as in `mpool map %s ::: %s%s`", operands[0], operands[1],
                 at > 2 ? " …" : "");
         else if (at > 1 || opt.exec)
-            say_error("map: '%s' stands before \":::\", where only one function may stand%s", operands[at - 1],
+            say_error("map: unexpected '%s' before \":::\": only one function is allowed there%s", operands[at - 1],
                 opt.exec ? ", and with --exec none" : "");
         else
             say_error("map needs a function, or --exec; `mpool map --help` has examples");
@@ -201,7 +201,7 @@ static bool on_signal(struct map *map, int number)
     map->output.cancelled = true;
     mpool_map_cancel_by(map->items, number);
     if (isatty(STDERR_FILENO))
-        say_note("stopping what runs; once more leaves at once");
+        say_note("stopping what runs; press Ctrl-C again to leave at once");
     return false;
 }
 

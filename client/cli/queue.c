@@ -316,7 +316,7 @@ static int stat_queue(mpool_client *client, const char *name)
     struct view queue = view_of(facts);
     if (!view_text(queue, "kind", kind, sizeof kind) ||
         (strcmp(kind, "queue") != 0 && strcmp(kind, "joinable_queue") != 0)) {
-        say_error("E_EXISTS: '%s' is no queue, but a %s", name, kind);
+        say_error("E_EXISTS: '%s' is not a queue, but a %s", name, kind);
         return EXIT_OWN;
     }
     if (settings.json)
@@ -388,7 +388,8 @@ static int run(size_t count, char **words)
         return EXIT_OWN;
     }
     if (action == ACTION_COUNT || count < 2 || (action != PUT && count > 2)) {
-        say_error("queue: put, get, join, finish or stat, and a name? mpool queue put NAME ITEM; mpool queue get NAME");
+        say_error("queue: expected put, get, join, finish or stat, then a name: mpool queue put NAME ITEM; mpool queue "
+                  "get NAME");
         return EXIT_OWN;
     }
     struct work work = {.action = (enum action)action, .words = words + 1, .count = count - 1};

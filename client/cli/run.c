@@ -113,7 +113,7 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
             return EXIT_OWN;
         }
         if (came == 0 && patient) {
-            say_note("the command has not ended yet; once more leaves it to the daemon");
+            say_note("the command is still running; press Ctrl-C again to leave it to the daemon");
             told = true;
         }
         int number = p[SIGNALS].revents ? signals_take() : 0;

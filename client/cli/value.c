@@ -114,10 +114,10 @@ static int check(const char *name, const char *its_type, bool is_new, const stru
             say_error("value: '%s' is too %s for '%s', %s %s%s", n->text, n->is_negative ? "small" : "large", name, a,
                 its_type, is_new ? "; --type makes it another" : "");
         else if (is_new)
-            say_error("value: '%s' is no %s; --type f64 makes a value for fractions", n->text, its_type);
+            say_error("value: '%s' is not %s %s; --type f64 makes a value for fractions", n->text, a, its_type);
         else
-            say_error(
-                "value: '%s' is no %s, as '%s' is: give a whole number, or remove it first", n->text, its_type, name);
+            say_error("value: '%s' is not %s %s, as '%s' is: give a whole number, or remove it first", n->text, a,
+                its_type, name);
         return -1;
     }
     return 0;
@@ -210,7 +210,7 @@ static int read_action(size_t count, char **words, enum action *ret, struct numb
         if (strcmp(words[0], actions[i].name) == 0)
             found = i;
     if (found == ACTION_COUNT) {
-        say_error("value: get, set, add or cas? mpool value get NAME; mpool value add NAME 1");
+        say_error("value: expected get, set, add or cas, then a name: mpool value get NAME; mpool value add NAME 1");
         return -1;
     }
     if (count != 2 + actions[found].numbers) {

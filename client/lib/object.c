@@ -406,7 +406,7 @@ int mpool_object_open(mpool_client *client, mpool_object **ret_object, const cha
     mpool_result *reply = NULL;
     r = pack_params(&params, found, name, options ? options : &defaults);
     if (r < 0)
-        r = handle_fail(client, r, r == -EINVAL ? "There is no such group, or no such way to create." : NULL);
+        r = handle_fail(client, r, r == -EINVAL ? "Unknown group, or invalid create mode." : NULL);
     else
         r = ask(client, &params, &opening, &reply);
     NOT_CANCELLED;

@@ -125,7 +125,7 @@ int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_pro
     static const mpool_process_options none = MPOOL_PROCESS_OPTIONS_INIT;
     const mpool_process_options *o = options ? options : &none;
     if (!ret_process)
-        return handle_fail(client, -EINVAL, "A process needs somebody to hold its handle.");
+        return handle_fail(client, -EINVAL, "ret_process may not be NULL.");
     if (o->size < sizeof(mpool_process_options))
         return handle_fail(client, -EINVAL, "The options are not initialised.");
     if (o->task.attempts)

@@ -237,7 +237,7 @@ int mpool_queue_set_ahead(mpool_object *queue, uint32_t n)
     if (r < 0)
         return r;
     if (n > MPOOL_QUEUE_AHEAD_MAX)
-        return handle_fail(queue->client, -EINVAL, "So far ahead no queue works.");
+        return handle_fail(queue->client, -EINVAL, "ahead: at most MPOOL_QUEUE_AHEAD_MAX.");
     r = queue_ahead_set(&queue->ahead, n);
     return r < 0 ? handle_fail(queue->client, r, NULL) : 0;
 }

@@ -21,7 +21,7 @@ int request_wait_room(mpool_client *client, uint64_t deadline_ns)
         if (r < 0)
             return r;
         if (deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns && !request_has_room(client))
-            return handle_fail(client, -ETIMEDOUT, "The daemon reads nothing.");
+            return handle_fail(client, -ETIMEDOUT, "The daemon is not reading requests (timed out).");
     }
     return 0;
 }

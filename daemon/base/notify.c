@@ -24,5 +24,5 @@ void notify(const char *text)
     _cleanup_(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     if (fd < 0 || sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0)
-        log_warning("the service manager was not told %.20s: %s", text, strerror(errno));
+        log_warning("cannot notify the service manager (%.20s): %s", text, strerror(errno));
 }

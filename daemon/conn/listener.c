@@ -139,7 +139,7 @@ static int make_socket(struct listener *l, const struct config *config)
     memcpy(address.sun_path, l->path, strlen(l->path) + 1);
     if (lstat(l->path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode)) {
-            log_error("%s exists and is no socket; it is left alone", l->path);
+            log_error("%s exists and is not a socket; it is left alone", l->path);
             return -EEXIST;
         }
         /* The lock makes it ours, but another kind of server could still listen there. */

@@ -434,7 +434,7 @@ static int check_found(const struct object *o, const struct conn *c, const struc
         return object_refuse(why, MPOOL_E_DENIED, "'%.*s' is user %u's, with mode %04o", (int)wish->length, wish->text,
             (unsigned)o->owner.uid, o->owner.mode);
     if (wish->kind >= 0 && (enum mpool_kind)wish->kind != o->handle.kind)
-        return object_refuse(why, MPOOL_E_EXISTS, "'%.*s' is no %s, but a %s", (int)wish->length, wish->text,
+        return object_refuse(why, MPOOL_E_EXISTS, "'%.*s' is not a %s, but a %s", (int)wish->length, wish->text,
             wire_kind_info((enum mpool_kind)wish->kind)->name, kind);
     if (wish->options->how == OBJECT_CREATE_NEW)
         return object_refuse(why, MPOOL_E_EXISTS, "there is an object '%.*s' already", (int)wish->length, wish->text);

@@ -325,7 +325,7 @@ void pool_template_failed(struct template *t, const char *why)
     struct workers *workers = pool->workers;
     bool was_current = pool->current == t;
     log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
-        was_current || !pool->current ? "" : "; the old one serves on");
+        was_current || !pool->current ? "" : "; the old one stays in use");
     give_up_births(t, why);
     if (was_current) {
         pool->current = NULL;

@@ -205,7 +205,7 @@ void worker_kill(void *context, struct core_worker *core_worker)
         return;
     }
     log_warning(
-        "worker killed pool=%s worker=%u pid=%d: it does not take its tasks", w->pool->name, w->number, (int)w->pid);
+        "worker killed pool=%s worker=%u pid=%d: it does not start its tasks", w->pool->name, w->number, (int)w->pid);
     worker_kill_process(w);
 }
 

@@ -100,8 +100,8 @@ bool rpc_check_memfd(struct rpc *r, const char *name, int fd, uint64_t size)
     else if ((error = memfd_check(fd, size)) < 0)
         rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: %s", name,
             error == -EPERM      ? "it is not sealed against shrinking, growing and writing"
-            : error == -EMSGSIZE ? "its size is another"
-            : error == -EINVAL   ? "it is no memfd"
+            : error == -EMSGSIZE ? "its size is not the announced one"
+            : error == -EINVAL   ? "it is not a memfd"
                                  : strerror(-error));
     else
         return true;

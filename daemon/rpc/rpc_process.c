@@ -51,7 +51,7 @@ enum rpc_result rpc_signal(struct rpc *r)
         return RPC_ANSWERED;
     struct process *p = job->process;
     if (!p)
-        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "task %llu is no process: cancel stops it", (unsigned long long)id);
+        return rpc_fail(r, MPOOL_E_BAD_PARAMS, "task %llu is not a process: cancel stops it", (unsigned long long)id);
     struct task *t = job->task;
     struct worker *w = t && t->core.worker ? worker_of(t->core.worker) : NULL;
     int error = 0;

@@ -88,8 +88,7 @@ enum rpc_result rpc_spawn(struct rpc *r)
     if (error < 0) {
         fd_close(&q.args_fd);
         return rpc_fail(r, error == -ESRCH ? MPOOL_E_DENIED : MPOOL_E_BUSY,
-            "the process is to end with the one that connected (pid %d), which cannot be watched: %s", (int)c->pid,
-            strerror(-error));
+            "daemonic: the process that connected (pid %d) cannot be watched: %s", (int)c->pid, strerror(-error));
     }
     struct task *t = make_task(r, &q, &job_ops);
     if (!t)

@@ -74,8 +74,7 @@ void reload(struct supervisor *s)
     int r = config_load(&config, &s->arguments, &report);
     if (r < 0) {
         log_report(&report);
-        log_error(
-            "reload refused: %s; the old configuration serves on", r == -EINVAL ? "mistakes above" : strerror(-r));
+        log_error("reload refused: %s; keeping the old configuration", r == -EINVAL ? "mistakes above" : strerror(-r));
         config_report_reset(&report);
         notify("READY=1");
         return;

@@ -25,8 +25,9 @@ bool nested_may_wait(struct conn *c, char *why, size_t size)
         return true;
     if (!core_worker_may_wait(&w->core)) {
         snprintf(why, size,
-            "%u workers of pool %s wait for tasks already, and one more would leave nobody to run them (max_nested)",
-            w->pool->config->max_nested, w->pool->name);
+            "pool %s: %u workers already wait for nested tasks (max_nested); with one more, none would be left to run "
+            "them",
+            w->pool->name, w->pool->config->max_nested);
         return false;
     }
     begin_to_wait(c);

@@ -213,7 +213,7 @@ bool sync_event_is_set(const struct sync_user *user);
  * must be the same party's, or the caller's to keep together. The lock must be had: -EPERM.
  * wait: gives the lock up in whole (an rlock at whatever depth), waits, and takes it again, however long that may last.
  * → 0: woken, perhaps for nothing; 1: the same, and the lock's owner had died with it; -ETIMEDOUT; in these cases the
- * lock is had again. -ECONNRESET, or what alive() said: it is not.
+ * lock is held again. -ECONNRESET, or what alive() returned: it is not held.
  * notify: wakes up to `count` that wait. */
 int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms);
 int sync_condition_notify(struct sync_user *condition, struct sync_user *lock, bool recursive, uint32_t count);

@@ -40,7 +40,7 @@ static inline int64_t sync_now_ns(void)
 
 /* A wait from its beginning to its end. */
 struct sync_nap {
-    int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC; end: INT64_MAX for ever */
+    int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC; end: INT64_MAX: no end */
     int64_t ask_ns;           /* when to ask whether to wait on */
     int64_t look_ns;          /* when to look again, woken or not; INT64_MAX: when woken */
 };

@@ -56,7 +56,7 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["ping", "--count", "0"], "'0' is not a number from 1 to 1000000"),
             (["ping", "--count=99999999999999999999"], "is not a number"),
             (["ping", "--json=1"], "--json takes no value"),
-            (["ping", "operand"], "ping takes nothing but options"),
+            (["ping", "operand"], "ping: unexpected argument 'operand'"),
             (["--pool", "p", "ping"], "ping takes no --pool"),
             (["call", "--timeout", "5y", "f"], "'5y' is not a time"),
             (["call", "--timeout", "-1", "f"], "'-1' is not a time"),
@@ -68,7 +68,7 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["call", "--name", "x" * 129, "f"], "at most 128 bytes"),
             (["--color", "pink", "ping"], "auto, always, never"),
             (["map", "--halt", "later", "f"], "allowed are never, now, soon"),
-            (["map", "f", "g", ":::", "1"], "'g' stands before"),
+            (["map", "f", "g", ":::", "1"], "unexpected 'g' before"),
             (["map"], "map needs a function"),
             (["map", "--sum", "--json", "f"], "exclude one another"),
             (["wait"], "wait needs the id"),
@@ -86,7 +86,7 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["call", "f", "--args-json", "{}"], "--args-json: not a JSON array"),
             (["call", "f", "1", "--args-json", "[]"], "use one of them"),
             (["call", "f", "123456789012345678901234"], "too big integer"),
-            ([], "what is to be done?")):
+            ([], "missing verb")):
         ran = mpool(None, *words)
         assert ran.code == 125 and said in ran.err and not ran.out, (words, ran)
 
@@ -107,7 +107,7 @@ def without_a_daemon_each_path_tried_is_named_with_its_reason(home):
     assert "systemctl start mpoold" in ran.err, ran
     plain, long = os.path.join(home, "plain"), "/" + "x" * 200
     open(plain, "w").close()
-    for path, said in ((plain, "it is no socket"), (home, "it is no socket"), (long, "too long for the path of a socket")):
+    for path, said in ((plain, "it is not a socket"), (home, "it is not a socket"), (long, "too long for the path of a socket")):
         ran = mpool(None, "--socket", path, "ping")
         assert ran.code == 125 and f"tried {path}: " in ran.err and said in ran.err and "systemctl" not in ran.err, ran
     quiet = mpool(None, "-q", "--socket", stale, "ping")

@@ -62,7 +62,7 @@ def control_c_ends_every_verb_though_the_daemon_hangs(d):
         with stopped(d.pid):
             terminal.type(b"\x03")
             if again:
-                terminal.wait_for("once more leaves")
+                terminal.wait_for("again to leave")
                 terminal.type(b"\x03")
             code, text = terminal.end()
             assert code == 130, (words, code, text)

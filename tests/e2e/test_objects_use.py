@@ -237,8 +237,8 @@ def value_is_read_and_changed(d):
 
 @test()
 def a_number_that_does_not_fit_is_said_and_makes_nothing(d):
-    for words, said in ((["set", "ratio", "0.75"], "'0.75' is no i64; --type f64 makes a value for fractions"),
-                        (["add", "ratio", "1e3"], "'1e3' is no i64"), (["set", "ratio", "256", "--type", "u8"], "'256' is too large for 'ratio', a u8"),
+    for words, said in ((["set", "ratio", "0.75"], "'0.75' is not an i64; --type f64 makes a value for fractions"),
+                        (["add", "ratio", "1e3"], "'1e3' is not an i64"), (["set", "ratio", "256", "--type", "u8"], "'256' is too large for 'ratio', a u8"),
                         (["set", "ratio", "-129", "--type", "i8"], "'-129' is too small for 'ratio', an i8"),
                         (["set", "ratio", "100000000000000000000"], "is too large for 'ratio', an i64"),
                         (["set", "ratio", "1e999", "--type", "f64"], "is too large for 'ratio', an f64"),
@@ -362,7 +362,7 @@ def who_waits_hears_that_the_daemon_has_gone(d):
 @test(descriptors=False)
 def the_command_of_a_lost_lock_gets_sigterm_and_mpool_does_not_succeed(d):
     """Whether the daemon is stopped or killed; and a command that goes on has lost the lock all the same."""
-    script = "trap 'echo told; kill $!; exit 0' TERM; echo runs; sleep 1000 & wait"
+    script = "trap 'echo told; kill -9 $!; exit 0' TERM; echo runs; sleep 1000 & wait"
     holders = [start(d, verb, name, "--", "sh", "-c", script) for verb, name in (("lock", "l"), ("sem", "s"))]
     deaf = start(d, "lock", "deaf", "--", "sh", "-c", "trap '' TERM; echo runs; read x; exit 0", stdin=subprocess.PIPE)
     for running in (*holders, deaf):

@@ -947,7 +947,7 @@ def scripts_are_told_what_is_no_queue(d):
     for kind in ("value", "lock", "pipe"):
         opened(c, kind, kind)
         for words in (["put", kind, "1"], ["get", kind], ["join", kind], ["finish", kind], ["stat", kind]):
-            assert mpool(d, *words) == (125, "", f"mpool: E_EXISTS: '{kind}' is no queue, but a {kind}\n"), words
+            assert mpool(d, *words) == (125, "", f"mpool: E_EXISTS: '{kind}' is not a queue, but a {kind}\n"), words
 
 
 @test()
