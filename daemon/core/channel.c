@@ -111,7 +111,7 @@ static uint64_t most_cost(const struct channel *ch)
     uint64_t paid_for = ch->options.paid_for;
     if (!purse)
         return UINT64_MAX;
-    return purse->most < paid_for ? paid_for : paid_for + (purse->most - paid_for) / PURSE_STEP * PURSE_STEP;
+    return purse->max < paid_for ? paid_for : paid_for + (purse->max - paid_for) / PURSE_STEP * PURSE_STEP;
 }
 
 bool channel_may_hold(const struct channel *ch, uint64_t weight)

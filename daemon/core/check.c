@@ -90,7 +90,7 @@ static void check_worker(const struct core_worker *w, struct tally *tally)
     CHECK(!w->outdated || w->expiring || w->state == CORE_WORKER_STARTING || w->state == CORE_WORKER_RETIRING ||
           w->state == CORE_WORKER_DYING || (p->config.once && w->state != CORE_WORKER_IDLE));
     CHECK(w->watched == (has_lane && !w->claimed));
-    CHECK(!p->winding || w->state == CORE_WORKER_STARTING || has_lane || w->state == CORE_WORKER_DYING);
+    CHECK(!p->draining || w->state == CORE_WORKER_STARTING || has_lane || w->state == CORE_WORKER_DYING);
     check_worker_timer(w);
     check_lane(w, tally);
 }
@@ -162,12 +162,12 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
     CHECK((!core->stopping && !core_pool_is_down(p, now_ns)) || (!waits && TAILQ_EMPTY(&p->backoff)));
     uint32_t limit = core_pool_limit(p);
     CHECK(p->standby == 0 || core_pool_active(p) >= limit);
-    if (p->opened && !p->winding && p->young_deaths == 0) {
+    if (p->opened && !p->draining && p->early_exits == 0) {
         CHECK(p->closing || fresh >= p->config.min || (p->expiring_count > 0 && pending >= CORE_BATCH_MIN));
         CHECK(!waits || fresh >= limit || pending > 0);
         CHECK(p->closing || p->expiring_count == 0 || pending > 0 || fresh >= limit);
         CHECK(!p->config.once || p->expiring_count == 0);
-    } else if (p->opened && !p->winding && p->asked + p->starting == 0) {
+    } else if (p->opened && !p->draining && p->asked + p->starting == 0) {
         bool wants = (waits && p->standby == 0) || (!p->closing && fresh < p->config.min);
         CHECK(!wants || fresh >= limit || p->spawn_timer.armed);
     }

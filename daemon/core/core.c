@@ -69,7 +69,7 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
     pool->core = core;
     pool->config = *config;
     pool->userdata = userdata;
-    pool->winding = core->stopping;
+    pool->draining = core->stopping;
     TAILQ_INIT(&pool->ahead);
     TAILQ_INIT(&pool->queue);
     TAILQ_INIT(&pool->backoff);
@@ -90,10 +90,11 @@ static bool is_empty(const struct core_pool *pool)
     return !core_queue_first(pool) && TAILQ_EMPTY(&pool->backoff) && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
 }
 
-void core_pool_free(struct core *core, struct core_pool *pool)
+void core_pool_free(struct core_pool *pool)
 {
     if (!pool)
         return;
+    struct core *core = pool->core;
     assert(is_empty(pool));
     untouch(pool);
     core_timer_disarm(&core->timers, &pool->watch_timer);
@@ -128,47 +129,116 @@ void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret
         .busy = pool->busy + pool->retiring,
         .starting = pool->starting + pool->asked,
         .waiting = pool->waiting,
-        .throttled_until_ns = pool->young_deaths > 1 ? pool->throttled_until_ns : 0,
+        .throttled_until_ns = pool->early_exits > 1 ? pool->throttled_until_ns : 0,
     };
 }
 
-void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns)
+void core_pool_open(struct core_pool *pool)
 {
-    (void)core;
-    (void)now_ns;
     pool->opened = true;
     pool->given_up = false;
     core_sizing_reset(pool);
     core_pool_touch(pool);
 }
 
-void core_pool_suspend(struct core *core, struct core_pool *pool)
+void core_pool_suspend(struct core_pool *pool)
 {
-    (void)core;
     pool->opened = false;
     core_pool_touch(pool);
 }
 
-void core_pool_give_up(struct core *core, struct core_pool *pool)
+void core_pool_give_up(struct core_pool *pool)
 {
-    (void)core;
     assert(!pool->opened);
     pool->given_up = true;
     core_pool_touch(pool);
 }
 
-void core_pool_reconfigure(
-    struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns)
+void core_pool_reconfigure(struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns)
 {
     struct core_worker *w, *next;
     assert(is_sound(config) && config->once == pool->config.once);
     pool->config = *config;
     for (w = TAILQ_FIRST(&pool->every); w; w = next) {
         next = TAILQ_NEXT(w, every);
-        core_worker_outdate(core, w, now_ns);
+        core_worker_outdate(w, now_ns);
         core_worker_settle(w, now_ns); /* a new max_tasks may have used up its runs, or given it more */
     }
     core_pool_touch(pool);
+}
+
+/* ---- tasks come and end ---- */
+
+static void submit(struct core_task *task, bool front, bool ahead)
+{
+    task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; the task starts over */
+    task->attempt = 0;
+    task->position = 0;
+    task->stop = CORE_WHY_RESULT;
+    task->killing = task->ending = false;
+    task->ahead = ahead;
+    task->timer = (struct core_timer){0};
+    core_queue_push(task->pool, task, front);
+    core_pool_touch(task->pool);
+}
+
+void core_submit(struct core_task *task, uint64_t now_ns)
+{
+    (void)now_ns;
+    submit(task, false, false);
+}
+
+void core_submit_front(struct core_task *task, uint64_t now_ns)
+{
+    (void)now_ns;
+    submit(task, true, false);
+}
+
+void core_submit_ahead(struct core_task *task, uint64_t now_ns)
+{
+    (void)now_ns;
+    submit(task, false, true);
+}
+
+static void average(uint64_t *mean_ns, uint64_t *runs, uint64_t run_ns)
+{
+    if (run_ns == 0)
+        run_ns = 1; /* 0 means unknown */
+    if (*runs == 0)
+        *mean_ns = run_ns;
+    else
+        *mean_ns = *mean_ns - *mean_ns / 8 + run_ns / 8;
+    if (*mean_ns == 0)
+        *mean_ns = 1;
+    ++*runs;
+}
+
+void core_task_done(struct core_task *task, enum core_result result, uint64_t run_ns, void *report, uint64_t now_ns)
+{
+    struct core_worker *w = task->worker;
+    struct core_pool *pool = task->pool;
+    assert(task->state == MPOOL_STATE_PLACED && task == TAILQ_FIRST(&w->lane));
+    task->attempt++;
+    w->tasks_done++;
+    w->strikes = 0;
+    w->blocked = false;
+    w->refused_ns = 0;
+    core_sizing_healthy(w);
+    /* The worker reports it, and may lie: the run cannot have been longer than the worker's life. */
+    if (run_ns > now_ns - w->ready_ns)
+        run_ns = now_ns - w->ready_ns;
+    if (task->chunk)
+        average(&task->function->chunk_mean_ns, &task->function->chunk_runs, run_ns);
+    else
+        average(&task->function->mean_ns, &task->function->runs, run_ns);
+    core_timer_disarm(&pool->core->timers, &task->timer);
+    core_lane_remove(w, task, now_ns);
+    core_worker_settle(w, now_ns);
+    core_pool_touch(pool);
+    if (result == CORE_RESULT_FAILED_RETRYABLE && core_retry_allowed(task))
+        core_retry(task, now_ns);
+    else
+        core_task_end(task, result == CORE_RESULT_OK ? MPOOL_STATE_DONE : MPOOL_STATE_FAILED, CORE_WHY_RESULT, report);
 }
 
 /* ---- the pass ---- */
@@ -221,10 +291,10 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
     while (core_pool_is_down(pool, now_ns) && core_stop_flush_one(pool, CORE_WHY_DOWN))
         ; /* finish() may cancel, and so free a worker for the remaining tasks */
     bool waits = pool->queued + pool->backing_off > 0;
-    if (pool->closing && !waits && !pool->winding)
-        core_stop_wind_down(pool, now_ns);
+    if (pool->closing && !waits && !pool->draining)
+        core_stop_drain(pool, now_ns);
     else if (waits && !core->stopping)
-        pool->winding = false; /* a dead worker's task came back and must be run */
+        pool->draining = false; /* a dead worker's task came back and must be run */
     core_sizing_shrink(pool, now_ns);
     core_dispatch(pool, now_ns);
     core_watch_take_back(pool, now_ns);
@@ -233,8 +303,8 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
     core_watch_arm(pool, now_ns);
     if (pool->queued + pool->backing_off > 0 && core_pool_is_down(pool, now_ns))
         core_pool_touch(pool); /* its last worker has just left, or has been assigned */
-    if (pool->closing && !pool->told_empty && is_empty(pool)) {
-        pool->told_empty = true;
+    if (pool->closing && !pool->empty_reported && is_empty(pool)) {
+        pool->empty_reported = true;
         core->ops->pool_empty(core->context, pool);
     }
 }

@@ -96,7 +96,7 @@ struct core_worker {
     bool outdated;       /* of an older configuration, or over its memory limit: to be replaced */
     bool expiring;       /* outdated, or its runs are nearly used up: works until its replacement is ready */
     bool standby;        /* IDLE only: see CORE_WORKER_IDLE */
-    bool proven;         /* has finished a task, or lived long enough: its death does not throttle spawning */
+    bool healthy;        /* has finished a task, or lived long enough: its death does not throttle spawning */
     bool claimed;        /* the head of its lane is known to have been claimed */
     bool watched;        /* in the list of unclaimed heads */
     bool blocked;        /* place() refused: not tried again until one of its tasks is collected, or the next watch */
@@ -163,23 +163,22 @@ void core_free(struct core *core);
 struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata);
 void *core_pool_userdata(const struct core_pool *pool);
 /* The template is ready (or ready again): workers may be asked for, min of them at once. */
-void core_pool_open(struct core *core, struct core_pool *pool, uint64_t now_ns);
+void core_pool_open(struct core_pool *pool);
 /* The template has exited or does not load: no spawns until core_pool_open(). Workers and queue stay: without workers
  * the queue waits, also that of a closed pool, until the supervisor opens it again, gives it up or cancels the tasks.
  */
-void core_pool_suspend(struct core *core, struct core_pool *pool);
+void core_pool_suspend(struct core_pool *pool);
 /* The template has failed too often: until core_pool_open() the suspended pool is down, once it has no worker. */
-void core_pool_give_up(struct core *core, struct core_pool *pool);
+void core_pool_give_up(struct core_pool *pool);
 /* Is the pool down? It is when CORE_DOWN_BIRTHS births in a row have failed (one that took longer than start_timeout_ms
  * is enough), or it was given up, and no worker is left that could take a task. Waiting tasks are then finished with
  * CORE_WHY_DOWN; births are still tried. Where each task has a worker of its own, a birth is tried for each. */
 bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns);
 /* New limits; existing workers become outdated and are replaced one for one, each after its replacement is ready. */
-void core_pool_reconfigure(
-    struct core *core, struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
+void core_pool_reconfigure(struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
 /* No new tasks will come (the supervisor ensures that); the queue is run, the workers retired, then ops->pool_empty. */
-void core_pool_close(struct core *core, struct core_pool *pool, uint64_t now_ns);
-void core_pool_free(struct core *core, struct core_pool *pool); /* closed and empty, or never opened and empty */
+void core_pool_close(struct core_pool *pool);
+void core_pool_free(struct core_pool *pool); /* closed and empty, or never opened and empty */
 
 struct core_pool_counts {
     uint64_t queued;               /* waiting, backoff included */
@@ -197,47 +196,44 @@ const struct core_worker_list *core_pool_workers(const struct core_pool *pool); 
 
 /* Queues a task at the back. Never fails, never finishes it from inside (not even when stopping: core_run() does then).
  * Dispatch happens in core_run(). The task must not be in the core already. */
-void core_submit(struct core *core, struct core_task *task, uint64_t now_ns);
+void core_submit(struct core_task *task, uint64_t now_ns);
 /* The same at the front: for the rest of a chunk that was handed back. */
-void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns);
+void core_submit_front(struct core_task *task, uint64_t now_ns);
 /* Queues a task that a worker waits for, which has given up its place to another worker meanwhile. It precedes all
  * other queued tasks, in FIFO order among its like, and is never placed behind another task in a lane. */
-void core_submit_ahead(struct core *core, struct core_task *task, uint64_t now_ns);
+void core_submit_ahead(struct core_task *task, uint64_t now_ns);
 /* Gives a task that was submitted otherwise the precedence of core_submit_ahead(); may be called from finish(). Does
  * nothing if it runs. */
-void core_lead(struct core *core, struct core_task *task, uint64_t now_ns);
+void core_lead(struct core_task *task, uint64_t now_ns);
 /* why: CORE_WHY_CANCEL or CORE_WHY_SHUTDOWN. Queued, backing off, or placed and not claimed: finished from inside.
  * Running: asked to stop, and killed after its grace; finish() comes later. Idempotent. */
-void core_cancel(struct core *core, struct core_task *task, enum core_why why, uint64_t now_ns);
+void core_cancel(struct core_task *task, enum core_why why, uint64_t now_ns);
 
 enum core_result { CORE_RESULT_OK, CORE_RESULT_FAILED, CORE_RESULT_FAILED_RETRYABLE };
 /* The worker's head task was collected. Finishes it from inside (with its result, even when a stop was under way and
  * lost the race), or puts it into backoff when it failed retryably with attempts left. run_ns: for averages, clamped.
  * report: passed on to finish(). */
-void core_task_done(
-    struct core *core, struct core_task *task, enum core_result result, uint64_t run_ns, void *report, uint64_t now_ns);
+void core_task_done(struct core_task *task, enum core_result result, uint64_t run_ns, void *report, uint64_t now_ns);
 
 /* ---- workers ---- */
 
-void core_worker_add(
-    struct core *core, struct core_pool *pool, struct core_worker *worker, uint64_t now_ns); /* STARTING */
-void core_spawn_failed(
-    struct core *core, struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
-void core_worker_ready(struct core *core, struct core_worker *worker, uint64_t now_ns);
+void core_worker_add(struct core_pool *pool, struct core_worker *worker, uint64_t now_ns); /* STARTING */
+void core_spawn_failed(struct core_pool *pool, uint64_t now_ns); /* counts as a death before the first task */
+void core_worker_ready(struct core_worker *worker, uint64_t now_ns);
 /* The function that it runs waits for other tasks (waiting), or no longer does. While it waits the worker is given
  * nothing, what it has not claimed is taken back, and the pool may have one more worker in its place, up to max_nested:
  * so tasks may wait for tasks of their own pool. Ends by itself with the run; has no effect on a worker that runs
  * nothing, or in a pool in which each task has a worker of its own. Idempotent. */
-void core_worker_waiting(struct core *core, struct core_worker *worker, bool waiting, uint64_t now_ns);
+void core_worker_waiting(struct core_worker *worker, bool waiting, uint64_t now_ns);
 /* May it begin to wait? Asked before core_worker_waiting(true). No when max_nested others wait: no worker would be left
  * to run what it waits for. */
 bool core_worker_may_wait(const struct core_worker *worker);
 /* Replace it soon, without delaying a task. */
-void core_worker_outdate(struct core *core, struct core_worker *worker, uint64_t now_ns);
+void core_worker_outdate(struct core_worker *worker, uint64_t now_ns);
 /* The worker is dead, and all that it had completed has been collected (core_task_done). head_started: it had claimed
  * the head of its lane. That task is finished (stop under way: that state; else LOST) or backs off for another attempt;
  * those behind it go to the front of the queue in order and count no attempt. The worker is the supervisor's again. */
-void core_worker_died(struct core *core, struct core_worker *worker, bool head_started, void *report, uint64_t now_ns);
+void core_worker_died(struct core_worker *worker, bool head_started, void *report, uint64_t now_ns);
 
 /* ---- the loop's part ---- */
 

@@ -25,7 +25,7 @@
 #define CORE_BEHIND_NS         (100 * CORE_US) /* tasks behind a head that runs longer are moved to idle workers */
 #define CORE_WATCH_FAST_NS     (1 * CORE_MS)
 #define CORE_WATCH_SLOW_NS     (20 * CORE_MS)
-#define CORE_PROOF_NS          (1 * CORE_S) /* a worker that lived this long is proven */
+#define CORE_HEALTHY_NS        (1 * CORE_S) /* a worker that lived this long is healthy */
 #define CORE_BACKOFF_NS        (100 * CORE_MS)
 #define CORE_BACKOFF_MAX_NS    (10 * CORE_S)
 
@@ -62,11 +62,11 @@ struct core_pool {
     void *userdata;
     TAILQ_ENTRY(core_pool) link, touched_link;
     bool touched;
-    bool opened;     /* may spawn */
-    bool given_up;   /* not opened, and not expected to be for long */
-    bool closing;    /* no new tasks */
-    bool winding;    /* closing or stopping, and nothing waits: workers are retired as their lanes empty */
-    bool told_empty; /* pool_empty() has been called */
+    bool opened;         /* may spawn */
+    bool given_up;       /* not opened, and not expected to be for long */
+    bool closing;        /* no new tasks */
+    bool draining;       /* closing or stopping, and nothing waits: workers are retired as their lanes empty */
+    bool empty_reported; /* pool_empty() has been called */
 
     struct core_task_list ahead, queue, backoff; /* ahead: tasks that precede the queue */
     uint64_t queued, backing_off;                /* of the first two, and of the third */
@@ -89,7 +89,7 @@ struct core_pool {
     uint32_t dying;
     uint32_t waiting; /* of busy and retiring: waiting for other tasks */
 
-    uint32_t young_deaths;       /* in a row */
+    uint32_t early_exits;        /* in a row */
     uint64_t throttled_until_ns; /* 0: not throttled */
     struct core_worker *trial;   /* the worker that ends the throttling by surviving; NULL: none yet */
 
@@ -131,7 +131,7 @@ static inline uint32_t core_pool_fresh(const struct core_pool *p)
 void core_task_set_state(struct core_task *task, enum mpool_state state);
 bool core_state_may_follow(enum mpool_state from, enum mpool_state to);
 /* The one place that finishes. The task must be in no list. Call it last: finish() may submit and cancel. */
-void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why, void *report);
+void core_task_end(struct core_task *task, enum mpool_state state, enum core_why why, void *report);
 
 /* ---- queue.c */
 
@@ -195,7 +195,7 @@ void core_worker_stand_by(struct core_worker *worker, uint64_t now_ns);
 void core_worker_settle(struct core_worker *worker, uint64_t now_ns);
 void core_worker_expire(struct core_worker *worker);
 /* Gives it nothing new; retires it when its lane is empty, at once if it is. */
-void core_worker_send_home(struct core_worker *worker, uint64_t now_ns);
+void core_worker_retire(struct core_worker *worker, uint64_t now_ns);
 void core_worker_kill(struct core_worker *worker, uint64_t now_ns);
 /* The op itself killed the worker for a task; takes back the tasks behind that one. */
 void core_worker_killed_for_task(struct core_worker *worker, uint64_t now_ns);
@@ -211,10 +211,10 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns);
 struct core_worker *core_sizing_idlest(const struct core_pool *pool);
 /* Lets one expiring worker go: an idle one if there is one. */
 void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns);
-void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns);
+void core_sizing_early_exit(struct core_pool *pool, uint64_t now_ns);
 /* A birth has taken too long: counts as CORE_DOWN_BIRTHS failures in a row. */
 void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns);
-void core_sizing_proven(struct core_worker *worker);
+void core_sizing_healthy(struct core_worker *worker);
 void core_sizing_reset(struct core_pool *pool);
 
 /* ---- stop.c */
@@ -224,7 +224,7 @@ void core_stop_grace_over(struct core_task *task, uint64_t now_ns);
 void core_stop_deadline(struct core *core, uint64_t now_ns);
 enum mpool_state core_stop_state(enum core_why why);
 /* Retires idle workers now, busy ones when their lane is empty. */
-void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns);
+void core_stop_drain(struct core_pool *pool, uint64_t now_ns);
 /* Finishes the first waiting task: the core is stopping, or the pool is down. → false: none waits. */
 bool core_stop_flush_one(struct core_pool *pool, enum core_why why);
 

@@ -5,9 +5,9 @@
 
 #include "daemon/core/channel.h"
 
-void purse_init(struct purse *p, uint64_t most, purse_freed_fn *freed)
+void purse_init(struct purse *p, uint64_t max, purse_freed_fn *freed)
 {
-    *p = (struct purse){.most = most, .freed = freed};
+    *p = (struct purse){.max = max, .freed = freed};
     TAILQ_INIT(&p->line);
 }
 
@@ -36,10 +36,10 @@ void purse_give_back(struct purse *p, uint64_t bytes)
         begin_round(p);
 }
 
-void purse_set_most(struct purse *p, uint64_t most)
+void purse_set_max(struct purse *p, uint64_t max)
 {
-    bool more = most > p->most;
-    p->most = most;
+    bool more = max > p->max;
+    p->max = max;
     if (more)
         begin_round(p);
 }

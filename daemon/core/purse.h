@@ -24,7 +24,7 @@ struct purse;
 typedef void purse_freed_fn(struct purse *purse);
 
 struct purse {
-    uint64_t used, most; /* used may be the larger one, after most was lowered */
+    uint64_t used, max; /* used may be the larger one, after max was lowered */
     TAILQ_HEAD(, channel) line;
     uint32_t line_length;
     uint32_t tries; /* channels to be tried in this round */
@@ -32,18 +32,18 @@ struct purse {
     purse_freed_fn *freed;
 };
 
-void purse_init(struct purse *p, uint64_t most, purse_freed_fn *freed);
+void purse_init(struct purse *p, uint64_t max, purse_freed_fn *freed);
 /* → false: less than that is left. */
 bool purse_take(struct purse *p, uint64_t bytes);
 void purse_give_back(struct purse *p, uint64_t bytes);
 /* A new limit. */
-void purse_set_most(struct purse *p, uint64_t most);
+void purse_set_max(struct purse *p, uint64_t max);
 /* The next channel of the round, which moves to the end of the line: settle it. → NULL: the round is over. */
 struct channel *purse_next(struct purse *p);
 
 static inline uint64_t purse_left(const struct purse *p)
 {
-    return p->used < p->most ? p->most - p->used : 0;
+    return p->used < p->max ? p->max - p->used : 0;
 }
 
 /* The channel's place in the line. */

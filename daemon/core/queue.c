@@ -42,44 +42,9 @@ void core_queue_remove(struct core_pool *pool, struct core_task *task)
     }
 }
 
-static void submit(struct core_task *task, bool front, bool ahead)
-{
-    task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; the task starts over */
-    task->attempt = 0;
-    task->position = 0;
-    task->stop = CORE_WHY_RESULT;
-    task->killing = task->ending = false;
-    task->ahead = ahead;
-    task->timer = (struct core_timer){0};
-    core_queue_push(task->pool, task, front);
-    core_pool_touch(task->pool);
-}
-
-void core_submit(struct core *core, struct core_task *task, uint64_t now_ns)
-{
-    (void)core;
-    (void)now_ns;
-    submit(task, false, false);
-}
-
-void core_submit_front(struct core *core, struct core_task *task, uint64_t now_ns)
-{
-    (void)core;
-    (void)now_ns;
-    submit(task, true, false);
-}
-
-void core_submit_ahead(struct core *core, struct core_task *task, uint64_t now_ns)
-{
-    (void)core;
-    (void)now_ns;
-    submit(task, false, true);
-}
-
-void core_lead(struct core *core, struct core_task *task, uint64_t now_ns)
+void core_lead(struct core_task *task, uint64_t now_ns)
 {
     struct core_worker *w = task->worker;
-    (void)core;
     if (task->ahead || task->ending)
         return;
     if (task->state == MPOOL_STATE_PLACED && task != TAILQ_FIRST(&w->lane)) {

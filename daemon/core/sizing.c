@@ -4,8 +4,8 @@
  * the total may exceed max by those that are being replaced; but no more than max are at work at once: a new worker is
  * held in standby until there is room. A worker that waits for other tasks gives up its place to another one; when it
  * resumes there is one too many, which becomes standby or, if busy, is retired. Workers that die before they have done
- * anything throttle their pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proven
- * itself; after CORE_DOWN_BIRTHS of them a pool without workers is down. Knows no tasks, only how many wait.
+ * anything throttle their pool's spawns: the first is free, then 100 ms · 2^n, one at a time, until one has proved
+ * healthy; after CORE_DOWN_BIRTHS of them a pool without workers is down. Knows no tasks, only how many wait.
  */
 #include "daemon/core/core_private.h"
 
@@ -13,41 +13,41 @@
 
 void core_sizing_reset(struct core_pool *pool)
 {
-    pool->young_deaths = 0;
+    pool->early_exits = 0;
     pool->throttled_until_ns = 0;
     pool->trial = NULL;
 }
 
-void core_sizing_proven(struct core_worker *w)
+void core_sizing_healthy(struct core_worker *w)
 {
-    if (w->proven)
+    if (w->healthy)
         return;
-    w->proven = true;
+    w->healthy = true;
     core_sizing_reset(w->pool);
 }
 
-void core_sizing_young_death(struct core_pool *pool, uint64_t now_ns)
+void core_sizing_early_exit(struct core_pool *pool, uint64_t now_ns)
 {
-    /* Without a template, or while winding down, the death shows nothing. A batch that was spawned together counts
+    /* Without a template, or while it drains, the death shows nothing. A batch that was spawned together counts
      * once. */
-    if (!pool->opened || pool->winding || now_ns < pool->throttled_until_ns)
+    if (!pool->opened || pool->draining || now_ns < pool->throttled_until_ns)
         return;
-    if (pool->young_deaths < UINT32_MAX)
-        pool->young_deaths++;
-    pool->throttled_until_ns = pool->young_deaths < 2 ? now_ns : now_ns + core_retry_step_ns(pool->young_deaths - 2);
+    if (pool->early_exits < UINT32_MAX)
+        pool->early_exits++;
+    pool->throttled_until_ns = pool->early_exits < 2 ? now_ns : now_ns + core_retry_step_ns(pool->early_exits - 2);
 }
 
 void core_sizing_late_birth(struct core_pool *pool, uint64_t now_ns)
 {
-    core_sizing_young_death(pool, now_ns);
+    core_sizing_early_exit(pool, now_ns);
     /* Waiting tasks have waited for long already. */
-    if (pool->young_deaths > 0 && pool->young_deaths < CORE_DOWN_BIRTHS)
-        pool->young_deaths = CORE_DOWN_BIRTHS;
+    if (pool->early_exits > 0 && pool->early_exits < CORE_DOWN_BIRTHS)
+        pool->early_exits = CORE_DOWN_BIRTHS;
 }
 
 bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns)
 {
-    if (!pool->given_up && pool->young_deaths < CORE_DOWN_BIRTHS)
+    if (!pool->given_up && pool->early_exits < CORE_DOWN_BIRTHS)
         return false;
     if (pool->config.once) /* the running ones take no other task; a birth that is pending, or may be tried, does */
         return pool->idle + pool->stuck == 0 &&
@@ -56,12 +56,11 @@ bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns)
     return core_pool_active(pool) == pool->waiting && pool->standby == 0;
 }
 
-void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_ns)
+void core_spawn_failed(struct core_pool *pool, uint64_t now_ns)
 {
-    (void)core;
     assert(pool->asked > 0);
     pool->asked--;
-    core_sizing_young_death(pool, now_ns);
+    core_sizing_early_exit(pool, now_ns);
     core_pool_touch(pool);
 }
 
@@ -69,17 +68,17 @@ void core_spawn_failed(struct core *core, struct core_pool *pool, uint64_t now_n
 static bool may_spawn(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_worker *trial = pool->trial;
-    if (trial && now_ns - trial->ready_ns >= CORE_PROOF_NS)
-        core_sizing_proven(trial);
-    if (pool->young_deaths == 0)
+    if (trial && now_ns - trial->ready_ns >= CORE_HEALTHY_NS)
+        core_sizing_healthy(trial);
+    if (pool->early_exits == 0)
         return true;
     if (pool->asked + pool->starting > 0)
         return false;
     if (now_ns >= pool->throttled_until_ns)
         return true;
     uint64_t at_ns = pool->throttled_until_ns;
-    if (trial && trial->ready_ns + CORE_PROOF_NS < at_ns)
-        at_ns = trial->ready_ns + CORE_PROOF_NS;
+    if (trial && trial->ready_ns + CORE_HEALTHY_NS < at_ns)
+        at_ns = trial->ready_ns + CORE_HEALTHY_NS;
     core_timer_arm(&pool->core->timers, &pool->spawn_timer, CORE_TIMER_POOL_SPAWN, at_ns);
     return false;
 }
@@ -97,7 +96,7 @@ static bool wants_one_more(const struct core_pool *pool)
 {
     uint32_t fresh = core_pool_fresh(pool), pending = core_pool_pending(pool);
     uint32_t leaving = pool->closing || pool->config.once ? 0 : pool->retiring + pool->expiring_count;
-    if (!pool->opened || pool->winding || fresh >= core_pool_limit(pool))
+    if (!pool->opened || pool->draining || fresh >= core_pool_limit(pool))
         return false;
     if (pool->expiring_count > 0 && pending >= batch(pool))
         return false;
@@ -129,7 +128,7 @@ void core_sizing_relieve(struct core_pool *pool, uint64_t now_ns)
     if (!w)
         w = TAILQ_FIRST(&pool->expiring);
     if (w)
-        core_worker_send_home(w, now_ns);
+        core_worker_retire(w, now_ns);
 }
 
 static bool has_one_too_many(const struct core_pool *pool)
@@ -161,7 +160,7 @@ void core_sizing_shrink(struct core_pool *pool, uint64_t now_ns)
         if (w->state == CORE_WORKER_IDLE)
             core_worker_stand_by(w, now_ns);
         else
-            core_worker_send_home(w, now_ns);
+            core_worker_retire(w, now_ns);
     }
     while ((w = TAILQ_FIRST(&pool->standbys)) && core_pool_active(pool) < core_pool_limit(pool))
         core_worker_release_standby(w, now_ns);
@@ -189,7 +188,7 @@ void core_sizing_idle(struct core_pool *pool, uint64_t now_ns)
             core_timer_arm(timers, &pool->idle_timer, CORE_TIMER_POOL_IDLE, at_ns);
             return;
         }
-        core_worker_send_home(coldest, now_ns);
+        core_worker_retire(coldest, now_ns);
         core_sizing_shrink(pool, now_ns); /* that may have made room for a standby worker */
         core_pool_touch(pool);            /* or for a replacement: look once more */
     }

@@ -26,8 +26,9 @@ void core_task_set_state(struct core_task *task, enum mpool_state state)
     task->state = state;
 }
 
-void core_task_end(struct core *core, struct core_task *task, enum mpool_state state, enum core_why why, void *report)
+void core_task_end(struct core_task *task, enum mpool_state state, enum core_why why, void *report)
 {
+    struct core *core = task->pool->core;
     core_task_set_state(task, state);
     core_timer_disarm(&core->timers, &task->timer);
     task->ending = true;

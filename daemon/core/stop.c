@@ -49,7 +49,7 @@ static void stop_running(struct core_task *task, enum core_why why, uint64_t now
     core->ops->cancel(core->context, w, task);
 }
 
-void core_cancel(struct core *core, struct core_task *task, enum core_why why, uint64_t now_ns)
+void core_cancel(struct core_task *task, enum core_why why, uint64_t now_ns)
 {
     struct core_pool *pool = task->pool;
     struct core_worker *w = task->worker;
@@ -59,14 +59,14 @@ void core_cancel(struct core *core, struct core_task *task, enum core_why why, u
     core_pool_touch(pool);
     if (task->state != MPOOL_STATE_PLACED) {
         core_queue_remove(pool, task);
-    } else if (core->ops->reclaim(core->context, w, task)) {
+    } else if (pool->core->ops->reclaim(pool->core->context, w, task)) {
         core_lane_remove(w, task, now_ns);
         core_worker_settle(w, now_ns);
     } else {
         stop_running(task, why, now_ns);
         return;
     }
-    core_task_end(core, task, core_stop_state(why), why, NULL);
+    core_task_end(task, core_stop_state(why), why, NULL);
 }
 
 void core_stop_grace_over(struct core_task *task, uint64_t now_ns)
@@ -93,14 +93,14 @@ void core_stop_head_timeout(struct core_worker *w, uint64_t now_ns)
 
 /* ---- the end of pools and of the daemon ---- */
 
-void core_stop_wind_down(struct core_pool *pool, uint64_t now_ns)
+void core_stop_drain(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_worker *w, *next;
-    pool->winding = true;
+    pool->draining = true;
     for (w = TAILQ_FIRST(&pool->every); w; w = next) {
         next = TAILQ_NEXT(w, every);
         if (w->placed == 0)
-            core_worker_send_home(w, now_ns);
+            core_worker_retire(w, now_ns);
     }
 }
 
@@ -110,7 +110,7 @@ bool core_stop_flush_one(struct core_pool *pool, enum core_why why)
     if (!task && !(task = TAILQ_FIRST(&pool->backoff)))
         return false;
     core_queue_remove(pool, task);
-    core_task_end(pool->core, task, core_stop_state(why), why, NULL);
+    core_task_end(task, core_stop_state(why), why, NULL);
     return true;
 }
 
@@ -123,7 +123,7 @@ static void flush_lane(struct core_worker *w, uint64_t now_ns)
            core->ops->reclaim(core->context, w, last)) {
         core_lane_remove(w, last, now_ns);
         core_worker_settle(w, now_ns);
-        core_task_end(core, last, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN, NULL);
+        core_task_end(last, MPOOL_STATE_SHUTDOWN, CORE_WHY_SHUTDOWN, NULL);
     }
 }
 
@@ -136,7 +136,7 @@ static void kill_what_runs(struct core_worker *w, uint64_t now_ns)
         return;
     }
     if (w->placed == 0) {
-        core_worker_send_home(w, now_ns);
+        core_worker_retire(w, now_ns);
         return;
     }
     if (w->state == CORE_WORKER_DYING)
@@ -174,7 +174,7 @@ void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns)
     if (!core->stopping) {
         core->stopping = true;
         TAILQ_FOREACH (pool, &core->pools, link) {
-            core_stop_wind_down(pool, now_ns);
+            core_stop_drain(pool, now_ns);
             TAILQ_FOREACH (w, &pool->every, every)
                 flush_lane(w, now_ns);
             while (core_stop_flush_one(pool, CORE_WHY_SHUTDOWN))
@@ -190,10 +190,8 @@ void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns)
         core_timer_arm(&core->timers, &core->stop_timer, CORE_TIMER_STOP, at_ns);
 }
 
-void core_pool_close(struct core *core, struct core_pool *pool, uint64_t now_ns)
+void core_pool_close(struct core_pool *pool)
 {
-    (void)core;
-    (void)now_ns;
     pool->closing = true;
     core_pool_touch(pool);
 }

@@ -64,7 +64,7 @@ void core_watch_suspect(struct core_worker *w, uint64_t now_ns)
         core_worker_kill(w, now_ns);
         return;
     }
-    if (w->state == CORE_WORKER_RETIRING || w->pool->winding) {
+    if (w->state == CORE_WORKER_RETIRING || w->pool->draining) {
         core_worker_settle(w, now_ns); /* it exits; if it does not, retirement has its own time-out */
         return;
     }

@@ -79,9 +79,8 @@ bool core_worker_may_wait(const struct core_worker *w)
     return pool->config.once || w->waiting || pool->waiting < pool->config.max_nested;
 }
 
-void core_worker_waiting(struct core *core, struct core_worker *w, bool waiting, uint64_t now_ns)
+void core_worker_waiting(struct core_worker *w, bool waiting, uint64_t now_ns)
 {
-    (void)core;
     /* Single-use workers have no place to give up. */
     if (w->waiting == waiting || !may_run(w) || w->pool->config.once)
         return;
@@ -129,7 +128,7 @@ void core_worker_gone_timer(struct core_worker *w, uint64_t now_ns)
     core->ops->kill_worker(core->context, w);
 }
 
-void core_worker_send_home(struct core_worker *w, uint64_t now_ns)
+void core_worker_retire(struct core_worker *w, uint64_t now_ns)
 {
     struct core *core = w->pool->core;
     switch (w->state) {
@@ -160,8 +159,8 @@ void core_worker_settle(struct core_worker *w, uint64_t now_ns)
         return;
     bool used_up = w->pool->config.max_tasks > 0 && w->tasks_done >= w->pool->config.max_tasks;
     used_up |= w->pool->config.once && w->outdated;
-    if (empty && (w->state == CORE_WORKER_RETIRING || w->pool->winding || used_up)) {
-        core_worker_send_home(w, now_ns);
+    if (empty && (w->state == CORE_WORKER_RETIRING || w->pool->draining || used_up)) {
+        core_worker_retire(w, now_ns);
         return;
     }
     if (w->state != CORE_WORKER_RETIRING && (w->state == CORE_WORKER_IDLE) != empty)
@@ -171,7 +170,7 @@ void core_worker_settle(struct core_worker *w, uint64_t now_ns)
 
 /* ---- the way in ---- */
 
-void core_worker_add(struct core *core, struct core_pool *pool, struct core_worker *w, uint64_t now_ns)
+void core_worker_add(struct core_pool *pool, struct core_worker *w, uint64_t now_ns)
 {
     assert(pool->asked > 0);
     pool->asked--;
@@ -180,9 +179,9 @@ void core_worker_add(struct core *core, struct core_pool *pool, struct core_work
     TAILQ_INSERT_TAIL(&pool->every, w, every);
     pool->starting++;
     /* Too late: it is no longer wanted. The timer kills it, as no op may be called in here. */
-    uint64_t at_ns = pool->winding ? now_ns : core_later_ns(now_ns, pool->config.start_timeout_ms);
-    if (pool->winding || pool->config.start_timeout_ms > 0)
-        core_timer_arm(&core->timers, &w->timer, CORE_TIMER_WORKER_START, at_ns);
+    uint64_t at_ns = pool->draining ? now_ns : core_later_ns(now_ns, pool->config.start_timeout_ms);
+    if (pool->draining || pool->config.start_timeout_ms > 0)
+        core_timer_arm(&pool->core->timers, &w->timer, CORE_TIMER_WORKER_START, at_ns);
     core_pool_touch(pool);
 }
 
@@ -208,26 +207,26 @@ void core_worker_release_standby(struct core_worker *w, uint64_t now_ns)
     join(w, now_ns);
 }
 
-void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns)
+void core_worker_ready(struct core_worker *w, uint64_t now_ns)
 {
     struct core_pool *pool = w->pool;
     core_pool_touch(pool);
     if (w->state == CORE_WORKER_DYING) {
         /* It was killed while being born, possibly before there was a process to kill. */
-        core->ops->kill_worker(core->context, w);
+        pool->core->ops->kill_worker(pool->core->context, w);
         return;
     }
     assert(w->state == CORE_WORKER_STARTING);
-    core_timer_disarm(&core->timers, &w->timer);
+    core_timer_disarm(&pool->core->timers, &w->timer);
     w->ready_ns = now_ns;
-    if (pool->young_deaths > 0 && !pool->trial)
+    if (pool->early_exits > 0 && !pool->trial)
         pool->trial = w;
-    if (!w->outdated && !pool->winding)
+    if (!w->outdated && !pool->draining)
         core_sizing_relieve(pool, now_ns);
     bool room = core_pool_active(pool) < core_pool_limit(pool);
-    if (pool->winding || (w->outdated && (!room || pool->config.once))) {
+    if (pool->draining || (w->outdated && (!room || pool->config.once))) {
         core_worker_set_state(w, CORE_WORKER_IDLE, now_ns);
-        core_worker_send_home(w, now_ns);
+        core_worker_retire(w, now_ns);
     } else if (room) {
         join(w, now_ns);
         if (w->outdated)
@@ -238,12 +237,11 @@ void core_worker_ready(struct core *core, struct core_worker *w, uint64_t now_ns
     }
 }
 
-void core_worker_outdate(struct core *core, struct core_worker *w, uint64_t now_ns)
+void core_worker_outdate(struct core_worker *w, uint64_t now_ns)
 {
-    (void)core;
     w->outdated = true;
     if (w->standby || (w->pool->config.once && w->state == CORE_WORKER_IDLE))
-        core_worker_send_home(w, now_ns);
+        core_worker_retire(w, now_ns);
     else if (w->pool->config.once)
         ; /* it ends with its task anyway, and is not replaced */
     else if (w->state == CORE_WORKER_IDLE || w->state == CORE_WORKER_BUSY || w->state == CORE_WORKER_STUCK)
@@ -255,7 +253,7 @@ void core_worker_outdate(struct core *core, struct core_worker *w, uint64_t now_
 
 /* Takes the dead worker's lane apart: tasks that may run again go to the front of the queue in order, those that ended
  * with the worker into *ending. */
-static void take_apart(struct core_worker *w, bool head_started, struct core_task_list *ending, uint64_t now_ns)
+static void requeue_lane(struct core_worker *w, bool head_started, struct core_task_list *ending, uint64_t now_ns)
 {
     struct core_task *task, *head = TAILQ_FIRST(&w->lane);
     while ((task = TAILQ_LAST(&w->lane, core_task_list))) {
@@ -277,35 +275,35 @@ static void take_apart(struct core_worker *w, bool head_started, struct core_tas
     }
 }
 
-void core_worker_died(struct core *core, struct core_worker *w, bool head_started, void *report, uint64_t now_ns)
+void core_worker_died(struct core_worker *w, bool head_started, void *report, uint64_t now_ns)
 {
     struct core_pool *pool = w->pool;
     struct core_task *head = head_started ? TAILQ_FIRST(&w->lane) : NULL;
     struct core_task_list ending = TAILQ_HEAD_INITIALIZER(ending);
-    bool lived = w->ready_ns != 0 && now_ns - w->ready_ns >= CORE_PROOF_NS;
+    bool lived = w->ready_ns != 0 && now_ns - w->ready_ns >= CORE_HEALTHY_NS;
     bool willed = w->state == CORE_WORKER_DYING;
     if (lived)
-        core_sizing_proven(w);
+        core_sizing_healthy(w);
     core_worker_set_state(w, CORE_WORKER_DYING, now_ns);
     pool->dying--;
     core_lane_unfile(w);
     if (w->watched)
         TAILQ_REMOVE(&pool->unclaimed, w, watch);
     w->watched = false;
-    core_timer_disarm(&core->timers, &w->timer);
+    core_timer_disarm(&pool->core->timers, &w->timer);
     TAILQ_REMOVE(&pool->every, w, every);
     if (pool->trial == w)
         pool->trial = NULL;
-    take_apart(w, head_started, &ending, now_ns);
+    requeue_lane(w, head_started, &ending, now_ns);
     /* A death during a task is the task's fault, and limited by its attempts. */
-    if (!w->proven && !willed && !head_started)
-        core_sizing_young_death(pool, now_ns);
+    if (!w->healthy && !willed && !head_started)
+        core_sizing_early_exit(pool, now_ns);
     core_pool_touch(pool);
     /* Last, as finish() may submit and cancel. */
     struct core_task *task;
     while ((task = TAILQ_FIRST(&ending))) {
         TAILQ_REMOVE(&ending, task, link);
         enum core_why why = task->stop != CORE_WHY_RESULT ? (enum core_why)task->stop : CORE_WHY_LOST;
-        core_task_end(core, task, core_stop_state(why), why, task == head ? report : NULL);
+        core_task_end(task, core_stop_state(why), why, task == head ? report : NULL);
     }
 }

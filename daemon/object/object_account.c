@@ -76,7 +76,7 @@ void objects_configure(struct objects *all)
 {
     struct object_account *a, *next;
     HASH_ITER (hh, all->accounts, a, next)
-        purse_set_most(&a->purse, all->config->max_user_object_bytes);
+        purse_set_max(&a->purse, all->config->max_user_object_bytes);
 }
 
 /* Each channel once, even if many users got something back; the first user served is the last in the next pass. */
@@ -109,6 +109,6 @@ int object_account_has_room(
         return object_refuse(why, MPOOL_E_BUSY,
             "the shared objects of user %u have %llu bytes, and %llu more would be above %llu (max_user_object_bytes)",
             (unsigned)a->uid, (unsigned long long)a->purse.used, (unsigned long long)bytes,
-            (unsigned long long)a->purse.most);
+            (unsigned long long)a->purse.max);
     return 0;
 }

@@ -174,7 +174,7 @@ static void answer_late(struct conn *c, const struct queue_wait *w)
     if (w->before + w->wait.in > 0)
         answer_count(c, w);
     else if (to && to->is_short)
-        conn_reply_error(c, w->msgid, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)to->options.purse->most);
+        conn_reply_error(c, w->msgid, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)to->options.purse->max);
     else
         conn_reply_error(c, w->msgid, MPOOL_E_NOT_READY, "%s within the time", what[w->wait.want]);
 }

@@ -76,8 +76,8 @@ static void template_failure(struct pool *pool, const char *why)
     if (!pool->closing && !pool->workers->loop->stopping)
         retry_later(pool);
     if (!pool->current && (pool->closing || pool->failures >= CORE_DOWN_BIRTHS)) {
-        core_pool_give_up(pool->workers->core, pool->core);
-        core_pool_give_up(pool->workers->core, pool->processes);
+        core_pool_give_up(pool->core);
+        core_pool_give_up(pool->processes);
     }
 }
 
@@ -107,7 +107,7 @@ struct pool *pool_new(struct workers *workers, const struct config_pool *config)
     struct core_pool_config size = sizing(config), process_size = process_sizing(config);
     pool->core = core_pool_new(workers->core, &size, pool);
     pool->processes = core_pool_new(workers->core, &process_size, pool);
-    pool->hearts = 2;
+    pool->open_core_pools = 2;
     pool->retry = evtimer_new(workers->loop->base, retry, pool);
     if (!pool->core || !pool->processes || !pool->retry) {
         pool_free(pool);
@@ -134,8 +134,8 @@ void pool_free(struct pool *pool)
         free(pool->functions[i]);
     }
     free(pool->functions);
-    core_pool_free(pool->workers->core, pool->core);
-    core_pool_free(pool->workers->core, pool->processes);
+    core_pool_free(pool->core);
+    core_pool_free(pool->processes);
     if (pool->retry)
         event_free(pool->retry);
     free(pool->error);
@@ -172,8 +172,8 @@ void pool_close(struct pool *pool)
     event_del(pool->retry);
     for (uint32_t i = 0; i < pool->function_count; i++)
         pool->functions[i]->present = false;
-    core_pool_close(pool->workers->core, pool->core, pool->workers->loop->now_ns);
-    core_pool_close(pool->workers->core, pool->processes, pool->workers->loop->now_ns);
+    core_pool_close(pool->core);
+    core_pool_close(pool->processes);
 }
 
 /* ---- functions ---- */
@@ -294,11 +294,11 @@ void pool_template_ready(struct template *t)
     struct core_pool_config size = sizing(pool->config), process_size = process_sizing(pool->config);
     if (!first) {
         workers->ops->drop_absent(workers->tasks, pool);
-        core_pool_reconfigure(workers->core, pool->core, &size, workers->loop->now_ns);
-        core_pool_reconfigure(workers->core, pool->processes, &process_size, workers->loop->now_ns);
+        core_pool_reconfigure(pool->core, &size, workers->loop->now_ns);
+        core_pool_reconfigure(pool->processes, &process_size, workers->loop->now_ns);
     }
-    core_pool_open(workers->core, pool->core, workers->loop->now_ns);
-    core_pool_open(workers->core, pool->processes, workers->loop->now_ns);
+    core_pool_open(pool->core);
+    core_pool_open(pool->processes);
 }
 
 void pool_birth(struct pool *pool, const char *failure)
@@ -322,15 +322,14 @@ void pool_down_text(const struct pool *pool, char *text, size_t size)
 void pool_template_failed(struct template *t, const char *why)
 {
     struct pool *pool = t->pool;
-    struct workers *workers = pool->workers;
     bool was_current = pool->current == t;
     log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one stays in use");
     give_up_births(t, why);
     if (was_current) {
         pool->current = NULL;
-        core_pool_suspend(workers->core, pool->core);
-        core_pool_suspend(workers->core, pool->processes);
+        core_pool_suspend(pool->core);
+        core_pool_suspend(pool->processes);
     } else {
         pool->coming = NULL;
     }

@@ -79,7 +79,7 @@ struct pool {
     struct config_pool last_config; /* `config` points here while the pool is closing */
     struct core_pool *core;
     struct core_pool *processes; /* the core's pool for processes: a worker of its own for each task */
-    uint32_t hearts;             /* how many of the two core pools are not empty yet */
+    uint32_t open_core_pools;    /* how many of the two core pools are not empty yet */
     struct template *current;    /* serves forks; NULL before the first is ready */
     struct template *coming;     /* still loading; becomes current when ready */
     struct event *retry;         /* to retry a failed template */

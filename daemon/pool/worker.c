@@ -335,8 +335,7 @@ unsigned worker_collect(struct worker *w)
         f->calls++;
         w->last = (struct speaker){workers->ops->public_id(head), f};
         struct run_report report = {.result = &result, .result_memfd = &memfd};
-        core_task_done(
-            workers->core, head, core_result_of(result.outcome), result.run_ns, &report, workers->loop->now_ns);
+        core_task_done(head, core_result_of(result.outcome), result.run_ns, &report, workers->loop->now_ns);
         lane_release(w->lane);
         if (report.malformed) {
             worker_break(w, "a result that is no whole MessagePack value within the limits");

@@ -96,7 +96,7 @@ static void blame(struct worker *w, const struct verdict *v)
 {
     const char *when = w->ready ? "before its first task" : "before it was ready";
     char why[128];
-    if (w->pid == 0 || w->core.tasks_done > 0 || w->core.proven || w->core.state == CORE_WORKER_DYING)
+    if (w->pid == 0 || w->core.tasks_done > 0 || w->core.healthy || w->core.state == CORE_WORKER_DYING)
         return;
     if (v->signal)
         snprintf(why, sizeof why, "a worker was killed by SIG%s %s%s",
@@ -130,7 +130,7 @@ static void bury(struct worker *w, struct verdict *v)
         report.partial_items = lane_partial(w->lane, head->position, &report.partial, &report.partial_size);
         report.chunk_is_over = claim != LANE_STARTED && claim != LANE_KILLING;
     }
-    core_worker_died(workers->core, &w->core, started, &report, workers->loop->now_ns);
+    core_worker_died(&w->core, started, &report, workers->loop->now_ns);
     worker_free(w);
     orphans_want(workers);
 }
@@ -232,7 +232,7 @@ static bool spawn_one(struct pool *pool, bool process)
         return false;
     }
     lane_close_fds(w->lane);
-    core_worker_add(workers->core, process ? pool->processes : pool->core, &w->core, workers->loop->now_ns);
+    core_worker_add(process ? pool->processes : pool->core, &w->core, workers->loop->now_ns);
     return true;
 }
 
@@ -258,7 +258,7 @@ void worker_spawn_wanted(struct workers *workers)
         bool process = pool->processes_wanted > 0; /* a client is waiting for it */
         --*(process ? &pool->processes_wanted : &pool->spawns_wanted);
         if (!spawn_one(pool, process))
-            core_spawn_failed(workers->core, process ? pool->processes : pool->core, workers->loop->now_ns);
+            core_spawn_failed(process ? pool->processes : pool->core, workers->loop->now_ns);
         if (workers->deaths.lanes.dead_count > 0)
             lane_reserve_tidy(&workers->deaths.lanes); /* no more of them than there were workers */
     }
@@ -322,7 +322,7 @@ void worker_fork_failed(struct worker *w, const char *why)
 {
     struct workers *workers = w->workers;
     log_error("worker not born pool=%s worker=%u: %s", w->pool->name, w->number, why);
-    core_worker_died(workers->core, &w->core, false, NULL, workers->loop->now_ns);
+    core_worker_died(&w->core, false, NULL, workers->loop->now_ns);
     worker_free(w);
 }
 
@@ -363,5 +363,5 @@ void worker_check_memory(struct worker *w)
         return;
     log_info("worker outgrown pool=%s worker=%u rss=%llu max_memory=%llu", w->pool->name, w->number,
         (unsigned long long)rss, (unsigned long long)limit);
-    core_worker_outdate(workers->core, &w->core, workers->loop->now_ns);
+    core_worker_outdate(&w->core, workers->loop->now_ns);
 }

@@ -182,7 +182,7 @@ static void take_spoiled(struct worker *w, const struct contract_head *head, con
     w->retiring = true; /* on its own: no retire job is needed */
     w->retired_ns = w->workers->loop->now_ns;
     loop_need_housekeeping(w->workers->loop);
-    core_worker_outdate(w->workers->core, &w->core, w->workers->loop->now_ns);
+    core_worker_outdate(&w->core, w->workers->loop->now_ns);
 }
 
 static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd, bool lost)
@@ -197,7 +197,7 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         }
         w->ready = true;
         pool_birth(w->pool, NULL);
-        core_worker_ready(w->workers->core, &w->core, w->workers->loop->now_ns);
+        core_worker_ready(&w->core, w->workers->loop->now_ns);
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
             (unsigned long long)w->generation, (int)w->pid);
         break;

@@ -158,7 +158,7 @@ static void cancel_task(struct service *s, struct task *t, uint8_t signal)
 {
     if (t->core.stop == CORE_WHY_RESULT)
         t->core.cancel_signal = signal;
-    core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+    core_cancel(&t->core, CORE_WHY_CANCEL, s->loop->now_ns);
 }
 
 /* {"msgid": n}: a request of this very connection that has not been answered. */

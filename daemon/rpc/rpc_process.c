@@ -60,7 +60,7 @@ enum rpc_result rpc_signal(struct rpc *r)
     } else if (t && ends(number)) {
         /* It has not started yet: then it never will. */
         p->early_signal = number;
-        core_cancel(s->core, &t->core, CORE_WHY_CANCEL, s->loop->now_ns);
+        core_cancel(&t->core, CORE_WHY_CANCEL, s->loop->now_ns);
     } else if (t) {
         return rpc_fail(r, MPOOL_E_NOT_READY, "process %llu does not run just now", (unsigned long long)id);
     }

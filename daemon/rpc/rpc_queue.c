@@ -82,13 +82,13 @@ static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why,
     switch (why) {
     case -EPIPE: return rpc_fail(r, MPOOL_E_FINISHED, "it takes no more items");
     case -EAGAIN: return rpc_fail(r, MPOOL_E_NOT_READY, "there is no room in the queue");
-    case -EDQUOT: return rpc_fail(r, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)ch->options.purse->most);
+    case -EDQUOT: return rpc_fail(r, MPOOL_E_NOT_READY, QUEUE_OWNER_FULL, (unsigned long long)ch->options.purse->max);
     case -EMSGSIZE:
         return rpc_fail(r, MPOOL_E_TOO_BIG,
             "an item of %llu bytes is larger than the queue takes (size %llu, max_message %llu, "
             "max_user_object_bytes %llu)",
             (unsigned long long)length, (unsigned long long)ch->options.max_bytes,
-            (unsigned long long)r->service->config->max_message, (unsigned long long)ch->options.purse->most);
+            (unsigned long long)r->service->config->max_message, (unsigned long long)ch->options.purse->max);
     default: return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory for the item");
     }
 }

@@ -46,7 +46,7 @@ static void pool_emptied(void *context, struct core_pool *core_pool)
 {
     struct pool *pool = core_pool_userdata(core_pool);
     (void)context;
-    pool->empty = --pool->hearts == 0;
+    pool->empty = --pool->open_core_pools == 0;
     pool->workers->loop->again = true;
 }
 

@@ -34,7 +34,7 @@ static void on_close(struct conn_closer *closer)
     large_replies_drop(c);
     for (t = TAILQ_FIRST(&own->calls.all); t; t = next) {
         next = TAILQ_NEXT(t, call.of_conn);
-        core_cancel(own->all->core, &t->core, CORE_WHY_CANCEL, own->all->loop->now_ns);
+        core_cancel(&t->core, CORE_WHY_CANCEL, own->all->loop->now_ns);
     }
 }
 

@@ -223,7 +223,7 @@ bool job_wait_cancel(struct conn *c, uint32_t msgid)
     if (!w)
         return false;
     if (w->kind == WAITER_START) { /* otherwise nobody would ever learn the id */
-        core_cancel(c->tasks->all->core, &w->job->task->core, CORE_WHY_CANCEL, c->tasks->all->loop->now_ns);
+        core_cancel(&w->job->task->core, CORE_WHY_CANCEL, c->tasks->all->loop->now_ns);
         return true;
     }
     conn_reply_error(c, msgid, MPOOL_E_CANCELLED, "it was cancelled while it waited");

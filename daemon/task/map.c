@@ -382,7 +382,7 @@ void maps_run(struct tasks *tasks)
         for (t = TAILQ_FIRST(&m->chunks); t; t = next) {
             next = TAILQ_NEXT(t, chunk.every);
             t->core.cancel_signal = m->cancel_signal;
-            core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
+            core_cancel(&t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
         }
         if (m->chunk_count == 0 && shed(m)) {
             loop_defer(tasks->loop);

@@ -15,7 +15,7 @@ static void begin_to_wait(struct conn *c)
     struct worker *w = c->tasks->inside;
     w->waits += !c->tasks->inside_waits;
     c->tasks->inside_waits = true;
-    core_worker_waiting(c->tasks->all->core, &w->core, true, c->tasks->all->loop->now_ns);
+    core_worker_waiting(&w->core, true, c->tasks->all->loop->now_ns);
 }
 
 bool nested_may_wait(struct conn *c, char *why, size_t size)
@@ -62,18 +62,18 @@ void nested_submit(const struct conn *c, struct task *t, bool front)
 {
     const struct tasks *tasks = c->tasks->all;
     if (become_child(c->tasks->inside, t))
-        core_submit_ahead(tasks->core, &t->core, tasks->loop->now_ns);
+        core_submit_ahead(&t->core, tasks->loop->now_ns);
     else if (front)
-        core_submit_front(tasks->core, &t->core, tasks->loop->now_ns);
+        core_submit_front(&t->core, tasks->loop->now_ns);
     else
-        core_submit(tasks->core, &t->core, tasks->loop->now_ns);
+        core_submit(&t->core, tasks->loop->now_ns);
 }
 
 void nested_adopt(const struct conn *c, struct task *t)
 {
     const struct tasks *tasks = c->tasks->all;
     if (c->tasks->inside_waits && !t->parent && !t->job->process && become_child(c->tasks->inside, t))
-        core_lead(tasks->core, &t->core, tasks->loop->now_ns);
+        core_lead(&t->core, tasks->loop->now_ns);
 }
 
 void nested_end(struct task *t)
@@ -87,7 +87,7 @@ void nested_end(struct task *t)
         return;
     w->leader = TAILQ_FIRST(&w->children);
     if (w->leader)
-        core_lead(w->workers->core, &w->leader->core, w->workers->loop->now_ns);
+        core_lead(&w->leader->core, w->workers->loop->now_ns);
 }
 
 /* They no longer have a waiting parent. */
@@ -112,7 +112,7 @@ static void wait_no_more(struct conn *c)
     if (--w->waits > 0)
         return;
     let_children_go(w);
-    core_worker_waiting(c->tasks->all->core, &w->core, false, c->tasks->all->loop->now_ns);
+    core_worker_waiting(&w->core, false, c->tasks->all->loop->now_ns);
 }
 
 void nested_answered(struct conn *c)

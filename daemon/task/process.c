@@ -125,7 +125,7 @@ void processes_orphaned(struct conn *c)
         struct task *t = p->job->task;
         t->output = false; /* further output goes to the log */
         if (p->daemonic)
-            core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
+            core_cancel(&t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
     }
 }
 

@@ -176,9 +176,9 @@ void task_submit(struct tasks *tasks, struct task *t, const struct conn *c, bool
     if (c && c->tasks->inside_waits)
         nested_submit(c, t, front);
     else if (front)
-        core_submit_front(tasks->core, &t->core, tasks->loop->now_ns);
+        core_submit_front(&t->core, tasks->loop->now_ns);
     else
-        core_submit(tasks->core, &t->core, tasks->loop->now_ns);
+        core_submit(&t->core, tasks->loop->now_ns);
 }
 
 uint64_t task_max_result(const struct tasks *tasks, const struct conn *c)

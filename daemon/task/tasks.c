@@ -74,7 +74,7 @@ static void drop_if_absent(struct tasks *tasks, const struct pool *pool, struct 
     if (!t || t->function->pool != pool || t->function->present || t->core.state == MPOOL_STATE_PLACED)
         return;
     t->removed = true;
-    core_cancel(tasks->core, &t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
+    core_cancel(&t->core, CORE_WHY_CANCEL, tasks->loop->now_ns);
 }
 
 static void drop_absent(struct tasks *tasks, struct pool *pool)

@@ -75,7 +75,7 @@ void proc_ready(struct sim *sim, struct proc *p)
     }
     sim_say(sim, "proc %u is ready", p->id);
     p->ready = true;
-    core_worker_ready(sim->core, &p->core, sim->now_ns);
+    core_worker_ready(&p->core, sim->now_ns);
     if (p->alive && rng_percent(&sim->rng, sim->mischief.young))
         sim_at(sim, rng_below(&sim->rng, 1200 * MS), EVENT_PROC_EXITS, p->id, 0);
 }
@@ -160,7 +160,7 @@ void proc_waits(struct sim *sim, struct proc *p, uint32_t run)
     sim_say(sim, "proc %u waits for task %u", p->id, child->index);
     p->child = child;
     supervisor_submit(sim, child);
-    core_worker_waiting(sim->core, &p->core, true, sim->now_ns);
+    core_worker_waiting(&p->core, true, sim->now_ns);
 }
 
 void proc_goes_on(struct sim *sim, struct proc *p)
@@ -169,7 +169,7 @@ void proc_goes_on(struct sim *sim, struct proc *p)
         return;
     sim_say(sim, "proc %u waits no more", p->id);
     p->child = NULL;
-    core_worker_waiting(sim->core, &p->core, false, sim->now_ns);
+    core_worker_waiting(&p->core, false, sim->now_ns);
 }
 
 void proc_run_ends(struct sim *sim, struct proc *p, uint32_t run)

@@ -165,7 +165,7 @@ void scenario_end(struct sim *sim, const struct event *event)
         if (!sim->pools[i].open) {
             sim->pools[i].open = true;
             sim->pools[i].given_up = false;
-            core_pool_open(sim->core, sim->pools[i].core, sim->now_ns);
+            core_pool_open(sim->pools[i].core);
         }
     if (rng_percent(rng, 50)) {
         stop(sim, rng_percent(rng, 20) ? 0 : rng_below(rng, 3000));
@@ -176,7 +176,7 @@ void scenario_end(struct sim *sim, const struct event *event)
         for (uint32_t i = 0; i < sim->pool_count; i++) {
             sim_say(sim, "pool %u is closed", i);
             sim->pools[i].closed = true;
-            core_pool_close(sim->core, sim->pools[i].core, sim->now_ns);
+            core_pool_close(sim->pools[i].core);
         }
 }
 
@@ -222,7 +222,7 @@ void scenario_outdate(struct sim *sim, const struct event *event)
     if (!p || sim->ended)
         return;
     sim_say(sim, "proc %u is outdated", p->id);
-    core_worker_outdate(sim->core, &p->core, sim->now_ns);
+    core_worker_outdate(&p->core, sim->now_ns);
 }
 
 void scenario_reconfigure(struct sim *sim, const struct event *event)
@@ -238,7 +238,7 @@ void scenario_reconfigure(struct sim *sim, const struct event *event)
     pool->reconfigured = true;
     if (pool->config.max > pool->max_ever)
         pool->max_ever = pool->config.max;
-    core_pool_reconfigure(sim->core, pool->core, &pool->config, sim->now_ns);
+    core_pool_reconfigure(pool->core, &pool->config, sim->now_ns);
 }
 
 void scenario_suspend(struct sim *sim, const struct event *event)
@@ -248,11 +248,11 @@ void scenario_suspend(struct sim *sim, const struct event *event)
         return;
     sim_say(sim, "pool %u is suspended", event->subject);
     pool->open = false;
-    core_pool_suspend(sim->core, pool->core);
+    core_pool_suspend(pool->core);
     if (rng_percent(&sim->rng, 30)) {
         sim_say(sim, "pool %u is given up", event->subject);
         pool->given_up = true;
-        core_pool_give_up(sim->core, pool->core);
+        core_pool_give_up(pool->core);
     }
     sim_at(sim, rng_below(&sim->rng, 3 * S), EVENT_OPEN, event->subject, 0);
 }
@@ -265,5 +265,5 @@ void scenario_open(struct sim *sim, const struct event *event)
     sim_say(sim, "pool %u is open", event->subject);
     pool->open = true;
     pool->given_up = false;
-    core_pool_open(sim->core, pool->core, sim->now_ns);
+    core_pool_open(pool->core);
 }

@@ -138,12 +138,12 @@ static void answer_spawn(struct sim *sim, struct sim_pool *pool)
     if (rng_percent(&sim->rng, sim->mischief.spawn_fails)) {
         sim_say(sim, "a spawn fails");
         pool->failed_births++;
-        core_spawn_failed(sim->core, pool->core, sim->now_ns);
+        core_spawn_failed(pool->core, sim->now_ns);
         return;
     }
     struct proc *p = proc_new(sim, (uint32_t)(pool - sim->pools));
     sim_say(sim, "proc %u is born in pool %u", p->id, p->pool);
-    core_worker_add(sim->core, pool->core, &p->core, sim->now_ns);
+    core_worker_add(pool->core, &p->core, sim->now_ns);
 }
 
 void supervisor_spawn_answer(struct sim *sim, struct sim_pool *pool)
@@ -192,7 +192,7 @@ static void op_finish(void *context, struct core_task *task, enum core_why why, 
         if (other->live) {
             sim_say(sim, "task %u is led", other->index);
             other->front = other->ahead = true;
-            core_lead(sim->core, &other->live->core, sim->now_ns);
+            core_lead(&other->live->core, sim->now_ns);
         }
     }
     if (rng_percent(&sim->rng, sim->mischief.cancel / 2)) {
@@ -248,11 +248,11 @@ void supervisor_submit(struct sim *sim, struct sim_task *t)
     sim->unfinished++;
     sim_say(sim, "task %u is submitted to pool %u", t->index, t->pool);
     if (t->ahead)
-        core_submit_ahead(sim->core, &live->core, sim->now_ns);
+        core_submit_ahead(&live->core, sim->now_ns);
     else if (t->front)
-        core_submit_front(sim->core, &live->core, sim->now_ns);
+        core_submit_front(&live->core, sim->now_ns);
     else
-        core_submit(sim->core, &live->core, sim->now_ns);
+        core_submit(&live->core, sim->now_ns);
 }
 
 void supervisor_cancel(struct sim *sim, struct sim_task *t, enum core_why why)
@@ -267,7 +267,7 @@ void supervisor_cancel(struct sim *sim, struct sim_task *t, enum core_why why)
         t->asked = why;
         t->asked_ns = sim->now_ns;
     }
-    core_cancel(sim->core, task, why, sim->now_ns);
+    core_cancel(task, why, sim->now_ns);
     ran |= t->live && t->runs_begun > runs; /* it began just then */
     if (!ran && !ending && t->live)
         sim_fail(sim, "task %u was not running, and is not finished by its cancel", t->index);
@@ -291,10 +291,10 @@ void supervisor_collect(struct sim *sim, struct proc *p)
         sim->collected = slot->outcome;
         slot->task->runs_ended++;
         slot->task->requeued = true; /* should it come back */
-        if (!p->core.proven)
+        if (!p->core.healthy)
             sim->pools[p->pool].failed_births = 0;
         p->refused_pass = 0;
-        core_task_done(sim->core, &slot->task->live->core, results[slot->outcome], slot->run_ns, NULL, sim->now_ns);
+        core_task_done(&slot->task->live->core, results[slot->outcome], slot->run_ns, NULL, sim->now_ns);
         sim->collecting = NULL;
     }
 }
@@ -316,7 +316,7 @@ void supervisor_bury(struct sim *sim, struct proc *p)
     }
     sim_say(sim, "proc %u is buried%s", p->id, started ? ", its head had started" : "");
     sim->pools[p->pool].failed_births += !started;
-    core_worker_died(sim->core, &p->core, started, NULL, sim->now_ns);
+    core_worker_died(&p->core, started, NULL, sim->now_ns);
     sim->burying = NULL;
     sim->buried = NULL;
     sim->procs[p->id] = NULL;

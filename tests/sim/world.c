@@ -148,6 +148,6 @@ void sim_run(uint64_t seed, bool trace)
         ;
     judge_end(&sim);
     for (uint32_t i = 0; i < sim.pool_count; i++)
-        core_pool_free(sim.core, sim.pools[i].core);
+        core_pool_free(sim.pools[i].core);
     core_free(sim.core);
 }

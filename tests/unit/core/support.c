@@ -152,7 +152,7 @@ int desk_teardown(void **state)
             assert_int_equal(d->jobs[i].finished, 1);
     assert_true(core_is_empty(d->core));
     assert_true(core_next_ns(d->core) == UINT64_MAX);
-    core_pool_free(d->core, d->pool);
+    core_pool_free(d->pool);
     core_free(d->core);
     free(d);
     return 0;
@@ -165,7 +165,7 @@ void desk_pool(struct desk *d, struct core_pool_config config, bool open)
     d->pool = core_pool_new(d->core, &config, d);
     assert_non_null(d->pool);
     if (open)
-        core_pool_open(d->core, d->pool, d->now_ns);
+        core_pool_open(d->pool);
     desk_run(d);
 }
 
@@ -175,7 +175,7 @@ struct hand *desk_born(struct desk *d)
     struct hand *h = &d->hands[d->hand_count++];
     d->asked--;
     h->alive = true;
-    core_worker_add(d->core, d->pool, &h->core, d->now_ns);
+    core_worker_add(d->pool, &h->core, d->now_ns);
     return h;
 }
 
@@ -183,13 +183,13 @@ void desk_spawn_fails(struct desk *d)
 {
     assert_true(d->asked > 0);
     d->asked--;
-    core_spawn_failed(d->core, d->pool, d->now_ns);
+    core_spawn_failed(d->pool, d->now_ns);
 }
 
 struct hand *desk_ready_one(struct desk *d)
 {
     struct hand *h = desk_born(d);
-    core_worker_ready(d->core, &h->core, d->now_ns);
+    core_worker_ready(&h->core, d->now_ns);
     desk_run(d);
     return h;
 }
@@ -214,7 +214,7 @@ struct job *desk_job(struct desk *d)
 
 void desk_submit_job(struct desk *d, struct job *j)
 {
-    core_submit(d->core, &j->core, d->now_ns);
+    core_submit(&j->core, d->now_ns);
 }
 
 struct job *desk_submit(struct desk *d)
@@ -255,7 +255,7 @@ void desk_end(struct desk *d, struct job *j, enum core_result result, uint64_t r
     j->claim = CLAIM_DONE;
     if (run_ns < S)
         d->now_ns += run_ns;
-    core_task_done(d->core, &j->core, result, run_ns, NULL, d->now_ns);
+    core_task_done(&j->core, result, run_ns, NULL, d->now_ns);
 }
 
 void desk_die(struct desk *d, struct hand *h)
@@ -264,5 +264,5 @@ void desk_die(struct desk *d, struct hand *h)
     bool started = head && desk_job_of(head)->claim != CLAIM_READY;
     assert_true(h->alive);
     h->alive = false;
-    core_worker_died(d->core, &h->core, started, NULL, d->now_ns);
+    core_worker_died(&h->core, started, NULL, d->now_ns);
 }

@@ -59,7 +59,7 @@ static void a_task_submitted_to_the_front_goes_first(void **state)
     struct job *running = desk_submit(d);
     desk_run(d);
     struct job *back = desk_submit(d), *front = desk_job(d);
-    core_submit_front(d->core, &front->core, d->now_ns);
+    core_submit_front(&front->core, d->now_ns);
     desk_end(d, running, CORE_RESULT_OK, 2 * MS);
     desk_run(d);
     assert_int_equal(front->placed, 1);
@@ -85,7 +85,7 @@ static void lanes_are_filled_as_deep_as_the_measured_time_allows(void **state)
         desk_run(d);
         assert_int_equal(d->hands[0].core.placed, steps[i].depth);
         for (int n = 0; n < 70; n++)
-            core_cancel(d->core, &d->jobs[n].core, CORE_WHY_CANCEL, d->now_ns);
+            core_cancel(&d->jobs[n].core, CORE_WHY_CANCEL, d->now_ns);
         desk_run(d);
     }
 }

@@ -14,14 +14,14 @@ static void a_waiting_worker_leaves_its_place_to_another_one(void **state)
     assert_ptr_equal(child->hand, outer);
     assert_int_equal(d->asked, 0);
     assert_true(core_worker_may_wait(&outer->core));
-    core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+    core_worker_waiting(&outer->core, true, d->now_ns);
     desk_run(d);
     assert_int_equal(child->claim, CLAIM_RECLAIMED);
     assert_int_equal(d->asked, 1);
     struct hand *inner = desk_ready_one(d);
     assert_ptr_equal(child->hand, inner);
     desk_end(d, child, CORE_RESULT_OK, US);
-    core_worker_waiting(d->core, &outer->core, false, d->now_ns);
+    core_worker_waiting(&outer->core, false, d->now_ns);
     desk_run(d);
     assert_true(inner->core.standby); /* one at work is what the pool may have */
     desk_end(d, parent, CORE_RESULT_OK, US);
@@ -41,7 +41,7 @@ static void the_one_too_many_stands_by_for_the_next_wait_and_goes_in_time(void *
     desk_claim(parent);
     struct hand *inner = NULL;
     for (int i = 0; i < 3; i++) {
-        core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+        core_worker_waiting(&outer->core, true, d->now_ns);
         struct job *child = desk_submit(d);
         desk_run(d);
         if (!inner)
@@ -49,7 +49,7 @@ static void the_one_too_many_stands_by_for_the_next_wait_and_goes_in_time(void *
         assert_int_equal(d->asked, 0);
         assert_ptr_equal(child->hand, inner);
         desk_end(d, child, CORE_RESULT_OK, US);
-        core_worker_waiting(d->core, &outer->core, false, d->now_ns);
+        core_worker_waiting(&outer->core, false, d->now_ns);
         desk_run(d);
     }
     desk_pass(d, 100 * MS - 1);
@@ -71,16 +71,16 @@ static void what_a_worker_waits_for_is_placed_behind_no_head(void **state)
     desk_claim(parent);
     desk_claim(other);
     waiting = parent->hand;
-    core_worker_waiting(d->core, &waiting->core, true, d->now_ns);
+    core_worker_waiting(&waiting->core, true, d->now_ns);
     struct job *child = desk_job(d);
-    core_submit_ahead(d->core, &child->core, d->now_ns);
+    core_submit_ahead(&child->core, d->now_ns);
     desk_run(d);
     assert_int_equal(child->placed, 0);
     assert_int_equal(d->asked, 1);
     struct hand *inner = desk_ready_one(d);
     assert_ptr_equal(child->hand, inner);
     desk_end(d, child, CORE_RESULT_OK, US);
-    core_worker_waiting(d->core, &waiting->core, false, d->now_ns);
+    core_worker_waiting(&waiting->core, false, d->now_ns);
     desk_end(d, parent, CORE_RESULT_OK, US);
     desk_end(d, other, CORE_RESULT_OK, US);
 }
@@ -95,9 +95,9 @@ static void those_that_are_waited_for_go_first_in_the_order_of_their_coming(void
     struct job *back = desk_submit(d), *led = desk_submit(d), *j[4];
     for (int i = 0; i < 3; i++) {
         j[i] = desk_job(d);
-        core_submit_ahead(d->core, &j[i]->core, d->now_ns);
+        core_submit_ahead(&j[i]->core, d->now_ns);
     }
-    core_lead(d->core, &led->core, d->now_ns);
+    core_lead(&led->core, d->now_ns);
     j[3] = led;
     struct job *last = running;
     for (int i = 0; i < 4; i++) {
@@ -120,7 +120,7 @@ static void one_that_lies_behind_a_head_comes_forth_when_it_is_led(void **state)
     struct job *parent = desk_submit(d);
     desk_run(d);
     desk_claim(parent);
-    core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+    core_worker_waiting(&outer->core, true, d->now_ns);
     struct job *head = desk_submit(d);
     desk_run(d);
     struct hand *inner = desk_ready_one(d);
@@ -128,7 +128,7 @@ static void one_that_lies_behind_a_head_comes_forth_when_it_is_led(void **state)
     struct job *behind = desk_submit(d), *back = desk_submit(d);
     desk_run(d);
     assert_ptr_equal(behind->hand, inner);
-    core_lead(d->core, &behind->core, d->now_ns);
+    core_lead(&behind->core, d->now_ns);
     desk_run(d);
     assert_int_equal(behind->claim, CLAIM_RECLAIMED);
     assert_int_equal(back->placed, 0);
@@ -136,7 +136,7 @@ static void one_that_lies_behind_a_head_comes_forth_when_it_is_led(void **state)
     desk_run(d);
     assert_int_equal(behind->placed, 2);
     desk_end(d, behind, CORE_RESULT_OK, US);
-    core_worker_waiting(d->core, &outer->core, false, d->now_ns);
+    core_worker_waiting(&outer->core, false, d->now_ns);
     desk_end(d, parent, CORE_RESULT_OK, US);
 }
 
@@ -148,12 +148,12 @@ static void a_busy_one_too_many_gets_nothing_more_and_goes(void **state)
     struct job *parent = desk_submit(d);
     desk_run(d);
     desk_claim(parent);
-    core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+    core_worker_waiting(&outer->core, true, d->now_ns);
     struct job *other = desk_submit(d);
     desk_run(d);
     struct hand *inner = desk_ready_one(d);
     desk_claim(other);
-    core_worker_waiting(d->core, &outer->core, false, d->now_ns);
+    core_worker_waiting(&outer->core, false, d->now_ns);
     struct job *next = desk_submit(d);
     desk_run(d);
     assert_ptr_equal(next->hand, outer);
@@ -172,7 +172,7 @@ static void no_more_may_wait_than_max_nested(void **state)
     struct job *parent = desk_submit(d);
     desk_run(d);
     desk_claim(parent);
-    core_worker_waiting(d->core, &outer->core, true, d->now_ns);
+    core_worker_waiting(&outer->core, true, d->now_ns);
     assert_true(core_worker_may_wait(&outer->core)); /* it does already */
     struct job *child = desk_submit(d);
     desk_run(d);
@@ -238,7 +238,7 @@ static void one_whose_task_was_cancelled_goes_in_time(void **state)
     desk_once(d, 4);
     struct job *j = desk_submit(d);
     desk_run(d);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     struct hand *h = desk_ready_one(d);
     desk_pass(d, 100 * MS);
     assert_true(h->retired);
@@ -253,9 +253,9 @@ static void one_of_an_older_configuration_runs_no_new_task(void **state)
     desk_run(d);
     struct hand *first = desk_ready_one(d), *second = desk_born(d);
     struct core_pool_config config = *core_pool_config(d->pool);
-    core_pool_reconfigure(d->core, d->pool, &config, d->now_ns);
+    core_pool_reconfigure(d->pool, &config, d->now_ns);
     desk_run(d);
-    core_worker_ready(d->core, &second->core, d->now_ns);
+    core_worker_ready(&second->core, d->now_ns);
     desk_run(d);
     assert_true(second->retired);
     assert_false(first->retired); /* it is at its task */

@@ -228,7 +228,7 @@ static void those_who_wait_go_in_as_far_as_the_share_goes(void **state)
     while (p->waits) {
         assert_true(take(0));
         make_round();
-        assert_true(purse.used <= purse.most);
+        assert_true(purse.used <= purse.max);
         assert_true(p->wait.in <= in + 1);
         in = p->wait.in;
     }
@@ -241,11 +241,11 @@ static void a_larger_limit_lets_them_in(void **state)
     start(0);
     struct putter *p = await(0, PURSE_STEP, 1);
     assert_true(make_round() == 0 && p->waits);
-    purse_set_most(&purse, 2 * PURSE_STEP);
+    purse_set_max(&purse, 2 * PURSE_STEP);
     assert_int_equal(rounds, 1);
     make_round();
     assert_false(p->waits);
-    purse_set_most(&purse, 0);
+    purse_set_max(&purse, 0);
     assert_int_equal(put(1, PURSE_STEP - 1000), 0);
     assert_int_equal(put(1, PURSE_STEP / 2), -EDQUOT);
     assert_int_equal(channel_may_hold(&channels[1], PURSE_STEP), false);
@@ -272,7 +272,7 @@ static void check(void)
         }
     }
     assert_int_equal(paid, purse.used);
-    assert_true(purse.used <= purse.most);
+    assert_true(purse.used <= purse.max);
     assert_int_equal(in_line, purse.line_length);
 }
 
@@ -306,7 +306,7 @@ static void random_histories_keep_the_share_and_leave_nobody_waiting(void **stat
             make_round();
             check();
         }
-        purse_set_most(&purse, (uint64_t)(CHANNELS * WAITS_MOST * 5 * 2) * LARGEST); /* all get in */
+        purse_set_max(&purse, (uint64_t)(CHANNELS * WAITS_MOST * 5 * 2) * LARGEST); /* all get in */
         finish();
     }
 }

@@ -92,7 +92,7 @@ static void a_task_in_backoff_can_be_cancelled(void **state)
     desk_run(d);
     desk_end(d, j, CORE_RESULT_FAILED_RETRYABLE, US);
     assert_int_equal(j->core.state, MPOOL_STATE_BACKOFF);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     assert_int_equal(j->state, MPOOL_STATE_CANCELLED);
     desk_run(d);
     assert_true(core_next_ns(d->core) == UINT64_MAX);

@@ -6,7 +6,7 @@ static void the_minimum_is_spawned_when_the_pool_opens(void **state)
     struct desk *d = *state;
     desk_pool(d, (struct core_pool_config){.min = 3, .max = 8}, false);
     assert_int_equal(d->asked, 0);
-    core_pool_open(d->core, d->pool, d->now_ns);
+    core_pool_open(d->pool);
     desk_run(d);
     assert_int_equal(d->asked, 3);
 }
@@ -15,12 +15,12 @@ static void a_suspended_pool_spawns_nothing_until_it_is_opened_again(void **stat
 {
     struct desk *d = *state;
     desk_workers(d, 1);
-    core_pool_suspend(d->core, d->pool);
+    core_pool_suspend(d->pool);
     desk_die(d, &d->hands[0]);
     desk_submit(d);
     desk_run(d);
     assert_int_equal(d->asked, 0);
-    core_pool_open(d->core, d->pool, d->now_ns);
+    core_pool_open(d->pool);
     desk_run(d);
     assert_int_equal(d->asked, 1);
 }
@@ -77,7 +77,7 @@ static void the_coldest_idle_worker_above_min_is_retired_after_its_time(void **s
     assert_true(core_next_ns(d->core) == UINT64_MAX);
 }
 
-static void a_proven_worker_that_dies_idle_is_replaced_at_once(void **state)
+static void a_healthy_worker_that_dies_idle_is_replaced_at_once(void **state)
 {
     struct desk *d = *state;
     desk_workers(d, 1);
@@ -269,7 +269,7 @@ static void where_a_worker_lives_what_waits_waits_for_it(void **state)
     fail_births(d, CORE_DOWN_BIRTHS + 2);
     assert_int_equal(waiting->finished, 0);
     /* But what it runs may wait for this very task, and then nobody is left. */
-    core_worker_waiting(d->core, &running->hand->core, true, d->now_ns);
+    core_worker_waiting(&running->hand->core, true, d->now_ns);
     desk_run(d);
     assert_down(waiting);
     desk_end(d, running, CORE_RESULT_OK, US);
@@ -294,12 +294,12 @@ static void a_birth_may_take_for_ever_where_that_is_allowed(void **state)
     struct desk *d = *state;
     desk_workers(d, 1);
     struct core_pool_config config = {.min = 1, .max = 2};
-    core_pool_reconfigure(d->core, d->pool, &config, d->now_ns);
+    core_pool_reconfigure(d->pool, &config, d->now_ns);
     desk_run(d);
     struct hand *h = desk_born(d);
     desk_pass(d, 1000000 * S);
     assert_false(h->killed);
-    core_worker_ready(d->core, &h->core, d->now_ns);
+    core_worker_ready(&h->core, d->now_ns);
     desk_run(d);
 }
 
@@ -332,8 +332,8 @@ static void a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker(void
 {
     struct desk *d = *state;
     desk_workers(d, 1);
-    core_pool_suspend(d->core, d->pool);
-    core_pool_give_up(d->core, d->pool);
+    core_pool_suspend(d->pool);
+    core_pool_give_up(d->pool);
     struct job *running = desk_submit(d);
     desk_run(d);
     d->function.mean_ns = S;
@@ -345,7 +345,7 @@ static void a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker(void
     desk_run(d);
     assert_int_equal(running->why, CORE_WHY_LOST);
     assert_down(waiting);
-    core_pool_open(d->core, d->pool, d->now_ns);
+    core_pool_open(d->pool);
     struct job *j = desk_submit(d);
     desk_run(d);
     assert_int_equal(j->finished, 0);
@@ -359,7 +359,7 @@ static void a_large_pool_is_replaced_a_quarter_at_a_time(void **state)
     struct desk *d = *state;
     desk_workers(d, 64);
     struct core_pool_config config = {.min = 64, .max = 64, .start_timeout_ms = 60000};
-    core_pool_reconfigure(d->core, d->pool, &config, d->now_ns);
+    core_pool_reconfigure(d->pool, &config, d->now_ns);
     desk_run(d);
     for (unsigned replaced = 0; replaced < 64; replaced++) {
         assert_int_equal(d->asked, replaced < 48 ? 16 : 64 - replaced);
@@ -380,7 +380,7 @@ static void a_worker_that_never_gets_ready_is_killed(void **state)
     desk_pass(d, 1);
     assert_true(h->killed);
     /* The kill may have come too early to find a process. */
-    core_worker_ready(d->core, &h->core, d->now_ns);
+    core_worker_ready(&h->core, d->now_ns);
     assert_int_equal(h->kills, 2);
 }
 
@@ -389,7 +389,7 @@ static void an_outdated_worker_works_on_until_its_replacement_is_ready(void **st
     struct desk *d = *state;
     desk_workers(d, 1);
     struct hand *old = &d->hands[0];
-    core_worker_outdate(d->core, &old->core, d->now_ns);
+    core_worker_outdate(&old->core, d->now_ns);
     desk_run(d);
     assert_int_equal(d->asked, 1);
     struct job *j = desk_submit(d);
@@ -412,7 +412,7 @@ static void a_replacement_stands_by_while_the_old_one_still_runs(void **state)
     struct job *j = desk_submit(d);
     desk_run(d);
     desk_claim(j);
-    core_worker_outdate(d->core, &old->core, d->now_ns);
+    core_worker_outdate(&old->core, d->now_ns);
     desk_run(d);
     struct hand *new = desk_ready_one(d);
     assert_int_equal(old->core.state, CORE_WORKER_RETIRING);
@@ -466,7 +466,7 @@ static void a_new_configuration_replaces_workers_one_for_one(void **state)
 {
     struct desk *d = *state;
     desk_workers(d, 3);
-    core_pool_reconfigure(d->core, d->pool, &(struct core_pool_config){.min = 3, .max = 3}, d->now_ns);
+    core_pool_reconfigure(d->pool, &(struct core_pool_config){.min = 3, .max = 3}, d->now_ns);
     desk_run(d);
     assert_int_equal(d->asked, 3);
     for (unsigned i = 0; i < 3; i++) {
@@ -483,7 +483,7 @@ static void a_smaller_max_retires_the_surplus_without_replacement(void **state)
 {
     struct desk *d = *state;
     desk_workers(d, 4);
-    core_pool_reconfigure(d->core, d->pool, &(struct core_pool_config){.min = 1, .max = 1}, d->now_ns);
+    core_pool_reconfigure(d->pool, &(struct core_pool_config){.min = 1, .max = 1}, d->now_ns);
     desk_run(d);
     unsigned retired = 0;
     for (unsigned k = 0; k < 4; k++)
@@ -501,7 +501,7 @@ static void the_counts_tell_what_there_is(void **state)
     core_pool_counts(d->pool, &c);
     assert_int_equal(c.workers, 2);
     assert_int_equal(c.starting, 2); /* one asked for, one born */
-    core_worker_ready(d->core, &d->hands[0].core, d->now_ns);
+    core_worker_ready(&d->hands[0].core, d->now_ns);
     for (int i = 0; i < 5; i++)
         desk_submit(d);
     desk_run(d);
@@ -522,7 +522,7 @@ int main(void)
         TEST(workers_are_spawned_for_what_waits_and_no_more),
         TEST(there_are_never_more_workers_than_max),
         TEST(the_coldest_idle_worker_above_min_is_retired_after_its_time),
-        TEST(a_proven_worker_that_dies_idle_is_replaced_at_once),
+        TEST(a_healthy_worker_that_dies_idle_is_replaced_at_once),
         TEST(a_worker_that_dies_in_a_task_is_replaced_at_once),
         TEST(deaths_before_the_first_task_throttle_the_spawns),
         TEST(failed_spawns_throttle_like_deaths_and_a_batch_counts_once),

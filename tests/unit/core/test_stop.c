@@ -6,7 +6,7 @@ static void a_waiting_task_is_cancelled_at_once(void **state)
     struct desk *d = *state;
     desk_pool(d, (struct core_pool_config){.min = 1, .max = 1}, false);
     struct job *j = desk_submit(d);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     assert_int_equal(j->state, MPOOL_STATE_CANCELLED);
     assert_int_equal(j->why, CORE_WHY_CANCEL);
     assert_null(j->core.worker);
@@ -18,7 +18,7 @@ static void a_placed_task_that_is_not_claimed_is_cancelled_at_once(void **state)
     desk_workers(d, 1);
     struct job *j = desk_submit(d);
     desk_run(d);
-    core_cancel(d->core, &j->core, CORE_WHY_SHUTDOWN, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_SHUTDOWN, d->now_ns);
     assert_int_equal(j->state, MPOOL_STATE_SHUTDOWN);
     assert_int_equal(d->hands[0].core.state, CORE_WORKER_IDLE);
     desk_run(d);
@@ -41,7 +41,7 @@ static void a_running_task_without_grace_is_killed_by_its_cancel(void **state)
 {
     struct desk *d = *state;
     struct job *j = running(d, 0, 0);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     assert_true(j->hand->killed && j->core.killing);
     assert_int_equal(j->told, 0);
     assert_int_equal(j->finished, 0);
@@ -55,8 +55,8 @@ static void a_running_task_with_grace_is_told_and_then_killed(void **state)
 {
     struct desk *d = *state;
     struct job *j = running(d, 50, 0);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns); /* idempotent */
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns); /* idempotent */
     assert_int_equal(j->told, 1);
     desk_pass(d, 50 * MS - 1);
     assert_false(j->hand->killed);
@@ -70,7 +70,7 @@ static void a_result_wins_over_a_stop_under_way(void **state)
 {
     struct desk *d = *state;
     struct job *j = running(d, 50, 0);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     desk_end(d, j, CORE_RESULT_OK, US);
     assert_int_equal(j->state, MPOOL_STATE_DONE);
     assert_int_equal(j->core.stop, CORE_WHY_CANCEL);
@@ -82,7 +82,7 @@ static void a_retryable_failure_under_a_stop_is_not_retried(void **state)
 {
     struct desk *d = *state;
     struct job *j = running(d, 50, 0);
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     desk_end(d, j, CORE_RESULT_FAILED_RETRYABLE, US);
     assert_int_equal(j->state, MPOOL_STATE_FAILED);
 }
@@ -92,12 +92,12 @@ static void a_task_that_had_ended_is_not_killed_for(void **state)
     struct desk *d = *state;
     struct job *j = running(d, 0, 0);
     j->claim = CLAIM_DONE; /* and not collected yet */
-    core_cancel(d->core, &j->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&j->core, CORE_WHY_CANCEL, d->now_ns);
     assert_int_equal(j->kill_wishes, 1);
     assert_false(j->hand->killed);
     desk_pass(d, S);
     assert_int_equal(j->kill_wishes, 1);
-    core_task_done(d->core, &j->core, CORE_RESULT_OK, US, NULL, d->now_ns);
+    core_task_done(&j->core, CORE_RESULT_OK, US, NULL, d->now_ns);
     assert_int_equal(j->state, MPOOL_STATE_DONE);
 }
 
@@ -184,7 +184,7 @@ static void those_behind_a_killed_task_do_not_wait_for_the_death(void **state)
     desk_run(d);
     struct job *head = &d->jobs[0];
     desk_claim(head);
-    core_cancel(d->core, &head->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&head->core, CORE_WHY_CANCEL, d->now_ns);
     assert_true(head->hand->killed);
     assert_int_equal(head->hand->core.placed, 1);
     desk_run(d);
@@ -196,7 +196,7 @@ static void cancel_the_other(struct desk *d, struct job *j)
 {
     (void)j;
     d->on_finish = NULL;
-    core_cancel(d->core, &victim->core, CORE_WHY_CANCEL, d->now_ns);
+    core_cancel(&victim->core, CORE_WHY_CANCEL, d->now_ns);
     successor = desk_submit(d);
 }
 
@@ -222,7 +222,7 @@ static void a_closed_pool_runs_its_queue_then_sends_its_workers_home(void **stat
     desk_workers(d, 1);
     struct job *a = desk_submit(d), *b = desk_submit(d), *c = desk_submit(d);
     desk_run(d);
-    core_pool_close(d->core, d->pool, d->now_ns);
+    core_pool_close(d->pool);
     desk_run(d);
     desk_end(d, a, CORE_RESULT_OK, US);
     desk_run(d);
@@ -249,7 +249,7 @@ static void a_closed_pool_that_loses_its_worker_gets_another_for_the_rest(void *
     j->core.attempts = 2;
     desk_submit_job(d, j);
     desk_run(d);
-    core_pool_close(d->core, d->pool, d->now_ns);
+    core_pool_close(d->pool);
     desk_run(d);
     desk_claim(j);
     desk_die(d, &d->hands[0]);
