@@ -18,7 +18,7 @@
 #include "daemon/pool/guardian.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/worker/modcheck.h"
-#include "daemon/worker/template.h"
+#include "daemon/worker/forkserver_main.h"
 
 #define MODULES_MAX 64
 
@@ -190,8 +190,8 @@ int main(int argc, char **argv)
     }
     paths_init();
     argv = title_init(argc, argv);
-    if (argc == 3 && strcmp(argv[1], TEMPLATE_VERB) == 0)
-        return template_main();
+    if (argc == 3 && strcmp(argv[1], FORKSERVER_VERB) == 0)
+        return forkserver_main();
     for (int c; (c = getopt_long(argc, argv, "s:c:m:w:l:hV", long_options, NULL)) != -1;) {
         switch (c) {
         case 's': arguments.socket_path = absolute(optarg); break;

@@ -41,10 +41,10 @@ static size_t most_content(const struct wire_buf *b)
  * half of the cap: without slack, a buffer kept nearly full would be moved for every small append. */
 static bool grow(struct wire_buf *b, size_t needed)
 {
-    size_t most = most_content(b) + most_content(b) / 2, size = b->size ? b->size : LEAST_SIZE / 2;
+    size_t max = most_content(b) + most_content(b) / 2, size = b->size ? b->size : LEAST_SIZE / 2;
     do
-        size = size > most / 2 ? most : size * 2;
-    while (size < needed && size < most);
+        size = size > max / 2 ? max : size * 2;
+    while (size < needed && size < max);
     if (size < LEAST_SIZE)
         size = LEAST_SIZE;
     if (size < needed || size <= b->size)
@@ -59,8 +59,8 @@ static bool grow(struct wire_buf *b, size_t needed)
 
 uint8_t *wire_buf_grow(struct wire_buf *b, size_t more)
 {
-    size_t length = wire_buf_length(b), most = most_content(b);
-    if (b->failed || length > most || more > most - length) {
+    size_t length = wire_buf_length(b), max = most_content(b);
+    if (b->failed || length > max || more > max - length) {
         b->failed = true;
         return NULL;
     }

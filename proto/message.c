@@ -16,8 +16,8 @@
 #include "proto/text.h"
 
 /* [1, msgid, nil, … and [0, msgid, "… with a msgid of five bytes. */
-#define RESULT_HEAD_MOST  8u
-#define REQUEST_HEAD_MOST 8u
+#define RESULT_HEAD_MAX  8u
+#define REQUEST_HEAD_MAX 8u
 
 static int bad(const char **ret_why, const char *why)
 {
@@ -158,7 +158,7 @@ void wire_put_request(struct wire_buf *b, uint32_t msgid, const char *method)
 {
     size_t length = strlen(method);
     assert(length < 32); /* the table of methods has no longer names */
-    uint8_t *to = wire_buf_reserve(b, REQUEST_HEAD_MOST + length), *at = to;
+    uint8_t *to = wire_buf_reserve(b, REQUEST_HEAD_MAX + length), *at = to;
     if (!to)
         return;
     *at++ = 0x94;
@@ -186,7 +186,7 @@ static void put_response(msgpack_packer *pk, uint32_t msgid)
 
 void wire_put_result(struct wire_buf *b, uint32_t msgid)
 {
-    uint8_t *to = wire_buf_reserve(b, RESULT_HEAD_MOST), *at = to;
+    uint8_t *to = wire_buf_reserve(b, RESULT_HEAD_MAX), *at = to;
     if (!to)
         return;
     *at++ = 0x94;

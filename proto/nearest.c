@@ -18,13 +18,13 @@ static unsigned char folded(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
-static unsigned least(unsigned a, unsigned b)
+static unsigned min(unsigned a, unsigned b)
 {
     return a < b ? a : b;
 }
 
 /* → the distance of a and b, or anything above `most` as soon as it is known to exceed that. */
-static unsigned distance(const char *a, size_t a_length, const char *b, size_t b_length, unsigned most)
+static unsigned distance(const char *a, size_t a_length, const char *b, size_t b_length, unsigned max)
 {
     unsigned rows[3][MOST_LENGTH + 1];
     unsigned *above2 = rows[0], *above = rows[1], *row = rows[2];
@@ -35,13 +35,13 @@ static unsigned distance(const char *a, size_t a_length, const char *b, size_t b
         unsigned smallest = row[0] = i;
         for (unsigned j = 1; j <= b_length; j++) {
             bool same = folded(a[i - 1]) == folded(b[j - 1]);
-            row[j] = least(above[j - 1] + !same, least(above[j], row[j - 1]) + 1);
+            row[j] = min(above[j - 1] + !same, min(above[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) && folded(a[i - 2]) == folded(b[j - 1]))
-                row[j] = least(row[j], above2[j - 2] + 1);
-            smallest = least(smallest, row[j]);
+                row[j] = min(row[j], above2[j - 2] + 1);
+            smallest = min(smallest, row[j]);
         }
         /* A swap looks back two rows. */
-        if (smallest > most + 1)
+        if (smallest > max + 1)
             return smallest;
         unsigned *free_row = above2;
         above2 = above;
@@ -57,7 +57,7 @@ const char *wire_nearest(const char *name, size_t length, const char *const *nam
         return NULL;
 
     /* A third of the letters, at most three: `cal` is near to `call`, `xy` is near to nothing but two-letter names. */
-    unsigned near = least(3, (unsigned)(length + 2) / 3);
+    unsigned near = min(3, (unsigned)(length + 2) / 3);
     const char *best = NULL;
     for (size_t i = 0; i < count; i++) {
         size_t other = strlen(names[i]);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_SCALAR_MOST 9u /* maximum bytes of a number, a bool or nil */
+#define WIRE_SCALAR_MAX 9u /* maximum bytes of a number, a bool or nil */
 
 /* The lowest `bytes` (1, 2, 4 or 8) of value, big-endian. */
 static inline uint8_t *wire_put_be(uint8_t *at, uint8_t head, unsigned bytes, uint64_t value)
@@ -21,7 +21,7 @@ static inline uint8_t *wire_put_be(uint8_t *at, uint8_t head, unsigned bytes, ui
     return at + bytes;
 }
 
-/* at: WIRE_SCALAR_MOST bytes of room. → behind what was written */
+/* at: WIRE_SCALAR_MAX bytes of room. → behind what was written */
 static inline uint8_t *wire_put_u64(uint8_t *at, uint64_t value)
 {
     if (value < 0x80) {

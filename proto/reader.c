@@ -342,12 +342,12 @@ int wire_skip_any(struct wire_reader *r)
     return 0;
 }
 
-uint32_t wire_skip_many(struct wire_reader *r, uint32_t most)
+uint32_t wire_skip_many(struct wire_reader *r, uint32_t max)
 {
     uint32_t n = 0;
-    while (n < most && r->at < r->end) {
+    while (n < max && r->at < r->end) {
         uint8_t shape = wire_shape[*r->at];
-        if (shape < SHAPE_COUNTED && most - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN_BYTES) {
+        if (shape < SHAPE_COUNTED && max - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN_BYTES) {
             unsigned run = wire_run(r->at, shape);
             r->at += run * shape;
             n += run;
@@ -360,17 +360,17 @@ uint32_t wire_skip_many(struct wire_reader *r, uint32_t most)
     return n;
 }
 
-uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t most)
+uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t max)
 {
     uint32_t n = 0;
     unsigned run = WIRE_RUN;
-    while (run == WIRE_RUN && most - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN * WIRE_PAIR_BYTES) {
+    while (run == WIRE_RUN && max - n >= WIRE_RUN && bytes_left(r) >= WIRE_RUN * WIRE_PAIR_BYTES) {
         uint64_t passed = 0;
         run = wire_run_of_pairs(r->at, &passed);
         r->at += passed;
         n += run;
     }
-    while (n < most && bytes_left(r) >= 3 && wire_is_good_pair(r->at) && wire_shape[r->at[2]] <= bytes_left(r) - 2) {
+    while (n < max && bytes_left(r) >= 3 && wire_is_good_pair(r->at) && wire_shape[r->at[2]] <= bytes_left(r) - 2) {
         r->at += 2 + wire_shape[r->at[2]];
         n++;
     }

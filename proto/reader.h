@@ -64,11 +64,11 @@ static inline int wire_skip(struct wire_reader *r)
 }
 
 /* Skips at most `most` values. → how many: fewer where the bytes end, or are bad. */
-uint32_t wire_skip_many(struct wire_reader *r, uint32_t most);
+uint32_t wire_skip_many(struct wire_reader *r, uint32_t max);
 
 /* Skips at most `most` pairs [nil, scalar], which most items of a map return. → how many: it stops at the first pair
  * that is anything else, damaged ones included. */
-uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t most);
+uint32_t wire_skip_good_pairs(struct wire_reader *r, uint32_t max);
 
 /* Skips one whole value and returns its bytes. */
 int wire_read_raw(struct wire_reader *r, const uint8_t **ret, size_t *ret_length);

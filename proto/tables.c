@@ -9,11 +9,11 @@
 #include <string.h>
 
 static const struct wire_method_info methods[] = {
-#define X(id, name_, least, most, who_, params_, result_, sentence_)                                                   \
+#define X(id, name_, min, max, who_, params_, result_, sentence_)                                                      \
     [MPOOL_METHOD_##id] = {                                                                                            \
         .name = name_,                                                                                                 \
-        .min_params = least,                                                                                           \
-        .max_params = most,                                                                                            \
+        .min_params = min,                                                                                             \
+        .max_params = max,                                                                                             \
         .who = WIRE_WHO_##who_,                                                                                        \
         .params = params_,                                                                                             \
         .result = result_,                                                                                             \

@@ -16,21 +16,21 @@ static size_t character_length(const uint8_t *at, size_t here)
     /* The second byte's range is narrower after some leads: that excludes overlong forms, surrogates and code points
      * beyond U+10FFFF. */
     size_t length;
-    uint8_t least = 0x80, most = 0xbf;
+    uint8_t min = 0x80, max = 0xbf;
     if (lead >= 0xc2 && lead <= 0xdf) {
         length = 2;
     } else if (lead >= 0xe0 && lead <= 0xef) {
         length = 3;
-        least = lead == 0xe0 ? 0xa0 : 0x80;
-        most = lead == 0xed ? 0x9f : 0xbf;
+        min = lead == 0xe0 ? 0xa0 : 0x80;
+        max = lead == 0xed ? 0x9f : 0xbf;
     } else if (lead >= 0xf0 && lead <= 0xf4) {
         length = 4;
-        least = lead == 0xf0 ? 0x90 : 0x80;
-        most = lead == 0xf4 ? 0x8f : 0xbf;
+        min = lead == 0xf0 ? 0x90 : 0x80;
+        max = lead == 0xf4 ? 0x8f : 0xbf;
     } else {
         return 0;
     }
-    if (here < length || at[1] < least || at[1] > most)
+    if (here < length || at[1] < min || at[1] > max)
         return 0;
     for (size_t i = 2; i < length; i++)
         if ((at[i] & 0xc0) != 0x80)
@@ -61,20 +61,20 @@ size_t wire_utf8_prefix(const char *text, size_t length)
     return at;
 }
 
-size_t wire_utf8_cut(const char *text, size_t length, size_t most)
+size_t wire_utf8_cut(const char *text, size_t length, size_t max)
 {
-    if (length <= most)
+    if (length <= max)
         return length;
 
     /* A character that straddles the cut began at most three bytes before it. */
     const uint8_t *bytes = (const uint8_t *)text;
-    for (size_t back = 1; back <= 3 && back <= most; back++) {
-        size_t begin = most - back;
+    for (size_t back = 1; back <= 3 && back <= max; back++) {
+        size_t begin = max - back;
         if ((bytes[begin] & 0xc0) == 0x80)
             continue;
-        return begin + character_length(bytes + begin, length - begin) > most ? begin : most;
+        return begin + character_length(bytes + begin, length - begin) > max ? begin : max;
     }
-    return most;
+    return max;
 }
 
 void wire_utf8_scrub(char *text, size_t length)

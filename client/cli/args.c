@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "client/cli/json_in.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 
 struct args_options args_options;
@@ -20,7 +20,7 @@ enum { READ_SIZE = 64 * 1024 };
  * -1 for none. *ret: taken, free(). → 0; -EFBIG: over `cap` bytes; -EINTR, -ECONNRESET: stopped; other -errno. */
 static int args_read_all(int fd, size_t cap, int signal_fd, int peer_fd, char **ret, size_t *ret_length)
 {
-    _cleanup_(own_free) char *data = NULL;
+    _cleanup_(freep) char *data = NULL;
     size_t length = 0, size = 0;
     for (;;) {
         struct pollfd p[] = {
@@ -66,7 +66,7 @@ static int pack_value(struct wire_buf *to, enum json_in_kind kind, const char *t
 
 static int pack_stdin(struct wire_buf *to)
 {
-    _cleanup_(own_free) char *text = NULL;
+    _cleanup_(freep) char *text = NULL;
     size_t length = 0;
     int r = args_read_all(STDIN_FILENO, ARGS_STDIN_CAP, -1, -1, &text, &length);
     if (r == -EFBIG)

@@ -15,8 +15,8 @@
 
 enum {
     REDRAW_MS = 100,
-    WIDTH_MOST = 40,  /* of the bar itself, in columns */
-    WIDTH_LEAST = 10, /* narrower than this: only text, no bar */
+    WIDTH_MAX = 40, /* of the bar itself, in columns */
+    WIDTH_MIN = 10, /* narrower than this: only text, no bar */
 };
 
 static struct {
@@ -92,46 +92,46 @@ static size_t draw_bar(char *to, size_t size, double share, unsigned width)
     return used;
 }
 
-static size_t text_of(char *to, size_t size, const struct bar_facts *facts)
+static size_t text_of(char *to, size_t size, const struct bar_state *state)
 {
     char rate[HUMAN_SIZE], eta[HUMAN_SIZE] = "";
     double seconds = seconds_so_far();
-    double per_second = seconds > 0 ? (double)facts->done / seconds : 0;
+    double per_second = seconds > 0 ? (double)state->done / seconds : 0;
     human_count(rate, sizeof rate, per_second);
     int n;
-    if (facts->total_known) {
-        uint64_t left = facts->total > facts->done ? facts->total - facts->done : 0;
+    if (state->total_known) {
+        uint64_t left = state->total > state->done ? state->total - state->done : 0;
         uint64_t eta_s = per_second > 0 ? (uint64_t)((double)left / per_second) : 0;
         if (eta_s > 0 && eta_s < 60)
             snprintf(eta, sizeof eta, "%" PRIu64 "s", eta_s);
         else if (eta_s > 0)
             human_duration_ms(eta, sizeof eta, eta_s * 1000);
         n = snprintf(
-            to, size, " %" PRIu64 "/%" PRIu64 "  %s/s%s%s", facts->done, facts->total, rate, *eta ? "  ETA " : "", eta);
+            to, size, " %" PRIu64 "/%" PRIu64 "  %s/s%s%s", state->done, state->total, rate, *eta ? "  ETA " : "", eta);
     } else {
-        n = snprintf(to, size, "%" PRIu64 " done, %" PRIu64 " read  %s/s", facts->done, facts->read, rate);
+        n = snprintf(to, size, "%" PRIu64 " done, %" PRIu64 " read  %s/s", state->done, state->read, rate);
     }
     size_t used = (size_t)n;
-    if (facts->failed > 0)
-        used += (size_t)snprintf(to + used, size - used, "  %" PRIu64 " failed", facts->failed);
+    if (state->failed > 0)
+        used += (size_t)snprintf(to + used, size - used, "  %" PRIu64 " failed", state->failed);
     return used;
 }
 
-void bar_update(const struct bar_facts *facts)
+void bar_update(const struct bar_state *state)
 {
     if (!bar_is_due())
         return;
     bar.drawn_ms = now_ms();
     char text[256], line[1024];
-    size_t text_length = text_of(text, sizeof text, facts);
+    size_t text_length = text_of(text, sizeof text, state);
     size_t columns = table_terminal_width(STDERR_FILENO);
     size_t used = (size_t)snprintf(line, sizeof line, "\r");
-    if (facts->total_known && facts->total > 0 && columns > text_length + WIDTH_LEAST + 4) {
+    if (state->total_known && state->total > 0 && columns > text_length + WIDTH_MIN + 4) {
         size_t width = columns - text_length - 4;
-        double share = (double)facts->done / (double)facts->total;
+        double share = (double)state->done / (double)state->total;
         used += (size_t)snprintf(line + used, sizeof line - used, "▕");
         used += draw_bar(
-            line + used, sizeof line - used, share < 1 ? share : 1, width < WIDTH_MOST ? (unsigned)width : WIDTH_MOST);
+            line + used, sizeof line - used, share < 1 ? share : 1, width < WIDTH_MAX ? (unsigned)width : WIDTH_MAX);
         used += (size_t)snprintf(line + used, sizeof line - used, "▏");
     }
     size_t fits = text_length < columns ? text_length : columns > 0 ? columns - 1 : 0;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bar_facts {
+struct bar_state {
     uint64_t done, failed;
     uint64_t read;  /* items taken from the source so far */
     uint64_t total; /* when total_known */
@@ -18,7 +18,7 @@ void bar_start(void);
 /* Is it time to draw? */
 bool bar_is_due(void);
 /* Draws the bar if it is due. */
-void bar_update(const struct bar_facts *facts);
+void bar_update(const struct bar_state *state);
 /* → milliseconds until bar_update() is due again; -1: never. */
 int bar_wait_ms(void);
 /* Removes the bar permanently. */

@@ -6,9 +6,9 @@
 
 #include "client/cli/args.h"
 #include "client/cli/daemon.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -48,15 +48,15 @@ static int run(size_t count, char **operands)
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};
     if (daemon_check_task_options() != EXIT_OK || args_pack(&args, operands + 1, count - 1) < 0)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     mpool_options task = daemon_task_options();
     if (opt.output)
         task.on_output = on_output;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_call_raw(client, &result, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
-    return r < 0 ? known_say(client, r, operands[0]) : show_result(result, opt.raw);
+    return r < 0 ? suggest_say(client, r, operands[0]) : show_result(result, opt.raw);
 }
 
 const struct verb verb_call = {

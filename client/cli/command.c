@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
 #include "client/cli/template.h"
@@ -76,7 +76,7 @@ static bool outputs_are_one(void)
 
 int command_pack_options(struct wire_buf *to, const struct command_extras *extras)
 {
-    _cleanup_(own_free) char *directory =
+    _cleanup_(freep) char *directory =
         command_options.directory ? realpath(command_options.directory, NULL) : getcwd(NULL, 0);
     if (!directory) {
         say_error(

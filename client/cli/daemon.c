@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "proto/tables.h"
@@ -29,7 +29,7 @@ static int probe(const char *path)
     if (length >= sizeof address.sun_path)
         return ENAMETOOLONG;
     memcpy(address.sun_path, path, length + 1);
-    _cleanup_(own_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return errno;
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)

@@ -5,7 +5,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -81,8 +81,8 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int status = daemon_connect(&client);
     if (status == EXIT_OK)
         status = daemon_ask(client, "functions", &result);

@@ -17,9 +17,9 @@ enum {
     OPTION_COLUMN = 26, /* where an option's explanation begins */
     EXIT_COLUMN = 10,
     VARIABLE_COLUMN = 16,
-    WIDTH_MOST = 100,     /* longer lines are hard to read */
+    WIDTH_MAX = 100,      /* longer lines are hard to read */
     WIDTH_ELSEWHERE = 80, /* if stdout is not a terminal */
-    WORDS_LEAST = 30,     /* minimum columns for words, even on a narrow terminal */
+    WORDS_MIN = 30,       /* minimum columns for words, even on a narrow terminal */
 };
 
 static const char examples_head[] = "Examples:\n";
@@ -42,9 +42,9 @@ static size_t columns_of(const char *text, size_t length)
 static void wrap(const char *text, const char *end, size_t indent)
 {
     size_t terminal = isatty(STDOUT_FILENO) ? table_terminal_width(STDOUT_FILENO) : WIDTH_ELSEWHERE;
-    size_t width = terminal < WIDTH_MOST ? terminal : WIDTH_MOST, column = indent;
-    if (width < indent + WORDS_LEAST)
-        width = indent + WORDS_LEAST;
+    size_t width = terminal < WIDTH_MAX ? terminal : WIDTH_MAX, column = indent;
+    if (width < indent + WORDS_MIN)
+        width = indent + WORDS_MIN;
     while (text < end) {
         size_t length = strcspn(text, " \n");
         size_t columns = columns_of(text, length), gap = column > indent;

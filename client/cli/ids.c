@@ -6,7 +6,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/options.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 
@@ -48,7 +48,7 @@ int ids_each(const struct ids_verb *verb, char **words, size_t count)
 {
     if (ids_check(verb->of, verb->verb, words, count) != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     int status = EXIT_OK;

@@ -10,7 +10,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -25,11 +25,11 @@
 #define TOKENS   (KIND(SEMAPHORE) | KIND(BOUNDED_SEMAPHORE))
 #define QUEUES   (KIND(QUEUE) | KIND(JOINABLE_QUEUE) | KIND(PIPE))
 
-/* The facts to show if reported, in this order. The daemon reports some that do not apply to the kind. */
+/* The fields to show if reported, in this order. The daemon reports some that do not apply to the kind. */
 static const struct {
     unsigned kinds;
     const char *key, *title;
-} facts[] = {
+} fields[] = {
     {KIND(VALUE) | KIND(ARRAY), "type", "type"},
     {KIND(ARRAY), "count", "elements"},
     {TOKENS | QUEUES, "capacity", "capacity"},
@@ -71,16 +71,16 @@ void inspect_print(struct view object)
     uint64_t held_ms = view_u64(object, "held_since_ms", 0);
     if (held_ms > 0)
         out_format("%-10s %s, at least\n", "held since", human_time(text, sizeof text, held_ms));
-    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         struct view value;
-        if ((known >= 0 && !(facts[i].kinds & 1u << known)) || !view_get(object, facts[i].key, &value))
+        if ((known >= 0 && !(fields[i].kinds & 1u << known)) || !view_get(object, fields[i].key, &value))
             continue;
         if (wire_peek(&value.at) == WIRE_TYPE_BOOL)
-            out_format("%-10s %s\n", facts[i].title, view_is_true(object, facts[i].key) ? "yes" : "no");
-        else if (view_text(object, facts[i].key, text, sizeof text))
-            out_format("%-10s %s\n", facts[i].title, text);
+            out_format("%-10s %s\n", fields[i].title, view_is_true(object, fields[i].key) ? "yes" : "no");
+        else if (view_text(object, fields[i].key, text, sizeof text))
+            out_format("%-10s %s\n", fields[i].title, text);
         else
-            out_format("%-10s %" PRIu64 "\n", facts[i].title, view_u64(object, facts[i].key, 0));
+            out_format("%-10s %" PRIu64 "\n", fields[i].title, view_u64(object, fields[i].key, 0));
     }
 }
 
@@ -98,27 +98,27 @@ static void print_number(mpool_client *client, const char *name)
     mpool_object_close(value);
 }
 
-static void print_parties(struct view object)
+static void print_clients(struct view object)
 {
     static const struct table_column columns[] = {{"PID", true, false}, {"USER", false, false},
         {"PROGRAM", false, true}, {"OPEN SINCE", false, false}, {"HOLDS", false, false}};
-    struct view parties;
+    struct view clients;
     char text[256];
-    if (!view_get(object, "parties_open", &parties))
+    if (!view_get(object, "clients", &clients))
         return;
     _cleanup_(table_cleanup) struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
-    struct view_list list = view_list(parties);
-    for (struct view party; view_next(&list, &party);) {
-        table_cell_format(table, "%" PRIu64, view_u64(party, "pid", 0));
-        table_cell(table, users_name(view_u64(party, "uid", 0), text, sizeof text));
-        table_cell(table, view_text(party, "client", text, sizeof text));
-        table_cell(table, human_time(text, sizeof text, view_u64(party, "opened_ms", 0)));
-        bool holds = view_is_true(party, "holds");
+    struct view_list list = view_list(clients);
+    for (struct view client; view_next(&list, &client);) {
+        table_cell_format(table, "%" PRIu64, view_u64(client, "pid", 0));
+        table_cell(table, users_name(view_u64(client, "uid", 0), text, sizeof text));
+        table_cell(table, view_text(client, "client", text, sizeof text));
+        table_cell(table, human_time(text, sizeof text, view_u64(client, "opened_ms", 0)));
+        bool holds = view_is_true(client, "holds");
         table_cell_styled(table, holds ? SAY_BOLD : SAY_PLAIN,
-            holds                          ? "yes"
-            : view_is_true(party, "next")  ? "next"
-            : view_is_true(party, "waits") ? "waits"
-                                           : "no");
+            holds                           ? "yes"
+            : view_is_true(client, "next")  ? "next"
+            : view_is_true(client, "waits") ? "waits"
+                                            : "no");
     }
     if (table_rows(table) == 0) {
         say_note("nobody has it open");
@@ -134,8 +134,8 @@ static int run(size_t count, char **names)
         say_error("inspect needs the name of one object; `mpool objects` lists them");
         return EXIT_OWN;
     }
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;
@@ -148,7 +148,7 @@ static int run(size_t count, char **names)
     char kind[16];
     if (view_text(view_of(result), "kind", kind, sizeof kind) && strcmp(kind, "value") == 0)
         print_number(client, names[0]);
-    print_parties(view_of(result));
+    print_clients(view_of(result));
     return EXIT_OK;
 }
 
@@ -163,7 +163,7 @@ const struct verb verb_inspect = {
              "\n"
              "Examples:\n"
              "  mpool inspect deploy\n"
-             "  mpool inspect deploy --json | jq '.parties_open[] | select(.holds) | .pid'\n",
+             "  mpool inspect deploy --json | jq '.clients[] | select(.holds) | .pid'\n",
     .operands = "@object",
     .run = run,
 };

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/pack.h"
 
-static void own_json(json_t **value)
+static void json_freep(json_t **value)
 {
     json_decref(*value);
 }
@@ -85,7 +85,7 @@ static bool may_be_json(const char *text, size_t length)
 static int pack_if_json(struct wire_buf *to, enum json_in_kind kind, const char *text, size_t length, char *why)
 {
     json_error_t error;
-    _cleanup_(own_json) json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    _cleanup_(json_freep) json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!value && json_error_code(&error) == json_error_numeric_overflow) {
         snprintf(why, JSON_IN_WHY, "%s (is it meant as text? quote it as a JSON string, or use --strings)", error.text);
         return -EINVAL;

@@ -3,7 +3,7 @@
 
 #include "client/cli/exit_codes.h"
 #include "client/cli/ids.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
@@ -24,7 +24,7 @@ static const struct option_row options[] = {
 static int send_signal(mpool_client *client, uint64_t id)
 {
     bool sent = false;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_request(client, &result, "signal", "uu", id, (uint64_t)signals_number(signal_word));
     if (r == 0)
         r = mpool_result_bool(result, &sent);

@@ -1,24 +1,24 @@
 /* mpool lock: runs a command while a lock is held, like flock(1), and knows when a holder has died. */
 #include "client/cli/exit_codes.h"
-#include "client/cli/guard.h"
+#include "client/cli/run_locked.h"
 #include "client/cli/verbs.h"
 
 static const struct option_row options[] = {
-    OPTION_ROWS_GUARD,
-    {.name = "nonblock", .letter = 'n', .flag = &guard_options.try_only, .help = "do not wait at all"},
-    OPTION_ROWS_MAKING,
+    OPTION_ROWS_LOCK,
+    {.name = "nonblock", .letter = 'n', .flag = &lock_options.try_only, .help = "do not wait at all"},
+    OPTION_ROWS_CREATE,
     {0},
 };
 
 static int run(size_t count, char **words)
 {
-    static const struct guard guard = {&verb_lock, "lock", "lock", mpool_lock_acquire, mpool_lock_release};
+    static const struct locker locker = {&verb_lock, "lock", "lock", mpool_lock_acquire, mpool_lock_release};
     char **command;
     mpool_object_options made;
-    int status = guard_parse(&guard, options, count, words, &command);
+    int status = run_locked_parse(&locker, options, count, words, &command);
     if (status == EXIT_OK)
-        status = making_options(&made);
-    return status == EXIT_OK ? guard_run(&guard, &made, NULL, words[0], command) : status;
+        status = create_options_read(&made);
+    return status == EXIT_OK ? run_locked(&locker, &made, NULL, words[0], command) : status;
 }
 
 const struct verb verb_lock = {

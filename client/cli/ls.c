@@ -7,9 +7,9 @@
 
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -51,8 +51,8 @@ static const struct option_row options[] = {
         .letter = 'n',
         .value = "N",
         .count = &opt.limit,
-        .least = 1,
-        .most = 10000,
+        .min = 1,
+        .max = 10000,
         .help = "at most N (default: 1000)"},
     {.name = "ids", .flag = &opt.ids, .help = "print the ids alone, for scripts"},
     {0},
@@ -159,7 +159,7 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(wire_buf_reset) struct wire_buf filter = {0};
@@ -168,11 +168,11 @@ static int run(size_t count, char **operands)
         say_error("no memory");
         return EXIT_OWN;
     }
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_request(client, &result, "list", "r", (const void *)wire_buf_at(&filter), wire_buf_length(&filter));
     if (r < 0)
         return daemon_say(client, r);
-    if (view_list(view_of(result)).left == 0 && known_check(client, settings.pool, opt.function) != EXIT_OK)
+    if (view_list(view_of(result)).left == 0 && suggest_check(client, settings.pool, opt.function) != EXIT_OK)
         return EXIT_OWN;
     return settings.json ? show_json(result) : print(result);
 }

@@ -13,19 +13,19 @@
 #include "client/cli/bar.h"
 #include "client/cli/command.h"
 #include "client/cli/daemon.h"
-#include "client/cli/halt.h"
-#include "client/cli/known.h"
+#include "client/cli/halt_policy.h"
+#include "client/cli/suggest.h"
 #include "client/cli/map_input.h"
 #include "client/cli/map_output.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 
 enum {
-    JOBS_MOST = 65536,
+    JOBS_MAX = 65536,
     FAILURES_SHOWN = 100,
     STOP_MS = 5000, /* exec.run stops a command within a second of its time-out, else its worker is killed */
 };
@@ -48,15 +48,15 @@ static const struct option_row options[] = {
     {.name = "max-output",
         .value = "BYTES",
         .count = &opt.max_output,
-        .most = 1u << 30,
+        .max = 1u << 30,
         .help = "of a command (--exec): bytes kept of each output (default: 16 MiB)"},
     {.name = "keep-order", .letter = 'k', .flag = &opt.keep_order, .help = "print results in the items' order"},
     {.name = "jobs",
         .letter = 'j',
         .value = "N",
         .count = &opt.jobs,
-        .least = 1,
-        .most = JOBS_MOST,
+        .min = 1,
+        .max = JOBS_MAX,
         .help = "at most N items at the daemon at a time"},
     {.name = "halt",
         .value = "WHEN",
@@ -187,9 +187,9 @@ static void update_bar(struct map *map)
         return;
     if (!map->input.dry)
         items_read_ahead(&map->input.items);
-    struct bar_facts facts = {.done = map->output.done, .failed = map->output.failed, .read = map->input.pulled};
-    facts.total_known = items_total(&map->input.items, &facts.total);
-    bar_update(&facts);
+    struct bar_state state = {.done = map->output.done, .failed = map->output.failed, .read = map->input.pulled};
+    state.total_known = items_total(&map->input.items, &state.total);
+    bar_update(&state);
 }
 
 /* → true to exit at once. */
@@ -269,7 +269,7 @@ static int loop(struct map *map)
         if (r == 1) {
             size_t length = 0;
             const char *refused = "";
-            _cleanup_(own_free) char *text = kept_take(&map->input.kept, item.index, &length, &refused);
+            _cleanup_(freep) char *text = inflight_take(&map->input.inflight, item.index, &length, &refused);
             map_output_item(&map->output, &item, text, length, refused);
             look_at_halt(map);
             if (n % 64 == 0 && look_around(map))
@@ -311,7 +311,7 @@ static int run(size_t count, char **operands)
     _cleanup_(map_reset) struct map map = {0};
     if (prepare(&map, count, operands) < 0)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     map.client = client;
@@ -320,7 +320,7 @@ static int run(size_t count, char **operands)
         say_error("signalfd: %s", strerror(-r));
         return EXIT_OWN;
     }
-    if (opt.jobs.given && known_places(client, settings.pool, map.function, opt.jobs.value) != EXIT_OK)
+    if (opt.jobs.given && suggest_jobs(client, settings.pool, map.function, opt.jobs.value) != EXIT_OK)
         return EXIT_OWN;
     r = mpool_map_start(client, &map.items, map.function, map_input_pull, &map.input, &map.options);
     if (r < 0)

@@ -16,7 +16,7 @@ void map_input_reset(struct map_input *input)
     wire_buf_reset(&input->value);
     wire_buf_reset(&input->options);
     wire_buf_reset(&input->line);
-    kept_reset(&input->kept);
+    inflight_reset(&input->inflight);
 }
 
 /* [["sh", "-c", line], {options, with the item's variables at their end}] */
@@ -73,7 +73,7 @@ int map_input_pull(void *userdata, const void **ret_item, size_t *ret_length)
     if (r == -EINVAL)
         wire_buf_rewind(&input->value, 0); /* an empty value: the map fails this item alone */
     if (r == 0 || r == -EINVAL)
-        r = kept_put(&input->kept, input->pulled, text, length, why);
+        r = inflight_put(&input->inflight, input->pulled, text, length, why);
     if (r < 0) {
         say_error("item %" PRIu64 ": no memory", input->pulled + 1);
         input->failed = true;

@@ -10,7 +10,7 @@
 
 #include "client/cli/items.h"
 #include "client/cli/json_in.h"
-#include "client/cli/kept.h"
+#include "client/cli/inflight.h"
 #include "client/cli/template.h"
 #include "proto/buf.h"
 
@@ -22,7 +22,7 @@ struct map_input {
     struct wire_buf value;   /* the item that was pulled last */
     struct wire_buf options; /* --exec: exec.run's option map, up to the item's own variables */
     struct wire_buf line;    /* --exec: the command line */
-    struct kept kept;
+    struct inflight inflight;
     uint64_t pulled;
     bool dry;     /* standard input has nothing now; cleared when more arrives */
     bool stopped; /* take no more */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "client/cli/exit_codes.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -106,7 +106,7 @@ static int begin(const char *name)
             "module: '%s' cannot be a module's name: use a-z, 0-9 and _, at most %d characters", name, NAME_LENGTH_CAP);
         return EXIT_OWN;
     }
-    _cleanup_(own_close) int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    _cleanup_(closep) int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) {
         say_error("module: %s: %s", file, strerror(errno));
         return EXIT_OWN;

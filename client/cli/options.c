@@ -26,13 +26,13 @@ struct parse {
     size_t table_count;
 };
 
-int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
+int options_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
     if (!*text || strspn(text, "0123456789") != strlen(text))
         return -1;
     errno = 0;
     uint64_t value = strtoull(text, NULL, 10);
-    if (errno || value < least || value > most)
+    if (errno || value < min || value > max)
         return -1;
     *ret = value;
     return 0;
@@ -105,14 +105,14 @@ static int append(struct option_list *list, const char *value)
 
 static int set_duration(const struct option_row *row, const char *value)
 {
-    uint64_t most = row->most ? row->most : INT32_MAX;
-    if (options_duration(value, most, row->duration_ms) < 0) {
+    uint64_t max = row->max ? row->max : INT32_MAX;
+    if (options_duration(value, max, row->duration_ms) < 0) {
         say_error("--%s: '%s' is not a time; allowed are 500ms, 5s, 1.5m, 2h, up to %" PRIu64 " days", row->name, value,
-            most / MS_PER_DAY);
+            max / MS_PER_DAY);
         return -1;
     }
-    if ((uint64_t)*row->duration_ms < row->least) {
-        say_error("--%s: at least %" PRIu64 "ms", row->name, row->least);
+    if ((uint64_t)*row->duration_ms < row->min) {
+        say_error("--%s: at least %" PRIu64 "ms", row->name, row->min);
         return -1;
     }
     return 0;
@@ -151,8 +151,8 @@ static int set_value(const struct option_row *row, const char *value)
         return append(row->list, value);
     if (row->duration_ms)
         return set_duration(row, value);
-    if (options_number(value, row->least, row->most, &row->count->value) < 0) {
-        say_error("--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, row->name, value, row->least, row->most);
+    if (options_number(value, row->min, row->max, &row->count->value) < 0) {
+        say_error("--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, row->name, value, row->min, row->max);
         return -1;
     }
     row->count->given = true;

@@ -18,4 +18,4 @@ int options_parse(const char *who, const struct option_row *const *tables, size_
     char **words, size_t count);
 
 /* Digits alone. → 0, or -1. */
-int options_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret);
+int options_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);

@@ -6,12 +6,12 @@
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
 
-enum { PINGS_MOST = 1000000 };
+enum { PINGS_MAX = 1000000 };
 
 static struct option_count count_option;
 
@@ -20,8 +20,8 @@ static const struct option_row options[] = {
         .letter = 'c',
         .value = "N",
         .count = &count_option,
-        .least = 1,
-        .most = PINGS_MOST,
+        .min = 1,
+        .max = PINGS_MAX,
         .help = "ping N times and show how the times are spread (default: once)"},
     {0},
 };
@@ -62,12 +62,12 @@ static int run(size_t operand_count, char **operands)
     (void)operand_count;
     (void)operands;
     size_t count = count_option.given ? (size_t)count_option.value : 1;
-    _cleanup_(own_free) double *us = calloc(count, sizeof *us);
+    _cleanup_(freep) double *us = calloc(count, sizeof *us);
     if (!us) {
         say_error("no memory");
         return EXIT_OWN;
     }
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     for (size_t i = 0; i < count; i++) {

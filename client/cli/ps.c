@@ -8,9 +8,9 @@
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
 #include "client/cli/json_out.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -128,7 +128,7 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     _cleanup_(wire_buf_reset) struct wire_buf filter = {0};
@@ -137,11 +137,11 @@ static int run(size_t count, char **operands)
         say_error("no memory");
         return EXIT_OWN;
     }
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_request(client, &result, "list", "r", (const void *)wire_buf_at(&filter), wire_buf_length(&filter));
     if (r < 0)
         return daemon_say(client, r);
-    if (view_list(view_of(result)).left == 0 && known_check(client, settings.pool, NULL) != EXIT_OK)
+    if (view_list(view_of(result)).left == 0 && suggest_check(client, settings.pool, NULL) != EXIT_OK)
         return EXIT_OWN;
     return print(result);
 }

@@ -14,9 +14,9 @@
 #include "client/cli/items.h"
 #include "client/cli/json_in.h"
 #include "client/cli/json_out.h"
-#include "client/cli/making.h"
+#include "client/cli/create_options.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/queue_exec.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
@@ -37,8 +37,8 @@ static const struct option_row options[] = {
         .letter = 'n',
         .value = "N",
         .count = &wanted,
-        .least = 1,
-        .most = UINT32_MAX,
+        .min = 1,
+        .max = UINT32_MAX,
         .help = "get: so many items (default: 1)"},
     {.name = "follow", .letter = 'f', .flag = &follow, .help = "get: all items, until the queue is finished"},
     {.name = "exec",
@@ -55,16 +55,16 @@ static const struct option_row options[] = {
         .letter = 'c',
         .value = "N",
         .count = &capacity,
-        .least = 1,
-        .most = 1u << 20,
+        .min = 1,
+        .max = 1u << 20,
         .help = "if it is made: so many items at a time"},
     {.name = "bytes",
         .value = "N",
         .count = &bytes,
-        .least = 1,
-        .most = UINT64_C(64) << 30,
+        .min = 1,
+        .max = UINT64_C(64) << 30,
         .help = "if it is made: so many bytes of items at a time (default: 16 MiB)"},
-    OPTION_ROWS_MAKING,
+    OPTION_ROWS_CREATE,
     {0},
 };
 
@@ -253,7 +253,7 @@ static int get(mpool_client *client, mpool_object *queue, struct doing *doing, i
     int status = EXIT_OK;
     while (left > 0 && status == EXIT_OK) {
         uint32_t max = doing ? 1 : left < BATCH_ITEMS ? (uint32_t)left : BATCH_ITEMS;
-        _cleanup_(own_result) mpool_result *items = NULL;
+        _cleanup_(result_freep) mpool_result *items = NULL;
         int r = mpool_queue_get(queue, max, left_ms(end_ms), &items);
         if (r < 0)
             return say_failure(client, r);
@@ -279,7 +279,7 @@ static const char *const actions[] = {"put", "get", "join", "finish", "stat"};
 static int open_queue(mpool_client *client, const char *name, bool make, mpool_object **ret)
 {
     mpool_object_options made, there = MPOOL_OBJECT_OPTIONS_INIT;
-    int status = making_options(&made);
+    int status = create_options_read(&made);
     if (status != EXIT_OK)
         return status;
     there.create = MPOOL_CREATE_NO;
@@ -297,30 +297,31 @@ static int open_queue(mpool_client *client, const char *name, bool make, mpool_o
         made.at_least_once = at_least_once || command;
         r = mpool_object_open(client, ret, joinable ? "joinable_queue" : "queue", name, &made);
     }
-    const struct making_wish wishes[] = {{capacity.given, "--capacity", "capacity", capacity.value},
+    const struct expected_field expected[] = {{capacity.given, "--capacity", "capacity", capacity.value},
         {bytes.given, "--bytes", "bytes", bytes.value}, {at_least_once, "--at-least-once", "at_least_once", 1}};
     if (r == 0 && joinable && strcmp(mpool_object_kind(*ret), "joinable_queue") != 0) {
         say_error("'%s' is there already, and was made without --joinable", name);
         return EXIT_OWN;
     }
-    return r < 0 ? daemon_say(client, r) : making_check(client, name, wishes, sizeof wishes / sizeof wishes[0]);
+    return r < 0 ? daemon_say(client, r)
+                 : create_options_check(client, name, expected, sizeof expected / sizeof expected[0]);
 }
 
 static int stat_queue(mpool_client *client, const char *name)
 {
-    _cleanup_(own_result) mpool_result *facts = NULL;
-    int r = mpool_request(client, &facts, "inspect", "s", name);
+    _cleanup_(result_freep) mpool_result *fields = NULL;
+    int r = mpool_request(client, &fields, "inspect", "s", name);
     if (r < 0)
         return daemon_say(client, r);
     char kind[32] = "?";
-    struct view queue = view_of(facts);
+    struct view queue = view_of(fields);
     if (!view_text(queue, "kind", kind, sizeof kind) ||
         (strcmp(kind, "queue") != 0 && strcmp(kind, "joinable_queue") != 0)) {
         say_error("E_EXISTS: '%s' is not a queue, but a %s", name, kind);
         return EXIT_OWN;
     }
     if (settings.json)
-        return show_json(facts);
+        return show_json(fields);
     inspect_print(queue);
     return EXIT_OK;
 }
@@ -358,7 +359,7 @@ static int act(mpool_client *client, const struct work *work, mpool_object *queu
 static int do_work(struct keeper *keeper, void *userdata)
 {
     const struct work *work = userdata;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;
@@ -372,7 +373,7 @@ static int do_work(struct keeper *keeper, void *userdata)
         status = act(client, work, queue);
     mpool_object_close(queue);
     /* Ensures that the items returned are in the queue again before mpool exits. */
-    _cleanup_(own_result) mpool_result *pong = NULL;
+    _cleanup_(result_freep) mpool_result *pong = NULL;
     if (work->doing && status != EXIT_OK)
         (void)mpool_request(client, &pong, "ping", "");
     return status;

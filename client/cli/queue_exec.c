@@ -11,7 +11,7 @@
 #include "client/cli/held.h"
 #include "client/cli/json_out.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "proto/buf.h"
 
@@ -103,7 +103,7 @@ static int open_item(const void *bytes, size_t length)
     if (r == 0 && lseek(fd, 0, SEEK_SET) == 0)
         return fd;
     say_error("queue: the item cannot be passed to a command: %s", strerror(r ? -r : errno));
-    own_close(&fd);
+    closep(&fd);
     return -1;
 }
 
@@ -167,7 +167,7 @@ int queue_exec_item(const struct queue_exec *exec, struct keeper *keeper, mpool_
     if (write_item(exec, item, &bytes) == 0) {
         const char *text = (const char *)wire_buf_at(&bytes);
         size_t length = wire_buf_length(&bytes) - 1;
-        _cleanup_(own_close) int input = open_item(text, length);
+        _cleanup_(closep) int input = open_item(text, length);
         if (input >= 0 && template_export(&exec->template, "queue get", text, length) == 0)
             status = run(keeper, &doing, &exec->template, number, input);
     }

@@ -4,7 +4,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/json_out.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -15,7 +15,7 @@ static int run(size_t count, char **names)
         say_error("remove needs the names of objects; `mpool objects` lists them");
         return EXIT_OWN;
     }
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;

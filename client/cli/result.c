@@ -1,7 +1,7 @@
 /* mpool result: prints the result of a submitted task, or the error that it ended with. */
 #include "client/cli/daemon.h"
 #include "client/cli/ids.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -25,10 +25,10 @@ static int run(size_t count, char **operands)
     if (ids_check(IDS_TASKS, "result", operands, count) != EXIT_OK ||
         ids_parse(IDS_TASKS, "result", operands[0], &id) < 0)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_fetch(client, id, settings.timeout_ms > 0 ? settings.timeout_ms : 0, &result);
     return r < 0 ? daemon_say(client, r) : show_result(result, raw);
 }

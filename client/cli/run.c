@@ -16,7 +16,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/input.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
@@ -136,7 +136,7 @@ static int run_command(size_t count, char **command)
     }
     if (daemon_check_task_options() != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     int r = signals_open(); /* only once there is something to cancel: connecting may take a while */

@@ -1,6 +1,6 @@
 /* mpool sem: runs a command while holding one of N places: at most N such commands run at a time. */
 #include "client/cli/exit_codes.h"
-#include "client/cli/guard.h"
+#include "client/cli/run_locked.h"
 #include "client/cli/verbs.h"
 
 static struct option_count places;
@@ -10,30 +10,30 @@ static const struct option_row options[] = {
         .letter = 'n',
         .value = "N",
         .count = &places,
-        .least = 1,
-        .most = 256,
+        .min = 1,
+        .max = 256,
         .help = "so many commands at a time (default: 1)"},
-    OPTION_ROWS_GUARD,
-    {.name = "nonblock", .flag = &guard_options.try_only, .help = "do not wait at all"},
-    OPTION_ROWS_MAKING,
+    OPTION_ROWS_LOCK,
+    {.name = "nonblock", .flag = &lock_options.try_only, .help = "do not wait at all"},
+    OPTION_ROWS_CREATE,
     {0},
 };
 
 static int run(size_t count, char **words)
 {
-    static const struct guard guard = {
+    static const struct locker locker = {
         &verb_sem, "sem", "bounded_semaphore", mpool_semaphore_acquire, mpool_semaphore_release};
     char **command;
     mpool_object_options made;
-    int status = guard_parse(&guard, options, count, words, &command);
+    int status = run_locked_parse(&locker, options, count, words, &command);
     if (status == EXIT_OK)
-        status = making_options(&made);
+        status = create_options_read(&made);
     if (status != EXIT_OK)
         return status;
     if (places.given)
         made.tokens = (uint32_t)places.value;
-    const struct making_wish wish = {places.given, "-n", "capacity", places.value};
-    return guard_run(&guard, &made, &wish, words[0], command);
+    const struct expected_field expected = {places.given, "-n", "capacity", places.value};
+    return run_locked(&locker, &made, &expected, words[0], command);
 }
 
 const struct verb verb_sem = {

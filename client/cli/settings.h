@@ -32,8 +32,8 @@ extern struct settings settings;
     }
 #define OPTION_ROW_TTL                                                                                                 \
     {                                                                                                                  \
-        .name = "ttl", .value = "TIME", .duration_ms = &settings.ttl_ms, .least = 1000,                                \
-        .most = UINT64_C(0x7fffffff) * 1000,                                                                           \
+        .name = "ttl", .value = "TIME", .duration_ms = &settings.ttl_ms, .min = 1000,                                  \
+        .max = UINT64_C(0x7fffffff) * 1000,                                                                            \
         .help = "how long the result is kept after the end: 60s, 2h, 7d (default: the daemon's)"                       \
     }
 /* For verbs that submit tasks. */
@@ -42,8 +42,8 @@ extern struct settings settings;
         {.name = "attempts",                                                                                           \
             .value = "N",                                                                                              \
             .count = &settings.attempts,                                                                               \
-            .least = 1,                                                                                                \
-            .most = 100,                                                                                               \
+            .min = 1,                                                                                                  \
+            .max = 100,                                                                                                \
             .help = "runs allowed in all when a worker is lost"},                                                      \
     {                                                                                                                  \
         .name = "name", .value = "LABEL", .text = &settings.label, .help = "a label for `mpool ls` (128 bytes)"        \

@@ -7,9 +7,9 @@
 #include "client/cli/args.h"
 #include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -40,7 +40,7 @@ static void on_output(void *userdata, int stream, const void *bytes, size_t leng
 /* Reads the status of a command, if the function ran one. → the exit status. */
 static int command_status(struct mpool_process *process, const char *function)
 {
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     if (!command_end_is_of(function) || mpool_process_result(process, 0, &result) < 0)
         return EXIT_OK;
     char trouble[COMMAND_END_SIZE];
@@ -80,7 +80,7 @@ static int run(size_t count, char **operands)
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};
     if (daemon_check_task_options() != EXIT_OK || args_pack(&args, operands + 1, count - 1) < 0)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     mpool_process_options how = MPOOL_PROCESS_OPTIONS_INIT;
@@ -91,7 +91,7 @@ static int run(size_t count, char **operands)
     struct mpool_process *process;
     int r = mpool_process_start_raw(client, &process, &how, operands[0], wire_buf_at(&args), wire_buf_length(&args));
     if (r < 0)
-        return known_say(client, r, operands[0]);
+        return suggest_say(client, r, operands[0]);
     if (join)
         r = join_it(client, process, operands[0]);
     else if (settings.json)

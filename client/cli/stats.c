@@ -1,7 +1,7 @@
 /* mpool stats: counters since the daemon started. */
 #include "client/cli/daemon.h"
-#include "client/cli/facts.h"
-#include "client/cli/own.h"
+#include "client/cli/fields.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -11,8 +11,8 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int status = daemon_connect(&client);
     if (status == EXIT_OK)
         status = daemon_ask(client, "stats", &result);
@@ -20,7 +20,7 @@ static int run(size_t count, char **operands)
         return status;
     if (settings.json)
         return show_json(result);
-    facts_print(view_of(result));
+    fields_print(view_of(result));
     return EXIT_OK;
 }
 

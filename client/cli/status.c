@@ -2,12 +2,12 @@
 #include <inttypes.h>
 
 #include "client/cli/daemon.h"
-#include "client/cli/facts.h"
+#include "client/cli/fields.h"
 #include "client/cli/human.h"
 #include "client/cli/ids.h"
 #include "client/cli/json_out.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/pools.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
@@ -21,13 +21,13 @@ static int one_task(mpool_client *client, const char *word)
     uint64_t id;
     if (ids_parse(IDS_TASKS, "status", word, &id) < 0)
         return EXIT_OWN;
-    _cleanup_(own_result) mpool_result *status = NULL;
+    _cleanup_(result_freep) mpool_result *status = NULL;
     int r = mpool_status(client, id, &status);
     if (r < 0)
         return daemon_say(client, r);
     if (settings.json)
         return show_json(status);
-    facts_print(view_of(status));
+    fields_print(view_of(status));
     return EXIT_OK;
 }
 
@@ -50,7 +50,7 @@ static void print_head(const mpool_client *client, const mpool_result *stats)
 
 static int overall(mpool_client *client)
 {
-    _cleanup_(own_result) mpool_result *stats = NULL, *pools = NULL, *workers = NULL;
+    _cleanup_(result_freep) mpool_result *stats = NULL, *pools = NULL, *workers = NULL;
     int status = daemon_ask(client, "stats", &stats);
     if (status == EXIT_OK)
         status = daemon_ask(client, "pools", &pools);
@@ -74,7 +74,7 @@ static int overall_json(mpool_client *client)
     msgpack_packer pk = wire_packer(&all);
     msgpack_pack_map(&pk, sizeof methods / sizeof methods[0]);
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        _cleanup_(own_result) mpool_result *result = NULL;
+        _cleanup_(result_freep) mpool_result *result = NULL;
         int status = daemon_ask(client, methods[i], &result);
         if (status != EXIT_OK)
             return status;
@@ -94,7 +94,7 @@ static int run(size_t count, char **operands)
 {
     if (count > 0 && ids_check(IDS_TASKS, "status", operands, count) != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     if (count == 0)

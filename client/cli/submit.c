@@ -3,9 +3,9 @@
 
 #include "client/cli/args.h"
 #include "client/cli/daemon.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -26,14 +26,14 @@ static int run(size_t count, char **operands)
     _cleanup_(wire_buf_reset) struct wire_buf args = {0};
     if (daemon_check_task_options() != EXIT_OK || args_pack(&args, operands + 1, count - 1) < 0)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     mpool_options task = daemon_task_options();
     uint64_t id;
     int r = mpool_submit_raw(client, &id, operands[0], wire_buf_at(&args), wire_buf_length(&args), &task);
     if (r < 0)
-        return known_say(client, r, operands[0]);
+        return suggest_say(client, r, operands[0]);
     out_format("%" PRIu64 "\n", id);
     return EXIT_OK;
 }

@@ -15,9 +15,9 @@
 #include "client/cli/out.h"
 
 enum {
-    COLUMNS_MOST = 16,
-    GAP = 2,          /* blanks between columns */
-    SHRINK_LEAST = 8, /* no column gets narrower than this by shrinking */
+    COLUMNS_MAX = 16,
+    GAP = 2,        /* blanks between columns */
+    SHRINK_MIN = 8, /* no column gets narrower than this by shrinking */
     CELL_BYTES = 4096,
 };
 
@@ -42,7 +42,7 @@ static _Noreturn void no_memory(void)
 struct table *table_new(const struct table_column *columns, size_t count)
 {
     struct table *table = calloc(1, sizeof *table);
-    if (!table || count > COLUMNS_MOST)
+    if (!table || count > COLUMNS_MAX)
         no_memory();
     table->columns = columns;
     table->count = count;
@@ -177,7 +177,7 @@ static void fit(const struct table *table, size_t *widths, size_t room)
         size_t total = GAP * (table->count - 1), widest = table->count;
         for (size_t i = 0; i < table->count; i++) {
             total += widths[i];
-            if (table->columns[i].shrinks && widths[i] > SHRINK_LEAST &&
+            if (table->columns[i].shrinks && widths[i] > SHRINK_MIN &&
                 (widest == table->count || widths[i] > widths[widest]))
                 widest = i;
         }
@@ -189,7 +189,7 @@ static void fit(const struct table *table, size_t *widths, size_t room)
 
 void table_print(const struct table *table)
 {
-    size_t widths[COLUMNS_MOST];
+    size_t widths[COLUMNS_MAX];
     for (size_t i = 0; i < table->count; i++)
         widths[i] = width_of(table->columns[i].title);
     for (size_t i = 0; i < table->used; i++) {

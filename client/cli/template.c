@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/pack.h"
 #include "client/cli/say.h"
 
@@ -420,7 +420,7 @@ static int export_part(const char *variable, struct piece part)
 {
     if (memchr(part.text, 0, part.length) || strlen(variable) + part.length + sizeof "=" > VARIABLE_CAP)
         return -1;
-    _cleanup_(own_free) char *value = strndup(part.text, part.length);
+    _cleanup_(freep) char *value = strndup(part.text, part.length);
     return value ? setenv(variable, value, 1) : -1;
 }
 

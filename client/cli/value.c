@@ -11,9 +11,9 @@
 #include <mpool/shared.h>
 
 #include "client/cli/daemon.h"
-#include "client/cli/making.h"
+#include "client/cli/create_options.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -27,7 +27,7 @@ static const struct option_row options[] = {
         .text = &type,
         .is_choice = true,
         .help = "if it is made: its type (default: i64)"},
-    OPTION_ROWS_MAKING,
+    OPTION_ROWS_CREATE,
     {0},
 };
 
@@ -62,17 +62,17 @@ static int parse(const char *text, struct number *ret)
 }
 
 /* The conversions to each type. → whether the number fits. */
-#define SIGNED_FROM(name, ctype, most)                                                                                 \
+#define SIGNED_FROM(name, ctype, max)                                                                                  \
     static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
         *ret = (ctype)(n->is_negative ? 0 - n->magnitude : n->magnitude);                                              \
-        return n->is_whole && !n->is_long && n->magnitude <= (uint64_t)(most) + n->is_negative;                        \
+        return n->is_whole && !n->is_long && n->magnitude <= (uint64_t)(max) + n->is_negative;                         \
     }
-#define UNSIGNED_FROM(name, ctype, most)                                                                               \
+#define UNSIGNED_FROM(name, ctype, max)                                                                                \
     static bool to_##name(const struct number *n, ctype *ret)                                                          \
     {                                                                                                                  \
         *ret = (ctype)n->magnitude;                                                                                    \
-        return n->is_whole && !n->is_long && n->magnitude <= (n->is_negative ? 0 : (most));                            \
+        return n->is_whole && !n->is_long && n->magnitude <= (n->is_negative ? 0 : (max));                             \
     }
 #define REAL_FROM(name, ctype)                                                                                         \
     static bool to_##name(const struct number *n, ctype *ret)                                                          \
@@ -257,9 +257,9 @@ static int run(size_t count, char **words)
     enum action action;
     struct number numbers[2];
     mpool_object_options made;
-    if (read_action(count, words, &action, numbers) < 0 || making_options(&made) != EXIT_OK)
+    if (read_action(count, words, &action, numbers) < 0 || create_options_read(&made) != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     int status = daemon_connect(&client);
     if (status != EXIT_OK)
         return status;

@@ -32,7 +32,7 @@ struct option_row {
     const char **text;
     struct option_count *count;
     int64_t *duration_ms;
-    uint64_t least, most; /* of a count; of a duration, in ms, where 0 is the maximum for a wait */
+    uint64_t min, max; /* of a count; of a duration, in ms, where 0 is the maximum for a wait */
     struct option_list *list;
     char ***rest;   /* this word and all after it: a command; NULL after the last */
     bool is_choice; /* of a text: one of `words`, and nothing else */

@@ -5,7 +5,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/json_out.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
@@ -20,8 +20,8 @@ static int run(size_t count, char **operands)
         out_text("mpool " MPOOL_VERSION "\n");
         return EXIT_OK;
     }
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    _cleanup_(own_result) mpool_result *stats = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
+    _cleanup_(result_freep) mpool_result *stats = NULL;
     char text[64];
     const char *daemon = NULL;
     if (mpool_connect(&client, settings.socket) >= 0 && mpool_request(client, &stats, "stats", NULL) >= 0)

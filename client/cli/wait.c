@@ -9,7 +9,7 @@
 #include "client/cli/command_end.h"
 #include "client/cli/daemon.h"
 #include "client/cli/ids.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -31,7 +31,7 @@ static int64_t now_ms(void)
 /* A failed command is a successful result of exec.run: read its exit status from the result. → exit status. */
 static int report_command(mpool_client *client, uint64_t id)
 {
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_fetch(client, id, 0, &result);
     if (r < 0)
         return daemon_say(client, r);
@@ -76,7 +76,7 @@ static int run(size_t count, char **operands)
 {
     if (ids_check(IDS_TASKS, "wait", operands, count) != EXIT_OK)
         return EXIT_OWN;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     int64_t end_ms = now_ms() + settings.timeout_ms;
@@ -88,7 +88,7 @@ static int run(size_t count, char **operands)
         int64_t left_ms = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
         if (settings.timeout_ms >= 0 && left_ms < 0)
             left_ms = 0;
-        _cleanup_(own_result) mpool_result *status = NULL;
+        _cleanup_(result_freep) mpool_result *status = NULL;
         int r = mpool_wait(client, id, left_ms, &status);
         exit_status = worse(exit_status, r < 0 ? daemon_say(client, r) : report(client, status, id));
     }

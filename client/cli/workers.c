@@ -8,9 +8,9 @@
 #include "client/cli/daemon.h"
 #include "client/cli/human.h"
 #include "client/cli/json_out.h"
-#include "client/cli/known.h"
+#include "client/cli/suggest.h"
 #include "client/cli/out.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
@@ -113,14 +113,14 @@ static int run(size_t count, char **operands)
 {
     (void)count;
     (void)operands;
-    _cleanup_(own_disconnect) mpool_client *client = NULL;
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(disconnectp) mpool_client *client = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int status = daemon_connect(&client);
     if (status == EXIT_OK)
         status = daemon_ask(client, "workers", &result);
     if (status != EXIT_OK)
         return status;
-    if (count_of(result, settings.pool) == 0 && known_check(client, settings.pool, NULL) != EXIT_OK)
+    if (count_of(result, settings.pool) == 0 && suggest_check(client, settings.pool, NULL) != EXIT_OK)
         return EXIT_OWN;
     if (settings.json)
         return settings.pool ? print_json(result, settings.pool) : show_json(result);

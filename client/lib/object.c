@@ -232,9 +232,9 @@ static int read_reply(struct mpool_object *object, const mpool_result *reply)
         return MPOOL_EPROTOCOL;
     object->kind = (enum mpool_kind)found;
     if (read_u64(reply, "id", 1, UINT64_MAX, &object->id) < 0 ||
-        read_u64(reply, "party", 1, SYNC_PARTY_MAX, &number) < 0)
+        read_u64(reply, "client_id", 1, SYNC_CLIENT_MAX, &number) < 0)
         return MPOOL_EPROTOCOL;
-    object->sync.party = (uint32_t)number;
+    object->sync.client = (uint32_t)number;
     if (mpool_result_get(reply, "read_only", &value) < 0 || mpool_result_bool(value, &object->read_only) < 0)
         return MPOOL_EPROTOCOL;
     if (read_text(reply, "handle", &text, &length) < 0 || length == 0 || length > 255)
@@ -444,7 +444,7 @@ void mpool_object_close(mpool_object *object)
         tell_closed(client, object->id);
     else if (ours && object->sync.area && !object->read_only)
         /* The daemon has already released what this process held, except for what was taken since. */
-        (void)sync_party_gone(object->sync.area, object->kind, object->sync.capacity, object->sync.party);
+        (void)sync_client_gone(object->sync.area, object->kind, object->sync.capacity, object->sync.client);
     object->closed = true;
     int none = 0;
     if (object->pins > 0) /* a call that waits on it gets the daemon's answer first, then this */

@@ -7,7 +7,7 @@
 #define BIRTH_NEEDS  28u /* eleven while it is started, plus some for files that the daemon itself opens */
 #define WORKER_NEEDS 6u  /* during its lifetime */
 #define PASSING_PART 16u /* one in this many is reserved for short-lived use */
-#define PASSING_MOST 256u
+#define PASSING_MAX  256u
 
 static uint64_t reserve(const struct descriptors *d)
 {
@@ -17,7 +17,7 @@ static uint64_t reserve(const struct descriptors *d)
 
 static uint64_t passing(const struct descriptors *d)
 {
-    return d->limit / PASSING_PART < PASSING_MOST ? d->limit / PASSING_PART : PASSING_MOST;
+    return d->limit / PASSING_PART < PASSING_MAX ? d->limit / PASSING_PART : PASSING_MAX;
 }
 
 /* The lowest free descriptor number, which shows how many are in use. → negative: none is free. */

@@ -17,9 +17,9 @@ int memfd_fill_begin(struct memfd_fill *m, const char *name)
 
 int memfd_fill_add(struct memfd_fill *m, const void *bytes, size_t length)
 {
-    /* Writing beyond it would raise SIGXFSZ, which kills a template or a worker. */
-    struct rlimit most;
-    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < m->size + length) {
+    /* Writing beyond it would raise SIGXFSZ, which kills a forkserver or a worker. */
+    struct rlimit max;
+    if (getrlimit(RLIMIT_FSIZE, &max) == 0 && max.rlim_cur < m->size + length) {
         memfd_fill_drop(m);
         return -EFBIG;
     }

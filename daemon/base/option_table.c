@@ -53,22 +53,22 @@ static int read_value(const struct option_table *table, const struct option_row 
         return 0;
     case OPTION_UINT: {
         uint64_t value;
-        if (wire_read_u64(in, &value) == 0 && value >= row->least && value <= row->most) {
+        if (wire_read_u64(in, &value) == 0 && value >= row->min && value <= row->max) {
             *(uint64_t *)to = value;
             return 0;
         }
-        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)row->least,
-            (unsigned long long)row->most);
+        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)row->min,
+            (unsigned long long)row->max);
         return wrong(table, row, expected, &before, why);
     }
     case OPTION_TEXT: {
         struct option_text *text = to;
         if (wire_read_text(in, &text->at, &text->length) < 0)
             return wrong(table, row, "a string", in, why);
-        if (text->length >= row->least && text->length <= row->most)
+        if (text->length >= row->min && text->length <= row->max)
             return 0;
         return refuse(why, "%s %s: expected %llu to %llu bytes, got %zu", table->noun, row->name,
-            (unsigned long long)row->least, (unsigned long long)row->most, text->length);
+            (unsigned long long)row->min, (unsigned long long)row->max, text->length);
     }
     }
     return -EINVAL;

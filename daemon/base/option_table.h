@@ -36,7 +36,7 @@ struct option_row {
     const char *name;
     enum option_type type;
     size_t at; /* offset of its field in the struct that is filled */
-    uint64_t least, most;
+    uint64_t min, max;
     unsigned where; /* bits: where the option is allowed */
 };
 

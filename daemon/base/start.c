@@ -64,13 +64,13 @@ static struct {
 void start_raise_limits(void)
 {
     for (size_t i = 0; i < ELEMENTS(limits); i++) {
-        struct rlimit now, most;
+        struct rlimit now, max;
         if (limits[i].raised || getrlimit(limits[i].resource, &now) < 0)
             continue;
         limits[i].before = now;
         /* The kernel has its own cap for the number of descriptors and refuses more. */
-        most.rlim_cur = most.rlim_max = limits[i].resource == RLIMIT_NOFILE ? now.rlim_max : RLIM_INFINITY;
-        limits[i].raised = setrlimit(limits[i].resource, &most) == 0;
+        max.rlim_cur = max.rlim_max = limits[i].resource == RLIMIT_NOFILE ? now.rlim_max : RLIM_INFINITY;
+        limits[i].raised = setrlimit(limits[i].resource, &max) == 0;
         if (limits[i].raised)
             continue;
         now.rlim_cur = now.rlim_max;

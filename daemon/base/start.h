@@ -2,7 +2,7 @@
  *
  * These attributes survive execve(2): ignored and blocked signals, running timers, closed standard descriptors, other
  * descriptors, the umask, the limits and the current directory. main() resets all of them before it does anything else;
- * templates, workers and commands inherit the result. */
+ * forkservers, workers and commands inherit the result. */
 #pragma once
 
 #include <sys/types.h>

@@ -56,7 +56,7 @@ static int assign_number(struct assignment *a, const char *word)
             : key->type == CONFIG_DURATION ? config_parse_duration(word, &number)
                                            : config_parse_number(word, &number);
     bool zero = number == 0 && key->zero;
-    if (r < 0 || (!zero && (number < key->least || number > key->most)))
+    if (r < 0 || (!zero && (number < key->min || number > key->max)))
         return refuse(a);
     if (key->type == CONFIG_NICE && number < 0 && geteuid() != 0) {
         config_report_mistake(a->report, a->place, "a nice below 0 needs root");
@@ -74,7 +74,7 @@ static int assign_number(struct assignment *a, const char *word)
 static int assign_workers(struct assignment *a, const char *word)
 {
     uint32_t min, max;
-    if (config_parse_workers(word, a->cpus, (uint32_t)a->key->most, &min, &max) < 0)
+    if (config_parse_workers(word, a->cpus, (uint32_t)a->key->max, &min, &max) < 0)
         return refuse(a);
     pool_of(a)->min = min;
     pool_of(a)->max = max;

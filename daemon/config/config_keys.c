@@ -35,10 +35,10 @@
 CONFIG_DAEMON_KEYS(CHECK_DAEMON)
 CONFIG_POOL_KEYS(CHECK_POOL)
 
-#define DAEMON_ROW(key, type, field, preset, least, most, zero, sentence)                                              \
-    {#key, type, offsetof(struct config, field), preset, least, most, zero, sentence},
-#define POOL_ROW(key, type, field, preset, least, most, zero, sentence)                                                \
-    {#key, type, offsetof(struct config_pool, field), preset, least, most, zero, sentence},
+#define DAEMON_ROW(key, type, field, preset, min, max, zero, sentence)                                                 \
+    {#key, type, offsetof(struct config, field), preset, min, max, zero, sentence},
+#define POOL_ROW(key, type, field, preset, min, max, zero, sentence)                                                   \
+    {#key, type, offsetof(struct config_pool, field), preset, min, max, zero, sentence},
 
 static const struct config_key daemon_keys[] = {CONFIG_DAEMON_KEYS(DAEMON_ROW)};
 static const struct config_key pool_keys[] = {CONFIG_POOL_KEYS(POOL_ROW)};
@@ -89,10 +89,10 @@ static void print_number(char *out, size_t size, int64_t number, const struct un
 static void print_range(char *out, size_t size, const struct config_key *key, const char *what,
     const struct unit *units, size_t count, const char *tail)
 {
-    char least[32], most[32];
-    print_number(least, sizeof least, key->least, units, count);
-    print_number(most, sizeof most, key->most, units, count);
-    snprintf(out, size, "%s from %s to %s%s%s%s", what, least, most, tail, key->zero ? ", or 0: " : "",
+    char min[32], max[32];
+    print_number(min, sizeof min, key->min, units, count);
+    print_number(max, sizeof max, key->max, units, count);
+    snprintf(out, size, "%s from %s to %s%s%s%s", what, min, max, tail, key->zero ? ", or 0: " : "",
         key->zero ? key->zero : "");
 }
 
@@ -110,8 +110,8 @@ void config_keys_allowed(const struct config_key *key, char *out, size_t size)
     case CONFIG_NICE: print_range(out, size, key, "a number", no_units, ELEMENTS(no_units), ""); return;
     case CONFIG_WORKERS:
         snprintf(out, size,
-            "a number from %" PRId64 " to %" PRId64 ", auto, or a range of them such as 2..16 or 1..auto", key->least,
-            key->most);
+            "a number from %" PRId64 " to %" PRId64 ", auto, or a range of them such as 2..16 or 1..auto", key->min,
+            key->max);
         return;
     case CONFIG_MODE: text = "auto, or an octal number from 0 to 0777 such as 0660"; break;
     case CONFIG_SPIN: text = "auto or off"; break;

@@ -132,10 +132,10 @@ enum config_section { CONFIG_SECTION_DAEMON, CONFIG_SECTION_POOL, CONFIG_SECTION
 struct config_key {
     const char *name;
     enum config_type type;
-    size_t offset;       /* of the field in struct config or struct config_pool */
-    const char *preset;  /* the default, as it would be written; "": described by the sentence */
-    int64_t least, most; /* bounds of numbers */
-    const char *zero;    /* what a 0 below the minimum means; NULL: not allowed */
+    size_t offset;      /* of the field in struct config or struct config_pool */
+    const char *preset; /* the default, as it would be written; "": described by the sentence */
+    int64_t min, max;   /* bounds of numbers */
+    const char *zero;   /* what a 0 below the minimum means; NULL: not allowed */
     const char *sentence;
 };
 

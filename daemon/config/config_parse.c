@@ -97,7 +97,7 @@ static int parse_bound(const char *text, bool *ret_auto, int64_t *ret)
     return *ret_auto ? 0 : config_parse_number(text, ret);
 }
 
-int config_parse_workers(const char *text, unsigned cpus, uint32_t most, uint32_t *ret_min, uint32_t *ret_max)
+int config_parse_workers(const char *text, unsigned cpus, uint32_t limit, uint32_t *ret_min, uint32_t *ret_max)
 {
     char left[32];
     const char *dots = strstr(text, "..");
@@ -109,7 +109,7 @@ int config_parse_workers(const char *text, unsigned cpus, uint32_t most, uint32_
     const char *right = dots ? dots + 2 : left;
 
     bool auto_min = false, auto_max = false;
-    int64_t processors = cpus < 1 ? 1 : cpus > most ? most : cpus;
+    int64_t processors = cpus < 1 ? 1 : cpus > limit ? limit : cpus;
     int64_t min = processors, max = processors;
     int r = parse_bound(left, &auto_min, &min);
     if (r == 0)
@@ -120,7 +120,7 @@ int config_parse_workers(const char *text, unsigned cpus, uint32_t most, uint32_
         max = min;
     if (auto_min && min > max)
         min = max;
-    if (min < 1 || max > most || min > max)
+    if (min < 1 || max > limit || min > max)
         return -ERANGE;
     *ret_min = (uint32_t)min;
     *ret_max = (uint32_t)max;

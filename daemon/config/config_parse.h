@@ -20,8 +20,8 @@ int config_parse_size(const char *text, int64_t *ret);
 /* "1m30s": sums of ms, s, m (min), h, d; a bare number is in seconds. In ms. */
 int config_parse_duration(const char *text, int64_t *ret_ms);
 /* "4", "auto", "2..16", "1..auto", "auto..32". auto is `cpus`, clamped to the other bound: a range that contains auto
- * is never empty. -ERANGE: a bound outside of 1..most, or min above max. */
-int config_parse_workers(const char *text, unsigned cpus, uint32_t most, uint32_t *ret_min, uint32_t *ret_max);
+ * is never empty. -ERANGE: a bound outside of 1..limit, or min above max. */
+int config_parse_workers(const char *text, unsigned cpus, uint32_t limit, uint32_t *ret_min, uint32_t *ret_max);
 /* "0660": octal, at most 0777. */
 int config_parse_mode(const char *text, mode_t *ret);
 

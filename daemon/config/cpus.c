@@ -194,13 +194,13 @@ static unsigned granted_in(const char *root, bool v2)
         return UINT_MAX;
     }
     size_t shortest = strlen(root) + strlen(mount.point);
-    unsigned least = UINT_MAX;
+    unsigned min = UINT_MAX;
     for (;;) {
         unsigned quota = quota_of(directory, v2);
-        least = quota < least ? quota : least;
+        min = quota < min ? quota : min;
         char *slash = strrchr(directory, '/');
         if (strlen(directory) <= shortest || !slash)
-            return least;
+            return min;
         *slash = '\0';
     }
 }

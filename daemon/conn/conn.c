@@ -129,7 +129,7 @@ static void turn_away(struct conn *c)
     const struct share *u = c->share;
     bool admin = conn_is_admin(c), many = !share_has_room(u, SHARE_CONNECTIONS, admin, 1);
     enum share_kind kind = many ? SHARE_CONNECTIONS : SHARE_DESCRIPTORS;
-    bool own = !admin && u->used[kind] >= share_most(u->all, kind, false);
+    bool own = !admin && u->used[kind] >= share_max(u->all, kind, false);
     c->connections->loop->stats.connections_refused++;
     if (many)
         conn_farewell(c, MPOOL_E_BUSY,

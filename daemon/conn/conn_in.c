@@ -32,8 +32,8 @@ void conn_forget_in(struct conn *c)
 static bool may_be_ahead(const struct conn *c)
 {
     const struct share *u = c->share;
-    uint64_t most = share_most(u->all, SHARE_ARGS, conn_is_admin(c)), whole = c->connections->config->max_message;
-    return u->ahead == c || (!u->ahead && u->used[SHARE_ARGS] - u->unfinished + whole <= most);
+    uint64_t max = share_max(u->all, SHARE_ARGS, conn_is_admin(c)), whole = c->connections->config->max_message;
+    return u->ahead == c || (!u->ahead && u->used[SHARE_ARGS] - u->unfinished + whole <= max);
 }
 
 bool conn_may_grow(const struct conn *c)

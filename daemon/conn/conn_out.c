@@ -187,11 +187,11 @@ static void passed(struct conn *c)
 }
 
 /* Sends at most `most` bytes of the output, perhaps with a descriptor. → how many, or -errno */
-static ssize_t send_bytes(struct conn *c, size_t most, const int *fd)
+static ssize_t send_bytes(struct conn *c, size_t max, const int *fd)
 {
     struct iovec piece = {c->out.data + c->out.start, wire_buf_length(&c->out)};
-    if (piece.iov_len > most)
-        piece.iov_len = most;
+    if (piece.iov_len > max)
+        piece.iov_len = max;
     ssize_t n = packet_send(c->fd, &piece, 1, fd, fd ? 1 : 0);
     if (n > 0) {
         wire_buf_consume(&c->out, (size_t)n);
@@ -221,19 +221,19 @@ static ssize_t send_streamed(struct conn *c, struct conn_passing *p)
 
 /* Sends the next piece: the output up to the next byte with an attachment, the content to be streamed before that byte,
  * or that byte with its descriptor. → bytes or -errno. */
-static ssize_t send_piece(struct conn *c, size_t most)
+static ssize_t send_piece(struct conn *c, size_t max)
 {
     struct conn_passing *p = c->passing;
     if (c->passing_count == 0)
-        return send_bytes(c, most, NULL);
+        return send_bytes(c, max, NULL);
     uint64_t ahead = p->at - c->sent;
     if (ahead > 0)
-        return send_bytes(c, ahead < most ? (size_t)ahead : most, NULL);
+        return send_bytes(c, ahead < max ? (size_t)ahead : max, NULL);
     if (p->streams)
         return send_streamed(c, p);
-    if (c->passing_count > 1 && p[1].at - c->sent < most)
-        most = (size_t)(p[1].at - c->sent);
-    ssize_t n = send_bytes(c, most, &p->fd);
+    if (c->passing_count > 1 && p[1].at - c->sent < max)
+        max = (size_t)(p[1].at - c->sent);
+    ssize_t n = send_bytes(c, max, &p->fd);
     if (n > 0)
         passed(c);
     return n;

@@ -24,11 +24,11 @@ void shares_configure(struct shares *all, const struct config *config)
      * not work. */
     uint64_t one = (config->max_message + config->max_output_bytes) * 100 / config->max_user_share;
     all->percent = config->max_user_share;
-    all->most[SHARE_CONNECTIONS] = config->max_connections;
-    all->most[SHARE_KEPT] = config->max_kept;
-    all->most[SHARE_KEPT_BYTES] = config->max_kept_bytes;
-    all->most[SHARE_ARGS] = larger(config->max_args_bytes ? config->max_args_bytes : quarter_of_memory(), one);
-    all->most[SHARE_UNREAD] = larger(config->max_unread_bytes ? config->max_unread_bytes : quarter_of_memory(), one);
+    all->max[SHARE_CONNECTIONS] = config->max_connections;
+    all->max[SHARE_KEPT] = config->max_kept;
+    all->max[SHARE_KEPT_BYTES] = config->max_kept_bytes;
+    all->max[SHARE_ARGS] = larger(config->max_args_bytes ? config->max_args_bytes : quarter_of_memory(), one);
+    all->max[SHARE_UNREAD] = larger(config->max_unread_bytes ? config->max_unread_bytes : quarter_of_memory(), one);
 }
 
 struct shares *shares_new(const struct config *config)
@@ -41,9 +41,9 @@ struct shares *shares_new(const struct config *config)
     return all;
 }
 
-void shares_set_descriptors(struct shares *all, uint64_t most)
+void shares_set_descriptors(struct shares *all, uint64_t max)
 {
-    all->most[SHARE_DESCRIPTORS] = most;
+    all->max[SHARE_DESCRIPTORS] = max;
 }
 
 void shares_free(struct shares *all)
@@ -75,17 +75,17 @@ void share_leave(struct share *u)
     free(u);
 }
 
-uint64_t share_most(const struct shares *all, enum share_kind kind, bool admin)
+uint64_t share_max(const struct shares *all, enum share_kind kind, bool admin)
 {
-    uint64_t most = all->most[kind];
-    return admin ? most : larger(most / 100 * all->percent + most % 100 * all->percent / 100, 1);
+    uint64_t max = all->max[kind];
+    return admin ? max : larger(max / 100 * all->percent + max % 100 * all->percent / 100, 1);
 }
 
 bool share_has_room(const struct share *u, enum share_kind kind, bool admin, uint64_t more)
 {
     const struct shares *all = u->all;
-    uint64_t most = all->most[kind], reserve = larger(most / RESERVE_PART, most > 1);
-    uint64_t of_users = admin ? most : most - reserve, of_user = share_most(all, kind, admin);
+    uint64_t max = all->max[kind], reserve = larger(max / RESERVE_PART, max > 1);
+    uint64_t of_users = admin ? max : max - reserve, of_user = share_max(all, kind, admin);
     return more <= of_users && all->used[kind] <= of_users - more && more <= of_user && u->used[kind] <= of_user - more;
 }
 
@@ -100,9 +100,9 @@ bool share_take_descriptor(struct share *u, bool admin)
 struct share *share_overdrawn(struct share *u, enum share_kind kind, bool admin)
 {
     const struct shares *all = u->all;
-    if (u->used[kind] > share_most(all, kind, admin))
+    if (u->used[kind] > share_max(all, kind, admin))
         return u;
-    if (all->used[kind] <= all->most[kind])
+    if (all->used[kind] <= all->max[kind])
         return NULL;
     struct share *worst = u, *other, *next;
     HASH_ITER (hh, all->users, other, next)

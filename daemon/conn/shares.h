@@ -39,7 +39,7 @@ struct share { /* one user's */
 
 struct shares {
     struct share *users; /* hash table */
-    uint64_t used[SHARE_KINDS], most[SHARE_KINDS];
+    uint64_t used[SHARE_KINDS], max[SHARE_KINDS];
     unsigned percent; /* of each cap, for one user */
 };
 
@@ -48,7 +48,7 @@ struct shares *shares_new(const struct config *config);
 /* Call when all have left. NULL: nothing. */
 void shares_free(struct shares *all);
 /* How many descriptors all may hold. Unlimited until this is called. */
-void shares_set_descriptors(struct shares *all, uint64_t most);
+void shares_set_descriptors(struct shares *all, uint64_t max);
 /* Call when the configuration has changed. */
 void shares_configure(struct shares *all, const struct config *config);
 
@@ -70,7 +70,7 @@ static inline void share_subtract(struct share *u, enum share_kind kind, uint64_
 }
 
 /* The maximum for one user. */
-uint64_t share_most(const struct shares *all, enum share_kind kind, bool admin);
+uint64_t share_max(const struct shares *all, enum share_kind kind, bool admin);
 /* May it have this many more? */
 bool share_has_room(const struct share *u, enum share_kind kind, bool admin, uint64_t more);
 /* Takes one more descriptor if allowed: a long-lived one counts as the user's until it is given back. u: NULL: not

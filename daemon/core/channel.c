@@ -186,12 +186,12 @@ static struct channel_line *line_of(struct channel *ch, enum channel_want want)
 }
 
 int channel_wait(
-    struct channel *ch, struct channel_wait *w, enum channel_want want, struct channel_party *party, uint64_t at_ns)
+    struct channel *ch, struct channel_wait *w, enum channel_want want, struct channel_client *client, uint64_t at_ns)
 {
     if (ch->waits >= ch->options.max_waits)
         return -EBUSY;
     w->channel = ch;
-    w->party = party;
+    w->client = client;
     w->want = want;
     w->in = 0;
     w->timer = (struct core_timer){0};
@@ -255,13 +255,13 @@ static bool admit(struct channel *ch, struct channel_wait *w)
     return w->rest.items == 0;
 }
 
-/* Getters that wait for an end may do so for different reasons: an item that another party holds can return to one
+/* Getters that wait for an end may do so for different reasons: an item that another client holds can return to one
  * getter and not to another. */
 static void end_getters(struct channel *ch)
 {
     for (struct channel_wait *w = TAILQ_FIRST(&ch->gets), *next; w; w = next) {
         next = TAILQ_NEXT(w, link);
-        if (channel_at_end(ch, w->party))
+        if (channel_at_end(ch, w->client))
             end(ch, w, CHANNEL_FINISHED);
     }
 }
@@ -324,30 +324,30 @@ bool channel_first(const struct channel *ch, struct channel_item *ret_item)
     return true;
 }
 
-int channel_take(struct channel *ch, struct channel_party *party, bool lease, uint64_t *ret_ticket)
+int channel_take(struct channel *ch, struct channel_client *client, bool lease, uint64_t *ret_ticket)
 {
     *ret_ticket = 0;
     if (lease || ch->options.at_least_once) {
-        int r = channel_held_take(ch, party, ret_ticket);
+        int r = channel_held_take(ch, client, ret_ticket);
         if (r < 0)
             return r;
     } else {
-        if (ch->returned_count > 0) /* by a party that had a lease */
+        if (ch->returned_count > 0) /* by a client that had a lease */
             channel_held_hand_over(ch);
         else
             channel_log_drop(&ch->log);
         give_change(ch);
     }
     if (ch->options.joinable && !ch->options.at_least_once)
-        party->undone++;
+        client->undone++;
     ch->stats.taken++;
     return 0;
 }
 
-bool channel_at_end(const struct channel *ch, const struct channel_party *party)
+bool channel_at_end(const struct channel *ch, const struct channel_client *client)
 {
     /* A lease ends soon, and the item may come back. */
-    uint32_t own = ch->options.at_least_once ? party->held_count : 0;
+    uint32_t own = ch->options.at_least_once ? client->held_count : 0;
     return ch->finished && channel_items(ch) == 0 && ch->held_count == own;
 }
 
@@ -359,9 +359,9 @@ static void finished_one(struct channel *ch)
         ch->unfinished--;
 }
 
-int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ticket)
+int channel_confirm(struct channel *ch, struct channel_client *client, uint64_t ticket)
 {
-    struct channel_held *h = channel_held_find(ch, party, ticket);
+    struct channel_held *h = channel_held_find(ch, client, ticket);
     if (!h)
         return -ENOENT;
     channel_held_drop(ch, h);
@@ -374,50 +374,50 @@ int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ti
     return 0;
 }
 
-int channel_give_back(struct channel *ch, struct channel_party *party, uint64_t ticket)
+int channel_give_back(struct channel *ch, struct channel_client *client, uint64_t ticket)
 {
-    struct channel_held *h = channel_held_find(ch, party, ticket);
+    struct channel_held *h = channel_held_find(ch, client, ticket);
     if (!h)
         return -ENOENT;
     channel_held_return(ch, h);
     if (ch->options.joinable && !ch->options.at_least_once)
-        party->undone--;
+        client->undone--;
     ch->stats.returned++;
     return 0;
 }
 
-uint32_t channel_owed(const struct channel *ch, const struct channel_party *party)
+uint32_t channel_owed(const struct channel *ch, const struct channel_client *client)
 {
-    return ch->options.at_least_once ? party->held_count
-                                     : party->undone - (ch->options.joinable ? party->held_count : 0);
+    return ch->options.at_least_once ? client->held_count
+                                     : client->undone - (ch->options.joinable ? client->held_count : 0);
 }
 
-int channel_done(struct channel *ch, struct channel_party *party, uint32_t n)
+int channel_done(struct channel *ch, struct channel_client *client, uint32_t n)
 {
-    if (n > channel_owed(ch, party))
+    if (n > channel_owed(ch, client))
         return -ERANGE;
     for (uint32_t i = 0; i < n; i++) {
         if (ch->options.at_least_once)
-            channel_held_drop(ch, TAILQ_FIRST(&party->held));
+            channel_held_drop(ch, TAILQ_FIRST(&client->held));
         else
-            party->undone--;
+            client->undone--;
         finished_one(ch);
     }
     return 0;
 }
 
-/* ---- parties ---- */
+/* ---- clients ---- */
 
-void channel_party_init(struct channel_party *party)
+void channel_client_init(struct channel_client *client)
 {
-    *party = (struct channel_party){0};
-    TAILQ_INIT(&party->held);
+    *client = (struct channel_client){0};
+    TAILQ_INIT(&client->held);
 }
 
-void channel_party_gone(struct channel *ch, struct channel_party *party)
+void channel_client_gone(struct channel *ch, struct channel_client *client)
 {
     struct channel_held *h;
-    while ((h = TAILQ_FIRST(&party->held))) {
+    while ((h = TAILQ_FIRST(&client->held))) {
         if (ch->options.at_least_once) {
             channel_held_return(ch, h);
             ch->stats.returned++;
@@ -428,9 +428,9 @@ void channel_party_gone(struct channel *ch, struct channel_party *party)
     }
     give_change(ch);
     /* The rest was delivered at most once: lost with its taker. Stop counting it, so that nobody waits for it. */
-    ch->stats.lost += party->undone;
+    ch->stats.lost += client->undone;
     if (ch->options.joinable)
-        ch->unfinished -= party->undone;
-    party->undone = 0;
+        ch->unfinished -= client->undone;
+    client->undone = 0;
     channel_settle(ch);
 }

@@ -1,10 +1,10 @@
-/* A bounded first-in-first-out queue of opaque items, with the parties that put, get and wait.
+/* A bounded first-in-first-out queue of opaque items, with the clients that put, get and wait.
  *
  * Items go in at the end and out at the front. Putters wait while the channel is full, getters while it is empty, each
  * in order of arrival: nobody overtakes. With `at_least_once` a taker holds an item until it confirms it; if the taker
  * leaves first, the item returns to the front, in its old place. Without, the item is lost with its taker; but a taker
  * may ask for a ticket even then, with which the item is confirmed or given back while the taker lives (a lease). With
- * `joinable` items are counted until they are done, and joiners wait until the count is zero; what a party has taken
+ * `joinable` items are counted until they are done, and joiners wait until the count is zero; what a client has taken
  * and not done when it leaves is either returned or counted as done, so that nobody waits for the dead.
  *
  * Held items count against the caps, so there is always room for a returning item. What the items cost beyond the
@@ -28,8 +28,8 @@
 struct channel;
 struct channel_held;
 
-/* One user of a channel; embedded in whatever represents it. Zeroed by channel_party_init(). */
-struct channel_party {
+/* One user of a channel; embedded in whatever represents it. Zeroed by channel_client_init(). */
+struct channel_client {
     TAILQ_HEAD(, channel_held) held; /* taken with a ticket and not confirmed, oldest first */
     uint32_t held_count;
     uint32_t undone; /* joinable, without at_least_once: items it has taken and not done, leased ones included */
@@ -47,7 +47,7 @@ enum channel_end {
 struct channel_wait {
     TAILQ_ENTRY(channel_wait) link;
     struct channel *channel; /* NULL: not waiting */
-    struct channel_party *party;
+    struct channel_client *client;
     struct core_timer timer;
     struct channel_log rest; /* put: what is still to be put */
     uint32_t in;             /* put: how many items have been put */
@@ -103,7 +103,7 @@ struct channel {
 /* timers, borrowed: where time-outs are armed, as timer_kind. → 0; -EINVAL: an option out of bounds. */
 int channel_init(struct channel *ch, const struct channel_options *options, struct core_timers *timers,
     uint8_t timer_kind, channel_ended_fn *ended);
-/* There must be no waiters, and all parties must have left. */
+/* There must be no waiters, and all clients must have left. */
 void channel_deinit(struct channel *ch);
 
 /* Items that can be taken, and their bytes. */
@@ -129,25 +129,25 @@ void channel_break(struct channel *ch);
 bool channel_first(const struct channel *ch, struct channel_item *ret_item);
 /* Takes it. lease: with a ticket, even without at_least_once. *ret_ticket: confirms the item, 1 … 2^53, and until then
  * a token remains the channel's; 0: no ticket, and a token is the caller's. → 0; -ENOMEM: the item is still there. */
-int channel_take(struct channel *ch, struct channel_party *party, bool lease, uint64_t *ret_ticket);
-/* Is it certain that nothing more can come for this party? What others hold may still return. */
-bool channel_at_end(const struct channel *ch, const struct channel_party *party);
-/* → 0; -ENOENT: this party holds no such item (any more). Then channel_settle(). */
-int channel_confirm(struct channel *ch, struct channel_party *party, uint64_t ticket);
+int channel_take(struct channel *ch, struct channel_client *client, bool lease, uint64_t *ret_ticket);
+/* Is it certain that nothing more can come for this client? What others hold may still return. */
+bool channel_at_end(const struct channel *ch, const struct channel_client *client);
+/* → 0; -ENOENT: this client holds no such item (any more). Then channel_settle(). */
+int channel_confirm(struct channel *ch, struct channel_client *client, uint64_t ticket);
 /* The item goes back to its old place at the front. → as above. Then channel_settle(). */
-int channel_give_back(struct channel *ch, struct channel_party *party, uint64_t ticket);
-/* The oldest n items that the party has taken are done, and confirmed. → 0; -ERANGE: it has not taken so many. Then
+int channel_give_back(struct channel *ch, struct channel_client *client, uint64_t ticket);
+/* The oldest n items that the client has taken are done, and confirmed. → 0; -ERANGE: it has not taken so many. Then
  * channel_settle(). */
-int channel_done(struct channel *ch, struct channel_party *party, uint32_t n);
+int channel_done(struct channel *ch, struct channel_client *client, uint32_t n);
 /* The maximum for that n. */
-uint32_t channel_owed(const struct channel *ch, const struct channel_party *party);
+uint32_t channel_owed(const struct channel *ch, const struct channel_client *client);
 
 /* ---- waiting */
 
 /* Joins the end of its line. at_ns: when it times out; UINT64_MAX: never. w->rest is set for a put (freed at the end),
  * all else is set here. → 0; -EBUSY: too many wait. */
 int channel_wait(
-    struct channel *ch, struct channel_wait *w, enum channel_want want, struct channel_party *party, uint64_t at_ns);
+    struct channel *ch, struct channel_wait *w, enum channel_want want, struct channel_client *client, uint64_t at_ns);
 /* The waiter's timer has fired: ends the wait as LATE. */
 void channel_late(struct channel_wait *w);
 /* Leaves its line without a callback; does nothing if it does not wait. */
@@ -155,9 +155,10 @@ void channel_leave(struct channel_wait *w);
 /* Lets every waiter go on that can: after puts, takes, confirmations and leaving. Calls back. */
 void channel_settle(struct channel *ch);
 
-/* ---- parties */
+/* ---- clients */
 
-void channel_party_init(struct channel_party *party);
-/* The party has gone: what it held returns, or, without at_least_once, is lost. None of its waits may be left. Settles.
+void channel_client_init(struct channel_client *client);
+/* The client has gone: what it held returns, or, without at_least_once, is lost. None of its waits may be left.
+ * Settles.
  */
-void channel_party_gone(struct channel *ch, struct channel_party *party);
+void channel_client_gone(struct channel *ch, struct channel_client *client);

@@ -102,7 +102,7 @@ struct channel_item channel_held_item(const struct channel_held *h)
     return (struct channel_item){.bytes = h->bytes, .length = h->length, .token = h->token, .weight = h->weight};
 }
 
-int channel_held_take(struct channel *ch, struct channel_party *party, uint64_t *ret_ticket)
+int channel_held_take(struct channel *ch, struct channel_client *client, uint64_t *ret_ticket)
 {
     struct channel_held *h;
     struct channel_item item;
@@ -123,30 +123,30 @@ int channel_held_take(struct channel *ch, struct channel_party *party, uint64_t 
         ch->out_tokens += item.token;
         channel_log_drop(&ch->log);
     }
-    h->party = party;
+    h->client = client;
     *ret_ticket = give_slot(ch, h);
-    TAILQ_INSERT_TAIL(&party->held, h, link);
-    party->held_count++;
+    TAILQ_INSERT_TAIL(&client->held, h, link);
+    client->held_count++;
     ch->held_count++;
     ch->held_bytes += h->weight;
     return 0;
 }
 
-struct channel_held *channel_held_find(const struct channel *ch, const struct channel_party *party, uint64_t ticket)
+struct channel_held *channel_held_find(const struct channel *ch, const struct channel_client *client, uint64_t ticket)
 {
     uint32_t at = ticket & (CHANNEL_ITEMS_MAX - 1);
     if (at >= ch->slot_count || ticket >> SLOT_BITS != ch->slots[at].uses)
         return NULL;
     struct channel_held *h = ch->slots[at].held;
-    return h && h->party == party ? h : NULL;
+    return h && h->client == client ? h : NULL;
 }
 
-static void leave_party(struct channel *ch, struct channel_held *h)
+static void leave_client(struct channel *ch, struct channel_held *h)
 {
     leave_slot(ch, h);
-    TAILQ_REMOVE(&h->party->held, h, link);
-    h->party->held_count--;
-    h->party = NULL;
+    TAILQ_REMOVE(&h->client->held, h, link);
+    h->client->held_count--;
+    h->client = NULL;
     ch->held_count--;
     ch->held_bytes -= h->weight;
 }
@@ -162,13 +162,13 @@ static void throw_away(struct channel *ch, struct channel_held *h)
 
 void channel_held_drop(struct channel *ch, struct channel_held *h)
 {
-    leave_party(ch, h);
+    leave_client(ch, h);
     throw_away(ch, h);
 }
 
 void channel_held_return(struct channel *ch, struct channel_held *h)
 {
-    leave_party(ch, h);
+    leave_client(ch, h);
     heap_push(ch, h);
 }
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_LEAST 1024u
-#define CHUNK_MOST  (64u << 10)
+#define CHUNK_MIN   1024u
+#define CHUNK_MAX   (64u << 10)
 #define SPLICE_FROM (16u << 10)      /* rows of this many bytes or more get a chunk of their own */
 #define HEAD        sizeof(uint32_t) /* an item's length */
 #define TOKEN       (1u << 31)       /* flag in the length: a weight follows */
@@ -64,10 +64,10 @@ int channel_log_add(struct channel_log *log, const struct channel_item *item)
     struct channel_chunk *chunk = log->tail;
     assert(length <= CHANNEL_ITEM_MAX);
     if (!chunk || chunk->size - chunk->write < before + length) {
-        uint32_t size = log->grow ? log->grow : CHUNK_LEAST;
+        uint32_t size = log->grow ? log->grow : CHUNK_MIN;
         if (add_chunk(log, before + length > size ? before + length : size) < 0)
             return -ENOMEM;
-        log->grow = size < CHUNK_MOST ? size * 2 : size;
+        log->grow = size < CHUNK_MAX ? size * 2 : size;
         if (chunk && log->items == 0) { /* the kept chunk is too small */
             log->head = log->tail;
             free(chunk);
@@ -130,7 +130,7 @@ void channel_log_drop(struct channel_log *log)
     if (chunk->next) {
         log->head = chunk->next;
         free(chunk);
-    } else if (chunk->size > CHUNK_MOST) {
+    } else if (chunk->size > CHUNK_MAX) {
         channel_log_deinit(log, NULL); /* it held one large item */
     } else {
         /* The last chunk is rewritten from its start: a queue that is emptied again and again allocates nothing. */

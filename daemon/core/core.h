@@ -162,13 +162,13 @@ void core_free(struct core *core);
 /* userdata: the supervisor's pool. Spawning starts with core_pool_open(). */
 struct core_pool *core_pool_new(struct core *core, const struct core_pool_config *config, void *userdata);
 void *core_pool_userdata(const struct core_pool *pool);
-/* The template is ready (or ready again): workers may be asked for, min of them at once. */
+/* The forkserver is ready (or ready again): workers may be asked for, min of them at once. */
 void core_pool_open(struct core_pool *pool);
-/* The template has exited or does not load: no spawns until core_pool_open(). Workers and queue stay: without workers
+/* The forkserver has exited or does not load: no spawns until core_pool_open(). Workers and queue stay: without workers
  * the queue waits, also that of a closed pool, until the supervisor opens it again, gives it up or cancels the tasks.
  */
 void core_pool_suspend(struct core_pool *pool);
-/* The template has failed too often: until core_pool_open() the suspended pool is down, once it has no worker. */
+/* The forkserver has failed too often: until core_pool_open() the suspended pool is down, once it has no worker. */
 void core_pool_give_up(struct core_pool *pool);
 /* Is the pool down? It is when CORE_DOWN_BIRTHS births in a row have failed (one that took longer than start_timeout_ms
  * is enough), or it was given up, and no worker is left that could take a task. Waiting tasks are then finished with

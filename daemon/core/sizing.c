@@ -28,7 +28,7 @@ void core_sizing_healthy(struct core_worker *w)
 
 void core_sizing_early_exit(struct core_pool *pool, uint64_t now_ns)
 {
-    /* Without a template, or while it drains, the death shows nothing. A batch that was spawned together counts
+    /* Without a forkserver, or while it drains, the death shows nothing. A batch that was spawned together counts
      * once. */
     if (!pool->opened || pool->draining || now_ns < pool->throttled_until_ns)
         return;

@@ -43,7 +43,7 @@ static inline uint32_t claim_state(uint64_t word)
 
 /* One contested move. Sequentially consistent: release publishes what was written before the move, acquire shows what
  * the other side wrote before its own, and the total order is the first half of the "full fence" between publishing a
- * result and looking whether the supervisor sleeps (beacon.c). On x86 and arm64 that costs nothing over acq_rel. */
+ * result and looking whether the supervisor sleeps (sleep_word.c). On x86 and arm64 that costs nothing over acq_rel. */
 static inline bool claim_move(claim_atomic *word, uint32_t position, enum lane_claim from, enum lane_claim to)
 {
     uint64_t expected = claim_word(position, from);
@@ -52,7 +52,7 @@ static inline bool claim_move(claim_atomic *word, uint32_t position, enum lane_c
         word, &expected, claim_word(position, to), memory_order_seq_cst, memory_order_seq_cst);
 }
 
-/* Sequentially consistent for the supervisor's last look after beacon_sleep(): an acquire load alone could be
+/* Sequentially consistent for the supervisor's last look after sleep_word_declare(): an acquire load alone could be
  * satisfied before the declaration of sleep is visible, and the doorbell would stay silent. */
 static inline uint64_t claim_look(const claim_atomic *word)
 {

@@ -12,7 +12,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/lane/claim.h"
 #include "daemon/lane/futex.h"
-#include "daemon/lane/inside.h"
+#include "daemon/lane/lane_private.h"
 #include "daemon/lane/layout.h"
 #include "daemon/lane/shm.h"
 

@@ -23,17 +23,18 @@
 #define LANE_FAILURE_MAX (64u << 10)  /* size allowed for a failed task's error, however small its max_result */
 
 struct lane;
-struct beacon;
+struct sleep_word;
 
-/* ---- the beacon: one page for all lanes of a supervisor, which tells workers whether it sleeps ------------------- */
+/* ---- the sleep word: one page for all lanes of a supervisor, which tells workers whether it sleeps
+ * ------------------- */
 
-int beacon_new(struct beacon **ret);
-void beacon_free(struct beacon *b);
-int beacon_fd(const struct beacon *b); /* borrowed; for workers, which can map it read-only alone */
+int sleep_word_new(struct sleep_word **ret);
+void sleep_word_free(struct sleep_word *b);
+int sleep_word_fd(const struct sleep_word *b); /* borrowed; for workers, which can map it read-only alone */
 /* Declares sleep, sequentially consistent: a worker that publishes anything from here on rings its doorbell. So look at
  * every busy lane once more after it (lane_collect, lane_peek), then block. Twice in a row it is a new sleep. */
-void beacon_sleep(struct beacon *b);
-void beacon_wake(struct beacon *b); /* does nothing if not asleep */
+void sleep_word_declare(struct sleep_word *b);
+void sleep_word_clear(struct sleep_word *b); /* does nothing if not asleep */
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------ */
 

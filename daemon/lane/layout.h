@@ -53,7 +53,8 @@ struct layout_job {
     uint32_t args_offset; /* in the ring, when args_length > LANE_INLINE_MAX */
     uint32_t args_length;
 
-    /* Writer: supervisor, 0 when it places, and how it cancels (contract.h). Relaxed: a hint that orders nothing. */
+    /* Writer: supervisor, 0 when it places, and how it cancels (control_protocol.h). Relaxed: a hint that orders
+     * nothing. */
     _Atomic uint32_t cancelled;
     uint32_t reserved;
 
@@ -127,9 +128,10 @@ struct layout_w_head {
     alignas(LAYOUT_PAIR) struct layout_result slots[LANE_SLOTS];
 };
 
-/* ---- the beacon ------------------------------------------------------------------------------------------------- */
+/* ---- the sleep word -------------------------------------------------------------------------------------------------
+ */
 
-struct layout_beacon {
+struct layout_sleep_word {
     /* Writer: supervisor. Odd while it sleeps; each sleep has its own number, so that a worker rings once for it. */
     _Atomic uint32_t epoch;
 };

@@ -1,4 +1,4 @@
-/* How is the shared memory of lanes and beacon made, sealed and mapped? Knows sizes, not meanings.
+/* How is the shared memory of lanes and sleep word made, sealed and mapped? Knows sizes, not meanings.
  *
  * Errors are -errno; nothing is left behind by a failed call.
  */

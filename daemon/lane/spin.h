@@ -10,11 +10,11 @@
 #include <sched.h>
 #include <stdint.h>
 
-#define SPIN_LEAST_NS  2000u
-#define SPIN_USUAL_NS  20000u /* used where it cannot be measured because the machine is busy */
-#define SPIN_MOST_NS   50000u
-#define SPIN_VAIN_MOST 8u
-#define SPIN_PAUSES    32u /* between two looks at the clock: about a microsecond */
+#define SPIN_LEAST_NS 2000u
+#define SPIN_USUAL_NS 20000u /* used where it cannot be measured because the machine is busy */
+#define SPIN_MOST_NS  50000u
+#define SPIN_VAIN_MAX 8u
+#define SPIN_PAUSES   32u /* between two looks at the clock: about a microsecond */
 
 /* If sched_yield() takes this long, another process needs this CPU. Spinning only delays it, and gets the CPU back
  * later than sleeping would. Then spinning is suspended for a while. */

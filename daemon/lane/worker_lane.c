@@ -14,9 +14,9 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/clock.h"
 #include "daemon/lane/claim.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/lane/futex.h"
-#include "daemon/lane/inside.h"
+#include "daemon/lane/lane_private.h"
 #include "daemon/lane/layout.h"
 #include "daemon/lane/shm.h"
 #include "daemon/lane/spin.h"
@@ -25,10 +25,10 @@ struct worker_lane {
     struct shm_map s, w;
     const struct layout_s_head *s_head;
     struct layout_w_head *w_head;
-    const struct layout_beacon *beacon;
+    const struct layout_sleep_word *sleep_word;
     bool attached; /* the mappings belong to another */
     int doorbell;
-    uint32_t rung_epoch;       /* of the beacon; sleeps are odd, so 0 is none */
+    uint32_t rung_epoch;       /* of the sleep_word; sleeps are odd, so 0 is none */
     uint32_t next;             /* position to look at next */
     uint32_t vain_spins;       /* spins in a row that found no job */
     uint64_t crowded_until_ns; /* no spinning before */
@@ -60,8 +60,8 @@ void worker_lane_close(struct worker_lane *lane)
     if (!lane->attached) {
         shm_unmap(&lane->s);
         shm_unmap(&lane->w);
-        if (lane->beacon)
-            munmap((void *)(uintptr_t)lane->beacon, sizeof(*lane->beacon));
+        if (lane->sleep_word)
+            munmap((void *)(uintptr_t)lane->sleep_word, sizeof(*lane->sleep_word));
     }
     free(lane);
 }
@@ -71,10 +71,10 @@ static void worker_lane_cleanup(struct worker_lane **lane)
     worker_lane_close(*lane);
 }
 
-int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_beacon, int doorbell)
+int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_sleep_word, int doorbell)
 {
     _cleanup_(worker_lane_cleanup) struct worker_lane *lane = worker_lane_alloc(doorbell);
-    void *beacon;
+    void *sleep_word;
 
     if (!lane)
         return -ENOMEM;
@@ -84,18 +84,18 @@ int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_beacon
     r = shm_map_lane(&lane->w, fd_w, sizeof(*lane->w_head), true);
     if (r < 0)
         return r;
-    r = shm_map_plain(&beacon, fd_beacon, sizeof(*lane->beacon), false);
+    r = shm_map_plain(&sleep_word, fd_sleep_word, sizeof(*lane->sleep_word), false);
     if (r < 0)
         return r;
     lane->s_head = lane->s.head;
     lane->w_head = lane->w.head;
-    lane->beacon = beacon;
+    lane->sleep_word = sleep_word;
     *ret = TAKE(lane);
     return 0;
 }
 
 int worker_lane_attach(struct worker_lane **ret, const struct shm_map *s, const struct shm_map *w,
-    const struct layout_beacon *beacon, int doorbell)
+    const struct layout_sleep_word *sleep_word, int doorbell)
 {
     struct worker_lane *lane = worker_lane_alloc(doorbell);
 
@@ -106,7 +106,7 @@ int worker_lane_attach(struct worker_lane **ret, const struct shm_map *s, const 
     lane->w = *w;
     lane->s_head = s->head;
     lane->w_head = w->head;
-    lane->beacon = beacon;
+    lane->sleep_word = sleep_word;
     *ret = lane;
     return 0;
 }
@@ -160,7 +160,7 @@ static bool spin_for_job(struct worker_lane *lane)
 {
     uint32_t budget_ns = atomic_load_explicit(&lane->s_head->spin_ns, memory_order_relaxed);
 
-    if (budget_ns == 0 || (lane->vain_spins >= SPIN_VAIN_MOST && ++lane->vain_spins % SPIN_VAIN_MOST != 0))
+    if (budget_ns == 0 || (lane->vain_spins >= SPIN_VAIN_MAX && ++lane->vain_spins % SPIN_VAIN_MAX != 0))
         return false;
     uint64_t now_ns = clock_now_ns(), end_ns = now_ns + budget_ns;
     if (now_ns < lane->crowded_until_ns)
@@ -286,11 +286,11 @@ void worker_lane_partial(struct worker_lane *lane, uint32_t items, size_t size)
 /* Notifies a sleeping supervisor, once for each of its sleeps. Called after a seq_cst move of a claim word. */
 static void ring(struct worker_lane *lane)
 {
-    uint32_t epoch = atomic_load_explicit(&lane->beacon->epoch, memory_order_seq_cst);
+    uint32_t epoch = atomic_load_explicit(&lane->sleep_word->epoch, memory_order_seq_cst);
 
     if (!(epoch & 1) || epoch == lane->rung_epoch)
         return;
-    struct contract_head bell = {.type = CONTRACT_DOORBELL};
+    struct control_head bell = {.type = CONTROL_DOORBELL};
     ssize_t n;
     do
         n = send(lane->doorbell, &bell, sizeof(bell), MSG_DONTWAIT | MSG_NOSIGNAL);

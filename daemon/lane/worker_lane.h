@@ -14,8 +14,8 @@
 struct worker_lane;
 
 /* Maps the three descriptors (borrowed; may be closed afterwards). doorbell: the control socket, borrowed; it
- * gets a CONTRACT_DOORBELL when the supervisor sleeps. → 0 or -errno (-EINVAL: a file of another size). */
-int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_beacon, int doorbell);
+ * gets a CONTROL_DOORBELL when the supervisor sleeps. → 0 or -errno (-EINVAL: a file of another size). */
+int worker_lane_open(struct worker_lane **ret, int fd_s, int fd_w, int fd_sleep_word, int doorbell);
 void worker_lane_close(struct worker_lane *lane);
 
 struct worker_job {
@@ -53,5 +53,5 @@ struct worker_outcome {
  * nothing but wait to be killed. */
 bool worker_lane_finish(struct worker_lane *lane, const struct worker_outcome *outcome);
 
-uint32_t worker_lane_cancelled(const struct worker_lane *lane); /* the running job: how (contract.h), or 0 */
+uint32_t worker_lane_cancelled(const struct worker_lane *lane); /* the running job: how (control_protocol.h), or 0 */
 void worker_lane_progress(struct worker_lane *lane, uint64_t done, uint64_t total);

@@ -1,8 +1,8 @@
 /* exec: runs commands.
  *
- * exec.run starts the command through the minder (minder.c), collects or streams its output, and reports how it ended.
- * It only waits in poll(), for output, the minder's answer, a cancel, and the time-out. Nothing that the command
- * started is alive when it returns; if the worker dies, the minder kills what is left. A command that cannot be found
+ * exec.run starts the command through the reaper (reaper.c), collects or streams its output, and reports how it ended.
+ * It only waits in poll(), for output, the reaper's answer, a cancel, and the time-out. Nothing that the command
+ * started is alive when it returns; if the worker dies, the reaper kills what is left. A command that cannot be found
  * or executed does not fail the task: it has status 127 or 126 and a line on stderr, as in a shell.
  */
 #include "daemon/modules/exec.h"
@@ -47,7 +47,7 @@ struct run {
     int cancelled;      /* as mpool_cancelled() has it */
     bool stopping, timed_out, failed;
     bool passed_on; /* the signal that a cancel named is the command's: how it ends is the result */
-    struct minder_answer answer;
+    struct reaper_answer answer;
 };
 
 static int64_t now_ms(void)
@@ -190,7 +190,7 @@ static int start(struct run *run)
     if (r >= 0)
         r = run->merged ? theirs[2] = fcntl(theirs[1], F_DUPFD_CLOEXEC, 3)
                         : make_pipe(0, &run->streams[1].fd, &theirs[2]);
-    r = r < 0 ? no_pipe(run) : exec_minder_run(run->task, &run->request, theirs);
+    r = r < 0 ? no_pipe(run) : exec_reaper_run(run->task, &run->request, theirs);
     for (int i = 0; i < 3; i++)
         close_fd(&theirs[i]);
     return r;
@@ -229,7 +229,7 @@ static int stop(struct run *run)
         return 0;
     run->stopping = true;
     run->passed_on = run->cancelled && run->cancelled != MPOOL_CANCELLED;
-    return exec_minder_stop(run->task, run->passed_on ? run->cancelled : SIGTERM);
+    return exec_reaper_stop(run->task, run->passed_on ? run->cancelled : SIGTERM);
 }
 
 /* Room for another piece of output. → its size; 0: max_output is reached, or there is no memory. */
@@ -272,10 +272,10 @@ static int stream_read(struct run *run, struct stream *s)
 
 /* ---- the wait ---- */
 
-/* → 0 when the minder has answered, or -1 after a failure. */
+/* → 0 when the reaper has answered, or -1 after a failure. */
 static int wait_for_end(struct run *run)
 {
-    int cancel_fd = mpool_cancel_fd(run->task), minder_fd = exec_minder_fd();
+    int cancel_fd = mpool_cancel_fd(run->task), reaper_fd = exec_reaper_fd();
     int64_t end = run->timeout_ms < 0 ? INT64_MAX : now_ms() + run->timeout_ms;
     for (;;) {
         run->cancelled = run->cancelled ? run->cancelled : mpool_cancelled(run->task);
@@ -283,9 +283,9 @@ static int wait_for_end(struct run *run)
         if ((run->cancelled || run->timed_out || run->failed || cancel_fd < 0) && stop(run) < 0)
             return -1;
 
-        enum { MINDER, CANCEL, IN, OUT, ERR, COUNT };
+        enum { REAPER, CANCEL, IN, OUT, ERR, COUNT };
         struct pollfd fds[COUNT] = {
-            [MINDER] = {.fd = minder_fd, .events = POLLIN},
+            [REAPER] = {.fd = reaper_fd, .events = POLLIN},
             [CANCEL] = {.fd = run->cancelled ? -1 : cancel_fd, .events = POLLIN},
             [IN] = {.fd = run->input_fd, .events = POLLOUT},
             [OUT] = {.fd = run->streams[0].fd, .events = POLLIN},
@@ -303,8 +303,8 @@ static int wait_for_end(struct run *run)
         for (int i = 0; i < 2; i++)
             if (fds[OUT + i].revents)
                 stream_read(run, &run->streams[i]);
-        if (fds[MINDER].revents)
-            return exec_minder_answer(run->task, &run->answer);
+        if (fds[REAPER].revents)
+            return exec_reaper_answer(run->task, &run->answer);
     }
 }
 
@@ -347,10 +347,10 @@ static int reply_number_or_nil(mpool_task *task, const char *name, int number)
 static int reply(struct run *run, int64_t wall_ms)
 {
     mpool_task *task = run->task;
-    const struct minder_answer *a = &run->answer;
+    const struct reaper_answer *a = &run->answer;
     int status = WIFEXITED(a->status) ? WEXITSTATUS(a->status) : -1;
     int signal_number = WIFSIGNALED(a->status) ? WTERMSIG(a->status) : -1;
-    if (a->stage == MINDER_NO_EXEC) {
+    if (a->stage == REAPER_NO_EXEC) {
         char text[PATH_MAX + 128];
         status = a->error == ENOENT || a->error == ENOTDIR ? 127 : 126;
         snprintf(text, sizeof text, "exec: %s: %s\n", run->request.name, strerror(a->error));
@@ -381,16 +381,16 @@ static int finish(struct run *run, int64_t wall_ms)
     if (run->cancelled && !run->passed_on)
         return mpool_fail(run->task, MPOOL_FAIL_FINAL, "cancelled");
     const char *error = strerror(run->answer.error);
-    switch ((enum minder_stage)run->answer.stage) {
-    case MINDER_ENDED:
-    case MINDER_NO_EXEC: return reply(run, wall_ms);
-    case MINDER_NO_DIRECTORY:
+    switch ((enum reaper_stage)run->answer.stage) {
+    case REAPER_ENDED:
+    case REAPER_NO_EXEC: return reply(run, wall_ms);
+    case REAPER_NO_DIRECTORY:
         return mpool_fail(
             run->task, MPOOL_FAIL_FINAL, "%.*s: %s", (int)run->request.directory_length, run->request.directory, error);
-    case MINDER_NO_FORK: return mpool_fail(run->task, MPOOL_FAIL_RETRYABLE, "fork: %s", error);
-    case MINDER_UNFIT: break;
+    case REAPER_NO_FORK: return mpool_fail(run->task, MPOOL_FAIL_RETRYABLE, "fork: %s", error);
+    case REAPER_UNFIT: break;
     }
-    return mpool_fail(run->task, MPOOL_FAIL_FINAL, "%s cannot work here: %s", MINDER_PROGRAM, error);
+    return mpool_fail(run->task, MPOOL_FAIL_FINAL, "%s cannot work here: %s", REAPER_PROGRAM, error);
 }
 
 /* exec.run(command, options?)
@@ -425,7 +425,7 @@ static int exec_run(mpool_task *task)
     if (r == 0) {
         r = wait_for_end(&run);
         if (r < 0)
-            exec_minder_abandon();
+            exec_reaper_abandon();
     }
     if (r == 0) {
         drain(&run);
@@ -442,4 +442,4 @@ static int exec_run(mpool_task *task)
 MPOOL_MODULE("exec", "1.0.0",
     MPOOL_FN("run", exec_run, .flags = MPOOL_CANCELLABLE,
         .summary = "[program, args…] or shell text, options? → {status, signal, stdout, stderr, …}"),
-    MPOOL_WORKER_FINI(exec_minder_abandon))
+    MPOOL_WORKER_FINI(exec_reaper_abandon))

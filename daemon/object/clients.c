@@ -20,7 +20,7 @@ static struct client *find(const struct objects *all, uint32_t number)
 static uint32_t new_number(struct objects *all)
 {
     do
-        all->last_client = all->last_client >= SYNC_PARTY_MAX ? 1 : all->last_client + 1;
+        all->last_client = all->last_client >= SYNC_CLIENT_MAX ? 1 : all->last_client + 1;
     while (find(all, all->last_client));
     return all->last_client;
 }

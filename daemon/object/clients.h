@@ -22,7 +22,7 @@ struct client {
     UT_hash_handle hh; /* by number */
     struct objects *objects;
     struct conn *conn;
-    uint32_t number; /* 1 … SYNC_PARTY_MAX */
+    uint32_t number; /* 1 … SYNC_CLIENT_MAX */
     LIST_HEAD(, object_use) uses;
     uint32_t use_count;
     struct object_member *members;       /* hash table by object */

@@ -7,8 +7,7 @@
 #include "daemon/base/cleanup.h"
 
 static const struct option_row rows[] = {
-#define X(name, type, least, most, kinds)                                                                              \
-    {#name, OPTION_##type, offsetof(struct object_options, name), least, most, kinds},
+#define X(name, type, min, max, kinds) {#name, OPTION_##type, offsetof(struct object_options, name), min, max, kinds},
     OBJECT_OPTIONS(X)
 #undef X
 };

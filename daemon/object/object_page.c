@@ -51,9 +51,9 @@ static int cell_of(const struct object_options *options, uint64_t *ret_cell, str
     unsigned bits = element_bytes(element) * 8;
     bool is_signed = element == MPOOL_ELEMENT_I8 || element == MPOOL_ELEMENT_I16 || element == MPOOL_ELEMENT_I32 ||
                      element == MPOOL_ELEMENT_I64;
-    uint64_t most = is_signed ? UINT64_MAX >> (65 - bits) : UINT64_MAX >> (64 - bits);
-    int64_t least = is_signed ? -(int64_t)most - 1 : 0;
-    if (n->is_negative ? n->i < least : n->u > most)
+    uint64_t max = is_signed ? UINT64_MAX >> (65 - bits) : UINT64_MAX >> (64 - bits);
+    int64_t min = is_signed ? -(int64_t)max - 1 : 0;
+    if (n->is_negative ? n->i < min : n->u > max)
         return bad_value(element, why);
     switch (bits) {
     case 8: memcpy(ret_cell, &(uint8_t){(uint8_t)n->u}, 1); break;
@@ -69,10 +69,10 @@ static int tokens_of(
 {
     const struct option_number *n = &options->value;
     uint64_t tokens = object_option_given(options, OBJECT_OPTION_value) ? n->u : 1;
-    unsigned least = kind == MPOOL_KIND_BOUNDED_SEMAPHORE ? 1 : 0;
-    if (!n->is_whole || n->is_negative || tokens < least || tokens > SYNC_SLOTS)
+    unsigned min = kind == MPOOL_KIND_BOUNDED_SEMAPHORE ? 1 : 0;
+    if (!n->is_whole || n->is_negative || tokens < min || tokens > SYNC_SLOTS)
         return object_refuse(
-            why, MPOOL_E_BAD_PARAMS, "option value: expected an integer from %u to %u", least, SYNC_SLOTS);
+            why, MPOOL_E_BAD_PARAMS, "option value: expected an integer from %u to %u", min, SYNC_SLOTS);
     *ret = (uint32_t)tokens;
     return 0;
 }
@@ -181,10 +181,10 @@ static void page_free(struct object *o)
     objects_give_descriptor(o);
 }
 
-static bool is_member(void *userdata, uint32_t party)
+static bool is_member(void *userdata, uint32_t client)
 {
     const struct object *o = userdata;
-    const struct client *p = client_find(o->objects, party);
+    const struct client *p = client_find(o->objects, client);
     struct object_member *m = NULL;
     if (p)
         HASH_FIND(hh, p->members, &o, sizeof(struct object *), m);
@@ -199,7 +199,7 @@ void object_page_sweep(struct object *o)
 /* The count of released locks is not trustworthy: any writer of the page can change it. */
 static void client_gone(struct object *o, const struct client *p)
 {
-    (void)sync_party_gone(o->page, o->handle.kind, o->capacity, p->number);
+    (void)sync_client_gone(o->page, o->handle.kind, o->capacity, p->number);
     object_page_sweep(o);
 }
 
@@ -242,7 +242,7 @@ static uint32_t fact_count(const struct object *o)
     return 1u + (has_element(o) ? 2u : 0u) + (o->capacity > 0 ? 1u : 0u);
 }
 
-static void pack_facts(const struct object *o, msgpack_packer *pk)
+static void pack_fields(const struct object *o, msgpack_packer *pk)
 {
     wire_pack_key_u64(pk, "size", o->page_bytes);
     if (has_element(o)) {
@@ -260,5 +260,5 @@ const struct object_ops object_page_ops = {
     .client_gone = client_gone,
     .shut = shut,
     .fact_count = fact_count,
-    .pack_facts = pack_facts,
+    .pack_fields = pack_fields,
 };

@@ -150,18 +150,19 @@ static int new_key(uint64_t *ret, struct object_refusal *why)
 }
 
 static struct object *object_new(
-    struct objects *all, struct conn *c, const struct object_wish *wish, struct object_refusal *why)
+    struct objects *all, struct conn *c, const struct object_request *request, struct object_refusal *why)
 {
-    const struct object_options *options = wish->options;
-    const struct object_ops *ops = kinds[wish->kind];
+    const struct object_options *options = request->options;
+    const struct object_ops *ops = kinds[request->kind];
     uint64_t bytes;
     gid_t gid;
     if (!ops) {
         object_refuse(why, MPOOL_E_BAD_PARAMS, "this daemon has no objects of the kind %s",
-            wire_kind_info((enum mpool_kind)wish->kind)->name);
+            wire_kind_info((enum mpool_kind)request->kind)->name);
         return NULL;
     }
-    if (ops->measure((enum mpool_kind)wish->kind, options, &bytes, why) < 0 || choose_group(c, options, &gid, why) < 0)
+    if (ops->measure((enum mpool_kind)request->kind, options, &bytes, why) < 0 ||
+        choose_group(c, options, &gid, why) < 0)
         return NULL;
     struct object_account *a = object_account_of(all, c->uid);
     struct object *o = calloc(1, sizeof *o);
@@ -173,7 +174,7 @@ static struct object *object_new(
         goto fail;
     o->objects = all;
     o->ops = ops;
-    o->handle.kind = (enum mpool_kind)wish->kind;
+    o->handle.kind = (enum mpool_kind)request->kind;
     o->handle.number = all->last_number + 1;
     o->owner = (struct object_owner){.uid = c->uid,
         .gid = gid,
@@ -183,16 +184,16 @@ static struct object *object_new(
     o->bytes = bytes;
     o->created_ms = o->used_ms = all->loop->wall_ms;
     o->fd = -1;
-    o->ttl_ms = wish->text ? options->ttl_s * 1000 : 0;
+    o->ttl_ms = request->text ? options->ttl_s * 1000 : 0;
     if (o->ttl_ms > 0 && !(o->expiry = evtimer_new(all->loop->base, on_expiry, o))) {
         object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
         goto fail;
     }
     if (ops->make(o, options, why) < 0)
         goto fail;
-    if (wish->text) {
-        memcpy(o->name, wish->text, wish->length); /* a valid name: at most OBJECT_NAME_MAX */
-        HASH_ADD_KEYPTR(by_name, all->by_name, o->name, (unsigned)wish->length, o);
+    if (request->text) {
+        memcpy(o->name, request->text, request->length); /* a valid name: at most OBJECT_NAME_MAX */
+        HASH_ADD_KEYPTR(by_name, all->by_name, o->name, (unsigned)request->length, o);
     }
     all->last_number++;
     HASH_ADD(by_number, all->by_number, handle.number, sizeof o->handle.number, o);
@@ -424,23 +425,24 @@ void objects_undo(struct object_use *u, bool created)
 }
 
 /* The object exists already: may this caller open it in this way? */
-static int check_found(const struct object *o, const struct conn *c, const struct object_wish *wish, bool by_key,
+static int check_found(const struct object *o, const struct conn *c, const struct object_request *request, bool by_key,
     struct object_refusal *why)
 {
     const char *kind = wire_kind_info(o->handle.kind)->name;
     unsigned rights = rights_of(o, c, by_key);
-    unsigned needed = wish->options->read_only ? OBJECT_MAY_READ : OBJECT_MAY_READ | OBJECT_MAY_WRITE;
+    unsigned needed = request->options->read_only ? OBJECT_MAY_READ : OBJECT_MAY_READ | OBJECT_MAY_WRITE;
     if (rights == 0)
-        return object_refuse(why, MPOOL_E_DENIED, "'%.*s' is user %u's, with mode %04o", (int)wish->length, wish->text,
-            (unsigned)o->owner.uid, o->owner.mode);
-    if (wish->kind >= 0 && (enum mpool_kind)wish->kind != o->handle.kind)
-        return object_refuse(why, MPOOL_E_EXISTS, "'%.*s' is not a %s, but a %s", (int)wish->length, wish->text,
-            wire_kind_info((enum mpool_kind)wish->kind)->name, kind);
-    if (wish->options->how == OBJECT_CREATE_NEW)
-        return object_refuse(why, MPOOL_E_EXISTS, "there is an object '%.*s' already", (int)wish->length, wish->text);
+        return object_refuse(why, MPOOL_E_DENIED, "'%.*s' is user %u's, with mode %04o", (int)request->length,
+            request->text, (unsigned)o->owner.uid, o->owner.mode);
+    if (request->kind >= 0 && (enum mpool_kind)request->kind != o->handle.kind)
+        return object_refuse(why, MPOOL_E_EXISTS, "'%.*s' is not a %s, but a %s", (int)request->length, request->text,
+            wire_kind_info((enum mpool_kind)request->kind)->name, kind);
+    if (request->options->how == OBJECT_CREATE_NEW)
+        return object_refuse(
+            why, MPOOL_E_EXISTS, "there is an object '%.*s' already", (int)request->length, request->text);
     if ((rights & needed) != needed)
         return object_refuse(why, MPOOL_E_DENIED, "'%.*s' is user %u's, with mode %04o: you may not %s it%s",
-            (int)wish->length, wish->text, (unsigned)o->owner.uid, o->owner.mode,
+            (int)request->length, request->text, (unsigned)o->owner.uid, o->owner.mode,
             rights & OBJECT_MAY_READ ? "change" : "read",
             rights & OBJECT_MAY_READ && (o->handle.kind == MPOOL_KIND_VALUE || o->handle.kind == MPOOL_KIND_ARRAY)
                 ? ", but open it with read_only"
@@ -448,35 +450,35 @@ static int check_found(const struct object *o, const struct conn *c, const struc
     return 0;
 }
 
-int objects_open(struct objects *all, struct conn *c, const struct object_wish *wish, struct object_use **ret,
+int objects_open(struct objects *all, struct conn *c, const struct object_request *request, struct object_use **ret,
     bool *ret_created, struct object_refusal *why)
 {
     struct object *o = NULL;
     bool by_key = false, created = false;
-    if (wish->text && check_text(wish->text, wish->length, why) < 0)
+    if (request->text && check_text(request->text, request->length, why) < 0)
         return -1;
-    if (wish->text)
-        o = look_up(all, wish->text, wish->length, &by_key);
-    if (o && check_found(o, c, wish, by_key, why) < 0)
+    if (request->text)
+        o = look_up(all, request->text, request->length, &by_key);
+    if (o && check_found(o, c, request, by_key, why) < 0)
         return -1;
-    if (!o && wish->text && (by_key || wish->kind < 0 || wish->options->how == OBJECT_CREATE_NO))
-        return no_object(wish->text, wish->length, why);
-    if (!o && wish->kind < 0)
+    if (!o && request->text && (by_key || request->kind < 0 || request->options->how == OBJECT_CREATE_NO))
+        return no_object(request->text, request->length, why);
+    if (!o && request->kind < 0)
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "kind: a new object has to be of some kind");
-    enum mpool_kind kind = o ? o->handle.kind : (enum mpool_kind)wish->kind;
-    if (wish->options->read_only && kind != MPOOL_KIND_VALUE && kind != MPOOL_KIND_ARRAY)
+    enum mpool_kind kind = o ? o->handle.kind : (enum mpool_kind)request->kind;
+    if (request->options->read_only && kind != MPOOL_KIND_VALUE && kind != MPOOL_KIND_ARRAY)
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "option read_only is for values and arrays");
     if (wire_kind_info(kind)->page && !c->memfd)
         return object_refuse(why, MPOOL_E_BAD_PARAMS,
             "a %s is used through a descriptor: say hello({memfd: true}) first, and take it",
             wire_kind_info(kind)->name);
     if (!o) {
-        o = object_new(all, c, wish, why);
+        o = object_new(all, c, request, why);
         created = true;
     }
     if (!o)
         return -1;
-    struct object_use *u = use_new(o, c, wish->options, wish->options->read_only, why);
+    struct object_use *u = use_new(o, c, request->options, request->options->read_only, why);
     if (!u) {
         if (created)
             object_free(o); /* no client knows it yet */

@@ -66,7 +66,7 @@ struct object_ops {
     void (*shut)(struct object *object);
     /* Additional facts for `inspect`, `open` and `objects`, specific to the kind: pairs of a map. */
     uint32_t (*fact_count)(const struct object *object);
-    void (*pack_facts)(const struct object *object, msgpack_packer *pk);
+    void (*pack_fields)(const struct object *object, msgpack_packer *pk);
     /* ? The end of a pipe that the use has, for `open`: 0 or 1; -1: none. */
     int (*end)(const struct object_use *use);
 };
@@ -149,7 +149,7 @@ void objects_shut(struct objects *all);
 void objects_free(struct objects *all);
 
 /* What a caller wants to open. text: NULL: a new object without a name. kind: -1: any. */
-struct object_wish {
+struct object_request {
     int kind;
     const char *text;
     size_t length;
@@ -157,7 +157,7 @@ struct object_wish {
 };
 
 /* Opens or creates. → 0 with a use; -1 with *why. */
-int objects_open(struct objects *all, struct conn *c, const struct object_wish *wish, struct object_use **ret,
+int objects_open(struct objects *all, struct conn *c, const struct object_request *request, struct object_use **ret,
     bool *ret_created, struct object_refusal *why);
 /* A use of this connection, by its id. NULL: none. */
 struct object_use *objects_find_use(const struct objects *all, const struct conn *c, uint64_t id);

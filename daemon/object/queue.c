@@ -55,7 +55,7 @@ int queue_new(struct objects *objects, const struct queue_options *options, uint
     struct queue_options o = *options;
     o.capacity = o.capacity ? o.capacity : QUEUE_ITEMS_DEFAULT;
     o.bytes = o.bytes ? o.bytes : QUEUE_BYTES_DEFAULT;
-    if (o.capacity > CHANNEL_ITEMS_MAX || o.bytes > QUEUE_BYTES_MOST)
+    if (o.capacity > CHANNEL_ITEMS_MAX || o.bytes > QUEUE_BYTES_MAX)
         return -ERANGE;
     struct queue *q = calloc(1, sizeof *q);
     if (!q)
@@ -127,7 +127,7 @@ int queue_attach(struct queue *q, struct queue_user *u, struct conn *c, int end)
     }
     u->queue = q;
     u->conn = c;
-    channel_party_init(&u->party);
+    channel_client_init(&u->client);
     LIST_INIT(&u->waits);
     q->users++;
     return 0;
@@ -167,7 +167,7 @@ void queue_detach(struct queue_user *u)
             queue_wait_end_cancelled(w);
     struct channel *from = queue_takes_from(u), *to = queue_puts_to(u);
     if (from)
-        channel_party_gone(from, &u->party);
+        channel_client_gone(from, &u->client);
     if (to)
         channel_settle(to); /* waiters behind its puts */
     u->queue = NULL;
@@ -240,7 +240,7 @@ uint32_t queue_fact_count(const struct queue *q)
     return FACT_COUNT + OTHER_FACTS + (q->options.kind == QUEUE_PIPE ? 1 : 0);
 }
 
-void queue_pack_facts(const struct queue *q, msgpack_packer *pk)
+void queue_pack_fields(const struct queue *q, msgpack_packer *pk)
 {
 #define X(name, value)                                                                                                 \
     {                                                                                                                  \

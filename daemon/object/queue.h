@@ -24,7 +24,7 @@ struct objects;
 
 #define QUEUE_ITEMS_DEFAULT 65536u
 #define QUEUE_BYTES_DEFAULT (16ull << 20)
-#define QUEUE_BYTES_MOST    (64ull << 30)
+#define QUEUE_BYTES_MAX     (64ull << 30)
 #define QUEUE_BYTES_FREE    (64u << 10) /* of each channel: charged from its creation, enough for small uses */
 #define QUEUE_WAITS_MAX     4096u       /* requests that may wait on one queue, or on one pipe in one direction */
 #define QUEUE_MEMFDS_MAX    64u         /* items that are memfds, in one queue or one direction of a pipe */
@@ -47,7 +47,7 @@ struct queue_options {
 struct queue_user {
     struct queue *queue; /* NULL: has gone */
     struct conn *conn;
-    struct channel_party party;
+    struct channel_client client;
     LIST_HEAD(, queue_wait) waits;
     int end; /* of a pipe: 0 or 1 */
 };
@@ -88,7 +88,7 @@ struct channel *queue_takes_from(const struct queue_user *u);
 
 /* Its state, as pairs of a map: queue_fact_count() of them. */
 uint32_t queue_fact_count(const struct queue *q);
-void queue_pack_facts(const struct queue *q, msgpack_packer *pk);
+void queue_pack_fields(const struct queue *q, msgpack_packer *pk);
 
 /* Call once per pass: answers the waits that have timed out. */
 void queues_run(struct objects *objects);

@@ -16,11 +16,11 @@
 #include "daemon/object/queue.h"
 #include "proto/scan.h"
 
-#define ANSWER_MOST 64u /* bytes of notification and response */
+#define ANSWER_MAX 64u /* bytes of notification and response */
 
 int queue_memfd_read(const struct queue *q, int fd, uint64_t size, const uint8_t **ret_list)
 {
-    static uint8_t list[QUEUE_MEMFD_LEAST];
+    static uint8_t list[QUEUE_MEMFD_MIN];
     /* The maximum depth inside a message, whose own array and `params` take two levels. */
     struct wire_limits limits = {.max_bytes = sizeof list, .max_depth = q->objects->config->max_depth - 2};
     uint64_t whole;
@@ -75,8 +75,8 @@ void queue_memfd_give(struct queue_user *u, uint32_t msgid, const struct channel
     }
     size_t mark = wire_buf_mark(&c->out);
     _cleanup_(fd_close) int fd = fcntl(memfd.fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MOST) ||
-        channel_take(ch, &u->party, lease, &ticket) < 0) {
+    if (fd < 0 || !conn_may_pass_fd(c) || !wire_buf_reserve(&c->out, ANSWER_MAX) ||
+        channel_take(ch, &u->client, lease, &ticket) < 0) {
         wire_buf_rewind(&c->out, mark);
         conn_reply_error(c, msgid, MPOOL_E_INTERNAL, "no descriptor or no memory for the item");
         return;

@@ -15,14 +15,14 @@ struct queue;
 struct queue_user;
 
 #define QUEUE_MEMFDS_OF_OWNER 256u
-#define QUEUE_MEMFD_LEAST     (64u << 10) /* in bytes; smaller ones are read */
+#define QUEUE_MEMFD_MIN       (64u << 10) /* in bytes; smaller ones are read */
 
 struct queue_memfd {
     struct queue *queue;
     int fd;
 };
 
-/* Reads one of fewer than QUEUE_MEMFD_LEAST bytes, checked by rpc_check_memfd(). *ret_list: its bytes, valid until the
+/* Reads one of fewer than QUEUE_MEMFD_MIN bytes, checked by rpc_check_memfd(). *ret_list: its bytes, valid until the
  * next call. → 0; -EINVAL: it is not a list of one item within the limits. */
 int queue_memfd_read(const struct queue *q, int fd, uint64_t size, const uint8_t **ret_list);
 /* fd: checked by rpc_check_memfd(), taken on success. *ret_item borrows *ret_token. → 0; -EBUSY: the owner's queues

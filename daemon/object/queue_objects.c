@@ -27,9 +27,9 @@ static int measure(
     if (o.capacity > CHANNEL_ITEMS_MAX)
         return object_refuse(
             why, MPOOL_E_BAD_PARAMS, "option capacity: expected a number of items from 1 to %u", CHANNEL_ITEMS_MAX);
-    if (o.bytes > QUEUE_BYTES_MOST)
+    if (o.bytes > QUEUE_BYTES_MAX)
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "option size: expected a number of bytes from 1 to %llu",
-            (unsigned long long)QUEUE_BYTES_MOST);
+            (unsigned long long)QUEUE_BYTES_MAX);
     *ret_bytes = queue_free_bytes(&o);
     return 0;
 }
@@ -86,9 +86,9 @@ static uint32_t fact_count(const struct object *object)
     return queue_fact_count(object->data);
 }
 
-static void pack_facts(const struct object *object, msgpack_packer *pk)
+static void pack_fields(const struct object *object, msgpack_packer *pk)
 {
-    queue_pack_facts(object->data, pk);
+    queue_pack_fields(object->data, pk);
 }
 
 static int end(const struct object_use *use)
@@ -105,6 +105,6 @@ const struct object_ops queue_object_ops = {
     .detach = detach,
     .more_bytes = more_bytes,
     .fact_count = fact_count,
-    .pack_facts = pack_facts,
+    .pack_fields = pack_fields,
     .end = end,
 };

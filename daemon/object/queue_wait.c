@@ -32,7 +32,7 @@ int queue_wait_start(struct queue_wait *w, struct channel *ch, enum channel_want
 {
     int r = w->conn->client->queue_wait_count >= QUEUE_WAITS_OF_CONN
                 ? -EBUSY
-                : channel_wait(ch, &w->wait, want, &w->user->party, at_ns);
+                : channel_wait(ch, &w->wait, want, &w->user->client, at_ns);
     if (r < 0) {
         channel_log_deinit(&w->wait.rest, ch->options.dispose);
         free(w);
@@ -84,9 +84,9 @@ static void answer_end(struct conn *c, uint32_t msgid)
 }
 
 /* The size of an array's head for a count that is not known yet, but at most `most`. */
-static size_t head_size(uint32_t most)
+static size_t head_size(uint32_t max)
 {
-    return most < 16 ? 1 : most <= UINT16_MAX ? 3 : 5;
+    return max < 16 ? 1 : max <= UINT16_MAX ? 3 : 5;
 }
 
 static void put_head(uint8_t *at, size_t size, uint32_t count)
@@ -117,7 +117,7 @@ static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *
         return false;
     }
     memcpy(to + (tickets ? ITEM_HEAD : 0), item->bytes, length);
-    if (channel_take(ch, &u->party, false, &ticket) < 0)
+    if (channel_take(ch, &u->client, false, &ticket) < 0)
         return false;
     if (tickets) {
         to[0] = 0x92;
@@ -130,7 +130,7 @@ static bool give_one(struct queue_user *u, struct channel *ch, struct wire_buf *
     return true;
 }
 
-void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most, bool lease)
+void queue_give(struct queue_user *u, uint32_t msgid, uint32_t max, bool lease)
 {
     struct channel *ch = queue_takes_from(u);
     struct conn *c = u->conn;
@@ -142,13 +142,13 @@ void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most, bool lease)
         queue_memfd_give(u, msgid, &item, lease);
         return;
     }
-    if (most > channel_items(ch))
-        most = channel_items(ch);
+    if (max > channel_items(ch))
+        max = channel_items(ch);
     wire_put_result(out, msgid);
-    size_t head = wire_buf_length(out), size = head_size(most);
+    size_t head = wire_buf_length(out), size = head_size(max);
     if (wire_buf_reserve(out, size))
         wire_buf_commit(out, size);
-    while (!out->failed && count < most && channel_first(ch, &item)) {
+    while (!out->failed && count < max && channel_first(ch, &item)) {
         if (item.token || (count > 0 && given_bytes + item.length > GIVE_BYTES) || !give_one(u, ch, out, &item))
             break;
         given_bytes += item.length;
@@ -193,7 +193,7 @@ static void answer_ready(struct conn *c, const struct queue_wait *w)
 {
     switch (w->wait.want) {
     case CHANNEL_PUT: answer_count(c, w); break;
-    case CHANNEL_GET: queue_give(w->user, w->msgid, w->most, w->lease); break;
+    case CHANNEL_GET: queue_give(w->user, w->msgid, w->max, w->lease); break;
     case CHANNEL_JOIN: answer_true(c, w); break;
     }
 }

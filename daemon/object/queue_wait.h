@@ -21,7 +21,7 @@ struct queue_wait {
     struct conn *conn;
     uint64_t bytes;  /* put: bytes that the connection holds for it */
     uint32_t before; /* put: items that were put at once */
-    uint32_t most;   /* get */
+    uint32_t max;    /* get */
     bool lease;      /* get: see queue_give() */
     uint32_t msgid;
     bool no_reply;
@@ -42,7 +42,7 @@ void queue_wait_end_cancelled(struct queue_wait *w);
 /* Answers a get with items that are available: at least one, `most` at most, and not many more bytes than suit one
  * message. lease: an item sent as a memfd always gets a ticket, even from a queue without tickets, as a taker that has
  * no free descriptor may lose it. Does not settle the channel. */
-void queue_give(struct queue_user *u, uint32_t msgid, uint32_t most, bool lease);
+void queue_give(struct queue_user *u, uint32_t msgid, uint32_t max, bool lease);
 
 /* The channels' callback. */
 channel_ended_fn queue_wait_ended;

@@ -44,7 +44,7 @@ void lane_reserve_leave(struct lane_reserve *r, struct lane *lane)
     r->wanted = true;
 }
 
-void lane_reserve_tidy(struct lane_reserve *r)
+void lane_reserve_trim(struct lane_reserve *r)
 {
     for (int i = 0; i < FREE_AT_ONCE && r->dead_count > 0; i++)
         lane_free(r->dead[--r->dead_count]);

@@ -24,5 +24,5 @@ void lane_reserve_return(struct lane_reserve *r, struct lane *lane);
 /* Its worker has died. lane: taken; NULL: nothing. */
 void lane_reserve_leave(struct lane_reserve *r, struct lane *lane);
 /* Frees a few of the dead; when none is left, makes the spare one. Sets r->wanted. */
-void lane_reserve_tidy(struct lane_reserve *r);
+void lane_reserve_trim(struct lane_reserve *r);
 void lane_reserve_free(struct lane_reserve *r);

@@ -146,7 +146,7 @@ void oom_look(struct oom *o, uint64_t now_ns)
         look(o, now_ns);
 }
 
-enum oom_verdict oom_judge(struct oom *o, uint64_t since_ns, uint64_t now_ns)
+enum oom_verdict oom_explain(struct oom *o, uint64_t since_ns, uint64_t now_ns)
 {
     if (o->fd >= 0)
         look(o, now_ns);

@@ -27,7 +27,7 @@ void oom_deinit(struct oom *o);
 void oom_look(struct oom *o, uint64_t now_ns);
 /* A worker was killed by a SIGKILL that we did not send. since_ns: when its running task was given to it; UINT64_MAX:
  * it ran none. */
-enum oom_verdict oom_judge(struct oom *o, uint64_t since_ns, uint64_t now_ns);
+enum oom_verdict oom_explain(struct oom *o, uint64_t since_ns, uint64_t now_ns);
 /* "no", "yes", "perhaps" */
 const char *oom_word(enum oom_verdict verdict);
 /* The text to append to a sentence that reports a death; "" for no. */

@@ -102,7 +102,7 @@ void orphans_look(struct workers *workers)
     struct orphans *o = &workers->deaths.orphans;
     pid_t *pids;
     size_t count;
-    /* A worker that was just forked is our child before its template has reported it: it is not an orphan. */
+    /* A worker that was just forked is our child before its forkserver has reported it: it is not an orphan. */
     if (!o->wanted || workers->unforked > 0 || workers->loop->now_ns < o->next_ns)
         return;
     uint64_t began_ns = clock_now_ns();

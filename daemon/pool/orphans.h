@@ -1,9 +1,9 @@
 /* Finds and kills every process that a task leaves behind when its worker dies.
  *
  * The supervisor is a subreaper, so descendants of a dead worker become its own children, however often they forked or
- * changed their session. A child that is neither worker nor template is such an orphan. The time to look for them grows
- * with the number of children, so this is not done at each death, but only as often as keeps it a small part of the
- * time. */
+ * changed their session. A child that is neither worker nor forkserver is such an orphan. The time to look for them
+ * grows with the number of children, so this is not done at each death, but only as often as keeps it a small part of
+ * the time. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 struct workers;
 struct worker;
 
-/* A child that is identified by its pid until it has been reaped; embedded in workers and templates. */
+/* A child that is identified by its pid until it has been reaped; embedded in workers and forkservers. */
 struct child {
     UT_hash_handle hh;
     pid_t pid; /* 0: none */
@@ -34,9 +34,9 @@ void orphans_init(void);
 void orphans_know(struct workers *workers, struct child *child, pid_t pid);
 /* It has been reaped. A child without a pid: nothing. */
 void orphans_forget(struct workers *workers, struct child *child);
-/* The child with that pid: a worker, a template, or an orphan already found. NULL: there is none. */
+/* The child with that pid: a worker, a forkserver, or an orphan already found. NULL: there is none. */
 const struct child *orphans_find(const struct workers *workers, pid_t pid);
-/* Is the process one of our workers or templates? */
+/* Is the process one of our workers or forkservers? */
 bool orphans_is_known(const struct workers *workers, pid_t pid);
 /* A process has died: there may be orphans. */
 void orphans_want(struct workers *workers);

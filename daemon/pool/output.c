@@ -11,14 +11,14 @@
 #include "daemon/base/packet.h"
 #include "proto/text.h"
 
-static size_t read_once(struct output *o, size_t most)
+static size_t read_once(struct output *o, size_t max)
 {
     static char bytes[OUTPUT_BUDGET];
     ssize_t n;
     if (o->before)
         o->before(o->owner, o->stream);
     do
-        n = read(o->fd, bytes, most);
+        n = read(o->fd, bytes, max);
     while (n < 0 && errno == EINTR);
     if (n == 0 || (n < 0 && errno != EAGAIN))
         output_close(o);
@@ -135,12 +135,12 @@ void output_lines_add(struct output_lines *l, const char *who, const void *bytes
         } else if (l->length == sizeof l->line) {
             /* A longer line is continued in the next one, split between two characters. */
             char tail[4];
-            size_t whole = wire_utf8_whole(l->line, l->length), torn = l->length - whole;
-            memcpy(tail, l->line + whole, torn);
+            size_t whole = wire_utf8_whole(l->line, l->length), partial = l->length - whole;
+            memcpy(tail, l->line + whole, partial);
             l->length = whole;
             output_lines_end(l, who);
-            memcpy(l->line, tail, torn);
-            l->length = torn;
+            memcpy(l->line, tail, partial);
+            l->length = partial;
         }
     }
 }

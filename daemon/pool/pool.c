@@ -10,7 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/conn/caller.h"
 #include "daemon/pool/function_index.h"
-#include "daemon/pool/template.h"
+#include "daemon/pool/forkserver.h"
 #include "daemon/pool/worker.h"
 #include "daemon/pool/workers.h"
 
@@ -28,8 +28,8 @@ static struct core_pool_config sizing(const struct config_pool *c)
 }
 
 /* A process that was started in vain, because its task was cancelled meanwhile, may still serve the next one. */
-#define MODULE_NAME_MOST 64u /* plus the dot after it */
-#define PROCESS_IDLE_MS  5000u
+#define MODULE_NAME_MAX 64u /* plus the dot after it */
+#define PROCESS_IDLE_MS 5000u
 
 static struct core_pool_config process_sizing(const struct config_pool *c)
 {
@@ -49,7 +49,7 @@ static void retry(evutil_socket_t fd, short what, void *arg)
     load(arg);
 }
 
-/* A failed template is retried with increasing delays: this throttles its pool and never spins. */
+/* A failed forkserver is retried with increasing delays: this throttles its pool and never spins. */
 static void retry_later(struct pool *pool)
 {
     unsigned shift = pool->failures < 8 ? pool->failures : 8;
@@ -68,9 +68,9 @@ static void set_text(char **text, const char *value)
     *text = value ? strdup(value) : NULL;
 }
 
-/* Once templates have failed as often in a row as births may, tasks that wait in a pool without workers are answered
+/* Once forkservers have failed as often in a row as births may, tasks that wait in a pool without workers are answered
  * with an error. */
-static void template_failure(struct pool *pool, const char *why)
+static void forkserver_failure(struct pool *pool, const char *why)
 {
     set_text(&pool->error, why);
     if (!pool->closing && !pool->workers->loop->stopping)
@@ -81,17 +81,17 @@ static void template_failure(struct pool *pool, const char *why)
     }
 }
 
-/* Loads a new template while the current one keeps serving. */
+/* Loads a new forkserver while the current one keeps serving. */
 static void load(struct pool *pool)
 {
     int error;
     if (pool->coming)
         return;
-    pool->coming = template_start(pool, &error);
+    pool->coming = forkserver_start(pool, &error);
     if (!pool->coming) {
         char why[128];
-        snprintf(why, sizeof why, "its template cannot be started: %s", strerror(-error));
-        template_failure(pool, why);
+        snprintf(why, sizeof why, "its forkserver cannot be started: %s", strerror(-error));
+        forkserver_failure(pool, why);
     }
 }
 
@@ -123,9 +123,9 @@ void pool_free(struct pool *pool)
     while ((w = TAILQ_FIRST(&pool->members)))
         worker_destroy(w);
     for (int i = 0; i < 2; i++) {
-        struct template *t = i ? pool->current : pool->coming;
+        struct forkserver *t = i ? pool->current : pool->coming;
         if (t)
-            template_retire(t);
+            forkserver_retire(t);
     }
     function_index_remove_pool(pool->workers->functions, pool);
     for (uint32_t i = 0; i < pool->function_count; i++) {
@@ -147,9 +147,9 @@ void pool_reconfigure(struct pool *pool, const struct config_pool *config)
 {
     pool->config = config;
     if (pool->coming) { /* it is loading an outdated configuration */
-        struct template *t = pool->coming;
+        struct forkserver *t = pool->coming;
         pool->coming = NULL;
-        template_retire(t);
+        forkserver_retire(t);
     }
     event_del(pool->retry);
     pool->failures = 0;
@@ -193,7 +193,7 @@ struct function *pool_function(const struct pool *pool, const char *name, size_t
     return function_index_find(pool->workers->functions, pool, name, length);
 }
 
-int pool_add_function(struct template *t, const struct function_report *report)
+int pool_add_function(struct forkserver *t, const struct function_report *report)
 {
     struct pool *pool = t->pool;
     struct function *f = pool_function(pool, report->name, report->name_length);
@@ -221,12 +221,12 @@ int pool_add_function(struct template *t, const struct function_report *report)
         if (!grown)
             return -ENOMEM;
         for (uint32_t i = t->index_count; i < count; i++)
-            grown[i] = TEMPLATE_ABSENT;
+            grown[i] = FORKSERVER_ABSENT;
         t->index_of = grown;
         t->index_count = count;
     }
     t->index_of[f->number] = report->index;
-    /* The coming template's description takes effect once it is current; until then the old one does. */
+    /* The coming forkserver's description takes effect once it is current; until then the old one does. */
     char *summary = strndup(report->summary, report->summary_length);
     if (!summary)
         return -ENOMEM;
@@ -243,7 +243,7 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
     if (pool->current)
         return false;
     /* Do not search further than a module name can be long, however long this text is. */
-    const char *dot = memchr(name, '.', length < MODULE_NAME_MOST ? length : MODULE_NAME_MOST);
+    const char *dot = memchr(name, '.', length < MODULE_NAME_MAX ? length : MODULE_NAME_MAX);
     size_t module = dot ? (size_t)(dot - name) : length;
     if (pool->config->modules.count == 0)
         return true; /* every shipped module: unknown until it has loaded */
@@ -256,24 +256,24 @@ bool pool_promises(const struct pool *pool, const char *name, size_t length)
     return false;
 }
 
-/* ---- templates ---- */
+/* ---- forkservers ---- */
 
 /* The workers requested from it will never come. */
-static void give_up_births(struct template *t, const char *why)
+static void give_up_births(struct forkserver *t, const char *why)
 {
     struct worker *w, *next;
     for (w = TAILQ_FIRST(&t->pool->members); w; w = next) {
         next = TAILQ_NEXT(w, link);
-        if (w->template == t && w->pid == 0)
+        if (w->forkserver == t && w->pid == 0)
             worker_fork_failed(w, why);
     }
 }
 
-void pool_template_ready(struct template *t)
+void pool_forkserver_ready(struct forkserver *t)
 {
     struct pool *pool = t->pool;
     struct workers *workers = pool->workers;
-    struct template *old = pool->current;
+    struct forkserver *old = pool->current;
     bool first = !old;
     pool->current = t;
     pool->coming = NULL;
@@ -282,14 +282,14 @@ void pool_template_ready(struct template *t)
     size_t served = 0;
     for (uint32_t i = 0; i < pool->function_count; i++) {
         struct function *f = pool->functions[i];
-        f->present = !pool->closing && i < t->index_count && t->index_of[i] != TEMPLATE_ABSENT &&
+        f->present = !pool->closing && i < t->index_count && t->index_of[i] != FORKSERVER_ABSENT &&
                      allowed_function(pool->config, f->name);
         served += f->present;
     }
-    log_info("pool=%s template=%d ready modules=%zu functions=%zu", pool->name, (int)t->pid, t->module_count, served);
+    log_info("pool=%s forkserver=%d ready modules=%zu functions=%zu", pool->name, (int)t->pid, t->module_count, served);
     if (old) {
-        give_up_births(old, "its template has been replaced");
-        template_retire(old);
+        give_up_births(old, "its forkserver has been replaced");
+        forkserver_retire(old);
     }
     struct core_pool_config size = sizing(pool->config), process_size = process_sizing(pool->config);
     if (!first) {
@@ -319,11 +319,11 @@ void pool_down_text(const struct pool *pool, char *text, size_t size)
         why ? why : "they died at once");
 }
 
-void pool_template_failed(struct template *t, const char *why)
+void pool_forkserver_failed(struct forkserver *t, const char *why)
 {
     struct pool *pool = t->pool;
     bool was_current = pool->current == t;
-    log_error("pool=%s template=%d failed: %s%s", pool->name, (int)t->pid, why,
+    log_error("pool=%s forkserver=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one stays in use");
     give_up_births(t, why);
     if (was_current) {
@@ -333,7 +333,7 @@ void pool_template_failed(struct template *t, const char *why)
     } else {
         pool->coming = NULL;
     }
-    template_failure(pool, why);
+    forkserver_failure(pool, why);
 }
 
 /* ---- access and state ---- */

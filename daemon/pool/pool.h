@@ -1,7 +1,7 @@
-/* A pool: its configuration, its template process, its functions and its workers.
+/* A pool: its configuration, its forkserver process, its functions and its workers.
  *
- * A pool's functions outlive its templates: a task points at a function, and each template has a table that maps it to
- * the template's own index. So a reload can change modules while tasks are queued. */
+ * A pool's functions outlive its forkservers: a task points at a function, and each forkserver has a table that maps it
+ * to the forkserver's own index. So a reload can change modules while tasks are queued. */
 #pragma once
 
 #include <event2/event.h>
@@ -26,15 +26,15 @@ struct function {
     char *name;         /* "module.function", owned */
     char *summary;      /* owned; may be empty */
     uint32_t number;    /* in pool->functions */
-    uint32_t module;    /* in the current template's list of modules */
-    uint32_t flags;     /* CONTRACT_IDEMPOTENT | CONTRACT_CANCELLABLE */
+    uint32_t module;    /* in the current forkserver's list of modules */
+    uint32_t flags;     /* CONTROL_IDEMPOTENT | CONTROL_CANCELLABLE */
     uint32_t timeout_s; /* 0: the pool's */
-    bool present;       /* in the current template, and permitted by `functions =` */
+    bool present;       /* in the current forkserver, and permitted by `functions =` */
     uint64_t calls;
     uint64_t item_mean_ns; /* of one item in maps; 0: unknown */
 };
 
-#define TEMPLATE_ABSENT UINT32_MAX
+#define FORKSERVER_ABSENT UINT32_MAX
 
 /* A task's function: core_task.function is embedded in it. */
 static inline struct function *function_of(const struct core_function *f)
@@ -46,13 +46,12 @@ struct module_name {
     char *name, *version; /* owned */
 };
 
-/* One template process and what it provides. Workers hold a reference for their function table. */
-struct template
-{
+/* One forkserver process and what it provides. Workers hold a reference for their function table. */
+struct forkserver {
     uint32_t references;
-    LIST_ENTRY(template) link; /* in the supervisor's list while its process exists */
-    struct pool *pool;         /* NULL: it is retired */
-    char name[64];             /* the pool's */
+    LIST_ENTRY(forkserver) link; /* in the supervisor's list while its process exists */
+    struct pool *pool;           /* NULL: it is retired */
+    char name[64];               /* the pool's */
     struct workers *workers;
     pid_t pid; /* 0: it has been reaped */
     struct child child;
@@ -65,7 +64,7 @@ struct template
     struct output_lines lines;
     char loading[256]; /* the module that it says it is loading, escaped */
     bool ready, failed, retired;
-    uint32_t *index_of; /* by function number → index for lane jobs, or TEMPLATE_ABSENT */
+    uint32_t *index_of; /* by function number → index for lane jobs, or FORKSERVER_ABSENT */
     uint32_t index_count;
     struct module_name *modules;
     size_t module_count;
@@ -80,11 +79,11 @@ struct pool {
     struct core_pool *core;
     struct core_pool *processes; /* the core's pool for processes: a worker of its own for each task */
     uint32_t open_core_pools;    /* how many of the two core pools are not empty yet */
-    struct template *current;    /* serves forks; NULL before the first is ready */
-    struct template *coming;     /* still loading; becomes current when ready */
-    struct event *retry;         /* to retry a failed template */
+    struct forkserver *current;  /* serves forks; NULL before the first is ready */
+    struct forkserver *coming;   /* still loading; becomes current when ready */
+    struct event *retry;         /* to retry a failed forkserver */
     uint32_t failures;           /* in a row */
-    char *error;                 /* why the last template failed, or NULL; owned */
+    char *error;                 /* why the last forkserver failed, or NULL; owned */
     char *birth_error;           /* why the last worker could not be started, or NULL; owned */
     struct function **functions; /* by number; owned */
     uint32_t function_count;
@@ -98,12 +97,12 @@ struct pool {
     bool empty;                /* closed, and released by the core */
 };
 
-/* Creates the pool and starts its template. config: borrowed. → NULL when there is no memory. */
+/* Creates the pool and starts its forkserver. config: borrowed. → NULL when there is no memory. */
 struct pool *pool_new(struct workers *workers, const struct config_pool *config);
 void pool_free(struct pool *pool);
 
-/* A new configuration (borrowed): loads a new template; when it is ready, workers are replaced one by one. If it fails
- * to load, the old ones keep serving. */
+/* A new configuration (borrowed): loads a new forkserver; when it is ready, workers are replaced one by one. If it
+ * fails to load, the old ones keep serving. */
 void pool_reconfigure(struct pool *pool, const struct config_pool *config);
 /* It is no longer configured: its queued tasks are run, then it is freed. */
 void pool_close(struct pool *pool);
@@ -115,19 +114,19 @@ bool pool_allows(const struct pool *pool, const struct caller *caller);
 const char *pool_state(const struct pool *pool, uint64_t now_ns);
 
 struct function *pool_function(const struct pool *pool, const char *name, size_t length);
-/* Does the configuration name this function although no template has loaded it yet? */
+/* Does the configuration name this function although no forkserver has loaded it yet? */
 bool pool_promises(const struct pool *pool, const char *name, size_t length);
 
-/* A template's description of one function. Borrowed. */
+/* A forkserver's description of one function. Borrowed. */
 struct function_report {
     const char *name, *summary;
     size_t name_length, summary_length;
     uint32_t flags, timeout_s, module, index;
 };
 /* → 0, -ENOMEM, -EPROTO. */
-int pool_add_function(struct template *t, const struct function_report *report);
-void pool_template_ready(struct template *t);
-void pool_template_failed(struct template *t, const char *why);
+int pool_add_function(struct forkserver *t, const struct function_report *report);
+void pool_forkserver_ready(struct forkserver *t);
+void pool_forkserver_failed(struct forkserver *t, const char *why);
 /* A worker could not be started, and why; NULL: one could, which clears the error. */
 void pool_birth(struct pool *pool, const char *failure);
 /* The error that `pools` shows; NULL: none. */

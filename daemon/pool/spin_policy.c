@@ -14,27 +14,27 @@
 #define HOLD_NS     10000u
 #define IMMINENT_NS 2000u
 /* Maximum number of consecutive waits for results without polling for events. */
-#define PASSED_OVER_MOST 4u
+#define PASSED_OVER_MAX 4u
 /* In units of about a microsecond: twice the time that polling for events takes. */
 #define SINGLE_PAUSES 2u
 /* Lanes polled in the time of one pause. */
 #define LANES_A_PAUSE 8u
 
-void spinners_init(struct spinners *s)
+void spin_policy_init(struct spin_policy *s)
 {
     TAILQ_INIT(&s->workers);
-    s->most = config_cpus() - 1;
-    s->wake_ns = s->most > 0 ? spin_measure_ns() : 0;
+    s->max = config_cpus() - 1;
+    s->wake_ns = s->max > 0 ? spin_measure_ns() : 0;
 }
 
-void spinners_configure(struct spinners *s, bool on)
+void spin_policy_configure(struct spin_policy *s, bool on)
 {
     s->budget_ns = on ? WAKES * s->wake_ns : 0;
     while (s->budget_ns == 0 && s->count > 0)
-        spinners_drop(s, TAILQ_FIRST(&s->workers));
+        spin_policy_drop(s, TAILQ_FIRST(&s->workers));
 }
 
-void spinners_given(struct spinners *s, struct worker *w)
+void spin_policy_given(struct spin_policy *s, struct worker *w)
 {
     if (s->budget_ns == 0)
         return;
@@ -45,15 +45,15 @@ void spinners_given(struct spinners *s, struct worker *w)
         }
         return;
     }
-    if (s->count == s->most)
-        spinners_drop(s, TAILQ_FIRST(&s->workers));
+    if (s->count == s->max)
+        spin_policy_drop(s, TAILQ_FIRST(&s->workers));
     TAILQ_INSERT_TAIL(&s->workers, w, spinning);
     s->count++;
     w->in_spinning = true;
     lane_set_spin(w->lane, s->budget_ns);
 }
 
-void spinners_drop(struct spinners *s, struct worker *w)
+void spin_policy_drop(struct spin_policy *s, struct worker *w)
 {
     if (!w->in_spinning)
         return;
@@ -72,7 +72,7 @@ static bool is_due(const struct workers *workers, uint64_t within_ns)
         const struct core_task *head = TAILQ_FIRST(&w->core.lane);
         if (head && (head->chunk ? head->function->chunk_mean_ns : head->function->mean_ns) <= within_ns)
             return true;
-        if (++asked > workers->spin.most)
+        if (++asked > workers->spin.max)
             break;
     }
     return false;
@@ -97,9 +97,9 @@ static bool pause_for(const struct workers *workers, bool (*done)(const struct w
     return false;
 }
 
-bool spinners_wait(struct workers *workers, bool (*done)(const struct workers *workers))
+bool spin_policy_wait(struct workers *workers, bool (*done)(const struct workers *workers))
 {
-    struct spinners *own = &workers->spin;
+    struct spin_policy *own = &workers->spin;
     if (own->budget_ns == 0 || TAILQ_EMPTY(&workers->busy) || workers->loop->now_ns < own->crowded_until_ns)
         return false;
     if (own->since_ns == 0) {
@@ -119,9 +119,9 @@ bool spinners_wait(struct workers *workers, bool (*done)(const struct workers *w
     return true;
 }
 
-bool spinners_hold(struct workers *workers, bool collected)
+bool spin_policy_hold(struct workers *workers, bool collected)
 {
-    struct spinners *own = &workers->spin;
+    struct spin_policy *own = &workers->spin;
     if (own->budget_ns == 0 || !is_due(workers, IMMINENT_NS)) {
         own->held_ns = 0;
     } else if (own->held_ns == 0) {
@@ -132,14 +132,14 @@ bool spinners_hold(struct workers *workers, bool collected)
     return own->held_ns != 0;
 }
 
-bool spinners_pause(struct workers *workers, bool (*done)(const struct workers *workers))
+bool spin_policy_pause(struct workers *workers, bool (*done)(const struct workers *workers))
 {
-    struct spinners *own = &workers->spin;
+    struct spin_policy *own = &workers->spin;
     if (own->held_ns != 0) {
         (void)pause_for(workers, done);
         return true;
     }
-    if (own->budget_ns == 0 || own->passed_over == PASSED_OVER_MOST || !is_single(workers) ||
+    if (own->budget_ns == 0 || own->passed_over == PASSED_OVER_MAX || !is_single(workers) ||
         !is_due(workers, IMMINENT_NS)) {
         own->passed_over = 0;
         return false;

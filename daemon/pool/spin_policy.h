@@ -12,9 +12,9 @@
 struct workers;
 struct worker;
 
-struct spinners {
+struct spin_policy {
     TAILQ_HEAD(, worker) workers; /* the one that was last given work at the end */
-    unsigned count, most;
+    unsigned count, max;
     uint32_t wake_ns;          /* measured cost of a wake on this machine; 0: nobody could busy-wait */
     uint32_t budget_ns;        /* 0: nobody spins */
     uint64_t crowded_until_ns; /* the supervisor does not spin before this time */
@@ -24,27 +24,27 @@ struct spinners {
 };
 
 /* Measures the cost of a wake for a few milliseconds. */
-void spinners_init(struct spinners *s);
+void spin_policy_init(struct spin_policy *s);
 /* on: as configured; called again after a reload. */
-void spinners_configure(struct spinners *s, bool on);
+void spin_policy_configure(struct spin_policy *s, bool on);
 /* The worker has been given work. */
-void spinners_given(struct spinners *s, struct worker *w);
+void spin_policy_given(struct spin_policy *s, struct worker *w);
 /* The worker is gone, or must sleep from now on. */
-void spinners_drop(struct spinners *s, struct worker *w);
+void spin_policy_drop(struct spin_policy *s, struct worker *w);
 
 /* After a pass that found nothing to do: waits about a microsecond, less if `done` returns true. → true: look again;
  * false: sleep. */
-bool spinners_wait(struct workers *workers, bool (*done)(const struct workers *workers));
+bool spin_policy_wait(struct workers *workers, bool (*done)(const struct workers *workers));
 /* If results arrive one by one faster than replies can be sent one by one, should they be held back to batch several
  * into one write? Only for a few microseconds, and only while the next result is due immediately. collected: this pass
  * has collected some. */
-bool spinners_hold(struct workers *workers, bool collected);
+bool spin_policy_hold(struct workers *workers, bool collected);
 /* After a pass that did something: waits about a microsecond for the next result if replies are held back or a single
  * task is about to finish, since polling for events would take as long. → true: check only the lanes. */
-bool spinners_pause(struct workers *workers, bool (*done)(const struct workers *workers));
+bool spin_policy_pause(struct workers *workers, bool (*done)(const struct workers *workers));
 
 /* A pass found something to do. */
-static inline void spinners_worked(struct spinners *s)
+static inline void spin_policy_worked(struct spin_policy *s)
 {
     s->since_ns = 0;
 }

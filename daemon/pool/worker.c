@@ -9,9 +9,9 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
-#include "daemon/pool/template.h"
+#include "daemon/pool/forkserver.h"
 #include "daemon/pool/worker_private.h"
 #include "daemon/pool/workers.h"
 #include "proto/buf.h"
@@ -41,9 +41,9 @@ void worker_not_born(struct worker *w, const char *why)
 /* SIGKILL, once. */
 static void worker_kill_process(struct worker *w)
 {
-    if (w->doomed || w->pidfd < 0)
+    if (w->kill_sent || w->pidfd < 0)
         return;
-    w->doomed = true;
+    w->kill_sent = true;
     w->workers->loop->stats.workers_killed++;
     syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
 }
@@ -103,8 +103,8 @@ static bool pass_ahead(struct worker *w, uint32_t type, uint64_t size, int fd)
 {
     if (lane_outstanding(w->lane) >= LANE_SLOTS)
         return false;
-    struct contract_memfd body = {.position = lane_head(w->lane) + lane_outstanding(w->lane), .size = size};
-    struct contract_head head = {.type = type, .size = sizeof body};
+    struct control_memfd body = {.position = lane_head(w->lane) + lane_outstanding(w->lane), .size = size};
+    struct control_head head = {.type = type, .size = sizeof body};
     struct iovec parts[] = {{&head, sizeof head}, {&body, sizeof body}};
     return packet_send(w->control, parts, 2, &fd, 1) >= 0;
 }
@@ -116,19 +116,19 @@ bool worker_place(void *context, struct core_worker *core_worker, struct core_ta
     struct lane_job job;
     struct run_request given = {.job = &job, .args_fd = -1, .stdin_fd = -1};
     uint32_t number = function_of(core_task->function)->number;
-    uint32_t index = number < w->template->index_count ? w->template->index_of[number] : TEMPLATE_ABSENT;
-    if (index == TEMPLATE_ABSENT || w->doomed) {
+    uint32_t index = number < w->forkserver->index_count ? w->forkserver->index_of[number] : FORKSERVER_ABSENT;
+    if (index == FORKSERVER_ABSENT || w->kill_sent) {
         /* An older worker lacks a new function: a newer worker will run it. But a function that the newest workers lack
          * will never run. */
-        w->pool->drop_wanted |= index == TEMPLATE_ABSENT && w->template == w->pool->current;
+        w->pool->drop_wanted |= index == FORKSERVER_ABSENT && w->forkserver == w->pool->current;
         return false;
     }
     if (workers->ops->job(workers->tasks, core_task, &given) < 0)
         return false;
     job.function = index;
-    if ((job.flags & LANE_JOB_MEMFD) && !pass_ahead(w, CONTRACT_ARGS, job.args_size, given.args_fd))
+    if ((job.flags & LANE_JOB_MEMFD) && !pass_ahead(w, CONTROL_ARGS, job.args_size, given.args_fd))
         return false;
-    if ((job.flags & LANE_JOB_STDIN) && !pass_ahead(w, CONTRACT_STDIN, 0, given.stdin_fd))
+    if ((job.flags & LANE_JOB_STDIN) && !pass_ahead(w, CONTROL_STDIN, 0, given.stdin_fd))
         return false;
     if (lane_place(w->lane, &job, given.pieces, given.count, &core_task->position) < 0)
         return false;
@@ -167,10 +167,10 @@ void worker_cancel(void *context, struct core_worker *core_worker, struct core_t
 {
     struct worker *w = worker_of(core_worker);
     (void)context;
-    lane_cancel(w->lane, task->position, task->cancel_signal ? task->cancel_signal : CONTRACT_CANCEL_PLAIN);
+    lane_cancel(w->lane, task->position, task->cancel_signal ? task->cancel_signal : CONTROL_CANCEL_PLAIN);
     /* Only "look again": it may hit the next task, which then sees that it is not meant. To the main thread, as others
      * would take it away; it is our child and not reaped, so the number is its own. */
-    syscall(SYS_tgkill, w->pid, w->pid, CONTRACT_CANCEL_SIGNAL);
+    syscall(SYS_tgkill, w->pid, w->pid, CONTROL_CANCEL_SIGNAL);
 }
 
 bool worker_kill_task(void *context, struct core_worker *core_worker, struct core_task *task)
@@ -190,9 +190,9 @@ void worker_kill(void *context, struct core_worker *core_worker)
     struct worker *w = worker_of(core_worker);
     (void)context;
     if (w->pid == 0) {
-        /* Its template does not answer, or not in time. All births requested from it fail with it. */
-        log_warning("template killed pool=%s: it has not made worker=%u", w->pool->name, w->number);
-        template_kill(w->template);
+        /* Its forkserver does not answer, or not in time. All births requested from it fail with it. */
+        log_warning("forkserver killed pool=%s: it has not made worker=%u", w->pool->name, w->number);
+        forkserver_kill(w->forkserver);
         return;
     }
     if (!w->ready && !w->workers->loop->stopping && !w->pool->closing) {
@@ -212,7 +212,7 @@ void worker_kill(void *context, struct core_worker *core_worker)
 void worker_retire(void *context, struct core_worker *core_worker)
 {
     struct worker *w = worker_of(core_worker);
-    struct lane_job job = {.task_id = 0, .function = CONTRACT_FUNCTION_RETIRE, .attempt = 1};
+    struct lane_job job = {.task_id = 0, .function = CONTROL_FUNCTION_RETIRE, .attempt = 1};
     uint32_t position;
     (void)context;
     if (w->retiring)
@@ -230,7 +230,7 @@ void worker_post(struct worker *w)
 {
     TAILQ_REMOVE(&w->workers->dirty, w, dirty);
     w->in_dirty = false;
-    spinners_given(&w->workers->spin, w);
+    spin_policy_given(&w->workers->spin, w);
     lane_post(w->lane);
 }
 

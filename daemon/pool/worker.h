@@ -17,7 +17,7 @@ struct function;
 struct pool;
 struct workers;
 struct task;
-struct template;
+struct forkserver;
 
 /* How a worker ended, for E_LOST, status and the log. */
 struct verdict {
@@ -50,12 +50,12 @@ struct worker {
     TAILQ_ENTRY(worker) link; /* in its pool */
     TAILQ_ENTRY(worker) busy; /* in the supervisor's list, while its lane is not empty */
     TAILQ_ENTRY(worker) dirty;
-    TAILQ_ENTRY(worker) muted;    /* output paused: the caller is not reading it (backpressure) */
+    TAILQ_ENTRY(worker) paused;   /* output paused: the caller is not reading it (backpressure) */
     TAILQ_ENTRY(worker) spinning; /* may busy-wait: see spin_policy.h */
-    bool in_busy, in_dirty, in_muted, in_spinning;
+    bool in_busy, in_dirty, in_paused, in_spinning;
     struct workers *workers;
     struct pool *pool;
-    struct template *template; /* owned reference */
+    struct forkserver *forkserver; /* owned reference */
     uint32_t number;
     uint64_t generation;
     struct speaker last; /* whose result was collected last */
@@ -68,7 +68,7 @@ struct worker {
     struct speaker line_of[2]; /* whose text an unfinished line is */
     struct lane *lane;
     struct worker_memfd results[2]; /* sent ahead of their DONE; collected before a third is accepted */
-    bool ready, doomed;             /* doomed: SIGKILL has been sent */
+    bool ready, kill_sent;          /* kill_sent: SIGKILL has been sent */
     bool excused;                   /* the pool has been informed why it does not get ready */
     bool retiring;                  /* the retire job is placed */
     bool broke;
@@ -97,16 +97,16 @@ void worker_spawn(void *context, struct core_pool *pool);
 void worker_finish(void *context, struct core_task *task, enum core_why why, void *report);
 
 /* Starts some of the workers that worker_spawn() was asked for: outside of the core's calls, and only so many per pass
- * and per template that nothing is held up. */
+ * and per forkserver that nothing is held up. */
 void worker_spawn_wanted(struct workers *workers);
 
-/* The template's answer: pid, or negative errno. → false: no such worker was requested. */
-bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid_t pid);
-/* Its template exited before it answered. */
+/* The forkserver's answer: pid, or negative errno. → false: no such worker was requested. */
+bool worker_forked(struct forkserver *t, uint32_t number, uint64_t generation, pid_t pid);
+/* Its forkserver exited before it answered. */
 void worker_fork_failed(struct worker *w, const char *why);
 
 /* Resumes reading those whose callers have room again. */
-void worker_unmute(struct workers *workers);
+void worker_resume_output(struct workers *workers);
 
 /* Collects what the lane has resolved. → how many positions. */
 unsigned worker_collect(struct worker *w);

@@ -1,7 +1,8 @@
 /* How is a worker started, and what follows from its death?
  *
- * It is requested from the template with a lane, a socket and two pipes of its own; known by the pid that the template
- * reports; and ended when its pidfd reports the exit, after which nothing it wrote can change and its tasks are judged.
+ * It is requested from the forkserver with a lane, a socket and two pipes of its own; known by the pid that the
+ * forkserver reports; and ended when its pidfd reports the exit, after which nothing it wrote can change and its tasks
+ * are judged.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/pool/orphans.h"
 #include "daemon/pool/pool.h"
-#include "daemon/pool/template.h"
+#include "daemon/pool/forkserver.h"
 #include "daemon/pool/worker_private.h"
 #include "daemon/pool/workers.h"
 
@@ -35,9 +36,9 @@ static void worker_free(struct worker *w)
     orphans_forget(workers, &w->child);
     workers->ops->worker_gone(w);
     worker_set_busy(w, false);
-    if (w->in_muted)
-        TAILQ_REMOVE(&w->workers->muted, w, muted);
-    spinners_drop(&w->workers->spin, w);
+    if (w->in_paused)
+        TAILQ_REMOVE(&w->workers->paused, w, paused);
+    spin_policy_drop(&w->workers->spin, w);
     if (w->in_dirty)
         TAILQ_REMOVE(&w->workers->dirty, w, dirty);
     if (w->on_death)
@@ -52,8 +53,8 @@ static void worker_free(struct worker *w)
     fd_close(&w->control);
     lane_reserve_leave(&workers->deaths.lanes, w->lane);
     loop_need_housekeeping(workers->loop); /* in case the loop is never idle */
-    if (w->template)
-        template_unref(w->template);
+    if (w->forkserver)
+        forkserver_unref(w->forkserver);
     TAILQ_REMOVE(&w->pool->members, w, link);
     w->pool->worker_count--;
     free(w);
@@ -61,7 +62,7 @@ static void worker_free(struct worker *w)
 
 /* ---- death ---- */
 
-static void judge(struct worker *w, const siginfo_t *info, const struct rusage *usage, struct verdict *v)
+static void read_exit(struct worker *w, const siginfo_t *info, const struct rusage *usage, struct verdict *v)
 {
     *v = (struct verdict){.worker = w->number, .pid = w->pid, .broke = w->broke};
     if (info->si_code == CLD_EXITED)
@@ -107,7 +108,7 @@ static void blame(struct worker *w, const struct verdict *v)
 }
 
 /* Nothing it wrote can change any more: drain what it completed, then let the core judge the rest. */
-static void bury(struct worker *w, struct verdict *v)
+static void reap(struct worker *w, struct verdict *v)
 {
     struct workers *workers = w->workers;
     worker_hear_last(w);
@@ -118,8 +119,8 @@ static void bury(struct worker *w, struct verdict *v)
         worker_collect(w);
     struct core_task *head = TAILQ_FIRST(&w->core.lane);
     bool started = head && worker_started(workers, &w->core, head);
-    if (v->signal == SIGKILL && !w->doomed)
-        v->oom = oom_judge(&workers->deaths.oom, started ? w->core.head_since_ns : UINT64_MAX, workers->loop->now_ns);
+    if (v->signal == SIGKILL && !w->kill_sent)
+        v->oom = oom_explain(&workers->deaths.oom, started ? w->core.head_since_ns : UINT64_MAX, workers->loop->now_ns);
     workers->loop->stats.workers_died++;
     say_death(w, v, started ? head : NULL);
     if (!started)
@@ -151,8 +152,8 @@ static void on_death(evutil_socket_t fd, short what, void *arg)
         return;
     }
     struct verdict v;
-    judge(w, &info, &usage, &v);
-    bury(w, &v);
+    read_exit(w, &info, &usage, &v);
+    reap(w, &v);
 }
 
 void worker_destroy(struct worker *w)
@@ -163,7 +164,7 @@ void worker_destroy(struct worker *w)
         syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
         waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED);
     }
-    bury(w, &v);
+    reap(w, &v);
 }
 
 /* ---- birth ---- */
@@ -179,7 +180,7 @@ void worker_spawn(void *context, struct core_pool *core_pool)
     workers->spawns_wanted = true;
 }
 
-/* Requests one worker from the template. → false: it could not even be requested. */
+/* Requests one worker from the forkserver. → false: it could not even be requested. */
 static bool spawn_one(struct pool *pool, bool process)
 {
     struct workers *workers = pool->workers;
@@ -204,7 +205,7 @@ static bool spawn_one(struct pool *pool, bool process)
     _cleanup_(fd_close) int theirs = -1, out = -1, err = -1;
     int pair[2], r = pool->current ? 0 : -ENOENT;
     if (r == 0) {
-        w->template = template_ref(pool->current);
+        w->forkserver = forkserver_ref(pool->current);
         r = packet_pair(0, pair);
     }
     if (r == 0) {
@@ -219,8 +220,8 @@ static bool spawn_one(struct pool *pool, bool process)
     if (r == 0)
         r = lane_reserve_take(&workers->deaths.lanes, w->generation, &w->lane);
     if (r == 0) {
-        int fds[6] = {theirs, lane_fd_s(w->lane), lane_fd_w(w->lane), beacon_fd(workers->beacon), out, err};
-        r = template_fork(w->template, w->number, w->generation, fds);
+        int fds[6] = {theirs, lane_fd_s(w->lane), lane_fd_w(w->lane), sleep_word_fd(workers->sleep_word), out, err};
+        r = forkserver_fork(w->forkserver, w->number, w->generation, fds);
     }
     if (r < 0) {
         char why[128];
@@ -236,14 +237,14 @@ static bool spawn_one(struct pool *pool, bool process)
     return true;
 }
 
-/* The pool whose turn it is: of those that want a worker and whose template can take a request, the one that least
+/* The pool whose turn it is: of those that want a worker and whose forkserver can take a request, the one that least
  * recently got one. */
 static struct pool *next_to_bear(struct workers *workers)
 {
     struct pool *pool, *next = NULL;
     TAILQ_FOREACH (pool, &workers->pools, link)
-        if (pool->spawns_wanted + pool->processes_wanted > 0 && (!pool->current || template_may_fork(pool->current)) &&
-            (!next || pool->last_birth < next->last_birth))
+        if (pool->spawns_wanted + pool->processes_wanted > 0 &&
+            (!pool->current || forkserver_may_fork(pool->current)) && (!next || pool->last_birth < next->last_birth))
             next = pool;
     return next;
 }
@@ -251,7 +252,7 @@ static struct pool *next_to_bear(struct workers *workers)
 void worker_spawn_wanted(struct workers *workers)
 {
     struct pool *pool;
-    /* The rest continues when a template has answered. */
+    /* The rest continues when a forkserver has answered. */
     if (!workers->spawns_wanted || (workers->unforked > 0 && orphans_are_overdue(workers)))
         return;
     for (int i = 0; i < BIRTHS_AT_ONCE && (pool = next_to_bear(workers)); i++) {
@@ -260,7 +261,7 @@ void worker_spawn_wanted(struct workers *workers)
         if (!spawn_one(pool, process))
             core_spawn_failed(process ? pool->processes : pool->core, workers->loop->now_ns);
         if (workers->deaths.lanes.dead_count > 0)
-            lane_reserve_tidy(&workers->deaths.lanes); /* no more of them than there were workers */
+            lane_reserve_trim(&workers->deaths.lanes); /* no more of them than there were workers */
     }
     workers->loop->again |= next_to_bear(workers) != NULL;
     workers->spawns_wanted = false;
@@ -278,10 +279,10 @@ static struct worker *find(struct pool *pool, uint32_t number, uint64_t generati
     return NULL;
 }
 
-bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid_t pid)
+bool worker_forked(struct forkserver *t, uint32_t number, uint64_t generation, pid_t pid)
 {
     struct worker *w = t->pool ? find(t->pool, number, generation) : NULL;
-    if (!w || w->template != t || w->pid != 0)
+    if (!w || w->forkserver != t || w->pid != 0)
         return false;
     struct workers *workers = w->workers;
     if (pid <= 0) {
@@ -291,7 +292,7 @@ bool worker_forked(struct template *t, uint32_t number, uint64_t generation, pid
         worker_fork_failed(w, why);
         return true;
     }
-    /* It must be our own unreaped child, and not a known one: a template may lie. */
+    /* It must be our own unreaped child, and not a known one: a forkserver may lie. */
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     siginfo_t info = {0};
     if (pidfd < 0 || waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||

@@ -12,7 +12,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "daemon/pool/worker_private.h"
 #include "daemon/pool/workers.h"
@@ -25,8 +25,8 @@ static struct speaker speaker_of(const struct worker *w, const struct core_task 
 }
 
 /* Which task wrote the bytes now in its pipes? A task does not end before they have been read (await_readers() in
- * daemon/worker/worker.c), so it is the first task that has not ended; if all have ended, they come from a process that
- * the last one left behind. */
+ * daemon/worker/worker_main.c), so it is the first task that has not ended; if all have ended, they come from a process
+ * that the last one left behind. */
 static struct speaker speaker_now(const struct worker *w)
 {
     struct speaker speaker = w->last;
@@ -59,31 +59,31 @@ static void worker_who(const struct worker *w, struct speaker speaker, int strea
         (int)w->pid, (unsigned long long)speaker.task, speaker.function ? speaker.function->name : "-", stream);
 }
 
-static void set_muted(struct worker *w, bool muted)
+static void pause_output(struct worker *w, bool paused)
 {
-    if (muted == w->in_muted)
+    if (paused == w->in_paused)
         return;
-    w->in_muted = muted;
-    if (muted) {
-        TAILQ_INSERT_TAIL(&w->workers->muted, w, muted);
+    w->in_paused = paused;
+    if (paused) {
+        TAILQ_INSERT_TAIL(&w->workers->paused, w, paused);
         event_del(w->on_control);
         loop_need_housekeeping(w->workers->loop);
     } else {
-        TAILQ_REMOVE(&w->workers->muted, w, muted);
+        TAILQ_REMOVE(&w->workers->paused, w, paused);
         event_add(w->on_control, NULL);
     }
     for (int i = 0; i < 2; i++)
-        output_pause(&w->out[i], muted);
+        output_pause(&w->out[i], paused);
 }
 
-void worker_unmute(struct workers *workers)
+void worker_resume_output(struct workers *workers)
 {
     struct worker *w, *next;
-    for (w = TAILQ_FIRST(&workers->muted); w; w = next) {
-        next = TAILQ_NEXT(w, muted);
+    for (w = TAILQ_FIRST(&workers->paused); w; w = next) {
+        next = TAILQ_NEXT(w, paused);
         const struct core_task *head = TAILQ_FIRST(&w->core.lane);
         if (!head || !workers->ops->output_is_blocked(head))
-            set_muted(w, false);
+            pause_output(w, false);
     }
 }
 
@@ -91,7 +91,7 @@ static void to_caller(struct worker *w, struct core_task *t, int stream, const v
 {
     w->workers->ops->output(t, stream, bytes, length);
     if (w->workers->ops->output_is_blocked(t))
-        set_muted(w, true);
+        pause_output(w, true);
 }
 
 static void end_line(struct worker *w, int stream)
@@ -135,7 +135,7 @@ void worker_print(void *owner, int stream, const void *bytes, size_t length)
 /* lost: its descriptor may have been lost, which is not the worker's fault. */
 static void take_result(struct worker *w, const uint8_t *body, size_t size, int *fd, bool lost)
 {
-    struct contract_memfd m;
+    struct control_memfd m;
     if (size != sizeof m || (*fd < 0 && !lost)) {
         worker_break(w, "a malformed result message");
         return;
@@ -151,10 +151,10 @@ static void take_result(struct worker *w, const uint8_t *body, size_t size, int 
     worker_break(w, "more results than tasks");
 }
 
-static void take_text(struct worker *w, const struct contract_head *head, const uint8_t *body)
+static void take_text(struct worker *w, const struct control_head *head, const uint8_t *body)
 {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
-    struct contract_log log;
+    struct control_log log;
     if (head->size < sizeof log) {
         worker_break(w, "a malformed log message");
         return;
@@ -167,9 +167,9 @@ static void take_text(struct worker *w, const struct contract_head *head, const 
 }
 
 /* It exits by itself, and a new one replaces it. */
-static void take_spoiled(struct worker *w, const struct contract_head *head, const uint8_t *body)
+static void take_spoiled(struct worker *w, const struct control_head *head, const uint8_t *body)
 {
-    struct contract_log log;
+    struct control_log log;
     char line[400], text[256];
     if (head->size < sizeof log) {
         worker_break(w, "a malformed message");
@@ -185,12 +185,12 @@ static void take_spoiled(struct worker *w, const struct contract_head *head, con
     core_worker_outdate(&w->core, w->workers->loop->now_ns);
 }
 
-static void take_message(struct worker *w, const struct contract_head *head, const uint8_t *body, int *fd, bool lost)
+static void take_message(struct worker *w, const struct control_head *head, const uint8_t *body, int *fd, bool lost)
 {
     char why[1200];
-    switch ((enum contract_type)head->type) {
-    case CONTRACT_DOORBELL: break; /* the pass looks at the lane anyway */
-    case CONTRACT_WORKER_READY:
+    switch ((enum control_type)head->type) {
+    case CONTROL_DOORBELL: break; /* the pass looks at the lane anyway */
+    case CONTROL_WORKER_READY:
         if (w->ready || w->pid == 0) {
             worker_break(w, "ready twice");
             break;
@@ -201,14 +201,14 @@ static void take_message(struct worker *w, const struct contract_head *head, con
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
             (unsigned long long)w->generation, (int)w->pid);
         break;
-    case CONTRACT_WORKER_FAILED:
+    case CONTROL_WORKER_FAILED:
         log_escape(why, sizeof why, body, head->size);
         log_error("worker cannot start pool=%s worker=%u: %s", w->pool->name, w->number, why);
         worker_not_born(w, why);
         break;
-    case CONTRACT_RESULT: take_result(w, body, head->size, fd, lost); break;
-    case CONTRACT_OUTPUT: {
-        struct contract_output out;
+    case CONTROL_RESULT: take_result(w, body, head->size, fd, lost); break;
+    case CONTROL_OUTPUT: {
+        struct control_output out;
         struct core_task *first = TAILQ_FIRST(&w->core.lane);
         if (head->size < sizeof out) {
             worker_break(w, "a malformed output message");
@@ -221,16 +221,16 @@ static void take_message(struct worker *w, const struct contract_head *head, con
             to_caller(w, first, (int)out.stream, body + sizeof out, head->size - sizeof out);
         break;
     }
-    case CONTRACT_WORKER_SPOILED: take_spoiled(w, head, body); break;
-    case CONTRACT_LOG: take_text(w, head, body); break;
-    case CONTRACT_CONFIG:
-    case CONTRACT_FORK:
-    case CONTRACT_TEMPLATE_LOADING:
-    case CONTRACT_TEMPLATE_READY:
-    case CONTRACT_TEMPLATE_FAILED:
-    case CONTRACT_FORKED:
-    case CONTRACT_ARGS:
-    case CONTRACT_STDIN:
+    case CONTROL_WORKER_SPOILED: take_spoiled(w, head, body); break;
+    case CONTROL_LOG: take_text(w, head, body); break;
+    case CONTROL_CONFIG:
+    case CONTROL_FORK:
+    case CONTROL_FORKSERVER_LOADING:
+    case CONTROL_FORKSERVER_READY:
+    case CONTROL_FORKSERVER_FAILED:
+    case CONTROL_FORKED:
+    case CONTROL_ARGS:
+    case CONTROL_STDIN:
     default: worker_break(w, "a message of a kind that workers do not send");
     }
 }
@@ -249,8 +249,8 @@ static bool must_collect_first(const struct worker *w)
 static size_t hear(struct worker *w)
 {
     static union {
-        struct contract_head head;
-        uint8_t bytes[CONTRACT_MESSAGE_MAX];
+        struct control_head head;
+        uint8_t bytes[CONTROL_MESSAGE_MAX];
     } message;
     _cleanup_(fd_close) int fd = -1;
     size_t count = 1;
@@ -307,7 +307,7 @@ void worker_on_control(evutil_socket_t fd, short what, void *arg)
     (void)what;
     const struct worker *w = arg;
     loop_tick(w->workers->loop);
-    for (int i = 0; i < HEAR_BUDGET && !w->in_muted && hear(arg) > 0; i++)
+    for (int i = 0; i < HEAR_BUDGET && !w->in_paused && hear(arg) > 0; i++)
         ;
 }
 

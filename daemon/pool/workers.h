@@ -13,19 +13,19 @@
 #include "daemon/pool/deaths.h"
 #include "daemon/pool/spin_policy.h"
 
-struct beacon;
+struct sleep_word;
 struct function_index;
 struct lane_job;
 struct lane_result;
 struct pool;
 struct tasks;
-struct template;
+struct forkserver;
 struct verdict;
 struct worker;
 
 TAILQ_HEAD(pool_list, pool);
 TAILQ_HEAD(worker_list, worker);
-LIST_HEAD(template_list, template);
+LIST_HEAD(forkserver_list, forkserver);
 
 /* A task as a worker gets it. */
 struct run_request {
@@ -81,15 +81,15 @@ struct workers {
     struct function_index *functions; /* by name, over all pools */
     struct worker_list busy;          /* with a non-empty lane */
     uint32_t busy_count;
-    struct worker_list dirty; /* with jobs placed but not posted */
-    struct worker_list muted; /* output paused: the caller is not reading it */
-    uint64_t collected_bytes; /* of results, in this pass */
-    struct spinners spin;
-    struct beacon *beacon;
+    struct worker_list dirty;  /* with jobs placed but not posted */
+    struct worker_list paused; /* output paused: the caller is not reading it */
+    uint64_t collected_bytes;  /* of results, in this pass */
+    struct spin_policy spin;
+    struct sleep_word *sleep_word;
     struct deaths deaths;
-    struct template_list templates; /* all whose process has not been reaped */
-    uint32_t unforked;              /* workers requested from a template that has not answered yet */
-    bool spawns_wanted;             /* of some pool */
+    struct forkserver_list forkservers; /* all whose process has not been reaped */
+    uint32_t unforked;                  /* workers requested from a forkserver that has not answered yet */
+    bool spawns_wanted;                 /* of some pool */
     uint32_t next_worker;
     uint64_t next_generation;
     uid_t *users; /* users that workers run as, or have run as */

@@ -8,8 +8,8 @@
 #include "proto/text.h"
 
 static const struct option_row rows[] = {
-#define X(name, kind, field, least, most, methods)                                                                     \
-    {#name, OPTION_##kind, offsetof(struct task_options, field), least, most, methods},
+#define X(name, kind, field, min, max, methods)                                                                        \
+    {#name, OPTION_##kind, offsetof(struct task_options, field), min, max, methods},
     TASK_OPTIONS(X)
 #undef X
 };

@@ -115,17 +115,17 @@ enum rpc_result rpc_wrong_type(struct rpc *r, const char *name, const char *expe
     return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s: expected %s, got %s", name, expected, got);
 }
 
-bool rpc_read_u64(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret)
+bool rpc_read_u64(struct rpc *r, const char *name, uint64_t min, uint64_t max, uint64_t *ret)
 {
     char expected[96];
     struct wire_reader before = r->params;
-    if (wire_read_u64(&r->params, ret) == 0 && *ret >= least && *ret <= most)
+    if (wire_read_u64(&r->params, ret) == 0 && *ret >= min && *ret <= max)
         return true;
-    if (most == UINT64_MAX)
-        snprintf(expected, sizeof expected, "an integer, %llu or more", (unsigned long long)least);
+    if (max == UINT64_MAX)
+        snprintf(expected, sizeof expected, "an integer, %llu or more", (unsigned long long)min);
     else
-        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)least,
-            (unsigned long long)most);
+        snprintf(expected, sizeof expected, "an integer from %llu to %llu", (unsigned long long)min,
+            (unsigned long long)max);
     r->params = before;
     rpc_wrong_type(r, name, expected);
     return false;

@@ -46,7 +46,7 @@ int rpc_read_array(struct rpc *r, const uint8_t **ret, size_t *ret_length);
 #define RPC_TIMEOUT_MAX_MS (UINT64_MAX >> 20) /* five centuries: fits 64 bits as nanoseconds */
 
 /* Reads an integer as the next parameter. name: the parameter's, for the sentence. → false: answered. */
-bool rpc_read_u64(struct rpc *r, const char *name, uint64_t least, uint64_t most, uint64_t *ret);
+bool rpc_read_u64(struct rpc *r, const char *name, uint64_t min, uint64_t max, uint64_t *ret);
 /* "TERM", "SIGTERM" or 15. → 0: there is no such signal. */
 int rpc_read_signal(struct wire_reader *in);
 /* What stands there instead of what was expected ("an array"). → RPC_ANSWERED */

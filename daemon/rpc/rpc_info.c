@@ -9,7 +9,7 @@
 #include "daemon/conn/conn.h"
 #include "daemon/conn/listener.h"
 #include "daemon/conn/shares.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/task/job.h"
@@ -47,7 +47,7 @@ enum {
 static bool take_hello(struct rpc *r)
 {
     static const struct option_row rows[] = {
-#define X(name, type, least, most) {#name, OPTION_##type, offsetof(struct hello, name), least, most, 1},
+#define X(name, type, min, max) {#name, OPTION_##type, offsetof(struct hello, name), min, max, 1},
         HELLO_OPTIONS(X)
 #undef X
     };
@@ -135,9 +135,9 @@ struct filter {
 /* → false: answered. */
 static bool read_filter(struct rpc *r, struct filter *f)
 {
-#define ROW(name, type, field, least, most)                                                                            \
+#define ROW(name, type, field, min, max)                                                                               \
     {                                                                                                                  \
-        name, OPTION_##type, offsetof(struct filter, field), least, most, 1                                            \
+        name, OPTION_##type, offsetof(struct filter, field), min, max, 1                                               \
     }
     static const struct option_row rows[] = {
         ROW("state", TEXT, state_name, 0, SIZE_MAX),
@@ -265,7 +265,7 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
     uint32_t pools = 0;
     uint64_t calls = 0;
     const char *dot = strchr(f->name, '.');
-    const struct template *t = f->pool->current;
+    const struct forkserver *t = f->pool->current;
     msgpack_pack_map(pk, 10);
     wire_pack_key_text(pk, "name", f->name);
     wire_pack_text(pk, "module");
@@ -285,8 +285,8 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
         if (same && same->present)
             wire_pack_text(pk, pool->name);
     }
-    wire_pack_key_bool(pk, "idempotent", function_is(f, CONTRACT_IDEMPOTENT));
-    wire_pack_key_bool(pk, "cancellable", function_is(f, CONTRACT_CANCELLABLE));
+    wire_pack_key_bool(pk, "idempotent", function_is(f, CONTROL_IDEMPOTENT));
+    wire_pack_key_bool(pk, "cancellable", function_is(f, CONTROL_CANCELLABLE));
     wire_pack_text(pk, "timeout_ms");
     if (f->timeout_s)
         msgpack_pack_uint64(pk, (uint64_t)f->timeout_s * 1000);
@@ -322,7 +322,7 @@ enum rpc_result rpc_functions(struct rpc *r)
 static void pack_pool(msgpack_packer *pk, struct service *s, const struct pool *pool)
 {
     struct core_pool_counts counts, processes;
-    const struct template *t = pool->current;
+    const struct forkserver *t = pool->current;
     core_pool_counts(pool->core, &counts);
     core_pool_counts(pool->processes, &processes);
     msgpack_pack_map(pk, 20);

@@ -45,12 +45,12 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     wire_pack_key_text(&pk, "handle", label);
     wire_pack_key_text(&pk, "name", o->name[0] ? o->name : NULL);
     wire_pack_key_text(&pk, "kind", wire_kind_info(o->handle.kind)->name);
-    wire_pack_key_u64(&pk, "party", use->member->client->number);
+    wire_pack_key_u64(&pk, "client_id", use->member->client->number);
     wire_pack_key_bool(&pk, "created", created);
     wire_pack_key_bool(&pk, "read_only", use->read_only);
     if (end >= 0)
         wire_pack_key_u64(&pk, "end", (uint64_t)end);
-    o->ops->pack_facts(o, &pk);
+    o->ops->pack_fields(o, &pk);
     return rpc_end(r);
 }
 
@@ -83,20 +83,20 @@ static bool read_kind(struct rpc *r, int *ret_kind)
 enum rpc_result rpc_open(struct rpc *r)
 {
     struct object_options options;
-    struct object_wish wish = {.options = &options};
+    struct object_request request = {.options = &options};
     struct object_refusal why;
     struct object_use *use;
     bool created;
-    if (!read_kind(r, &wish.kind))
+    if (!read_kind(r, &request.kind))
         return RPC_ANSWERED;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 && wire_read_text(&r->params, &wish.text, &wish.length) < 0)
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && wire_read_text(&r->params, &request.text, &request.length) < 0)
         return rpc_wrong_type(r, "name", "a string or nil");
     struct wire_reader none = wire_reader("\xc0", 1);
-    if (object_options_read(r->count > 2 ? &r->params : &none, wish.kind, &options, why.text, sizeof why.text) < 0)
+    if (object_options_read(r->count > 2 ? &r->params : &none, request.kind, &options, why.text, sizeof why.text) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why.text);
     if (r->no_reply)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "open must be a request");
-    if (objects_open(r->service->objects, r->conn, &wish, &use, &created, &why) < 0)
+    if (objects_open(r->service->objects, r->conn, &request, &use, &created, &why) < 0)
         return refuse(r, &why);
     if (use->object->page) {
         object_page_sweep(use->object);
@@ -174,7 +174,7 @@ static void pack_row(msgpack_packer *pk, const struct object *o, const struct co
         msgpack_pack_uint64(pk, o->ttl_ms);
     else
         msgpack_pack_nil(pk);
-    o->ops->pack_facts(o, pk);
+    o->ops->pack_fields(o, pk);
 }
 
 struct filter {
@@ -228,70 +228,70 @@ enum rpc_result rpc_objects(struct rpc *r)
     return rpc_end(r);
 }
 
-static bool is_among(const uint32_t *parties, uint32_t count, uint32_t number)
+static bool is_among(const uint32_t *clients, uint32_t count, uint32_t number)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (parties[i] == number)
+        if (clients[i] == number)
             return true;
     return false;
 }
 
 /* Which clients have it open, from the daemon's own tables; whether they hold it is read from the page. */
-static void pack_parties(msgpack_packer *pk, const struct object *o, const struct sync_census *census)
+static void pack_clients(msgpack_packer *pk, const struct object *o, const struct sync_snapshot *snapshot)
 {
     const struct object_member *m;
     uint32_t n = 0;
     LIST_FOREACH (m, &o->members, of_object)
         n++;
-    wire_pack_text(pk, "parties_open");
+    wire_pack_text(pk, "clients");
     msgpack_pack_array(pk, n);
     LIST_FOREACH (m, &o->members, of_object) {
         const struct client *p = m->client;
         msgpack_pack_map(pk, 9);
-        wire_pack_key_u64(pk, "party", p->number);
+        wire_pack_key_u64(pk, "client_id", p->number);
         wire_pack_key_u64(pk, "pid", (uint64_t)(p->conn->pid > 0 ? p->conn->pid : 0));
         wire_pack_key_u64(pk, "uid", p->conn->uid);
         wire_pack_key_text(pk, "client", p->conn->name[0] ? p->conn->name : NULL);
         wire_pack_key_u64(pk, "opened_ms", m->since_ms);
         wire_pack_key_u64(pk, "uses", m->uses);
-        wire_pack_key_bool(pk, "holds", is_among(census->owners, census->owner_count, p->number));
-        wire_pack_key_bool(pk, "waits", is_among(census->waiting, census->waiting_count, p->number));
-        wire_pack_key_bool(pk, "next", census->next == p->number);
+        wire_pack_key_bool(pk, "holds", is_among(snapshot->owners, snapshot->owner_count, p->number));
+        wire_pack_key_bool(pk, "waits", is_among(snapshot->waiting, snapshot->waiting_count, p->number));
+        wire_pack_key_bool(pk, "next", snapshot->next == p->number);
     }
 }
 
-static void pack_census(msgpack_packer *pk, const struct service *s, const struct sync_census *census)
+static void pack_snapshot(msgpack_packer *pk, const struct service *s, const struct sync_snapshot *snapshot)
 {
     wire_pack_text(pk, "held_since_ms");
-    if (census->held_ns > 0 && census->held_ns <= s->loop->now_ns)
-        msgpack_pack_uint64(pk, s->loop->wall_ms - (s->loop->now_ns - census->held_ns) / NS_PER_MS);
+    if (snapshot->held_ns > 0 && snapshot->held_ns <= s->loop->now_ns)
+        msgpack_pack_uint64(pk, s->loop->wall_ms - (s->loop->now_ns - snapshot->held_ns) / NS_PER_MS);
     else
         msgpack_pack_nil(pk);
-    wire_pack_key_u64(pk, "free", census->free);
-    wire_pack_key_u64(pk, "held", census->owner_count);
-    wire_pack_key_u64(pk, "abandoned", census->abandoned);
-    wire_pack_key_u64(pk, "fence", census->fence);
-    wire_pack_key_u64(pk, "depth", census->depth);
-    wire_pack_key_bool(pk, "waiters", census->waiters);
-    wire_pack_key_bool(pk, "set", census->set);
-    wire_pack_key_bool(pk, "broken", census->broken);
+    wire_pack_key_u64(pk, "free", snapshot->free);
+    wire_pack_key_u64(pk, "held", snapshot->owner_count);
+    wire_pack_key_u64(pk, "abandoned", snapshot->abandoned);
+    wire_pack_key_u64(pk, "fence", snapshot->fence);
+    wire_pack_key_u64(pk, "depth", snapshot->depth);
+    wire_pack_key_bool(pk, "waiters", snapshot->waiters);
+    wire_pack_key_bool(pk, "set", snapshot->set);
+    wire_pack_key_bool(pk, "broken", snapshot->broken);
 }
 
 enum rpc_result rpc_inspect(struct rpc *r)
 {
-    struct sync_census census = {0};
+    struct sync_snapshot snapshot = {0};
     unsigned rights;
     struct object *o = read_object(r, &rights);
     if (!o)
         return RPC_ANSWERED;
     if (o->page) {
         object_page_sweep(o);
-        sync_inspect(o->page, o->handle.kind, o->capacity, &census);
+        sync_inspect(o->page, o->handle.kind, o->capacity, &snapshot);
     }
     msgpack_packer pk = rpc_begin(r);
     pack_row(&pk, o, r->conn, o->page ? 10 : 1);
-    pack_parties(&pk, o, &census);
+    pack_clients(&pk, o, &snapshot);
     if (o->page)
-        pack_census(&pk, r->service, &census);
+        pack_snapshot(&pk, r->service, &snapshot);
     return rpc_end(r);
 }

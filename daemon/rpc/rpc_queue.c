@@ -16,7 +16,7 @@
 #include "daemon/task/nested.h"
 
 #define ITEM_MARGIN 64u /* overhead around an item in the message to its taker */
-#define ASK_MOST    CHANNEL_ITEMS_MAX
+#define ASK_MAX     CHANNEL_ITEMS_MAX
 
 /* The queue or pipe that this connection has opened, by the id of its use. → NULL: answered. */
 static struct queue_user *find_user(struct rpc *r, uint64_t id)
@@ -97,12 +97,12 @@ static enum rpc_result not_put(struct rpc *r, const struct channel *ch, int why,
 static int check_items(
     const struct rpc *r, const struct channel *ch, struct wire_reader items, uint32_t count, size_t *ret_length)
 {
-    uint64_t most = r->service->config->max_message - ITEM_MARGIN;
+    uint64_t max = r->service->config->max_message - ITEM_MARGIN;
     const uint8_t *item;
-    if ((size_t)(items.end - items.at) <= most && channel_may_hold(ch, (size_t)(items.end - items.at)))
+    if ((size_t)(items.end - items.at) <= max && channel_may_hold(ch, (size_t)(items.end - items.at)))
         return 0; /* then so does each of them */
     for (uint32_t i = 0; i < count; i++)
-        if (wire_read_raw(&items, &item, ret_length) < 0 || *ret_length > most || !channel_may_hold(ch, *ret_length))
+        if (wire_read_raw(&items, &item, ret_length) < 0 || *ret_length > max || !channel_may_hold(ch, *ret_length))
             return -EMSGSIZE;
     return 0;
 }
@@ -230,7 +230,7 @@ static enum rpc_result put_memfd(struct rpc *r, struct queue_user *u, int given)
     if (!channel_may_hold(ch, size))
         return not_put(r, ch, -EMSGSIZE, size);
     int kept;
-    if (size < QUEUE_MEMFD_LEAST) {
+    if (size < QUEUE_MEMFD_MIN) {
         const uint8_t *list;
         kept = queue_memfd_read(u->queue, fd, size, &list);
         if (kept == 0)
@@ -291,11 +291,11 @@ enum rpc_result rpc_put(struct rpc *r)
 enum rpc_result rpc_get(struct rpc *r)
 {
     struct queue_user *u = read_user(r);
-    uint64_t most = 1, at_ns;
+    uint64_t max = 1, at_ns;
     bool waits, lease = false;
     if (!u)
         return RPC_ANSWERED;
-    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "max", 1, ASK_MOST, &most))
+    if (r->count > 1 && wire_read_nil(&r->params) < 0 && !rpc_read_u64(r, "max", 1, ASK_MAX, &max))
         return RPC_ANSWERED;
     if (!read_deadline(r, 2, &at_ns, &waits))
         return RPC_ANSWERED;
@@ -307,11 +307,11 @@ enum rpc_result rpc_get(struct rpc *r)
     if (r->no_reply) /* nobody would receive them */
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "a get must be a request");
     if (channel_items(ch) > 0) { /* then no request waits for items */
-        queue_give(u, r->msgid, (uint32_t)most, lease);
+        queue_give(u, r->msgid, (uint32_t)max, lease);
         channel_settle(ch);
         return RPC_ANSWERED;
     }
-    if (channel_at_end(ch, &u->party)) {
+    if (channel_at_end(ch, &u->client)) {
         msgpack_packer pk = rpc_begin(r);
         msgpack_pack_array(&pk, 0);
         return rpc_end(r);
@@ -321,7 +321,7 @@ enum rpc_result rpc_get(struct rpc *r)
     struct queue_wait *w = queue_wait_new(u, r->msgid, false);
     if (!w)
         return rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
-    w->most = (uint32_t)most;
+    w->max = (uint32_t)max;
     w->lease = lease;
     return wait_or_fail(r, w, ch, CHANNEL_GET, at_ns);
 }
@@ -337,7 +337,7 @@ enum rpc_result rpc_confirm(struct rpc *r)
     if (!u)
         return RPC_ANSWERED;
     struct channel *ch = queue_takes_from(u);
-    if (!ch || (!ch->options.at_least_once && u->party.held_count == 0))
+    if (!ch || (!ch->options.at_least_once && u->client.held_count == 0))
         return rpc_fail(r, MPOOL_E_DENIED,
             "its items need no confirmation: it was not made with at_least_once, and none was taken with a lease");
     if (rpc_read_array(r, &raw, &length) < 0)
@@ -356,7 +356,7 @@ enum rpc_result rpc_confirm(struct rpc *r)
             channel_settle(ch);
             return RPC_ANSWERED;
         }
-        done += (taken ? channel_confirm : channel_give_back)(ch, &u->party, ticket) == 0;
+        done += (taken ? channel_confirm : channel_give_back)(ch, &u->client, ticket) == 0;
     }
     channel_settle(ch);
     return rpc_answer_u64(r, done);
@@ -373,9 +373,9 @@ enum rpc_result rpc_done(struct rpc *r)
     struct channel *ch = queue_takes_from(u);
     if (!ch || (!ch->options.joinable && !ch->options.at_least_once))
         return rpc_fail(r, MPOOL_E_DENIED, "done is for a joinable_queue, or one with at_least_once");
-    if (channel_done(ch, &u->party, (uint32_t)n) < 0)
+    if (channel_done(ch, &u->client, (uint32_t)n) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "n: %llu items are more than you have taken and not done (%u)",
-            (unsigned long long)n, channel_owed(ch, &u->party));
+            (unsigned long long)n, channel_owed(ch, &u->client));
     channel_settle(ch);
     return rpc_answer_bool(r, true);
 }

@@ -27,7 +27,7 @@
 #include "daemon/pool/guardian.h"
 #include "daemon/pool/orphans.h"
 #include "daemon/pool/pool.h"
-#include "daemon/pool/template.h"
+#include "daemon/pool/forkserver.h"
 #include "daemon/pool/worker.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/supervisor/reload.h"
@@ -69,20 +69,20 @@ static const struct core_ops ops = {
 
 /* A SIGTERM to the whole process group arrives twice: once directly and once forwarded by the guardian. Count both
  * routes; the larger count is the number of requests. */
-static void told_to_stop(struct supervisor *s, uint32_t *count)
+static void on_stop_signal(struct supervisor *s, uint32_t *count)
 {
-    if (++*count > s->stops_heeded) {
-        s->stops_heeded = *count;
+    if (++*count > s->stop_signals_handled) {
+        s->stop_signals_handled = *count;
         supervisor_stop(s);
     }
 }
 
-static void heed(struct supervisor *s, int number)
+static void handle_signal(struct supervisor *s, int number)
 {
     switch (number) {
     case SIGTERM:
-    case SIGINT: told_to_stop(s, &s->stops_direct); break;
-    case GUARDIAN_STOP: told_to_stop(s, &s->stops_passed_on); break;
+    case SIGINT: on_stop_signal(s, &s->stop_signals_direct); break;
+    case GUARDIAN_STOP: on_stop_signal(s, &s->stop_signals_forwarded); break;
     case SIGHUP: reload(s); break;
     case GUARDIAN_GONE: /* the guardian is gone: leftover processes would not be killed after us */
         log_error("the guardian was killed; stopping at once");
@@ -101,7 +101,7 @@ static void on_signals(evutil_socket_t fd, short what, void *arg)
     (void)what;
     loop_tick(&s->loop);
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
-        heed(s, (int)info.ssi_signo);
+        handle_signal(s, (int)info.ssi_signo);
 }
 
 /* Checks deadlines that have no timer of their own. Re-arms itself only while any are pending. */
@@ -122,16 +122,16 @@ static void on_housekeeping(evutil_socket_t fd, short what, void *arg)
     }
     TAILQ_FOREACH (pool, &s->workers.pools, link)
         TAILQ_FOREACH (w, &pool->members, link)
-            if (w->retiring && !w->doomed) {
+            if (w->retiring && !w->kill_sent) {
                 more = true;
                 if (s->loop.now_ns - w->retired_ns > RETIRE_GRACE_NS)
                     worker_kill(&s->workers, &w->core);
             }
     if (s->workers.deaths.lanes.wanted)
-        lane_reserve_tidy(&s->workers.deaths.lanes);
+        lane_reserve_trim(&s->workers.deaths.lanes);
     more |= s->workers.deaths.lanes.wanted || s->workers.deaths.orphans.wanted;
     more |= !TAILQ_EMPTY(
-        &s->workers.muted); /* doorbells of paused workers are not read and do not wake us: poll now and then */
+        &s->workers.paused); /* doorbells of paused workers are not read and do not wake us: poll now and then */
     if (more)
         loop_need_housekeeping(&s->loop);
 }
@@ -208,8 +208,8 @@ static bool pass(struct supervisor *s, bool *ret_worked)
     s->connections.turn_ns = 0;
     loop_tick(&s->loop);
     unsigned collected = collect(s);
-    if (!TAILQ_EMPTY(&s->workers.muted))
-        worker_unmute(&s->workers);
+    if (!TAILQ_EMPTY(&s->workers.paused))
+        worker_resume_output(&s->workers);
     maps_run(&s->tasks);
     large_replies_run(&s->tasks);
     queues_run(s->service.objects);
@@ -229,7 +229,7 @@ static bool pass(struct supervisor *s, bool *ret_worked)
         oom_look(&s->workers.deaths.oom, s->loop.now_ns);
     /* Connections that become dirty during this loop wait for the next pass, so that it ends. */
     struct conn *last = TAILQ_LAST(&s->connections.dirty, conn_list);
-    bool held = spinners_hold(&s->workers, collected > 0);
+    bool held = spin_policy_hold(&s->workers, collected > 0);
     for (c = TAILQ_FIRST(&s->connections.dirty); c; c = next) {
         next = c == last ? NULL : TAILQ_NEXT(c, dirty);
         uint64_t deferrals = s->loop.stats.loop_deferrals;
@@ -283,21 +283,21 @@ int supervisor_run(struct supervisor *s)
         int flags = EVLOOP_ONCE;
         bool worked, more = pass(s, &worked);
         if (worked) {
-            spinners_worked(&s->workers.spin);
-            if (spinners_pause(&s->workers, something_to_collect))
+            spin_policy_worked(&s->workers.spin);
+            if (spin_policy_pause(&s->workers, something_to_collect))
                 continue;
         }
         if (more) {
             flags |= EVLOOP_NONBLOCK;
-        } else if (spinners_wait(&s->workers, something_to_collect)) {
+        } else if (spin_policy_wait(&s->workers, something_to_collect)) {
             flags |= EVLOOP_NONBLOCK;
         } else if (s->workers.deaths.lanes.wanted && s->workers.unforked == 0) {
-            lane_reserve_tidy(&s->workers.deaths.lanes); /* clients waiting for the next worker come first */
+            lane_reserve_trim(&s->workers.deaths.lanes); /* clients waiting for the next worker come first */
             flags |= EVLOOP_NONBLOCK;
         } else {
             /* First declare that we sleep, then check the lanes once more: a worker that published before it saw the
-             * declaration is found here, one that publishes after it rings. See beacon_sleep(). */
-            beacon_sleep(s->workers.beacon);
+             * declaration is found here, one that publishes after it rings. See sleep_word_declare(). */
+            sleep_word_declare(s->workers.sleep_word);
             if (something_to_collect(&s->workers))
                 flags |= EVLOOP_NONBLOCK;
             else
@@ -307,7 +307,7 @@ int supervisor_run(struct supervisor *s)
             log_error("the event loop failed: %s", strerror(errno));
             return 1;
         }
-        beacon_wake(s->workers.beacon);
+        sleep_word_clear(s->workers.sleep_word);
     }
     log_info("stopped");
     return 0;
@@ -354,8 +354,8 @@ static int watch_signals(struct supervisor *s)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit should be a write error */
-    /* Read, not handled: system calls are not interrupted, and a worker's exit needs no handler. Templates start with a
-     * signal mask of their own. */
+    /* Read, not handled: system calls are not interrupted, and a worker's exit needs no handler. Forkservers start with
+     * a signal mask of their own. */
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -375,7 +375,7 @@ static int watch_watchdog(struct supervisor *s)
     return !s->watchdog || event_add(s->watchdog, &tv) < 0 ? -ENOMEM : 0;
 }
 
-/* Connections and lanes need descriptors, arrays need large files: raise the soft limits to the hard ones. Templates
+/* Connections and lanes need descriptors, arrays need large files: raise the soft limits to the hard ones. Forkservers
  * get the original limits back. */
 static void raise_limits(struct supervisor *s)
 {
@@ -426,7 +426,7 @@ static void wire_up(struct supervisor *s)
     TAILQ_INIT(&s->workers.pools);
     TAILQ_INIT(&s->workers.busy);
     TAILQ_INIT(&s->workers.dirty);
-    TAILQ_INIT(&s->workers.muted);
+    TAILQ_INIT(&s->workers.paused);
 }
 
 void supervisor_configure(struct supervisor *s)
@@ -436,7 +436,7 @@ void supervisor_configure(struct supervisor *s)
         s->service.objects->config = s->config;
         objects_configure(s->service.objects);
     }
-    spinners_configure(&s->workers.spin, s->config->spin);
+    spin_policy_configure(&s->workers.spin, s->config->spin);
     if (s->connections.shares)
         shares_configure(s->connections.shares, s->config);
 }
@@ -459,7 +459,7 @@ static int make_parts(struct supervisor *s)
         return -ENOMEM;
     int r = deadline_init(&s->core_deadline, s->loop.base);
     if (r == 0)
-        r = beacon_new(&s->workers.beacon);
+        r = sleep_word_new(&s->workers.sleep_word);
     if (r == 0)
         r = watch_signals(s);
     return r == 0 ? watch_watchdog(s) : r;
@@ -481,7 +481,7 @@ int supervisor_new(struct supervisor **ret, struct config *config, const struct 
     s->service.start_wall_ms = s->loop.wall_ms;
     tasks_init(&s->tasks);
     oom_init(&s->workers.deaths.oom, s->loop.now_ns);
-    spinners_init(&s->workers.spin);
+    spin_policy_init(&s->workers.spin);
     supervisor_configure(s);
     s->connections.hash_key = random_key();
     raise_limits(s);
@@ -543,7 +543,7 @@ void supervisor_free(struct supervisor *s)
     task_rooms_free(&s->tasks);
     lane_reserve_free(&s->workers.deaths.lanes);
     orphans_free(&s->workers);
-    beacon_free(s->workers.beacon);
+    sleep_word_free(s->workers.sleep_word);
     if (s->loop.base)
         event_base_free(s->loop.base);
     config_free(s->config);

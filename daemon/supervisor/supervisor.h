@@ -27,8 +27,8 @@ struct supervisor {
     struct deadline core_deadline; /* next timer of the core or of a queue wait */
     int signal_fd;
     struct event *on_signals;
-    struct event *watchdog;                               /* only under a service manager that requests it */
-    uint32_t stops_direct, stops_passed_on, stops_heeded; /* SIGTERMs, by route */
+    struct event *watchdog; /* only under a service manager that requests it */
+    uint32_t stop_signals_direct, stop_signals_forwarded, stop_signals_handled; /* SIGTERMs, by route */
     uint64_t flush_until_ns; /* after the last task: until when replies may still be written */
 };
 

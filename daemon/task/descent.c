@@ -185,7 +185,7 @@ enum rpc_result descent_admits(struct conn *c, bool harmless, char *why, size_t 
 {
     struct conn_tasks *own = c->tasks;
     if (!own->inside_known && !look_up(c))
-        return conn_wait_turn(c); /* until its template has reported it */
+        return conn_wait_turn(c); /* until its forkserver has reported it */
     if (own->inside && own->inside_task == 0)
         follow(c);
     else if (own->inside && !own->stray && !descent_worker(c))

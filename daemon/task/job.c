@@ -375,7 +375,7 @@ static void placed(struct task *t, const struct worker *w)
 static void judge(const struct task *t, struct outcome *o, char *text, size_t size)
 {
     if (t->job->process)
-        process_judge(t->job->process, o, text, size);
+        process_outcome(t->job->process, o, text, size);
 }
 
 const struct task_ops job_ops = {

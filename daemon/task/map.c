@@ -12,7 +12,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "daemon/task/map_chunks.h"
 #include "daemon/task/map_results.h"
@@ -76,9 +76,9 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
     m->options.name = m->options.pool = (struct option_text){0};
     if (options->name.at)
         m->name = wire_label(options->name.at, options->name.length);
-    m->attempts = options->attempts                     ? (uint32_t)options->attempts
-                  : function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts
-                                                        : 1;
+    m->attempts = options->attempts                    ? (uint32_t)options->attempts
+                  : function_is(f, CONTROL_IDEMPOTENT) ? f->pool->config->attempts
+                                                       : 1;
     m->caller = caller_ref(c->caller);
     m->submitted_ms = tasks->loop->wall_ms;
     TAILQ_INIT(&m->chunks);

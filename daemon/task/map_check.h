@@ -21,6 +21,6 @@ struct map_check {
 void map_check_init(struct map_check *c, uint32_t count, bool pairs, uint32_t max_depth);
 /* Checks about `most` more bytes, which must not change meanwhile. → 1: all are valid; 0: there is more to check;
  * -EBADMSG */
-int map_check_step(struct map_check *c, const uint8_t *bytes, size_t length, size_t most);
+int map_check_step(struct map_check *c, const uint8_t *bytes, size_t length, size_t max);
 /* Does this complete pair report a failure? → -EBADMSG: it is not a pair. */
 int map_check_pair(const uint8_t *pair, size_t length, bool *ret_failed);

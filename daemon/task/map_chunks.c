@@ -7,7 +7,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/conn/conn.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "daemon/task/map.h"
 #include "proto/reader.h"
@@ -172,9 +172,9 @@ static bool is_large(const struct map_rest *rest)
 static bool look_for_its_end(struct map *m)
 {
     const uint8_t *begin = m->items + m->coming->offset;
-    size_t most = m->items_length - m->coming->offset;
+    size_t max = m->items_length - m->coming->offset;
     /* The message has already been scanned: only the end of the item is needed. */
-    struct wire_limits limits = {.max_bytes = most, .max_depth = WIRE_DEPTH_ROOM};
+    struct wire_limits limits = {.max_bytes = max, .max_depth = WIRE_DEPTH_ROOM};
     if (!m->item_scan) {
         m->item_scan = malloc(sizeof *m->item_scan);
         if (!m->item_scan) {
@@ -183,7 +183,7 @@ static bool look_for_its_end(struct map *m)
         }
         wire_scan_init(m->item_scan);
     }
-    size_t left = most - (size_t)m->item_scan->at;
+    size_t left = max - (size_t)m->item_scan->at;
     if (wire_scan_feed(m->item_scan, &limits, begin, m->item_scan->at + (left < STEP_BYTES ? left : STEP_BYTES)) !=
         WIRE_SCAN_WHOLE)
         return true;

@@ -47,9 +47,9 @@ void map_list_deinit(struct map_list *l)
     l->early_size = 0;
 }
 
-bool map_list_shed(struct map_list *l, unsigned most)
+bool map_list_shed(struct map_list *l, unsigned max)
 {
-    for (; l->early_count > 0 && most > 0; most--)
+    for (; l->early_count > 0 && max > 0; max--)
         map_part_free(&l->early[--l->early_count]);
     return l->early_count > 0;
 }
@@ -104,10 +104,10 @@ int map_list_add(struct map_list *l, struct map_part part)
 /* ---- appending ---- */
 
 /* Writes the tail once it is large enough. */
-static int flush(struct map_list *l, size_t least)
+static int flush(struct map_list *l, size_t min)
 {
     size_t length = wire_buf_length(&l->tail);
-    if (l->no_file || length < least || length == 0)
+    if (l->no_file || length < min || length == 0)
         return 0;
     if (!memfd_fill_is_on(&l->file) && memfd_fill_begin(&l->file, "mpool-map") < 0) {
         l->no_file = true;
@@ -120,10 +120,10 @@ static int flush(struct map_list *l, size_t least)
 }
 
 /* → bytes; -errno */
-static ssize_t append(struct map_list *l, size_t most)
+static ssize_t append(struct map_list *l, size_t max)
 {
     struct map_part *part = &l->current;
-    size_t left = part->length - part->done, here = left < most ? left : most;
+    size_t left = part->length - part->done, here = left < max ? left : max;
     const uint8_t *from = part->bytes + part->done;
     int r = 0;
     if (memfd_fill_is_on(&l->file) && here >= PIECE) { /* directly from the source */
@@ -141,7 +141,7 @@ static ssize_t append(struct map_list *l, size_t most)
     return (ssize_t)here;
 }
 
-int map_list_step(struct map_list *l, size_t most)
+int map_list_step(struct map_list *l, size_t max)
 {
     for (;;) {
         struct map_part *part = &l->current;
@@ -150,7 +150,7 @@ int map_list_step(struct map_list *l, size_t most)
                 return 0;
             *part = early_pop(l);
         }
-        ssize_t n = append(l, most);
+        ssize_t n = append(l, max);
         if (n < 0)
             return (int)n;
         if (part->done == part->length) {
@@ -158,9 +158,9 @@ int map_list_step(struct map_list *l, size_t most)
             map_part_free(part);
             n += PART_COST;
         }
-        if ((size_t)n >= most)
+        if ((size_t)n >= max)
             return part->count > 0 || (l->early_count > 0 && l->early[0].first == l->next);
-        most -= (size_t)n;
+        max -= (size_t)n;
     }
 }
 

@@ -42,12 +42,12 @@ struct map_list {
 void map_list_init(struct map_list *l, uint32_t count);
 void map_list_deinit(struct map_list *l); /* call map_list_shed() first, as early parts may be many */
 /* Frees at most `most` early parts. → there are more. */
-bool map_list_shed(struct map_list *l, unsigned most);
+bool map_list_shed(struct map_list *l, unsigned max);
 /* part: taken. → 0; -ENOMEM */
 int map_list_add(struct map_list *l, struct map_part part);
 /* Appends about `most` bytes of those that are next. → 1: there is more to append; 0: not now, or it is complete;
  * -errno: it cannot be stored. */
-int map_list_step(struct map_list *l, size_t most);
+int map_list_step(struct map_list *l, size_t max);
 static inline bool map_list_is_whole(const struct map_list *l)
 {
     return l->next == l->count && l->current.count == 0;

@@ -131,7 +131,7 @@ void processes_orphaned(struct conn *c)
 
 /* ---- end ---- */
 
-void process_judge(struct process *p, struct outcome *o, char *text, size_t size)
+void process_outcome(struct process *p, struct outcome *o, char *text, size_t size)
 {
     static const uint8_t nil[] = {0xc0};
     const struct verdict *v = o->verdict;

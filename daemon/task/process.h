@@ -44,7 +44,7 @@ void process_placed(struct process *p, pid_t pid);
 /* The answer to spawn. */
 void process_started(const struct process *p, struct conn *c, uint32_t msgid, bool no_reply);
 /* Maps its exit to an outcome: an exit is not a crash here. text: room for the sentence. */
-void process_judge(struct process *p, struct outcome *o, char *text, size_t size);
+void process_outcome(struct process *p, struct outcome *o, char *text, size_t size);
 void process_ended(struct process *p);
 /* Sends output to its reader. */
 void process_output(struct process *p, int stream, const void *bytes, size_t length);

@@ -18,7 +18,7 @@
 #include "proto/tables.h"
 
 /* One struct for all kinds, so that readers need no special cases. */
-struct facts {
+struct status_fields {
     uint64_t id, submitted_ms, started_ms, ended_ms, timeout_ms, done, total;
     const char *name, *function, *pool;
     enum mpool_state state;
@@ -64,7 +64,7 @@ static void pack_verdict(msgpack_packer *pk, const struct verdict *v, uint32_t a
     wire_pack_key_u64(pk, "peak_kib", v->peak_kib);
 }
 
-static void pack(msgpack_packer *pk, const struct facts *f)
+static void pack(msgpack_packer *pk, const struct status_fields *f)
 {
     msgpack_pack_map(pk, 18u + (f->map ? 2u : 0u) + (f->process ? 3u : 0u));
     wire_pack_key_u64(pk, "id", f->id);
@@ -143,7 +143,7 @@ void status_progress(const struct task *t, uint64_t *ret_done, uint64_t *ret_tot
         lane_progress(w->lane, ret_done, ret_total);
 }
 
-static void live_facts(const struct task *t, struct facts *f)
+static void live_fields(const struct task *t, struct status_fields *f)
 {
     f->state = status_of(t);
     f->attempt = t->core.attempt + (f->state == MPOOL_STATE_RUNNING);
@@ -160,7 +160,7 @@ static void live_facts(const struct task *t, struct facts *f)
 
 void status_pack_job(msgpack_packer *pk, const struct job *job)
 {
-    struct facts f = {.id = job->id,
+    struct status_fields f = {.id = job->id,
         .name = job->name,
         .function = job->function,
         .pool = job->pool,
@@ -179,7 +179,7 @@ void status_pack_job(msgpack_packer *pk, const struct job *job)
         .verdict = job->has_verdict ? &job->verdict : NULL,
         .process = job->process};
     if (job->task)
-        live_facts(job->task, &f);
+        live_fields(job->task, &f);
     if (job->process)
         f.pid = job->process->pid;
     if (!job->task && job->state != MPOOL_STATE_DONE) {
@@ -191,20 +191,20 @@ void status_pack_job(msgpack_packer *pk, const struct job *job)
 
 void status_pack_call(msgpack_packer *pk, const struct task *t)
 {
-    struct facts f = {.id = t->id,
+    struct status_fields f = {.id = t->id,
         .name = t->call.name,
         .function = t->function->name,
         .pool = t->function->pool->name,
         .attached = true,
         .uid = t->caller->uid,
         .submitted_ms = t->submitted_ms};
-    live_facts(t, &f);
+    live_fields(t, &f);
     pack(pk, &f);
 }
 
 void status_pack_map(msgpack_packer *pk, const struct map *m)
 {
-    struct facts f = {.id = m->id,
+    struct status_fields f = {.id = m->id,
         .name = m->name,
         .function = m->function->name,
         .pool = m->function->pool->name,

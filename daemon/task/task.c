@@ -17,7 +17,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "daemon/pool/workers.h"
 #include "proto/scan.h"
@@ -47,11 +47,11 @@ struct task_room {
 static uint64_t least_timeout(const struct task_options *o, const struct function *f)
 {
     uint64_t candidates[] = {o->timeout_ms, (uint64_t)f->timeout_s * 1000, f->pool->config->timeout_ms};
-    uint64_t least = 0;
+    uint64_t min = 0;
     for (size_t i = 0; i < ELEMENTS(candidates); i++)
-        if (candidates[i] > 0 && (least == 0 || candidates[i] < least))
-            least = candidates[i];
-    return least;
+        if (candidates[i] > 0 && (min == 0 || candidates[i] < min))
+            min = candidates[i];
+    return min;
 }
 
 static bool is_whole(const struct tasks *tasks, const uint8_t *bytes, uint64_t size)
@@ -142,9 +142,9 @@ struct task *task_new(struct tasks *tasks, struct caller *caller, struct functio
     if (options->attempts)
         t->core.attempts = (uint32_t)options->attempts;
     else
-        t->core.attempts = function_is(f, CONTRACT_IDEMPOTENT) ? f->pool->config->attempts : 1;
+        t->core.attempts = function_is(f, CONTROL_IDEMPOTENT) ? f->pool->config->attempts : 1;
     t->core.timeout_ms = least_timeout(options, f);
-    t->core.grace_ms = function_is(f, CONTRACT_CANCELLABLE) ? (uint32_t)tasks->config->cancel_grace_ms : 0;
+    t->core.grace_ms = function_is(f, CONTROL_CANCELLABLE) ? (uint32_t)tasks->config->cancel_grace_ms : 0;
     t->core.alone = t->output;
     return t;
 }

@@ -3,7 +3,7 @@
  * Workers are made by a clone that glibc does not know of (CLONE_PARENT), so it would run no pthread_atfork() handler.
  * The executable therefore replaces glibc's __register_atfork(), which every pthread_atfork() calls: it remembers the
  * handlers and passes them on, so that an ordinary fork() runs them as usual. Any thread may register; the rest is for
- * the template's main thread.
+ * the forkserver's main thread.
  */
 #pragma once
 

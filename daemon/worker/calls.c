@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/lane/contract.h"
-#include "daemon/worker/task.h"
+#include "daemon/lane/control_protocol.h"
+#include "daemon/worker/host_private.h"
 #include "proto/text.h"
 
 static struct host *host_of(mpool_task *task)
@@ -294,7 +294,7 @@ void host_watch_no_cancel(struct host *host)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, CONTRACT_CANCEL_SIGNAL);
+    sigaddset(&set, CONTROL_CANCEL_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     host->cancel_watched = false;
 }
@@ -318,7 +318,7 @@ static int call_cancel_fd(mpool_task *task)
         return h->cancel_fd;
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, CONTRACT_CANCEL_SIGNAL);
+    sigaddset(&set, CONTROL_CANCEL_SIGNAL);
     if (h->cancel_fd < 0) {
         h->cancel_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (h->cancel_fd < 0)
@@ -329,7 +329,7 @@ static int call_cancel_fd(mpool_task *task)
     /* Drains signals of earlier tasks; if this task's own one was among them, it is sent again. */
     drain(h->cancel_fd);
     if (h->ops.cancelled(h->user))
-        raise(CONTRACT_CANCEL_SIGNAL);
+        raise(CONTROL_CANCEL_SIGNAL);
     return h->cancel_fd;
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/worker/task.h"
+#include "daemon/worker/host_private.h"
 #include "proto/message.h"
 
 int host_new(struct host **ret, const struct host_config *config, const struct host_ops *ops, void *user)

@@ -30,7 +30,7 @@ struct host_ops {
     /* Sends a sealed memfd that holds the whole result to the supervisor. fd is borrowed. → 0, or -errno: host_run()
      * returns it. */
     int (*result_memfd)(void *user, uint32_t position, int fd, uint64_t size);
-    /* As worker_lane_cancelled(). Must be set before the worker is sent CONTRACT_CANCEL_SIGNAL for it. */
+    /* As worker_lane_cancelled(). Must be set before the worker is sent CONTROL_CANCEL_SIGNAL for it. */
     int (*cancelled)(void *user);
     void (*progress)(void *user, uint64_t done, uint64_t total);
     /* A piece of output of a job with LANE_JOB_OUTPUT; stream 1 or 2. → 0, or -errno: reported to the function. */

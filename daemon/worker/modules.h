@@ -1,7 +1,7 @@
 /* Which modules has this process loaded, and which functions do they provide?
  *
  * Finds a module by name (in a search path) or by path, refuses what others could have tampered with, loads it, and
- * keeps one table of functions: a function's index in it is what lanes carry. Used by the template, whose workers
+ * keeps one table of functions: a function's index in it is what lanes carry. Used by the forkserver, whose workers
  * inherit the table, and by modcheck. Knows nothing of tasks, lanes or sockets; never logs: a refusal is an error
  * message for the caller. Nothing is ever unloaded. One thread.
  */
@@ -68,7 +68,7 @@ ssize_t modules_find(const struct modules *m, const char *name, size_t length);
 /* What hooks are passed, and where their log lines go. */
 struct modules_hooks {
     const char *pool;
-    uint32_t worker;                                                          /* 0 in the template */
+    uint32_t worker;                                                          /* 0 in the forkserver */
     void (*log)(void *user, const char *module, int level, const char *text); /* NULL: dropped */
     void (*before)(void *user, const char *module); /* called before each module's hook; may be NULL */
     void *user;
@@ -76,7 +76,7 @@ struct modules_hooks {
 
 /* Run the hooks of all modules, in order of loading. → 0, or -ECANCELED with an error message in `why` (MODULES_WHY_MAX
  * bytes): the first hook that fails stops the sequence. */
-int modules_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* once, in the template */
+int modules_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* once, in the forkserver */
 int modules_worker_init(const struct modules *m, const struct modules_hooks *hooks, char *why); /* in each worker */
 void modules_worker_fini(const struct modules *m); /* in a worker that exits normally; last loaded first */
 

@@ -76,8 +76,8 @@ static void complete(struct reply *r)
 static inline uint8_t *at_once(const struct reply *r)
 {
     const struct result *to = r->result;
-    bool may = r->depth == 0 && !r->whole && to->room - to->used >= WIRE_SCALAR_MOST &&
-               to->limit - to->used >= WIRE_SCALAR_MOST;
+    bool may =
+        r->depth == 0 && !r->whole && to->room - to->used >= WIRE_SCALAR_MAX && to->limit - to->used >= WIRE_SCALAR_MAX;
     return may ? to->base + to->used : NULL;
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/worker/task.h"
+#include "daemon/worker/host_private.h"
 #include "proto/message.h"
 #include "proto/text.h"
 
@@ -67,12 +67,12 @@ static int run_function(struct host *h, const struct module_function *function)
 }
 
 /* Appends the failure as [0, "E_NAME: text"], in at most `most` bytes if possible. → 0 or -errno. */
-static int put_failure(struct host *h, uint64_t most)
+static int put_failure(struct host *h, uint64_t max)
 {
     const size_t heads = 8;
     size_t keep = h->failure_length;
-    if (keep + heads > most)
-        keep = wire_utf8_cut(h->failure, keep, most > heads + 40 ? (size_t)most - heads : 40);
+    if (keep + heads > max)
+        keep = wire_utf8_cut(h->failure, keep, max > heads + 40 ? (size_t)max - heads : 40);
     wire_buf_rewind(&h->error, 0);
     wire_put_error_value(&h->error, 0, h->failure, keep);
     if (h->error.failed)
@@ -154,8 +154,8 @@ static int run_pair(struct host *h, const struct module_function *function, stru
 /* How long a chunk may run. Reading the clock may take longer than an item does: so it is read after as many items as
  * take LOOK_NS, by their mean, and whenever the kernel's tick has moved on, which costs a quarter of that and shows
  * that an item was slow. */
-#define LOOK_NS   (50 * NS_PER_MS / 1000)
-#define LOOK_MOST 64u
+#define LOOK_NS  (50 * NS_PER_MS / 1000)
+#define LOOK_MAX 64u
 
 struct budget {
     uint64_t start_ns, end_ns; /* end_ns: 0: none */
@@ -179,7 +179,7 @@ static bool budget_is_left(struct budget *b, uint32_t done)
         return true;
     uint64_t now_ns = clock_now_ns(), each_ns = (now_ns - b->start_ns) / done + 1;
     b->tick_ns = tick_ns;
-    b->left = LOOK_NS / each_ns < LOOK_MOST ? LOOK_NS / each_ns + 1 : LOOK_MOST;
+    b->left = LOOK_NS / each_ns < LOOK_MAX ? LOOK_NS / each_ns + 1 : LOOK_MAX;
     return now_ns < b->end_ns;
 }
 

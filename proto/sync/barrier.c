@@ -1,7 +1,7 @@
 /* How do parties wait for one another, and what breaks that?
  *
  * `state` is one word: the round, how many have arrived in it, whether it is broken, and which of the rounds before
- * were ended by a reset (struct sync_barrier). Each arriving party first writes round and itself into a slot, then
+ * were ended by a reset (struct sync_barrier). Each arriving client first writes round and itself into a slot, then
  * counts itself: a death between the two leaves a number that the daemon finds, and breaks the round, as a death after
  * the two does. A slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The
  * last to arrive moves `state` to the next round with a count of 0, in one step, and opens the gate.
@@ -59,9 +59,9 @@ static bool claim_slot(const struct sync_user *user, uint32_t generation)
 {
     for (uint32_t i = 0; i < SYNC_SLOTS; i++) {
         uint64_t slot = atomic_load(&user->area->slots[i]);
-        /* A slot without a party has never been used. */
+        /* A slot without a client has never been used. */
         if (((uint32_t)slot == 0 || slot >> 32 != generation) &&
-            atomic_compare_exchange_strong(&user->area->slots[i], &slot, (uint64_t)generation << 32 | user->party))
+            atomic_compare_exchange_strong(&user->area->slots[i], &slot, (uint64_t)generation << 32 | user->client))
             return true;
     }
     return false;
@@ -163,7 +163,7 @@ int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
     int place = arrive(user, &nap, &round);
     if (place < 0)
         return place;
-    /* If the daemon removed this party before it wrote its slot, the slot was not found and must be checked here. */
+    /* If the daemon removed this client before it wrote its slot, the slot was not found and must be checked here. */
     int alive = sync_still_party(user);
     if (place == (int)user->capacity - 1) {
         sync_open_gate(area);

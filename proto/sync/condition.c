@@ -6,8 +6,8 @@
  * the kernel had fewer sleepers than were to be woken: then none is left asleep, and whoever is only on its way there
  * sees another sequence.
  *
- * A waiter may return for nothing; that is in the contract. The daemon makes use of it: when a party is gone, which may
- * have taken a wake-up with it, it moves the sequence and wakes all (sync_party_gone).
+ * A waiter may return for nothing; that is in the contract. The daemon makes use of it: when a client is gone, which
+ * may have taken a wake-up with it, it moves the sequence and wakes all (sync_client_gone).
  */
 #include "proto/sync/sync_private.h"
 

@@ -5,7 +5,7 @@
  * are read-modify-writes of this word, so nothing can come between a look and a sleep: the kernel compares the whole
  * word.
  *
- * A setter that dies before its wake leaves a set event with sleepers: sync_party_gone() wakes them. Nobody else's
+ * A setter that dies before its wake leaves a set event with sleepers: sync_client_gone() wakes them. Nobody else's
  * death matters. The daemon's end (sync_close) is a generation, too, and is told from a set by `closed`.
  */
 #include "proto/sync/sync_private.h"

@@ -1,7 +1,7 @@
 /* How is a lock or a semaphore taken and released, who is next, and why is no wake-up lost?
  *
- * A word is free or has its owner's party number in it, and beside it the number of that take; every move is one
- * compare-and-swap of both. So whoever finds its own party in a word has that take's number, however long it was
+ * A word is free or has its owner's client number in it, and beside it the number of that take; every move is one
+ * compare-and-swap of both. So whoever finds its own client in a word has that take's number, however long it was
  * stopped before. A semaphore is as many words as it may have tokens. Without others a take and a release are that one
  * instruction each, and a look at `fair`, `departures` and `waiters`.
  *
@@ -26,10 +26,10 @@
  * release does so, not just the first: who was woken to watch may have found nothing free, because a newcomer had read
  * `fair` before and overtook, and sleeps again like anybody.
  *
- * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_party_gone() frees
+ * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_client_gone() frees
  * the first two, then opens the gate and wakes everybody, each of whom marks again.
  *
- * Burial of the living. A party is gone, too, when its connection ends, and its process may not know: its next take
+ * Burial of the living. A client is gone, too, when its connection ends, and its process may not know: its next take
  * would put a number into the word that nobody takes out again. So the daemon closes the connection, then counts
  * `departures`, then frees; and a take is followed by a look at the count. If the take came before the daemon's look at
  * the word, the daemon frees it; if after, the count has changed, and the connection, which is looked at then, is found
@@ -46,7 +46,7 @@
 static uint64_t fair_self(const struct sync_user *user)
 {
     /* Thread addresses are at least 16 bytes apart. Two threads with the same mark merely share the privilege. */
-    return (uint64_t)user->party << 32 | (uint32_t)(sync_thread() >> 4);
+    return (uint64_t)user->client << 32 | (uint32_t)(sync_thread() >> 4);
 }
 
 static uint32_t fair_bit(uint64_t fair)
@@ -59,13 +59,13 @@ static uint32_t fair_bit(uint64_t fair)
 /* ---- one try ----------------------------------------------------------------------------------------------------- */
 
 /* → 0; 1: it was abandoned; -EAGAIN: not free. *ret_word: its present value. */
-static inline int take_word(_Atomic uint64_t *word, uint32_t party, uint64_t *ret_word)
+static inline int take_word(_Atomic uint64_t *word, uint32_t client, uint64_t *ret_word)
 {
     /* Look first: a failed compare-and-swap would take the cache line away from its owner. */
     uint64_t found = atomic_load(word);
 
     while (sync_word_free(found)) {
-        *ret_word = ((found >> 32) + 1) << 32 | party;
+        *ret_word = ((found >> 32) + 1) << 32 | client;
         if (atomic_compare_exchange_strong(word, &found, *ret_word))
             return sync_owner(found) == SYNC_ABANDONED;
     }
@@ -91,14 +91,14 @@ static inline int take_any(const struct sync_user *user, uint32_t *ret_at)
 
     *ret_at = 0;
     if (capacity == 1) {
-        r = take_word(&area->words[0], user->party, &word);
+        r = take_word(&area->words[0], user->client, &word);
         if (r >= 0 && (uint32_t)(word >> 32) % SYNC_RENEW == 0)
             renew_fence(area, word);
     } else if (capacity > 1) {
         uint32_t start = atomic_load_explicit(&area->hint, memory_order_relaxed) % capacity;
         for (uint32_t i = 0; i < capacity && r < 0; i++) {
             *ret_at = start + i < capacity ? start + i : start + i - capacity;
-            r = take_word(&area->words[*ret_at], user->party, &word);
+            r = take_word(&area->words[*ret_at], user->client, &word);
             if (r >= 0 && i > 0)
                 atomic_store_explicit(&area->hint, *ret_at, memory_order_relaxed);
         }
@@ -182,7 +182,7 @@ static void undo(struct sync_user *user, uint32_t at, int taken)
     uint64_t word = atomic_load(&area->words[at]);
 
     /* Fails if the daemon has been here already. The next owner must be told of the death that this one was told of. */
-    if (sync_owner(word) == user->party)
+    if (sync_owner(word) == user->client)
         (void)atomic_compare_exchange_strong(
             &area->words[at], &word, sync_word_with(word, taken ? SYNC_ABANDONED : SYNC_FREE));
     wake_next(area);
@@ -231,13 +231,13 @@ static void give_up(const struct sync_user *user, uint64_t self)
     }
 }
 
-/* Records for diagnostics that this party waits. → the place, or SYNC_WAITERS: there was no room. */
+/* Records for diagnostics that this client waits. → the place, or SYNC_WAITERS: there was no room. */
 static uint32_t show_up(const struct sync_user *user)
 {
     for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
         uint32_t nobody = 0;
         if (atomic_load_explicit(&user->area->waiting[i], memory_order_relaxed) == 0 &&
-            atomic_compare_exchange_strong(&user->area->waiting[i], &nobody, user->party))
+            atomic_compare_exchange_strong(&user->area->waiting[i], &nobody, user->client))
             return i;
     }
     return SYNC_WAITERS;
@@ -245,7 +245,7 @@ static uint32_t show_up(const struct sync_user *user)
 
 static void show_no_more(const struct sync_user *user, uint32_t place)
 {
-    uint32_t own = user->party;
+    uint32_t own = user->client;
 
     if (place < SYNC_WAITERS)
         (void)atomic_compare_exchange_strong(&user->area->waiting[place], &own, 0);
@@ -358,8 +358,8 @@ int sync_lock_release(struct sync_user *user)
 {
     uint64_t word = atomic_load(&user->area->words[0]);
 
-    /* Not a store: the daemon may have given the lock to another party, if it has declared this process dead. */
-    if (sync_owner(word) != user->party || !free_word(&user->area->words[0], word))
+    /* Not a store: the daemon may have given the lock to another client, if it has declared this process dead. */
+    if (sync_owner(word) != user->client || !free_word(&user->area->words[0], word))
         return sync_closed(user->area) ? -ECONNRESET : -EPERM;
     wake_next(user->area);
     return 0;
@@ -373,7 +373,7 @@ static bool free_own(const struct sync_user *user, uint32_t capacity)
     for (uint32_t i = 0; i < capacity; i++) {
         uint32_t at = start + i < capacity ? start + i : start + i - capacity;
         uint64_t word = atomic_load(&area->words[at]);
-        if (sync_owner(word) == user->party && free_word(&area->words[at], word)) {
+        if (sync_owner(word) == user->client && free_word(&area->words[at], word)) {
             if (i > 0)
                 atomic_store_explicit(&area->hint, at, memory_order_relaxed);
             return true;
@@ -382,7 +382,7 @@ static bool free_own(const struct sync_user *user, uint32_t capacity)
     return false;
 }
 
-/* A token that another party took and this one gives back, for example a consumer's by its producer. */
+/* A token that another client took and this one gives back, for example a consumer's by its producer. */
 static bool free_others(const struct sync_user *user, uint32_t capacity)
 {
     for (uint32_t i = 0; i < capacity; i++) {
@@ -407,7 +407,7 @@ int sync_semaphore_release(struct sync_user *user)
 {
     uint32_t capacity = sync_capacity(user->capacity);
     bool freed = capacity > 0 && free_own(user, capacity);
-    /* A party that has lost its own token must not free another's instead. */
+    /* A client that has lost its own token must not free another's instead. */
     int r = freed ? 0 : sync_still_party(user);
 
     if (r < 0)
@@ -439,7 +439,7 @@ uint32_t sync_semaphore_value(const struct sync_user *user)
 
 bool sync_lock_mine(const struct sync_user *user)
 {
-    return sync_owner(atomic_load(&user->area->words[0])) == user->party;
+    return sync_owner(atomic_load(&user->area->words[0])) == user->client;
 }
 
 int sync_fence(const struct sync_user *user, uint64_t *ret_number)
@@ -452,7 +452,7 @@ int sync_fence(const struct sync_user *user, uint64_t *ret_number)
     }
     uint64_t word = atomic_load(&area->words[0]), number = sync_number(area, word);
     /* Checked once more: `fence` may be much newer than the word if this thread was stopped in between. */
-    if (sync_owner(word) != user->party || atomic_load(&area->words[0]) != word)
+    if (sync_owner(word) != user->client || atomic_load(&area->words[0]) != word)
         return -EPERM;
     *ret_number = number;
     return 0;

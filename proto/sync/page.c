@@ -68,25 +68,25 @@ int sync_page_check(const void *page, enum mpool_kind kind)
 
 /* The parties to which nothing may belong any more. */
 struct gone {
-    bool (*is_party)(void *userdata, uint32_t party);
+    bool (*is_party)(void *userdata, uint32_t client);
     void *userdata;
-    uint32_t party; /* without is_party: this one */
+    uint32_t client; /* without is_party: this one */
 };
 
-static bool is_gone(const struct gone *gone, uint32_t party)
+static bool is_gone(const struct gone *gone, uint32_t client)
 {
-    if (party == 0 || party > SYNC_PARTY_MAX)
+    if (client == 0 || client > SYNC_CLIENT_MAX)
         return false;
-    return gone->is_party ? !gone->is_party(gone->userdata, party) : party == gone->party;
+    return gone->is_party ? !gone->is_party(gone->userdata, client) : client == gone->client;
 }
 
-/* Before the word is freed: a party that gave the object up may open it again, and a thread of it would find its own
+/* Before the word is freed: a client that gave the object up may open it again, and a thread of it would find its own
  * mark while another, which has just taken the lock, has not overwritten it yet. */
 static void wipe_mark(struct sync_area *area, uint64_t word)
 {
     uint64_t mark = atomic_load(&area->thread);
 
-    /* Fails if the party is alive after all, and has just handed the lock to another. */
+    /* Fails if the client is alive after all, and has just handed the lock to another. */
     if (atomic_load(&area->words[0]) == word)
         (void)atomic_compare_exchange_strong(&area->thread, &mark, 0);
 }
@@ -95,10 +95,10 @@ static void wipe_mark(struct sync_area *area, uint64_t word)
  * were announced by releases, and the dead had consumed them. */
 static unsigned free_words(struct sync_area *area, enum mpool_kind kind, uint32_t count, const struct gone *gone)
 {
-    uint32_t most = kind == MPOOL_KIND_SEMAPHORE ? atomic_load(&area->tokens) : count, left = 0;
+    uint32_t max = kind == MPOOL_KIND_SEMAPHORE ? atomic_load(&area->tokens) : count, left = 0;
     unsigned freed = 0;
 
-    if (most < count)
+    if (max < count)
         for (uint32_t i = 0; i < count; i++) {
             uint32_t owner = sync_owner(atomic_load(&area->words[i]));
             left += owner != SYNC_EMPTY && !is_gone(gone, owner);
@@ -109,7 +109,7 @@ static unsigned free_words(struct sync_area *area, enum mpool_kind kind, uint32_
             continue;
         if (i == 0)
             wipe_mark(area, word);
-        uint64_t next = sync_word_with(word, left < most ? SYNC_ABANDONED : SYNC_EMPTY);
+        uint64_t next = sync_word_with(word, left < max ? SYNC_ABANDONED : SYNC_EMPTY);
         if (atomic_compare_exchange_strong(&area->words[i], &word, next)) {
             freed++;
             left++;
@@ -181,13 +181,13 @@ static unsigned take_back(
     return kind == MPOOL_KIND_BARRIER ? had + break_barrier(area, gone) : had;
 }
 
-unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party)
+unsigned sync_client_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t client)
 {
     struct sync_area *area = page;
-    struct gone gone = {.party = party};
+    struct gone gone = {.client = client};
     unsigned privilege;
 
-    if (!has_page(kind) || party == 0 || party > SYNC_PARTY_MAX)
+    if (!has_page(kind) || client == 0 || client > SYNC_CLIENT_MAX)
         return 0;
     /* First: a take that is missed by this look at the word does not miss this increment. See lock.c, (5). */
     if (atomic_fetch_add(&area->departures, 1) == UINT32_MAX)
@@ -199,7 +199,7 @@ unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, ui
 }
 
 unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
-    bool (*is_party)(void *userdata, uint32_t party), void *userdata)
+    bool (*is_party)(void *userdata, uint32_t client), void *userdata)
 {
     struct gone gone = {.is_party = is_party, .userdata = userdata};
     unsigned privilege;
@@ -225,11 +225,11 @@ void sync_close(void *page, enum mpool_kind kind)
     wake_all(area, kind);
 }
 
-void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_census *ret)
+void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_snapshot *ret)
 {
     const struct sync_area *area = page;
 
-    *ret = (struct sync_census){.fence = 0};
+    *ret = (struct sync_snapshot){.fence = 0};
     if (!has_page(kind))
         return;
     uint32_t words = words_of(kind, capacity);
@@ -238,15 +238,15 @@ void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, str
         uint32_t owner = sync_owner(word);
         ret->free += sync_word_free(word);
         ret->abandoned += owner == SYNC_ABANDONED;
-        if (owner >= 1 && owner <= SYNC_PARTY_MAX)
+        if (owner >= 1 && owner <= SYNC_CLIENT_MAX)
             ret->owners[ret->owner_count++] = owner;
     }
     for (uint32_t i = 0; i < SYNC_WAITERS; i++) {
-        uint32_t party = atomic_load(&area->waiting[i]);
-        if (party >= 1 && party <= SYNC_PARTY_MAX)
-            ret->waiting[ret->waiting_count++] = party;
+        uint32_t client = atomic_load(&area->waiting[i]);
+        if (client >= 1 && client <= SYNC_CLIENT_MAX)
+            ret->waiting[ret->waiting_count++] = client;
     }
-    ret->next = (uint32_t)(atomic_load(&area->fair) >> 32) & SYNC_PARTY_MAX;
+    ret->next = (uint32_t)(atomic_load(&area->fair) >> 32) & SYNC_CLIENT_MAX;
     ret->waiters = atomic_load(&area->waiters) != 0;
     if (words > 0)
         ret->fence = sync_takes(area, words);
@@ -259,7 +259,7 @@ void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, str
         ret->broken = now.broken;
         for (uint32_t i = 0; i < SYNC_SLOTS; i++) {
             uint64_t slot = atomic_load(&area->slots[i]);
-            if (slot >> 32 == now.generation && (uint32_t)slot >= 1 && (uint32_t)slot <= SYNC_PARTY_MAX && now.count)
+            if (slot >> 32 == now.generation && (uint32_t)slot >= 1 && (uint32_t)slot <= SYNC_CLIENT_MAX && now.count)
                 ret->owners[ret->owner_count++] = (uint32_t)slot;
         }
     }

@@ -1,10 +1,10 @@
 /* How does a thread take a lock that it has already? See sync.h.
  *
- * The word says which party owns the lock, `thread` which of its threads. `thread` and `depth` are written by the owner
- * alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead owner
- * left there is wiped by the daemon, or overwritten by the next. The mark is of the thread and the party (sync_mark): a
- * thread that finds its own must have put it there itself, and has the lock, as the mark goes before the word is freed;
- * so relaxed will do.
+ * The word says which client owns the lock, `thread` which of its threads. `thread` and `depth` are written by the
+ * owner alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead
+ * owner left there is wiped by the daemon, or overwritten by the next. The mark is of the thread and the client
+ * (sync_mark): a thread that finds its own must have put it there itself, and has the lock, as the mark goes before the
+ * word is freed; so relaxed will do.
  */
 #include "proto/sync/sync_private.h"
 

@@ -1,14 +1,14 @@
 /* What is in the first 4096 bytes of a shared object, and what may be done with it?
  *
  * Every page object (proto/kinds.h) is a memfd that begins with a sync area. All who have opened the object map it
- * writable and operate in place; the daemon makes it, and removes the dead from it. Each user of it is a *party*: a
- * number that the daemon gave, 1 … SYNC_PARTY_MAX. No pointers, pids or lengths in it are trusted: capacities come from
- * the daemon's own tables, or from its reply, and are checked against SYNC_SLOTS.
+ * writable and operate in place; the daemon makes it, and removes the dead from it. Each user of it is a *client*: a
+ * number that the daemon gave, 1 … SYNC_CLIENT_MAX. No pointers, pids or lengths in it are trusted: capacities come
+ * from the daemon's own tables, or from its reply, and are checked against SYNC_SLOTS.
  *
  * A crash at any instruction must not block the others: every single store leaves each word valid. A lock word is free
- * or has its owner's number in it, and the daemon can free a word with the number of a dead party. Words that only
+ * or has its owner's number in it, and the daemon can free a word with the number of a dead client. Words that only
  * speed things up (the flag `waiters`, the privilege `fair`) may be left wrong by a death until the daemon has called
- * sync_party_gone(), which wakes everybody who sleeps on the page. lock.c, condition.c, event.c and barrier.c explain
+ * sync_client_gone(), which wakes everybody who sleeps on the page. lock.c, condition.c, event.c and barrier.c explain
  * why no wake-up is lost; tests/model/ proves it.
  *
  * The layout is an interface between processes that may have been built at different times: it changes only with
@@ -25,14 +25,14 @@
 
 #include "proto/kinds.h"
 
-#define SYNC_BYTES     4096u /* of the area; the data of an array begins behind it */
-#define SYNC_MAGIC     0x4c4f4f50u
-#define SYNC_VERSION   2u
-#define SYNC_SLOTS     256u              /* tokens of a semaphore, parties of a barrier */
-#define SYNC_WAITERS   64u               /* maximum of waiters that are reported */
-#define SYNC_PARTY_MAX ((1u << 30) - 1u) /* party numbers are 1 … this */
+#define SYNC_BYTES      4096u /* of the area; the data of an array begins behind it */
+#define SYNC_MAGIC      0x4c4f4f50u
+#define SYNC_VERSION    2u
+#define SYNC_SLOTS      256u              /* tokens of a semaphore, parties of a barrier */
+#define SYNC_WAITERS    64u               /* maximum of waiters that are reported */
+#define SYNC_CLIENT_MAX ((1u << 30) - 1u) /* client numbers are 1 … this */
 
-/* A lock word is the number of the last take << 32 | its owner: nobody, or a party. So an owner and its fencing number
+/* A lock word is the number of the last take << 32 | its owner: nobody, or a client. So an owner and its fencing number
  * change in one step. */
 #define SYNC_FREE      0u
 #define SYNC_ABANDONED (1u << 31) /* free; its owner died while holding it */
@@ -50,13 +50,13 @@ struct sync_area {
     _Atomic uint32_t gate;               /* futex: sequence of the wake-ups; locks, semaphores, barriers */
     _Atomic uint32_t waiters;            /* 1: somebody may sleep on the gate */
     _Atomic uint32_t hint;               /* of a semaphore: where a token was seen last */
-    _Atomic uint64_t fair;               /* 0, or the only one that may take next: party << 32 | mark of the thread */
+    _Atomic uint64_t fair;               /* 0, or the only one that may take next: client << 32 | mark of the thread */
     _Atomic uint64_t fence;      /* one word: near the number in it; several: what theirs have lost: see sync_takes() */
     _Atomic uint32_t departures; /* of parties, never 0; before their words are freed. Writer: the daemon */
     uint32_t reserved1;
     union {
         _Atomic uint64_t words[SYNC_SLOTS]; /* of locks and semaphores */
-        _Atomic uint64_t slots[SYNC_SLOTS]; /* of a barrier: generation << 32 | party that has arrived in it */
+        _Atomic uint64_t slots[SYNC_SLOTS]; /* of a barrier: generation << 32 | client that has arrived in it */
     };
 
     /* Of an rlock: written by its owner alone, and true only while words[0] is the owner's. */
@@ -122,23 +122,23 @@ struct sync_setup {
  * bounds, or the kind has no page. */
 int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *setup);
 
-/* The party is gone, and its connection is closed: frees what it had (marked as abandoned; of a semaphore no more than
+/* The client is gone, and its connection is closed: frees what it had (marked as abandoned; of a semaphore no more than
  * it was made with), breaks a barrier in which it waited, and makes everybody who sleeps on the page look again.
  * capacity: the daemon's own, cut to SYNC_SLOTS. Trusts nothing that it reads; ends after a bounded number of steps
  * whatever others do to the page meanwhile. → how many words or slots had its number. */
-unsigned sync_party_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party);
+unsigned sync_client_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t client);
 
-/* Frees in the same way whatever has the number of somebody who is not a party: a process whose connection had ended
+/* Frees in the same way whatever has the number of somebody who is not a client: a process whose connection had ended
  * may have taken it after that, and died before it found out. is_party: called with each number found. → as above. */
 unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
-    bool (*is_party)(void *userdata, uint32_t party), void *userdata);
+    bool (*is_party)(void *userdata, uint32_t client), void *userdata);
 
 /* The daemon exits: everybody who sleeps on the page, or is about to, gets -ECONNRESET. */
 void sync_close(void *page, enum mpool_kind kind);
 
 /* Who is inside: untrusted, for people to read, never to be acted on. */
-struct sync_census {
-    uint32_t owners[SYNC_SLOTS]; /* party numbers as found: words of locks, or arrived at a barrier */
+struct sync_snapshot {
+    uint32_t owners[SYNC_SLOTS]; /* client numbers as found: words of locks, or arrived at a barrier */
     uint32_t owner_count;
     uint32_t free;      /* locks and semaphores: takes that would succeed */
     uint32_t abandoned; /* … of which the owner died */
@@ -155,19 +155,19 @@ struct sync_census {
 };
 
 /* capacity as above. Never fails. */
-void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_census *ret);
+void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_snapshot *ret);
 
 /* ---- the parties' side ------------------------------------------------------------------------------------------- */
 
-/* One party's use of one page; several threads may share it. Filled by the code that mapped the page. */
+/* One client's use of one page; several threads may share it. Filled by the code that mapped the page. */
 struct sync_user {
     struct sync_area *area;
-    uint32_t party;    /* 1 … SYNC_PARTY_MAX */
+    uint32_t client;   /* 1 … SYNC_CLIENT_MAX */
     uint32_t capacity; /* from the daemon's reply: 1 … SYNC_SLOTS; 1 for all that is neither semaphore nor barrier */
     bool bounded;      /* semaphores */
-    _Atomic uint32_t departures; /* the value when this party was last known to be one; 0: never */
-    /* Is this still a party? → 0: yes; negative: no, and waits return this. Called after each second of waiting, and
-     * after a take if others have gone since the last one: that may have been this party itself. May run in several
+    _Atomic uint32_t departures; /* the value when this client was last known to be one; 0: never */
+    /* Is this still a client? → 0: yes; negative: no, and waits return this. Called after each second of waiting, and
+     * after a take if others have gone since the last one: that may have been this client itself. May run in several
      * threads at once. NULL: not checked. */
     int (*alive)(void *userdata);
     void *userdata;
@@ -181,12 +181,12 @@ int sync_page_check(const void *page, enum mpool_kind kind);
 
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);
-/* → 0; -EPERM: this party has none of it (locks), -ECONNRESET: the daemon has exited; -EOVERFLOW: more would be free
+/* → 0; -EPERM: this client has none of it (locks), -ECONNRESET: the daemon has exited; -EOVERFLOW: more would be free
  * than a bounded semaphore has, or than there is room for (SYNC_SLOTS); the result of alive(). Semaphores are released
- * by any party, locks by any thread of the party that has it. */
+ * by any client, locks by any thread of the client that has it. */
 int sync_lock_release(struct sync_user *user);
 int sync_semaphore_release(struct sync_user *user);
-/* The same for a process that is no longer a party: of a semaphore it frees only its own tokens. */
+/* The same for a process that is no longer a client: of a semaphore it frees only its own tokens. */
 void sync_give_back(struct sync_user *user);
 /* Number of takes that would succeed at this moment. */
 uint32_t sync_semaphore_value(const struct sync_user *user);
@@ -196,11 +196,11 @@ uint32_t sync_semaphore_value(const struct sync_user *user);
 int sync_rlock_take(struct sync_user *user, int64_t timeout_ms);
 int sync_rlock_release(struct sync_user *user);
 
-/* Does this party (sync_rlock_mine: this thread) have it? */
+/* Does this client (sync_rlock_mine: this thread) have it? */
 bool sync_lock_mine(const struct sync_user *user);
 bool sync_rlock_mine(const struct sync_user *user);
-/* The number of this party's take: each take of a lock has a greater one than all before. Of a semaphore of several
- * tokens: the number of takes so far, whoever has them. → 0; -EPERM: this party does not have the lock. */
+/* The number of this client's take: each take of a lock has a greater one than all before. Of a semaphore of several
+ * tokens: the number of takes so far, whoever has them. → 0; -EPERM: this client does not have the lock. */
 int sync_fence(const struct sync_user *user, uint64_t *ret_number);
 
 /* Events. A wait ends for everybody who waited when the event was set, even if it has been cleared since. */
@@ -210,7 +210,7 @@ void sync_event_clear(struct sync_user *user);
 bool sync_event_is_set(const struct sync_user *user);
 
 /* A condition and the lock that guards it: `lock` may be another object's, a lock or (recursive) an rlock; both pages
- * must be the same party's, or the caller's to keep together. The lock must be had: -EPERM.
+ * must be the same client's, or the caller's to keep together. The lock must be had: -EPERM.
  * wait: gives the lock up in whole (an rlock at whatever depth), waits, and takes it again, however long that may last.
  * → 0: woken, perhaps for nothing; 1: the same, and the lock's owner had died with it; -ETIMEDOUT; in these cases the
  * lock is held again. -ECONNRESET, or what alive() returned: it is not held.

@@ -119,10 +119,10 @@ static inline uint64_t sync_thread(void)
  * odd factor keeps the numbers apart, and spreads them over the upper bits, which addresses do not use. */
 static inline uint64_t sync_mark(const struct sync_user *user)
 {
-    return sync_thread() ^ user->party * UINT64_C(0x9e3779b97f4a7c15);
+    return sync_thread() ^ user->client * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Is this still a party? Asked only if others have gone since it was last known to be one: see lock.c, (5).
+/* Is this still a client? Asked only if others have gone since it was last known to be one: see lock.c, (5).
  * → 0; negative: what alive() said. */
 static inline int sync_still_party(struct sync_user *user)
 {

@@ -338,7 +338,7 @@ static pid_t producer(const struct shared *s, const char *handle, const struct f
 }
 
 /* One process puts, this one gets up to `most` in a call, in order; and every item is looked at. */
-static struct ask_answer hand_over(const struct shared *s, const char *kind, uint32_t most, const struct flow *f)
+static struct ask_answer hand_over(const struct shared *s, const char *kind, uint32_t max, const struct flow *f)
 {
     mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
     mpool_object *queue;
@@ -350,7 +350,7 @@ static struct ask_answer hand_over(const struct shared *s, const char *kind, uin
     while (got < f->count) {
         mpool_result *items;
         mpool_queue_item item;
-        sound(mpool_queue_get(queue, most, -1, &items), "get");
+        sound(mpool_queue_get(queue, max, -1, &items), "get");
         for (size_t at = 0; mpool_queue_next(queue, items, &at, &item) > 0; got++)
             if (!f->is(&item, got, f))
                 ask_fail("a wrong item", 0);

@@ -21,7 +21,7 @@ class Object:
             client.takes_memfds = True
         self.client = client
         self.facts = client.request("open", kind, name, options or None)
-        self.id, self.party, self.handle = self.facts["id"], self.facts["party"], self.facts["handle"]
+        self.id, self.client_id, self.handle = self.facts["id"], self.facts["client_id"], self.facts["handle"]
         self.page = None
         self.fd = -1
         if client.fds:
@@ -44,7 +44,7 @@ class Object:
     def hold(self):
         """Takes a lock as if nobody else were there."""
         assert self.word() in (FREE, ABANDONED), hex(self.word())
-        self.put(self.party)
+        self.put(self.client_id)
 
     def close(self):
         assert self.client.request("close", self.id) is True

@@ -596,9 +596,9 @@ def cancel_by_msgid_reaches_every_request_that_waits(d):
 
 @test(config="[pool default]\nworkers = 1\n", workers=None)
 def cancel_by_msgid_reaches_a_process_that_has_not_started(d):
-    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+    forkserver = int(re.findall(r"forkserver=(\d+) ready", d.log())[-1])
     c = d.client()
-    os.kill(template, signal.SIGSTOP)
+    os.kill(forkserver, signal.SIGSTOP)
     try:
         spawned = c.send("spawn", ["sys.sleep", [60]])
         c.request("ping")
@@ -610,7 +610,7 @@ def cancel_by_msgid_reaches_a_process_that_has_not_started(d):
         assert c.request("cancel", {"msgid": spawned}) is False
         assert [t["state"] for t in c.request("list", {"process": True})] == ["cancelled"]
     finally:
-        os.kill(template, signal.SIGCONT)
+        os.kill(forkserver, signal.SIGCONT)
 
 
 @test()

@@ -417,13 +417,13 @@ def who_ends_as_it_was_asked_to_is_no_warning(d):
 
 
 @test(config="[pool default]\n")
-def a_worker_that_its_template_has_not_made_when_it_is_replaced_is_asked_of_the_new_one(d):
-    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
-    os.kill(template, signal.SIGSTOP)
+def a_worker_that_its_forkserver_has_not_made_when_it_is_replaced_is_asked_of_the_new_one(d):
+    forkserver = int(re.findall(r"forkserver=(\d+) ready", d.log())[-1])
+    os.kill(forkserver, signal.SIGSTOP)
     os.kill(d.workers()[0]["pid"], signal.SIGKILL)
     until(lambda: d.request("pools")[0]["starting"] == 1, "another one is wanted")
     d.signal(signal.SIGHUP)
-    until(lambda: int(re.findall(r"template=(\d+) ready", d.log())[-1]) != template, "the new template is ready")
+    until(lambda: int(re.findall(r"forkserver=(\d+) ready", d.log())[-1]) != forkserver, "the new forkserver is ready")
     d.settle()
     assert d.client().call("math.square", 9) == 81
 

@@ -54,7 +54,7 @@ def pairs(d):
 
 
 def parties(d, name):
-    return [p["pid"] for p in d.request("inspect", name)["parties_open"]]
+    return [p["pid"] for p in d.request("inspect", name)["clients"]]
 
 
 def wait_buried(d, name, locker):
@@ -62,7 +62,7 @@ def wait_buried(d, name, locker):
 
 
 def wait_waiting(d, name, locker):
-    until(lambda: any(p["pid"] == locker.pid and p["waits"] for p in d.request("inspect", name)["parties_open"]), "it waits")
+    until(lambda: any(p["pid"] == locker.pid and p["waits"] for p in d.request("inspect", name)["clients"]), "it waits")
 
 
 @test()
@@ -157,7 +157,8 @@ def after_a_restart_nobody_takes_anything_of_the_daemon_before(d):
         for (kind, number), locker in old.items():
             assert locker.say("take", 0) == RESET and locker.say("take", -1) == RESET, (end, kind)
         assert barrier.say("take", 0) == RESET and event.say("take", 0) == RESET
-        assert waiter.hear() == RESET
+        heard = waiter.hear()
+        assert heard == RESET, heard
         new = Locker(again, "lock", "held")
         assert new.say("take", 0) == 0, "it is another lock"
         assert holder.say("release") == RESET, "two have had it, and the first one is told"

@@ -56,7 +56,7 @@ def every_kind_of_page_is_made_and_found_again(d):
         assert made.facts["created"] and made.facts["kind"] == kind and made.handle == f"a.{kind}"
         found = Object(other, None, f"a.{kind}")
         assert not found.facts["created"] and found.facts["kind"] == kind
-        assert found.party != made.party, "two connections are two parties"
+        assert found.client_id != made.client_id, "two connections are two clients"
         made.page[4000] = 77
         assert found.page[4000] == 77, "they have the same page"
     assert [o["kind"] for o in c.request("objects")] == list(PAGES)
@@ -218,12 +218,12 @@ def what_a_killed_process_held_is_free_and_called_abandoned(d):
     c = d.client()
     o, untouched = Object(c, "lock", "l"), Object(c, "lock", "untouched")
     told = c.request("inspect", "l")
-    assert [p["pid"] for p in told["parties_open"] if p["holds"]] == [pid] and told["held"] == 1, told
+    assert [p["pid"] for p in told["clients"] if p["holds"]] == [pid] and told["held"] == 1, told
     kill(pid)
     until(lambda: o.word() == ABANDONED, "the lock is free again")
     assert untouched.word() == FREE
     told = c.request("inspect", "l")
-    assert [p["pid"] for p in told["parties_open"]] == [os.getpid()] and told["abandoned"] == 1 and told["held"] == 0, told
+    assert [p["pid"] for p in told["clients"]] == [os.getpid()] and told["abandoned"] == 1 and told["held"] == 0, told
 
 
 @test()
@@ -278,10 +278,10 @@ def whoever_goes_on_with_a_dead_ones_connection_opens_nothing(d):
 def closing_the_last_use_gives_up_what_it_held(d):
     c, other = d.client(), d.client()
     first, second, watched = Object(c, "lock", "l"), Object(c, "lock", "l"), Object(other, "lock", "l")
-    assert first.party == second.party, "one connection is one party"
+    assert first.client_id == second.client_id, "one connection is one client"
     first.hold()
     first.close()
-    assert watched.word() == second.party, "the second use keeps it"
+    assert watched.word() == second.client_id, "the second use keeps it"
     second.close()
     assert watched.word() == ABANDONED
     assert c.request("close", second.id) is False
@@ -470,11 +470,11 @@ def whoever_scribbles_over_a_page_spoils_that_object_alone(d):
             bad.page[:SYNC_BYTES] = dice.randbytes(SYNC_BYTES)
             if dice.random() < 0.5:  # the numbers that matter most
                 for at in range(WORDS, WORDS + 1024, 4):
-                    bad.put(dice.choice((bad.party, lock.party, ABANDONED, EMPTY, 0xFFFFFFFF)), at)
+                    bad.put(dice.choice((bad.client_id, lock.client_id, ABANDONED, EMPTY, 0xFFFFFFFF)), at)
             told = d.request("inspect", f"bad.{kind}")
-            assert told["kind"] == kind and len(told["parties_open"]) == 1, told
+            assert told["kind"] == kind and len(told["clients"]) == 1, told
             bad.close()
-    assert lock.word() == lock.party and d.request("inspect", "good")["held"] == 1
+    assert lock.word() == lock.client_id and d.request("inspect", "good")["held"] == 1
     assert d.client().call("math.square", 7) == 49
 
 

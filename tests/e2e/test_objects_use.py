@@ -13,7 +13,7 @@ from pages import Object
 
 
 def holders(d, name):
-    return [p["pid"] for p in d.request("inspect", name)["parties_open"] if p["holds"]]
+    return [p["pid"] for p in d.request("inspect", name)["clients"] if p["holds"]]
 
 
 def wait_held(d, name):
@@ -27,7 +27,7 @@ def wait_held(d, name):
 
 
 def wait_open(d, name, count):
-    until(lambda: len(d.request("inspect", name)["parties_open"]) == count, f"{count} have {name} open")
+    until(lambda: len(d.request("inspect", name)["clients"]) == count, f"{count} have {name} open")
 
 
 # ---- lock -----------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def lock_keeps_others_out_and_says_so_by_its_status(d):
 @test()
 def who_waits_for_a_lock_and_since_when_it_is_held_is_shown(d):
     def waiting():
-        return [p["pid"] for p in d.request("inspect", "l")["parties_open"] if p["waits"]]
+        return [p["pid"] for p in d.request("inspect", "l")["clients"] if p["waits"]]
 
     first = start(d, "lock", "l", "--close", "--", "cat", stdin=subprocess.PIPE)
     wait_held(d, "l")
@@ -98,7 +98,7 @@ def a_killed_holder_leaves_the_lock_to_the_next_who_is_told(d):
     ran = end(second)
     assert ran.code == 0 and "abandoned" in ran.err, ran
     told = json.loads(ran.out)
-    assert [p["pid"] for p in told["parties_open"] if p["holds"]] == [second.pid] and told["fence"] == 2, told
+    assert [p["pid"] for p in told["clients"] if p["holds"]] == [second.pid] and told["fence"] == 2, told
     until(lambda: not alive(command), "the command has gone with its lock")
     ran = mpool(d, "lock", "l", "true")
     assert ran.code == 0 and not ran.err, "it is told once"

@@ -131,16 +131,16 @@ RUNAWAY = f"""
 import os, signal, sys, time
 sys.path.insert(0, {HERE!r})
 from wire import Client, RpcError
-minder = os.getppid()
+reaper = os.getppid()
 if os.fork() > 0:
     time.sleep(60)
 os.setsid()
 parent = os.getppid()
 with open(sys.argv[2] + ".pid", "w") as f:
     f.write(str(os.getpid()))
-os.kill(minder, signal.SIGKILL)
+os.kill(reaper, signal.SIGKILL)
 os.kill(parent, signal.SIGKILL)
-while os.getppid() in (parent, minder):
+while os.getppid() in (parent, reaper):
     time.sleep(0.001)
 try:
     with Client(sys.argv[1]) as c:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Does everybody start from a known state, whatever was left to them: the daemon, its templates and workers, clients?"""
+"""Does everybody start from a known state, whatever was left to them: the daemon, its forkservers and workers, clients?"""
 import os
 import shutil
 import signal

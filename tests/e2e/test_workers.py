@@ -286,19 +286,19 @@ def a_module_that_does_not_end_loading_throttles_its_pool_and_says_so(d):
 
 
 @test(config="[daemon]\nstop_grace = 100ms\n[pool default]\nworkers = 2\n", workers=None)
-def a_daemon_whose_template_hangs_still_stops(d):
-    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
-    os.kill(template, signal.SIGSTOP)
+def a_daemon_whose_forkserver_hangs_still_stops(d):
+    forkserver = int(re.findall(r"forkserver=(\d+) ready", d.log())[-1])
+    os.kill(forkserver, signal.SIGSTOP)
     os.kill(d.workers()[0]["pid"], signal.SIGKILL)
     until(lambda: d.request("pools")[0]["starting"] == 1, "another one is wanted")
     assert d.stop() == 0
 
 
 @test(config="[pool default]\nworkers = 1\n", workers=None)
-def a_template_that_hangs_is_replaced_and_the_tasks_wait_for_that(d):
-    template = int(re.findall(r"template=(\d+) ready", d.log())[-1])
+def a_forkserver_that_hangs_is_replaced_and_the_tasks_wait_for_that(d):
+    forkserver = int(re.findall(r"forkserver=(\d+) ready", d.log())[-1])
     c = d.client()
-    os.kill(template, signal.SIGSTOP)
+    os.kill(forkserver, signal.SIGSTOP)
     os.kill(d.workers()[0]["pid"], signal.SIGKILL)
     assert c.call("math.square", 12) == 144
     assert "has made no worker for" in d.log()
@@ -461,7 +461,7 @@ def a_pool_whose_modules_load_no_more_answers_once_it_has_no_worker(home):
     running = c.start("trial.deaf")
     worker = d.wait_worker(state="busy")
     os.unlink(module)
-    os.kill(int(re.findall(r"template=(\d+) ready", d.log())[-1]), signal.SIGKILL)
+    os.kill(int(re.findall(r"forkserver=(\d+) ready", d.log())[-1]), signal.SIGKILL)
     waiting = c.start("math.square", 5)
     d.wait_log("trial.so.*\n(.*\n)*.*throttled")
     os.kill(worker["pid"], signal.SIGKILL)
@@ -552,7 +552,7 @@ def growing_and_shrinking_loses_nothing(d):
 
 @test(daemon=False, timeout=120)
 def hundreds_of_workers_come_are_replaced_and_die(home):
-    """More than a template's socket holds requests. A reload makes a quarter more of them at most, and not twice as many."""
+    """More than a forkserver's socket holds requests. A reload makes a quarter more of them at most, and not twice as many."""
     many = 300
     config = f"[pool default]\nmodules = math\nworkers = {many}\nmax_tasks = 0\n"
     d = Daemon(home, workers=None, config=config)
@@ -698,17 +698,17 @@ def a_daemon_killed_while_it_starts_leaves_nobody(home):
 
 
 @test(daemon=False)
-def the_template_may_be_killed_and_comes_back(home):
+def the_forkserver_may_be_killed_and_comes_back(home):
     d = Daemon(home)
     c = d.client()
     workers = d.worker_pids()
     c.map("math.square", list(range(100)))
-    templates = [pid for pid, _ in descendants(d.pid) if pid not in workers]
-    if not templates:
-        raise Skip("no template process is to be seen")
-    for pid in templates:
+    forkservers = [pid for pid, _ in descendants(d.pid) if pid not in workers]
+    if not forkservers:
+        raise Skip("no forkserver process is to be seen")
+    for pid in forkservers:
         os.kill(pid, signal.SIGKILL)
-    assert c.call("math.square", 6) == 36, "workers outlive their template"
+    assert c.call("math.square", 6) == 36, "workers outlive their forkserver"
     for pid in d.worker_pids():
         os.kill(pid, signal.SIGKILL)
     assert c.call("math.square", 7, timeout=30 * SLOW) == 49

@@ -16,7 +16,7 @@ def lost(c, function, *args):
 
 
 @test(modules=["world"], workers=3)
-def every_worker_and_template_has_a_session_of_its_own(d):
+def every_worker_and_forkserver_has_a_session_of_its_own(d):
     members = descendants(d.pid)
     assert len(members) == 4, members
     for pid, name in members:
@@ -34,7 +34,7 @@ def a_function_that_signals_its_group_ends_its_own_worker_alone(d):
     after = {pid for pid, _ in descendants(d.pid)}
     assert len(before & after) >= 1 and len(after) == 4, (before, after)
     assert d.request("stats")["workers_died"] == 4, d.log()
-    assert "template" not in "".join(line for line in d.log().splitlines() if "killed" in line), d.log()
+    assert "forkserver" not in "".join(line for line in d.log().splitlines() if "killed" in line), d.log()
 
 
 @test(workers=1)
@@ -116,7 +116,7 @@ def a_function_waits_for_no_child_of_others(d):
     worker = d.worker_pids()
     for how in ("wait", "waitpid", "waitid", "wait4"):
         assert c.call("exec.run", ["true"])["status"] == 0
-        assert "mpool-minder" in [name for _, name in descendants(d.pid)]
+        assert "mpool-reaper" in [name for _, name in descendants(d.pid)]
         assert c.call("world.wait_for_children", how) == 0, how
     assert c.call("exec.run", ["true"])["status"] == 0
     assert d.worker_pids() == worker and not re.search("orphan|spoiled", d.log()), d.log()
@@ -127,10 +127,10 @@ def a_command_and_who_watches_over_it_hold_no_descriptor_of_functions(d):
     c = d.client()
     c.call("world.leave", "descriptor")
     assert c.call("exec.run", "test -e /proc/$$/fd/77")["status"] == 1
-    minder = next(pid for pid, name in descendants(d.pid) if name == "mpool-minder")
+    reaper = next(pid for pid, name in descendants(d.pid) if name == "mpool-reaper")
     worker, = d.worker_pids()
-    assert "77" in os.listdir(f"/proc/{worker}/fd") and "77" not in os.listdir(f"/proc/{minder}/fd")
-    assert len(os.listdir(f"/proc/{minder}/fd")) <= 7, os.listdir(f"/proc/{minder}/fd")
+    assert "77" in os.listdir(f"/proc/{worker}/fd") and "77" not in os.listdir(f"/proc/{reaper}/fd")
+    assert len(os.listdir(f"/proc/{reaper}/fd")) <= 7, os.listdir(f"/proc/{reaper}/fd")
 
 
 # ---- fork handlers -----------------------------------------------------------------------------------------------------
@@ -152,15 +152,15 @@ def fork_handlers_run_around_the_birth_of_a_worker(d):
 
 
 @test(modules=["forker"], workers=2, config="[pool default]\nenvironment = FORKER_THREAD=1\n")
-def a_template_with_threads_is_warned_of_once_with_their_names(d):
-    line = d.wait_log(r"^.* warning log pool=default template=\d+ .*workers lack.*$").group(0)
+def a_forkserver_with_threads_is_warned_of_once_with_their_names(d):
+    line = d.wait_log(r"^.* warning log pool=default forkserver=\d+ .*workers lack.*$").group(0)
     assert "1 thread beside its own (forker-stays)" in line, line
     assert d.log().count("workers lack") == 1, d.log()
 
 
 @test(modules=["forker"], workers=1)
 def what_an_init_hook_logs_is_in_the_log(d):
-    d.wait_log(r'warning log pool=default template=\d+ text="forker: said in \\x22init\\x22 with 2 handlers"')
+    d.wait_log(r'warning log pool=default forkserver=\d+ text="forker: said in \\x22init\\x22 with 2 handlers"')
 
 
 if __name__ == "__main__":

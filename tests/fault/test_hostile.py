@@ -247,7 +247,7 @@ LIES = ("nodot", "empty", "others", "noname", "late")
 @test(config="[pool default]\nmodules = math\nworkers = 1\n" +
       "".join(f"[pool {lie}]\nmodules = @TESTS@/liar.so\nworkers = 1\nenvironment = LIAR={lie}\n" for lie in LIES),
       workers=None)
-def a_template_that_lies_is_not_believed_and_hurts_no_other_pool(d):
+def a_forkserver_that_lies_is_not_believed_and_hurts_no_other_pool(d):
     for lie in LIES:
         until(lambda: any(p["name"] == lie and p["error"] for p in d.request("pools")), f"the lie {lie} is found out")
         error = next(p["error"] for p in d.request("pools") if p["name"] == lie)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What if the Nth system call of a kind fails? A clean end with a reason, or an answer; never a crash, never a hang.
 
-strace makes the Nth call of each process (guardian, supervisor, template, workers) fail. A daemon that starts must
+strace makes the Nth call of each process (guardian, supervisor, forkserver, workers) fail. A daemon that starts must
 answer: with the result, or with an error, or say in `pools` why it cannot; and it must still stop and leave nobody.
 """
 import os

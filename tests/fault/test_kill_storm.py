@@ -115,9 +115,9 @@ class Stream:
 class Killer(threading.Thread):
     """Sends signals to random workers, each worker dying once."""
 
-    def __init__(self, d, count, seed, stops=False, templates=False):
+    def __init__(self, d, count, seed, stops=False, forkservers=False):
         super().__init__(daemon=True)
-        self.d, self.count, self.stops, self.templates = d, count, stops, templates
+        self.d, self.count, self.stops, self.forkservers = d, count, stops, forkservers
         self.dice = random.Random(seed)
         self.killed, self.busy, self.stopped, self.failure = set(), 0, 0, None
         self.enough = threading.Event()
@@ -161,7 +161,7 @@ class Killer(threading.Thread):
                     if self.strike(victim):
                         self.killed.add(victim["id"])
                         self.busy += victim["state"] == "busy"
-                    if self.templates and self.dice.random() < 0.02:
+                    if self.forkservers and self.dice.random() < 0.02:
                         pids = {w["pid"] for w in c.request("workers")}
                         for pid, _ in descendants(self.d.pid):
                             if pid not in pids and self.dice.random() < 0.3:
@@ -361,8 +361,8 @@ def workers_that_are_stopped_and_continued_lose_nothing(d):
 
 
 @test(modules=["journal"], workers="3", timeout=LIMIT)
-def templates_that_are_killed_too_lose_nothing(d):
-    storm(d, min(KILLS, 300), templates=True)
+def forkservers_that_are_killed_too_lose_nothing(d):
+    storm(d, min(KILLS, 300), forkservers=True)
 
 
 @test(config="[pool default]\nworkers = 1..5\nidle_timeout = 20ms\nmax_tasks = 40\n", workers=None, modules=["journal"], timeout=LIMIT)

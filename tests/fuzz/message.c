@@ -18,9 +18,9 @@ static bool is_text(const msgpack_object *o)
     return o->type == MSGPACK_OBJECT_STR || o->type == MSGPACK_OBJECT_BIN;
 }
 
-static bool is_small(const msgpack_object *o, uint64_t most)
+static bool is_small(const msgpack_object *o, uint64_t max)
 {
-    return o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= most;
+    return o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= max;
 }
 
 /* What the protocol says of a message, told by msgpack-c's tree. */

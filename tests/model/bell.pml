@@ -1,8 +1,8 @@
 /* Does a supervisor that sleeps always hear of a result?
  *
- * Two workers publish results and ring the doorbell if the beacon says that the supervisor sleeps, each at most once
+ * Two workers publish results and ring the doorbell if the sleep word says that the supervisor sleeps, each at most once
  * for one sleep (ring() in daemon/lane/worker_lane.c); the supervisor declares sleep, looks at its lanes once more and
- * blocks until a doorbell is readable (beacon.c). Store buffers and fences as in wake.pml. A doorbell holds one message:
+ * blocks until a doorbell is readable (sleep_word.c). Store buffers and fences as in wake.pml. A doorbell holds one message:
  * one more finds it full (EAGAIN) and counts as rung, because what is readable wakes.
  *
  * Checked: all results are collected; a result that nobody hears of is an invalid end state.

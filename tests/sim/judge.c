@@ -126,7 +126,7 @@ void judge_kill_worker(struct sim *sim, struct proc *p)
             sim_fail(sim, "proc %u is killed although it has tasks", p->id);
     bool over = sim->stopping || sim->pools[p->pool].closed;
     bool deaf = p->core.strikes > 0; /* stuck, and not needed any more, or too often */
-    if (p->core.state != CORE_WORKER_DYING || !(p->retiring || p->doomed || !p->ready || !p->alive || deaf || over))
+    if (p->core.state != CORE_WORKER_DYING || !(p->retiring || p->kill_sent || !p->ready || !p->alive || deaf || over))
         sim_fail(sim, "proc %u is killed without a reason", p->id);
 }
 

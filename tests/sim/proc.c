@@ -93,10 +93,10 @@ void proc_post(struct sim *sim, struct proc *p)
 
 static uint64_t run_time_ns(struct sim *sim, const struct sim_task *t)
 {
-    static const uint64_t least[] = {1 * US, 20 * US, 300 * US, 5 * MS}, most[] = {10 * US, 150 * US, 2 * MS, 300 * MS};
+    static const uint64_t min[] = {1 * US, 20 * US, 300 * US, 5 * MS}, max[] = {10 * US, 150 * US, 2 * MS, 300 * MS};
     /* Now and then a function is not what it used to be. */
     uint32_t f = rng_percent(&sim->rng, 5) ? (uint32_t)rng_below(&sim->rng, 4) : t->function;
-    return rng_between(&sim->rng, least[f], most[f]);
+    return rng_between(&sim->rng, min[f], max[f]);
 }
 
 static enum outcome run_outcome(struct sim *sim)

@@ -81,9 +81,9 @@ struct sim_task *scenario_task(struct sim *sim)
     return t;
 }
 
-static void plan(struct sim *sim, unsigned most, enum event_kind kind, uint64_t span_ns)
+static void plan(struct sim *sim, unsigned max, enum event_kind kind, uint64_t span_ns)
 {
-    for (uint64_t n = rng_below(&sim->rng, most + 1); n > 0; n--)
+    for (uint64_t n = rng_below(&sim->rng, max + 1); n > 0; n--)
         sim_at(sim, rng_below(&sim->rng, span_ns), kind, chance32(sim, 0, sim->pool_count - 1), 0);
 }
 

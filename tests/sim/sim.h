@@ -112,7 +112,7 @@ struct slot {
 struct proc {
     struct core_worker core;
     uint32_t id, pool;
-    bool alive, ready, stepping, running, retiring, doomed, noticing;
+    bool alive, ready, stepping, running, retiring, kill_sent, noticing;
     bool told; /* to stop, and it listened */
     uint64_t frozen_until_ns;
     uint32_t run; /* number of the run that is on, or was last */

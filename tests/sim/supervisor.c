@@ -113,7 +113,7 @@ static void op_kill_worker(void *context, struct core_worker *worker)
     struct sim *sim = context;
     struct proc *p = proc_of(worker);
     judge_kill_worker(sim, p);
-    p->doomed = true;
+    p->kill_sent = true;
     if (!p->ready) /* too late: as bad as so many that fail at once */
         sim->pools[p->pool].failed_births += CORE_DOWN_BIRTHS;
     if (!p->ready && rng_percent(&sim->rng, 50))

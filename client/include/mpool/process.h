@@ -9,10 +9,11 @@
  *         printf("%s ended with %d\n", mpool_process_name(p), status);
  *     mpool_process_free(p);
  *
- * The process is forked from the pool's warm template, is not one of its workers, and is never used again. Unless it is
- * to live on, it ends when the connection that started it does. A handle belongs to its connection: use it on the same
- * thread, and not in a forked child (-ECHILD). What fails leaves its sentence in mpool_error_text() of the connection.
- * Once the connection was ended by mpool_disconnect(), every function but free, id, pid and name returns -ECANCELED.
+ * The process is forked from the pool's warm forkserver, is not one of its workers, and is never used again. Unless it
+ * is to live on, it ends when the connection that started it does. A handle belongs to its connection: use it on the
+ * same thread, and not in a forked child (-ECHILD). What fails leaves its sentence in mpool_error_text() of the
+ * connection. Once the connection was ended by mpool_disconnect(), every function but free, id, pid and name returns
+ * -ECANCELED.
  */
 #ifndef MPOOL_PROCESS_H
 #define MPOOL_PROCESS_H

@@ -1,4 +1,4 @@
-/* A module that tells the supervisor of functions in its template's place. LIAR: which lie. */
+/* A module that tells the supervisor of functions in its forkserver's place. LIAR: which lie. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include <mpool/module.h>
 
 /* Reports as MessagePack: [[module, version, [[name, flags, timeout_s, summary], …]], …] */
@@ -35,9 +35,9 @@ static const struct {
 static void report(const void *bytes, size_t length)
 {
     struct {
-        struct contract_head head;
+        struct control_head head;
         uint8_t size[8];
-    } message = {.head = {.type = CONTRACT_TEMPLATE_READY, .size = 8}};
+    } message = {.head = {.type = CONTROL_FORKSERVER_READY, .size = 8}};
     uint64_t size = length;
     int fd = memfd_create("lie", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || write(fd, bytes, length) != (ssize_t)length ||
@@ -56,7 +56,7 @@ static void report(const void *bytes, size_t length)
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    if (sendmsg(CONTRACT_TEMPLATE_FD, &m, 0) < 0)
+    if (sendmsg(CONTROL_FORKSERVER_FD, &m, 0) < 0)
         _exit(4);
     close(fd);
 }

@@ -20,14 +20,14 @@
 /* What one `open` is answered with. */
 struct answer {
     const char *kind, *type;
-    uint64_t id, party, count, capacity;
+    uint64_t id, client, count, capacity;
     uint64_t size, told_size; /* of the page */
     uint64_t no_facts;        /* an empty map */
     uint64_t no_page, two_pages, unsealed, spoiled;
 };
 
 static const struct answer good = {
-    .kind = "array", .type = "i64", .id = 5, .party = 7, .count = 512, .capacity = 3, .size = 8192, .told_size = 8192};
+    .kind = "array", .type = "i64", .id = 5, .client = 7, .count = 512, .capacity = 3, .size = 8192, .told_size = 8192};
 
 /* What differs from that. */
 struct lie {
@@ -84,7 +84,7 @@ static void send_reply(struct fake *fake, const struct answer *a, uint32_t msgid
     msgpack_pack_map(&pk, a->no_facts ? 0 : 9);
     if (!a->no_facts) {
         wire_pack_key_u64(&pk, "id", a->id);
-        wire_pack_key_u64(&pk, "party", a->party);
+        wire_pack_key_u64(&pk, "client_id", a->client);
         wire_pack_key_text(&pk, "kind", a->kind);
         wire_pack_key_text(&pk, "handle", "x");
         wire_pack_key_bool(&pk, "read_only", false);
@@ -150,10 +150,10 @@ static void what_is_no_object_is_not_opened(void **state)
         {.what = "no such type", .expected = MPOOL_EPROTOCOL, .type = "i65"},
         {.what = "no such kind", .expected = MPOOL_EPROTOCOL, .kind = "mutex"},
         {.what = "id 0", .expected = MPOOL_EPROTOCOL, .changes = {SET(id, 0)}},
-        {.what = "party 0", .expected = MPOOL_EPROTOCOL, .changes = {SET(party, 0)}},
-        {.what = "a party with the mark of the abandoned",
+        {.what = "client 0", .expected = MPOOL_EPROTOCOL, .changes = {SET(client, 0)}},
+        {.what = "a client with the mark of the abandoned",
             .expected = MPOOL_EPROTOCOL,
-            .changes = {SET(party, SYNC_ABANDONED)}},
+            .changes = {SET(client, SYNC_ABANDONED)}},
         {.what = "a semaphore", .expected = 0, .kind = "semaphore"},
         {.what = "no capacity", .expected = MPOOL_EPROTOCOL, .changes = {SET(capacity, 0)}, .kind = "semaphore"},
         {.what = "too much capacity",

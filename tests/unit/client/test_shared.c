@@ -20,7 +20,7 @@
 
 #define COUNT 5u
 
-static mpool_object make(enum mpool_kind kind, enum mpool_element element, uint32_t party)
+static mpool_object make(enum mpool_kind kind, enum mpool_element element, uint32_t client)
 {
     bool semaphore = kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
     uint32_t capacity = semaphore || kind == MPOOL_KIND_BARRIER ? 2 : 0;
@@ -31,7 +31,7 @@ static mpool_object make(enum mpool_kind kind, enum mpool_element element, uint3
     assert_int_equal(sync_page_init(map, kind, &setup), 0);
     return (mpool_object){
         .sync = {.area = (void *)map,
-            .party = party,
+            .client = client,
             .capacity = capacity ? capacity : 1,
             .bounded = kind == MPOOL_KIND_BOUNDED_SEMAPHORE},
         .kind = kind,
@@ -50,23 +50,23 @@ static void unmake(mpool_object *object)
 }
 
 /* Of each type: the least and the greatest, and a step that overflows integers. */
-#define VALUES(ID, name, type, least, most)                                                                            \
+#define VALUES(ID, name, type, min, max)                                                                               \
     {                                                                                                                  \
         mpool_object value = make(MPOOL_KIND_VALUE, MPOOL_ELEMENT_##ID, 1);                                            \
         mpool_object array = make(MPOOL_KIND_ARRAY, MPOOL_ELEMENT_##ID, 1);                                            \
         type n = 1;                                                                                                    \
         assert_int_equal(mpool_value_get_##name(&value, &n), 0);                                                       \
         assert_true(n == 0);                                                                                           \
-        assert_int_equal(mpool_value_set_##name(&value, most), 0);                                                     \
+        assert_int_equal(mpool_value_set_##name(&value, max), 0);                                                      \
         assert_int_equal(mpool_value_get_##name(&value, &n), 0);                                                       \
-        assert_true(n == most);                                                                                        \
-        assert_int_equal(mpool_value_set_##name(&value, least), 0);                                                    \
+        assert_true(n == max);                                                                                         \
+        assert_int_equal(mpool_value_set_##name(&value, min), 0);                                                      \
         assert_int_equal(mpool_value_add_##name(&value, 3), 0);                                                        \
         assert_int_equal(mpool_value_fetch_add_##name(&value, 4, &n), 0);                                              \
-        assert_true(n == (type)(least + 3));                                                                           \
+        assert_true(n == (type)(min + 3));                                                                             \
         type expected = 99;                                                                                            \
         assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), 0);                                             \
-        assert_true(expected == (type)(least + 7));                                                                    \
+        assert_true(expected == (type)(min + 7));                                                                      \
         assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), 1);                                             \
         assert_int_equal(mpool_value_get_##name(&value, &n), 0);                                                       \
         assert_true(n == 5);                                                                                           \

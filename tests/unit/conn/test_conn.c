@@ -369,7 +369,7 @@ static void one_too_many_is_told_so(void **state)
     int pair[2];
     char answer[256] = "";
     (void)state;
-    t.conns.shares->most[SHARE_CONNECTIONS] = 1;
+    t.conns.shares->max[SHARE_CONNECTIONS] = 1;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     assert_non_null(conn_new(&t.conns, pair[1]));
     passes(2);

@@ -16,7 +16,7 @@ uint32_t take_one(struct user *u)
     if (b.ascending)
         assert_true(number > b.last);
     b.last = number;
-    assert_int_equal(channel_take(&b.ch, &u->party, b.leases, &ticket), 0);
+    assert_int_equal(channel_take(&b.ch, &u->client, b.leases, &ticket), 0);
     assert_int_equal(ticket != 0, b.leases || b.ch.options.at_least_once);
     if (ticket) {
         u->tickets[u->holds] = ticket;
@@ -48,13 +48,13 @@ void start(struct channel_options o)
     memset(&b, 0, sizeof b);
     assert_int_equal(channel_init(&b.ch, &o, &b.timers, 7, ended), 0);
     for (int i = 0; i < PARTIES; i++)
-        channel_party_init(&b.users[i].party);
+        channel_client_init(&b.users[i].client);
 }
 
 void finish(void)
 {
     for (int i = 0; i < PARTIES; i++)
-        channel_party_gone(&b.ch, &b.users[i].party);
+        channel_client_gone(&b.ch, &b.users[i].client);
     assert_null(core_timer_first(&b.timers));
     channel_deinit(&b.ch);
 }
@@ -91,7 +91,7 @@ static void forget(struct user *u, uint32_t at)
 
 int confirm(struct user *u, uint32_t at)
 {
-    int r = channel_confirm(&b.ch, &u->party, u->tickets[at]);
+    int r = channel_confirm(&b.ch, &u->client, u->tickets[at]);
     if (r == 0)
         forget(u, at);
     channel_settle(&b.ch);
@@ -100,7 +100,7 @@ int confirm(struct user *u, uint32_t at)
 
 int give_back(struct user *u, uint32_t at)
 {
-    int r = channel_give_back(&b.ch, &u->party, u->tickets[at]);
+    int r = channel_give_back(&b.ch, &u->client, u->tickets[at]);
     if (r == 0)
         forget(u, at);
     channel_settle(&b.ch);
@@ -110,7 +110,7 @@ int give_back(struct user *u, uint32_t at)
 void gone(struct user *u)
 {
     u->holds = 0;
-    channel_party_gone(&b.ch, &u->party);
+    channel_client_gone(&b.ch, &u->client);
 }
 
 int wait_put(struct waiting *w, struct user *u, uint32_t first, uint32_t count, uint64_t at_ns)
@@ -121,7 +121,7 @@ int wait_put(struct waiting *w, struct user *u, uint32_t first, uint32_t count, 
         struct channel_item item = channel_item_of(&n, sizeof n);
         assert_int_equal(channel_log_add(&w->wait.rest, &item), 0);
     }
-    int r = channel_wait(&b.ch, &w->wait, CHANNEL_PUT, &u->party, at_ns);
+    int r = channel_wait(&b.ch, &w->wait, CHANNEL_PUT, &u->client, at_ns);
     if (r < 0)
         channel_log_deinit(&w->wait.rest, b.ch.options.dispose);
     return r;
@@ -132,5 +132,5 @@ int wait_for(struct waiting *w, struct user *u, enum channel_want want, uint32_t
     memset(w, 0, sizeof *w);
     w->user = u;
     w->want = count;
-    return channel_wait(&b.ch, &w->wait, want, &u->party, at_ns);
+    return channel_wait(&b.ch, &w->wait, want, &u->client, at_ns);
 }

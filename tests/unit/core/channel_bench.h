@@ -17,7 +17,7 @@
 enum { PARTIES = 4, MOST = 4096 };
 
 struct user {
-    struct channel_party party;
+    struct channel_client client;
     uint64_t tickets[MOST]; /* of what it holds, oldest first */
     uint32_t numbers[MOST];
     uint32_t holds;
@@ -46,7 +46,7 @@ uint32_t take_one(struct user *u);
 void ended(struct channel_wait *w, enum channel_end end);
 /* A new channel; what options leave out has small values here. */
 void start(struct channel_options o);
-/* All parties go; nothing may be left. */
+/* All clients go; nothing may be left. */
 void finish(void);
 /* An item of this number and length. → as channel_put() */
 int put_sized(uint32_t number, size_t length);
@@ -58,7 +58,7 @@ uint32_t take(struct user *u);
 int confirm(struct user *u, uint32_t at);
 /* … → as channel_give_back() */
 int give_back(struct user *u, uint32_t at);
-/* The user's party goes. */
+/* The user's client goes. */
 void gone(struct user *u);
 /* Waits to put count items from `first` on. → as channel_wait() */
 int wait_put(struct waiting *w, struct user *u, uint32_t first, uint32_t count, uint64_t at_ns);

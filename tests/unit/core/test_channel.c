@@ -106,7 +106,7 @@ static void one_who_leaves_the_line_lets_the_next_one_in(void **state)
     uint8_t large[12] = {0};
     struct channel_item item = channel_item_of(large, sizeof large);
     assert_int_equal(channel_log_add(&w1.wait.rest, &item), 0);
-    assert_int_equal(channel_wait(&b.ch, &w1.wait, CHANNEL_PUT, &b.users[0].party, UINT64_MAX), 0);
+    assert_int_equal(channel_wait(&b.ch, &w1.wait, CHANNEL_PUT, &b.users[0].client, UINT64_MAX), 0);
     assert_int_equal(wait_put(&w2, &b.users[1], 3, 1, UINT64_MAX), 0);
     channel_settle(&b.ch);
     assert_int_equal(w2.ended, 0);
@@ -142,9 +142,9 @@ static void after_the_finish_the_rest_comes_and_then_the_end(void **state)
     assert_int_equal(p.end, CHANNEL_FINISHED);
     assert_int_equal(p.wait.in, 0);
     assert_int_equal(put(3), -EPIPE);
-    assert_false(channel_at_end(&b.ch, &b.users[1].party));
+    assert_false(channel_at_end(&b.ch, &b.users[1].client));
     assert_int_equal(take(&b.users[1]), 1);
-    assert_true(channel_at_end(&b.ch, &b.users[1].party));
+    assert_true(channel_at_end(&b.ch, &b.users[1].client));
     finish();
     start((struct channel_options){0});
     assert_int_equal(wait_for(&g, &b.users[1], CHANNEL_GET, 1, UINT64_MAX), 0);
@@ -202,12 +202,12 @@ static void a_ticket_is_good_once_and_for_its_taker_alone(void **state)
     take(&u[0]);
     uint64_t old = u[0].tickets[0];
     assert_true(old < UINT64_C(1) << 53);
-    assert_int_equal(channel_confirm(&b.ch, &u[1].party, old), -ENOENT);
+    assert_int_equal(channel_confirm(&b.ch, &u[1].client, old), -ENOENT);
     gone(&u[0]);
     take(&u[0]);
-    assert_int_equal(channel_confirm(&b.ch, &u[0].party, old), -ENOENT);
-    assert_int_equal(channel_confirm(&b.ch, &u[0].party, 0), -ENOENT);
-    assert_int_equal(channel_confirm(&b.ch, &u[0].party, UINT64_MAX), -ENOENT);
+    assert_int_equal(channel_confirm(&b.ch, &u[0].client, old), -ENOENT);
+    assert_int_equal(channel_confirm(&b.ch, &u[0].client, 0), -ENOENT);
+    assert_int_equal(channel_confirm(&b.ch, &u[0].client, UINT64_MAX), -ENOENT);
     assert_int_equal(confirm(&u[0], 0), 0);
     finish();
 }
@@ -240,8 +240,8 @@ static void the_end_waits_for_what_others_may_give_back(void **state)
     take(&u[0]);
     take(&u[0]);
     channel_finish(&b.ch);
-    assert_true(channel_at_end(&b.ch, &u[0].party));
-    assert_false(channel_at_end(&b.ch, &u[1].party));
+    assert_true(channel_at_end(&b.ch, &u[0].client));
+    assert_false(channel_at_end(&b.ch, &u[1].client));
     assert_int_equal(wait_for(&g, &u[1], CHANNEL_GET, 9, UINT64_MAX), 0);
     assert_int_equal(confirm(&u[0], 0), 0);
     assert_int_equal(g.ended, 0);
@@ -261,14 +261,14 @@ static void joiners_wait_until_all_is_done(void **state)
     assert_int_equal(put(1), 0);
     assert_int_equal(put(2), 0);
     assert_int_equal(wait_for(&j, &u[0], CHANNEL_JOIN, 0, UINT64_MAX), 0);
-    assert_int_equal(channel_done(&b.ch, &u[1].party, 1), -ERANGE);
+    assert_int_equal(channel_done(&b.ch, &u[1].client, 1), -ERANGE);
     take(&u[1]);
     take(&u[1]);
-    assert_int_equal(channel_done(&b.ch, &u[1].party, 3), -ERANGE);
-    assert_int_equal(channel_done(&b.ch, &u[1].party, 1), 0);
+    assert_int_equal(channel_done(&b.ch, &u[1].client, 3), -ERANGE);
+    assert_int_equal(channel_done(&b.ch, &u[1].client, 1), 0);
     channel_settle(&b.ch);
     assert_int_equal(j.ended, 0);
-    assert_int_equal(channel_done(&b.ch, &u[1].party, 1), 0);
+    assert_int_equal(channel_done(&b.ch, &u[1].client, 1), 0);
     channel_settle(&b.ch);
     assert_int_equal(j.ended, 1);
     finish();
@@ -294,7 +294,7 @@ static void nobody_joins_on_the_dead(void **state)
     gone(&u[1]);
     assert_int_equal(j.ended, 0);
     take(&u[2]);
-    assert_int_equal(channel_done(&b.ch, &u[2].party, 1), 0);
+    assert_int_equal(channel_done(&b.ch, &u[2].client, 1), 0);
     channel_settle(&b.ch);
     assert_int_equal(j.ended, 1);
     finish();

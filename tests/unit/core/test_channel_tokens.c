@@ -36,7 +36,7 @@ static int wait_put_token(struct waiting *w, struct user *u, uint32_t number, ui
     memset(w, 0, sizeof *w);
     w->user = u;
     assert_int_equal(channel_log_add(&w->wait.rest, &item), 0);
-    return channel_wait(&b.ch, &w->wait, CHANNEL_PUT, &u->party, 100);
+    return channel_wait(&b.ch, &w->wait, CHANNEL_PUT, &u->client, 100);
 }
 
 static void a_token_counts_what_it_weighs(void **state)
@@ -106,7 +106,7 @@ static void a_held_token_stays_until_it_is_confirmed(void **state)
     assert_int_equal(disposed[1], 0);
     assert_int_equal(channel_bytes(&b.ch), 300);
     assert_int_equal(take(&b.users[1]), 1);
-    assert_int_equal(channel_done(&b.ch, &b.users[1].party, 1), 0);
+    assert_int_equal(channel_done(&b.ch, &b.users[1].client, 1), 0);
     b.users[1].holds = 0;
     assert_int_equal(disposed[1], 1);
     finish();
@@ -127,8 +127,8 @@ static void a_lease_is_confirmed_or_comes_back_or_goes_with_its_taker(void **sta
         assert_int_equal(take(two), 1);
         assert_int_equal(take(one), 2);
         assert_int_equal(b.ch.held_bytes, 300);
-        assert_int_equal(channel_owed(&b.ch, &one->party), 0); /* it does not have them yet */
-        assert_int_equal(channel_confirm(&b.ch, &two->party, one->tickets[0]), -ENOENT);
+        assert_int_equal(channel_owed(&b.ch, &one->client), 0); /* it does not have them yet */
+        assert_int_equal(channel_confirm(&b.ch, &two->client, one->tickets[0]), -ENOENT);
         assert_int_equal(give_back(one, 1), 0);
         assert_int_equal(give_back(two, 0), 0);
         assert_int_equal(give_back(one, 0), 0);
@@ -136,8 +136,8 @@ static void a_lease_is_confirmed_or_comes_back_or_goes_with_its_taker(void **sta
             assert_int_equal(take(two), i); /* in the old order */
         assert_int_equal(confirm(two, 0), 0);
         assert_int_equal(disposed[0], 1);
-        assert_int_equal(channel_owed(&b.ch, &two->party), joinable);
-        assert_int_equal(channel_done(&b.ch, &two->party, 2), -ERANGE);
+        assert_int_equal(channel_owed(&b.ch, &two->client), joinable);
+        assert_int_equal(channel_done(&b.ch, &two->client, 2), -ERANGE);
         assert_int_equal(give_back(two, 0), 0);
         gone(two); /* with the third */
         assert_int_equal(disposed[2], 1);

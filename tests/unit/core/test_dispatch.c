@@ -124,13 +124,13 @@ static void the_shortest_lane_is_joined(void **state)
     for (int i = 0; i < 7; i++)
         desk_submit(d);
     desk_run(d);
-    unsigned least = 64, most = 0;
+    unsigned min = 64, max = 0;
     for (int i = 0; i < 3; i++) {
-        least = d->hands[i].core.placed < least ? d->hands[i].core.placed : least;
-        most = d->hands[i].core.placed > most ? d->hands[i].core.placed : most;
+        min = d->hands[i].core.placed < min ? d->hands[i].core.placed : min;
+        max = d->hands[i].core.placed > max ? d->hands[i].core.placed : max;
     }
-    assert_int_equal(least, 2);
-    assert_int_equal(most, 3);
+    assert_int_equal(min, 2);
+    assert_int_equal(max, 3);
 }
 
 static void tiny_tasks_wake_no_second_worker_until_they_would_wait_longer_than_that_takes(void **state)

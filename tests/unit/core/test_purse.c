@@ -12,7 +12,7 @@
 
 #include "daemon/core/channel.h"
 
-enum { CHANNELS = 5, LARGEST = 3 * PURSE_STEP, WAITS_MOST = 8 };
+enum { CHANNELS = 5, LARGEST = 3 * PURSE_STEP, WAITS_MAX = 8 };
 #define FREE PURSE_STEP
 
 struct putter {
@@ -23,8 +23,8 @@ struct putter {
 static struct purse purse;
 static struct core_timers timers;
 static struct channel channels[CHANNELS];
-static struct channel_party parties[CHANNELS];
-static struct putter putters[CHANNELS][WAITS_MOST];
+static struct channel_client parties[CHANNELS];
+static struct putter putters[CHANNELS][WAITS_MAX];
 static uint64_t tickets[CHANNELS][4096];
 static uint32_t ticket_count[CHANNELS];
 static uint8_t bytes[LARGEST];
@@ -45,23 +45,23 @@ static void ended(struct channel_wait *w, enum channel_end end)
 }
 
 /* The last two of them hand out tickets. */
-static void start(uint64_t most)
+static void start(uint64_t max)
 {
     memset(channels, 0, sizeof channels);
     memset(putters, 0, sizeof putters);
     memset(ticket_count, 0, sizeof ticket_count);
     timers = (struct core_timers){0};
     rounds = 0;
-    purse_init(&purse, most, freed);
+    purse_init(&purse, max, freed);
     for (unsigned i = 0; i < CHANNELS; i++) {
         struct channel_options o = {.max_items = 4096,
             .max_bytes = 1 << 30,
-            .max_waits = WAITS_MOST,
+            .max_waits = WAITS_MAX,
             .purse = &purse,
             .paid_for = FREE,
             .at_least_once = i >= CHANNELS - 2};
         assert_int_equal(channel_init(&channels[i], &o, &timers, 0, ended), 0);
-        channel_party_init(&parties[i]);
+        channel_client_init(&parties[i]);
     }
 }
 
@@ -97,7 +97,7 @@ static bool confirm(unsigned at)
 /* Items of this length, which did not go in. */
 static struct putter *await(unsigned at, size_t length, uint32_t count)
 {
-    for (struct putter *p = putters[at]; p < putters[at] + WAITS_MOST; p++) {
+    for (struct putter *p = putters[at]; p < putters[at] + WAITS_MAX; p++) {
         if (p->waits)
             continue;
         memset(p, 0, sizeof *p);
@@ -132,9 +132,9 @@ static void finish(void)
                 more = true;
     }
     for (unsigned i = 0; i < CHANNELS; i++) {
-        for (unsigned k = 0; k < WAITS_MOST; k++)
+        for (unsigned k = 0; k < WAITS_MAX; k++)
             assert_false(putters[i][k].waits);
-        channel_party_gone(&channels[i], &parties[i]);
+        channel_client_gone(&channels[i], &parties[i]);
         channel_deinit(&channels[i]);
     }
     assert_int_equal(purse.used, 0);
@@ -298,7 +298,7 @@ static void random_histories_keep_the_share_and_leave_nobody_waiting(void **stat
                 break;
             case 4:
                 if (rand() % 8 == 0) { /* its holder is gone: what it held is in again */
-                    channel_party_gone(&channels[at], &parties[at]);
+                    channel_client_gone(&channels[at], &parties[at]);
                     ticket_count[at] = 0;
                 }
                 break;
@@ -306,7 +306,7 @@ static void random_histories_keep_the_share_and_leave_nobody_waiting(void **stat
             make_round();
             check();
         }
-        purse_set_max(&purse, (uint64_t)(CHANNELS * WAITS_MOST * 5 * 2) * LARGEST); /* all get in */
+        purse_set_max(&purse, (uint64_t)(CHANNELS * WAITS_MAX * 5 * 2) * LARGEST); /* all get in */
         finish();
     }
 }

@@ -328,7 +328,7 @@ static void a_process_is_tried_for_each_task_even_when_the_pool_is_down(void **s
     desk_end(d, j, CORE_RESULT_OK, US);
 }
 
-static void a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker(void **state)
+static void a_pool_whose_forkserver_is_given_up_is_down_once_it_has_no_worker(void **state)
 {
     struct desk *d = *state;
     desk_workers(d, 1);
@@ -535,7 +535,7 @@ int main(void)
         TEST(a_birth_that_takes_too_long_is_as_bad_as_many_that_fail),
         TEST(a_birth_may_take_for_ever_where_that_is_allowed),
         TEST(a_process_is_tried_for_each_task_even_when_the_pool_is_down),
-        TEST(a_pool_whose_template_is_given_up_is_down_once_it_has_no_worker),
+        TEST(a_pool_whose_forkserver_is_given_up_is_down_once_it_has_no_worker),
         TEST(a_large_pool_is_replaced_a_quarter_at_a_time),
         TEST(a_worker_that_never_gets_ready_is_killed),
         TEST(an_outdated_worker_works_on_until_its_replacement_is_ready),

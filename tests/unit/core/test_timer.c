@@ -59,12 +59,12 @@ static void a_thousand_random_moves_agree_with_a_plain_search(void **state)
             core_timer_disarm(&heap, one);
         else
             core_timer_arm(&heap, one, 0, x >> 8 & 0xfff);
-        const struct core_timer *least = NULL;
+        const struct core_timer *min = NULL;
         for (unsigned i = 0; i < 64; i++)
-            if (t[i].armed && (!least || t[i].at_ns < least->at_ns))
-                least = &t[i];
+            if (t[i].armed && (!min || t[i].at_ns < min->at_ns))
+                min = &t[i];
         const struct core_timer *first = core_timer_first(&heap);
-        assert_true(!first == !least && (!first || first->at_ns == least->at_ns));
+        assert_true(!first == !min && (!first || first->at_ns == min->at_ns));
     }
 }
 

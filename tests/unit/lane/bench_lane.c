@@ -33,7 +33,7 @@ static void pin(size_t cpu)
         die("sched_setaffinity");
 }
 
-static _Noreturn void work(struct lane *lane, struct beacon *beacon, int bell, bool spin)
+static _Noreturn void work(struct lane *lane, struct sleep_word *sleep_word, int bell, bool spin)
 {
     struct worker_lane *worker;
     struct worker_job job;
@@ -41,7 +41,7 @@ static _Noreturn void work(struct lane *lane, struct beacon *beacon, int bell, b
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(1);
-    if (worker_lane_open(&worker, lane_fd_s(lane), lane_fd_w(lane), beacon_fd(beacon), bell) < 0)
+    if (worker_lane_open(&worker, lane_fd_s(lane), lane_fd_w(lane), sleep_word_fd(sleep_word), bell) < 0)
         exit(1);
     for (;;) {
         if (worker_lane_next(worker, &job, spin ? 0 : -1) != 1)
@@ -54,20 +54,20 @@ static _Noreturn void work(struct lane *lane, struct beacon *beacon, int bell, b
 static void measure(uint32_t depth, size_t size, bool spin, uint64_t tasks)
 {
     struct lane *lane;
-    struct beacon *beacon;
+    struct sleep_word *sleep_word;
     int bells[2], n;
     static char bytes[65536];
     struct iovec args = {bytes, size};
     struct lane_job job = {.max_result = sizeof(bytes)};
     uint64_t placed = 0, collected = 0, sleeps = 0;
 
-    if (lane_new(&lane, 1) < 0 || beacon_new(&beacon) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, bells) < 0)
+    if (lane_new(&lane, 1) < 0 || sleep_word_new(&sleep_word) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, bells) < 0)
         die("setup");
     pid_t pid = fork();
     if (pid < 0)
         die("fork");
     if (pid == 0)
-        work(lane, beacon, bells[1], spin);
+        work(lane, sleep_word, bells[1], spin);
 
     uint64_t start = clock_now_ns();
     while (collected < tasks) {
@@ -88,7 +88,7 @@ static void measure(uint32_t depth, size_t size, bool spin, uint64_t tasks)
         if (collected != before || spin)
             continue;
         sleeps++;
-        beacon_sleep(beacon);
+        sleep_word_declare(sleep_word);
         if (lane_collect(lane, &result) == 0) {
             struct pollfd p = {.fd = bells[0], .events = POLLIN};
             char message[64];
@@ -96,7 +96,7 @@ static void measure(uint32_t depth, size_t size, bool spin, uint64_t tasks)
             while (recv(bells[0], message, sizeof(message), MSG_DONTWAIT) > 0)
                 continue;
         }
-        beacon_wake(beacon);
+        sleep_word_clear(sleep_word);
     }
     double ns = (double)(clock_now_ns() - start);
     printf("depth %2u, %5zu bytes, %-8s %10.0f tasks/s, %8.0f ns a task, %llu sleeps\n", depth, size,
@@ -106,7 +106,7 @@ static void measure(uint32_t depth, size_t size, bool spin, uint64_t tasks)
     close(bells[0]);
     close(bells[1]);
     lane_free(lane);
-    beacon_free(beacon);
+    sleep_word_free(sleep_word);
 }
 
 int main(void)

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 
 void ends_open_supervisor(struct ends *ends)
 {
     *ends = (struct ends){.bells = {-1, -1}};
-    assert_int_equal(beacon_new(&ends->beacon), 0);
+    assert_int_equal(sleep_word_new(&ends->sleep_word), 0);
     assert_int_equal(lane_new(&ends->lane, TEST_GENERATION), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends->bells), 0);
 }
@@ -21,7 +21,7 @@ void ends_open_supervisor(struct ends *ends)
 int ends_open_worker(struct ends *ends)
 {
     return worker_lane_open(
-        &ends->worker, lane_fd_s(ends->lane), lane_fd_w(ends->lane), beacon_fd(ends->beacon), ends->bells[1]);
+        &ends->worker, lane_fd_s(ends->lane), lane_fd_w(ends->lane), sleep_word_fd(ends->sleep_word), ends->bells[1]);
 }
 
 void ends_open(struct ends *ends, bool shared)
@@ -29,7 +29,7 @@ void ends_open(struct ends *ends, bool shared)
     ends_open_supervisor(ends);
     if (shared)
         assert_int_equal(worker_lane_attach(&ends->worker, lane_map_s(ends->lane), lane_map_w(ends->lane),
-                             beacon_page(ends->beacon), ends->bells[1]),
+                             sleep_word_page(ends->sleep_word), ends->bells[1]),
             0);
     else
         assert_int_equal(ends_open_worker(ends), 0);
@@ -39,7 +39,7 @@ void ends_close(struct ends *ends)
 {
     worker_lane_close(ends->worker);
     lane_free(ends->lane);
-    beacon_free(ends->beacon);
+    sleep_word_free(ends->sleep_word);
     fd_close(&ends->bells[0]);
     fd_close(&ends->bells[1]);
 }
@@ -108,11 +108,11 @@ struct lane_result ends_collect(struct ends *ends)
 
 unsigned ends_bells(struct ends *ends)
 {
-    struct contract_head head;
+    struct control_head head;
     unsigned bells = 0;
 
     while (recv(ends->bells[0], &head, sizeof(head), MSG_DONTWAIT) == (ssize_t)sizeof(head)) {
-        assert_int_equal(head.type, CONTRACT_DOORBELL);
+        assert_int_equal(head.type, CONTROL_DOORBELL);
         assert_int_equal(head.size, 0);
         bells++;
     }
@@ -125,7 +125,7 @@ bool ends_sleep(struct ends *ends, int other)
     struct lane_result result;
     bool ok = true;
 
-    beacon_sleep(ends->beacon);
+    sleep_word_declare(ends->sleep_word);
     if (lane_collect(ends->lane, &result) == 0) {
         int n;
         do
@@ -133,7 +133,7 @@ bool ends_sleep(struct ends *ends, int other)
         while (n < 0 && errno == EINTR);
         ok = n > 0;
     }
-    beacon_wake(ends->beacon);
+    sleep_word_clear(ends->sleep_word);
     (void)ends_bells(ends);
     return ok;
 }

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/lane/inside.h"
+#include "daemon/lane/lane_private.h"
 #include "daemon/lane/lane.h"
 #include "daemon/lane/layout.h"
 #include "daemon/lane/worker_lane.h"
@@ -17,7 +17,7 @@
 #define TEST_GENERATION 0x1122334455667788u
 
 struct ends {
-    struct beacon *beacon;
+    struct sleep_word *sleep_word;
     struct lane *lane;
     struct worker_lane *worker;
     int bells[2]; /* 0: the supervisor's end, 1: the worker's */

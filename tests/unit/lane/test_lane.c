@@ -142,13 +142,13 @@ static void place_is_refused_when_the_ring_is_full_or_the_arguments_too_large(vo
     struct lane_job job = test_job(0);
     uint8_t *block = calloc(1, LANE_BLOCK_MAX + 1);
     struct iovec large = {block, LANE_BLOCK_MAX + 1}, huge[] = {{block, SIZE_MAX}, {block, 2}},
-                 most = {block, LANE_BLOCK_MAX}, small = {block, LANE_INLINE_MAX + 1};
+                 max = {block, LANE_BLOCK_MAX}, small = {block, LANE_INLINE_MAX + 1};
     uint32_t position;
 
     assert_int_equal(lane_place(ends->lane, &job, &large, 1, &position), -EMSGSIZE);
     assert_int_equal(lane_place(ends->lane, &job, huge, 2, &position), -EMSGSIZE);
-    assert_int_equal(lane_place(ends->lane, &job, &most, 1, &position), 0);
-    assert_int_equal(lane_place(ends->lane, &job, &most, 1, &position), 0);
+    assert_int_equal(lane_place(ends->lane, &job, &max, 1, &position), 0);
+    assert_int_equal(lane_place(ends->lane, &job, &max, 1, &position), 0);
     assert_int_equal(lane_place(ends->lane, &job, &small, 1, &position), -EAGAIN);
     small.iov_len = LANE_INLINE_MAX; /* needs no ring */
     assert_int_equal(lane_place(ends->lane, &job, &small, 1, &position), 0);
@@ -441,11 +441,11 @@ static void doorbell_rings_once_for_each_sleep_and_never_while_awake(void **stat
     ends_work(ends, NULL, 0);
     assert_int_equal(ends_bells(ends), 0);
     for (unsigned i = 0; i < 2; i++) {
-        beacon_sleep(ends->beacon);
+        sleep_word_declare(ends->sleep_word);
         ends_work(ends, NULL, 0);
         ends_work(ends, NULL, 0);
         assert_int_equal(ends_bells(ends), 1);
-        beacon_wake(ends->beacon);
+        sleep_word_clear(ends->sleep_word);
         ends_work(ends, NULL, 0);
         assert_int_equal(ends_bells(ends), 0);
     }
@@ -461,9 +461,9 @@ static void doorbell_that_is_full_is_no_error_and_still_readable(void **state)
     assert_int_equal(errno, EAGAIN);
     ends_place(ends, 1, NULL, 0);
     lane_post(ends->lane);
-    beacon_sleep(ends->beacon);
+    sleep_word_declare(ends->sleep_word);
     ends_work(ends, NULL, 0);
-    beacon_wake(ends->beacon);
+    sleep_word_clear(ends->sleep_word);
     char buffer[8];
     for (; sent; sent--)
         assert_int_equal(recv(ends->bells[0], buffer, sizeof(buffer), MSG_DONTWAIT), 5);

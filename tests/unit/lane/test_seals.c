@@ -77,7 +77,7 @@ static void size_of_every_file_is_fixed_and_allocated(void **state)
 
     assert_size_is_fixed(lane_fd_s(ends->lane));
     assert_size_is_fixed(lane_fd_w(ends->lane));
-    assert_size_is_fixed(beacon_fd(ends->beacon));
+    assert_size_is_fixed(sleep_word_fd(ends->sleep_word));
 }
 
 static void supervisors_memory_cannot_be_written_by_any_other_way(void **state)
@@ -85,11 +85,11 @@ static void supervisors_memory_cannot_be_written_by_any_other_way(void **state)
     struct ends *ends = *state;
 
     assert_not_writable(lane_fd_s(ends->lane));
-    assert_not_writable(beacon_fd(ends->beacon));
+    assert_not_writable(sleep_word_fd(ends->sleep_word));
     /* And the supervisor itself still can. */
     ends_place(ends, 1, "x", 1);
     lane_post(ends->lane);
-    beacon_sleep(ends->beacon);
+    sleep_word_declare(ends->sleep_word);
 }
 
 /* W may be punched: the hole reads as zeroes, which no honest worker leaves there. */
@@ -139,14 +139,14 @@ static void worker_that_writes_to_s_faults(void **state)
 
 static void file_of_another_size_is_not_mapped(void **state)
 {
-    struct ends *ends = *state, other = {.lane = ends->lane, .beacon = ends->beacon, .bells = {-1, -1}};
+    struct ends *ends = *state, other = {.lane = ends->lane, .sleep_word = ends->sleep_word, .bells = {-1, -1}};
     int small;
 
     assert_int_equal(shm_create(&small, "test", 4096), 0);
     assert_int_equal(
-        worker_lane_open(&other.worker, small, lane_fd_w(ends->lane), beacon_fd(ends->beacon), -1), -EINVAL);
+        worker_lane_open(&other.worker, small, lane_fd_w(ends->lane), sleep_word_fd(ends->sleep_word), -1), -EINVAL);
     assert_int_equal(
-        worker_lane_open(&other.worker, lane_fd_s(ends->lane), small, beacon_fd(ends->beacon), -1), -EINVAL);
+        worker_lane_open(&other.worker, lane_fd_s(ends->lane), small, sleep_word_fd(ends->sleep_word), -1), -EINVAL);
     assert_int_equal(worker_lane_open(&other.worker, lane_fd_s(ends->lane), lane_fd_w(ends->lane), small, -1), -EINVAL);
     assert_null(other.worker);
     close(small);
@@ -158,7 +158,7 @@ static void descriptors_are_closed_on_exec_and_not_needed_any_more(void **state)
 
     assert_int_equal(fcntl(lane_fd_s(ends->lane), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(fcntl(lane_fd_w(ends->lane), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-    assert_int_equal(fcntl(beacon_fd(ends->beacon), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    assert_int_equal(fcntl(sleep_word_fd(ends->sleep_word), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     lane_close_fds(ends->lane);
     assert_int_equal(lane_fd_s(ends->lane), -1);
     assert_int_equal(lane_fd_w(ends->lane), -1);
@@ -173,7 +173,7 @@ static void shortage_of_descriptors_is_an_error(void **state)
 {
     struct rlimit saved, tight;
     struct lane *lane = NULL;
-    struct beacon *beacon = NULL;
+    struct sleep_word *sleep_word = NULL;
     int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     (void)state;
@@ -183,17 +183,17 @@ static void shortage_of_descriptors_is_an_error(void **state)
     for (rlim_t more = 0; more < 2; more++) {
         tight = (struct rlimit){.rlim_cur = (rlim_t)first + more, .rlim_max = saved.rlim_max};
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-        int lane_error = lane_new(&lane, 1), beacon_error = more ? -EMFILE : beacon_new(&beacon);
+        int lane_error = lane_new(&lane, 1), sleep_word_error = more ? -EMFILE : sleep_word_new(&sleep_word);
         int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
         assert_int_equal(lane_error, -EMFILE);
-        assert_int_equal(beacon_error, -EMFILE);
+        assert_int_equal(sleep_word_error, -EMFILE);
         assert_int_equal(next, more ? first : -1);
         if (next >= 0)
             close(next);
     }
     assert_null(lane);
-    assert_null(beacon);
+    assert_null(sleep_word);
 }
 
 int main(void)

@@ -194,8 +194,8 @@ static void a_tiny_max_result_still_gets_a_definite_answer(void **state)
 {
     struct world *w = *state;
     uint32_t f = world_add(w, "t.blob", fn_blob);
-    for (uint32_t most = 0; most < 200; most++) {
-        w->job.job.max_result = most;
+    for (uint32_t max = 0; max < 200; max++) {
+        w->job.job.max_result = max;
         chunk(w, 2, LANE_JOB_PAIRS);
         world_run(w, f, "[300, 300]");
         world_show(w);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "proto/reader.h"
 
 /* ---- reading the answer ----------------------------------------------------------------------------------------- */
@@ -342,7 +342,7 @@ static void on_alarm(int signal_number)
 {
     (void)signal_number;
     alarmed->cancelled = MPOOL_CANCELLED;
-    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
+    kill(getpid(), CONTROL_CANCEL_SIGNAL);
 }
 
 static void a_cancel_ends_the_command(void **state)
@@ -449,7 +449,7 @@ static void everything_dies_with_a_worker_that_is_killed(void **state)
     close(ends[1]);
 }
 
-static void the_death_of_the_minder_ends_its_command_and_costs_one_task(void **state)
+static void the_death_of_the_reaper_ends_its_command_and_costs_one_task(void **state)
 {
     struct world *w = *state;
     int ends[2];
@@ -459,7 +459,7 @@ static void the_death_of_the_minder_ends_its_command_and_costs_one_task(void **s
     snprintf(args, sizeof args, "[\"sleep 1000 & echo $! >/proc/%d/fd/%d; kill -9 $PPID; sleep 1000\"]", (int)getpid(),
         ends[1]);
     run(w, args);
-    assert_failed(w, "E_FAILED: mpool-minder, which watches over the command, has died");
+    assert_failed(w, "E_FAILED: mpool-reaper, which watches over the command, has died");
     char text[32] = "";
     assert_true(read(ends[0], text, sizeof text - 1) > 0);
     pid = (pid_t)atoi(text);
@@ -472,9 +472,9 @@ static void the_death_of_the_minder_ends_its_command_and_costs_one_task(void **s
     assert_ended(w, 0, "next\n", "");
     /* One that dies between two commands costs nothing. */
     run(w, "[\"echo $PPID\"]");
-    pid_t minder = (pid_t)atoi(said(w, "stdout"));
-    int pidfd = pidfd_open(minder, 0);
-    kill(minder, SIGKILL);
+    pid_t reaper = (pid_t)atoi(said(w, "stdout"));
+    int pidfd = pidfd_open(reaper, 0);
+    kill(reaper, SIGKILL);
     assert_ends(pidfd);
     run(w, "[[\"echo\", \"again\"]]");
     assert_ended(w, 0, "again\n", "");
@@ -598,7 +598,7 @@ int main(void)
         T(what_a_command_leaves_behind_dies_with_it),
         T(a_chain_of_forks_dies_with_its_task),
         T(everything_dies_with_a_worker_that_is_killed),
-        T(the_death_of_the_minder_ends_its_command_and_costs_one_task),
+        T(the_death_of_the_reaper_ends_its_command_and_costs_one_task),
         T(a_command_inherits_nothing_but_its_three_descriptors),
         T(no_descriptor_is_left_open),
         T(waiting_costs_no_processor_time),

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 
 /* ---- arguments -------------------------------------------------------------------------------------------------- */
 
@@ -453,7 +453,7 @@ static void on_alarm(int signal_number)
 {
     (void)signal_number;
     alarmed->cancelled = MPOOL_CANCELLED;
-    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
+    kill(getpid(), CONTROL_CANCEL_SIGNAL);
 }
 
 static void a_cancel_wakes_a_function_that_polls(void **state)
@@ -474,7 +474,7 @@ static int fn_cancel_fd_is_quiet(mpool_task *t)
     struct pollfd p = {.fd = mpool_cancel_fd(t), .events = POLLIN};
     if (poll(&p, 1, 0) != 0)
         return mpool_fail(t, 0, "readable for no reason");
-    kill(getpid(), CONTRACT_CANCEL_SIGNAL); /* one that was meant for the task before */
+    kill(getpid(), CONTROL_CANCEL_SIGNAL); /* one that was meant for the task before */
     if (poll(&p, 1, 10000) != 1 || mpool_cancelled(t) || poll(&p, 1, 0) != 0)
         return mpool_fail(t, 0, "a stale signal stays");
     return 0;
@@ -486,7 +486,7 @@ static void a_stale_cancel_signal_does_not_make_a_poller_spin(void **state)
     uint32_t waits = world_add(w, "t.wait", fn_wait_for_cancel), quiet = world_add(w, "t.quiet", fn_cancel_fd_is_quiet);
     w->cancelled = MPOOL_CANCELLED;
     world_run(w, waits, "[]");
-    kill(getpid(), CONTRACT_CANCEL_SIGNAL);
+    kill(getpid(), CONTROL_CANCEL_SIGNAL);
     w->cancelled = 0;
     world_run(w, quiet, "[]");
     assert_result(w, "nil");

@@ -132,7 +132,7 @@ static void numbers_are_taken_at_their_bounds_and_refused_beyond(void **state)
     static const struct {
         const char *key;
         int kind;
-        uint64_t least, most;
+        uint64_t min, max;
     } rows[] = {
         {"mode", MPOOL_KIND_LOCK, 0, 0666},
         {"ttl_s", MPOOL_KIND_LOCK, 0, OBJECT_TTL_MAX_S},
@@ -144,13 +144,13 @@ static void numbers_are_taken_at_their_bounds_and_refused_beyond(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct object_options o;
-        assert_int_equal(read_u64(rows[i].key, rows[i].least, rows[i].kind, &o), 0);
-        assert_int_equal(read_u64(rows[i].key, rows[i].most, rows[i].kind, &o), 0);
-        assert_int_equal(read_u64(rows[i].key, rows[i].most + 1, rows[i].kind, &o), -EINVAL);
+        assert_int_equal(read_u64(rows[i].key, rows[i].min, rows[i].kind, &o), 0);
+        assert_int_equal(read_u64(rows[i].key, rows[i].max, rows[i].kind, &o), 0);
+        assert_int_equal(read_u64(rows[i].key, rows[i].max + 1, rows[i].kind, &o), -EINVAL);
         assert_non_null(strstr(why, rows[i].key));
         assert_int_equal(read_u64(rows[i].key, UINT64_MAX, rows[i].kind, &o), -EINVAL);
-        if (rows[i].least > 0)
-            assert_int_equal(read_u64(rows[i].key, rows[i].least - 1, rows[i].kind, &o), -EINVAL);
+        if (rows[i].min > 0)
+            assert_int_equal(read_u64(rows[i].key, rows[i].min - 1, rows[i].kind, &o), -EINVAL);
     }
 }
 

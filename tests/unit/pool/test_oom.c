@@ -34,8 +34,8 @@ static void a_kill_that_nobody_counted_is_none_of_the_kernels(void **state)
 {
     struct oom o = counter(5);
     (void)state;
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + NS_PER_S), OOM_NO);
-    assert_int_equal(oom_judge(&o, NONE, BEGIN + NS_PER_S), OOM_NO);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + NS_PER_S), OOM_NO);
+    assert_int_equal(oom_explain(&o, NONE, BEGIN + NS_PER_S), OOM_NO);
     oom_deinit(&o);
 }
 
@@ -44,9 +44,9 @@ static void each_count_explains_one_death(void **state)
     struct oom o = counter(5);
     (void)state;
     counts(&o, 7);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_YES);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_YES);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_NO);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_YES);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_YES);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 9 * NS_PER_S), OOM_NO);
     oom_deinit(&o);
 }
 
@@ -55,8 +55,8 @@ static void what_may_be_older_than_the_task_is_not_certainly_its(void **state)
     struct oom o = counter(0);
     (void)state;
     counts(&o, 2);
-    assert_int_equal(oom_judge(&o, BEGIN + NS_PER_S, BEGIN + 2 * NS_PER_S), OOM_PERHAPS);
-    assert_int_equal(oom_judge(&o, NONE, BEGIN + 2 * NS_PER_S), OOM_PERHAPS); /* it ran no task */
+    assert_int_equal(oom_explain(&o, BEGIN + NS_PER_S, BEGIN + 2 * NS_PER_S), OOM_PERHAPS);
+    assert_int_equal(oom_explain(&o, NONE, BEGIN + 2 * NS_PER_S), OOM_PERHAPS); /* it ran no task */
     oom_deinit(&o);
 }
 
@@ -66,8 +66,8 @@ static void what_nobody_died_of_is_forgotten(void **state)
     (void)state;
     counts(&o, 2); /* a task's children, say */
     oom_look(&o, BEGIN + NS_PER_S);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 30 * NS_PER_S), OOM_PERHAPS);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 62 * NS_PER_S), OOM_NO);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 30 * NS_PER_S), OOM_PERHAPS);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 62 * NS_PER_S), OOM_NO);
     oom_deinit(&o);
 }
 
@@ -88,10 +88,10 @@ static void without_a_counter_nothing_definite_is_said(void **state)
     struct oom o = counter(0);
     (void)state;
     assert_int_equal(ftruncate(o.fd, 0), 0); /* the cgroup is gone */
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + NS_PER_S), OOM_PERHAPS);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + NS_PER_S), OOM_PERHAPS);
     assert_int_equal(o.fd, -1);
     oom_look(&o, BEGIN + 2 * NS_PER_S);
-    assert_int_equal(oom_judge(&o, BEGIN, BEGIN + 2 * NS_PER_S), OOM_PERHAPS);
+    assert_int_equal(oom_explain(&o, BEGIN, BEGIN + 2 * NS_PER_S), OOM_PERHAPS);
 }
 
 int main(void)

@@ -413,13 +413,13 @@ static void many_are_passed_over_as_one_by_one(void **state)
         if (random_below(&random, 2))
             bytes[random_below(&random, length)] = (uint8_t)random_next(&random);
         struct wire_reader many = wire_reader(bytes, length), single = many, pairs = many, pair = many;
-        uint32_t most = (uint32_t)random_below(&random, count + 2), passed = 0;
-        while (passed < most && wire_skip(&single) == 0)
+        uint32_t max = (uint32_t)random_below(&random, count + 2), passed = 0;
+        while (passed < max && wire_skip(&single) == 0)
             passed++;
-        assert_int_equal(wire_skip_many(&many, most), passed);
+        assert_int_equal(wire_skip_many(&many, max), passed);
         assert_ptr_equal(many.at, single.at);
 
-        for (passed = 0; passed < most; passed++) {
+        for (passed = 0; passed < max; passed++) {
             struct wire_reader inner = pair;
             uint32_t two;
             if (wire_read_array(&inner, &two) < 0 || two != 2 || *pair.at != 0x92 || wire_read_nil(&inner) < 0 ||
@@ -427,7 +427,7 @@ static void many_are_passed_over_as_one_by_one(void **state)
                 break;
             pair = inner;
         }
-        assert_int_equal(wire_skip_good_pairs(&pairs, most), passed);
+        assert_int_equal(wire_skip_good_pairs(&pairs, max), passed);
         assert_ptr_equal(pairs.at, pair.at);
         free(bytes);
         wire_buf_reset(&b);
@@ -436,7 +436,7 @@ static void many_are_passed_over_as_one_by_one(void **state)
 
 static void assert_packed_as_by_msgpack(const uint8_t *bytes, const uint8_t *end, const struct wire_buf *expected)
 {
-    assert_in_range(end - bytes, 1, WIRE_SCALAR_MOST);
+    assert_in_range(end - bytes, 1, WIRE_SCALAR_MAX);
     assert_int_equal(end - bytes, wire_buf_length(expected));
     assert_memory_equal(bytes, wire_buf_at(expected), wire_buf_length(expected));
 }
@@ -446,7 +446,7 @@ static void what_is_packed_by_hand_is_what_msgpack_packs(void **state)
     (void)state;
     uint64_t random = test_seed();
     for (int round = 0; round < 20000; round++) {
-        uint8_t bytes[WIRE_SCALAR_MOST];
+        uint8_t bytes[WIRE_SCALAR_MAX];
         /* All powers of two and their neighbours, and numbers of every width. */
         uint64_t n = round < 192 ? (UINT64_C(1) << round / 3) + (uint64_t)(round % 3) - 1
                                  : random_next(&random) >> random_below(&random, 64);

@@ -68,8 +68,8 @@ static void a_cut_splits_no_character(void **state)
     (void)state;
     const char *text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"; /* characters begin at 0, 1, 3, 6, 10 */
     static const size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
-    for (size_t most = 0; most < COUNT(expected); most++)
-        assert_int_equal(wire_utf8_cut(text, 11, most), expected[most]);
+    for (size_t max = 0; max < COUNT(expected); max++)
+        assert_int_equal(wire_utf8_cut(text, 11, max), expected[max]);
 }
 
 static void a_cut_through_bytes_that_are_no_text_falls_where_it_must(void **state)

@@ -66,26 +66,26 @@ static void numbers_and_lengths_are_taken_at_their_bounds_and_refused_beyond(voi
 {
     (void)state;
     struct task_options o;
-#define TRY_UINT(name, field, least, most, method)                                                                     \
-    assert_int_equal(read_u64(#name, least, method, &o), 0);                                                           \
-    assert_true(o.field == (least));                                                                                   \
-    assert_int_equal(read_u64(#name, most, method, &o), 0);                                                            \
-    assert_true(o.field == (most));                                                                                    \
-    assert_int_equal(read_u64(#name, (least)-1, method, &o), -EINVAL);                                                 \
-    if ((most) < UINT64_MAX)                                                                                           \
-        assert_int_equal(read_u64(#name, (uint64_t)(most) + 1, method, &o), -EINVAL);
-#define TRY_TEXT(name, field, least, most, method)                                                                     \
-    assert_int_equal(read_text(#name, least, method, &o), 0);                                                          \
-    assert_int_equal(read_text(#name, most, method, &o), 0);                                                           \
-    assert_int_equal(o.field.length, most);                                                                            \
-    if ((least) > 0)                                                                                                   \
-        assert_int_equal(read_text(#name, (size_t)(least)-1, method, &o), -EINVAL);                                    \
-    assert_int_equal(read_text(#name, (most) + 1, method, &o), -EINVAL);
-#define TRY_BOOL(name, field, least, most, method)                                                                     \
+#define TRY_UINT(name, field, min, max, method)                                                                        \
+    assert_int_equal(read_u64(#name, min, method, &o), 0);                                                             \
+    assert_true(o.field == (min));                                                                                     \
+    assert_int_equal(read_u64(#name, max, method, &o), 0);                                                             \
+    assert_true(o.field == (max));                                                                                     \
+    assert_int_equal(read_u64(#name, (min)-1, method, &o), -EINVAL);                                                   \
+    if ((max) < UINT64_MAX)                                                                                            \
+        assert_int_equal(read_u64(#name, (uint64_t)(max) + 1, method, &o), -EINVAL);
+#define TRY_TEXT(name, field, min, max, method)                                                                        \
+    assert_int_equal(read_text(#name, min, method, &o), 0);                                                            \
+    assert_int_equal(read_text(#name, max, method, &o), 0);                                                            \
+    assert_int_equal(o.field.length, max);                                                                             \
+    if ((min) > 0)                                                                                                     \
+        assert_int_equal(read_text(#name, (size_t)(min)-1, method, &o), -EINVAL);                                      \
+    assert_int_equal(read_text(#name, (max) + 1, method, &o), -EINVAL);
+#define TRY_BOOL(name, field, min, max, method)                                                                        \
     assert_int_equal(read_bool(#name, method, &o), 0);                                                                 \
     assert_true(o.field);                                                                                              \
     assert_int_equal(read_u64(#name, 1, method, &o), -EINVAL);
-#define X(name, kind, field, least, most, methods) TRY_##kind(name, field, least, most, (methods) & -(methods))
+#define X(name, kind, field, min, max, methods) TRY_##kind(name, field, min, max, (methods) & -(methods))
     TASK_OPTIONS(X)
 #undef X
 }
@@ -95,7 +95,7 @@ static void an_option_is_refused_where_it_means_nothing(void **state)
     (void)state;
     struct task_options o;
     static const unsigned all[] = {OPTION_CALL, OPTION_MAP, OPTION_SUBMIT};
-#define X(name, kind, field, least, most, methods)                                                                     \
+#define X(name, kind, field, min, max, methods)                                                                        \
     for (size_t i = 0; i < 3; i++)                                                                                     \
         if (!((methods)&all[i])) {                                                                                     \
             assert_int_equal(read_bool(#name, all[i], &o), -EINVAL);                                                   \

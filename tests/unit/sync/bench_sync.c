@@ -100,12 +100,12 @@ static const struct {
     {"mpool value add", add_value},
 };
 
-static mpool_object object(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t party)
+static mpool_object object(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t client)
 {
-    if (party == 1)
+    if (client == 1)
         check(sync_page_init(page, kind, &(struct sync_setup){.capacity = capacity, .tokens = capacity}));
     return (mpool_object){
-        .sync = {.area = page, .party = party, .capacity = capacity ? capacity : 1},
+        .sync = {.area = page, .client = client, .capacity = capacity ? capacity : 1},
         .kind = kind,
         .element = MPOOL_ELEMENT_I64,
         .data = (uint8_t *)page + SYNC_CELL_OFFSET,
@@ -114,12 +114,12 @@ static mpool_object object(void *page, enum mpool_kind kind, uint32_t capacity, 
     };
 }
 
-static void open_all(uint32_t party)
+static void open_all(uint32_t client)
 {
-    lock = object(shared->lock, MPOOL_KIND_LOCK, 0, party);
-    rlock = object(shared->rlock, MPOOL_KIND_RLOCK, 0, party);
-    semaphore = object(shared->semaphore, MPOOL_KIND_SEMAPHORE, 3, party);
-    value = object(shared->value, MPOOL_KIND_VALUE, 0, party);
+    lock = object(shared->lock, MPOOL_KIND_LOCK, 0, client);
+    rlock = object(shared->rlock, MPOOL_KIND_RLOCK, 0, client);
+    semaphore = object(shared->semaphore, MPOOL_KIND_SEMAPHORE, 3, client);
+    value = object(shared->value, MPOOL_KIND_VALUE, 0, client);
 }
 
 static void open_peers(void)

@@ -25,19 +25,19 @@ void page_free(struct page *page)
     page->area = NULL;
 }
 
-struct sync_user page_user(const struct page *page, uint32_t party)
+struct sync_user page_user(const struct page *page, uint32_t client)
 {
     return (struct sync_user){
         .area = page->area,
-        .party = party,
+        .client = client,
         .capacity = page->capacity ? page->capacity : 1,
         .bounded = page->kind == MPOOL_KIND_BOUNDED_SEMAPHORE,
     };
 }
 
-unsigned page_gone(const struct page *page, uint32_t party)
+unsigned page_gone(const struct page *page, uint32_t client)
 {
-    return sync_party_gone(page->area, page->kind, page->capacity, party);
+    return sync_client_gone(page->area, page->kind, page->capacity, client);
 }
 
 int64_t now_ns(void)
@@ -76,9 +76,9 @@ static void *waiter_main(void *argument)
     return NULL;
 }
 
-void waiter_start(struct waiter *waiter, const struct page *page, uint32_t party, int (*run)(struct sync_user *user))
+void waiter_start(struct waiter *waiter, const struct page *page, uint32_t client, int (*run)(struct sync_user *user))
 {
-    *waiter = (struct waiter){.user = page_user(page, party), .run = run};
+    *waiter = (struct waiter){.user = page_user(page, client), .run = run};
     assert_int_equal(pthread_create(&waiter->thread, NULL, waiter_main, waiter), 0);
 }
 

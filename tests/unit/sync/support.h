@@ -26,9 +26,9 @@ struct page {
 struct page page_new(enum mpool_kind kind, uint32_t capacity, uint32_t tokens);
 void page_free(struct page *page);
 
-struct sync_user page_user(const struct page *page, uint32_t party);
+struct sync_user page_user(const struct page *page, uint32_t client);
 /* As the daemon does. */
-unsigned page_gone(const struct page *page, uint32_t party);
+unsigned page_gone(const struct page *page, uint32_t client);
 
 /* Until *word is not `value`; fails the test after TEST_NET_NS. */
 void until_not(_Atomic uint32_t *word, uint32_t value);
@@ -41,7 +41,7 @@ struct waiter {
     unsigned long thread;
     int result;
 };
-void waiter_start(struct waiter *waiter, const struct page *page, uint32_t party, int (*run)(struct sync_user *user));
+void waiter_start(struct waiter *waiter, const struct page *page, uint32_t client, int (*run)(struct sync_user *user));
 int waiter_join(struct waiter *waiter);
 
 /* A small generator with its state in the caller's hand: the same seed, the same run. */

@@ -18,7 +18,7 @@ static const enum mpool_kind kinds[] = {
 
 static uint32_t odd_number(uint64_t *seed)
 {
-    static const uint32_t odd[] = {0, 1, 2, SYNC_PARTY_MAX, SYNC_EMPTY, SYNC_ABANDONED, UINT32_MAX, SYNC_SLOTS,
+    static const uint32_t odd[] = {0, 1, 2, SYNC_CLIENT_MAX, SYNC_EMPTY, SYNC_ABANDONED, UINT32_MAX, SYNC_SLOTS,
         SYNC_SLOTS + 1, SYNC_ABANDONED | 1, 0x8000u, 0x7fffu, 0xffff0000u};
     uint32_t n = random_next(seed);
 
@@ -34,26 +34,26 @@ static void scribble(struct sync_area *area, uint64_t *seed, unsigned words)
             &at[random_next(seed) % (SYNC_BYTES / sizeof(*at))], odd_number(seed), memory_order_relaxed);
 }
 
-static bool is_odd(void *userdata, uint32_t party)
+static bool is_odd(void *userdata, uint32_t client)
 {
     (void)userdata;
-    assert_in_range(party, 1, SYNC_PARTY_MAX);
-    return party % 2;
+    assert_in_range(client, 1, SYNC_CLIENT_MAX);
+    return client % 2;
 }
 
 static void daemon_does_it_all(struct sync_area *area, enum mpool_kind kind, uint64_t *seed)
 {
-    struct sync_census census;
+    struct sync_snapshot snapshot;
     uint32_t capacity = odd_number(seed);
 
-    assert_true(sync_party_gone(area, kind, capacity, odd_number(seed)) <= 2 * SYNC_SLOTS);
+    assert_true(sync_client_gone(area, kind, capacity, odd_number(seed)) <= 2 * SYNC_SLOTS);
     assert_true(sync_sweep(area, kind, capacity, is_odd, NULL) <= 2 * SYNC_SLOTS);
-    sync_inspect(area, kind, capacity, &census);
-    assert_true(census.owner_count <= SYNC_SLOTS);
-    for (uint32_t i = 0; i < census.owner_count; i++)
-        assert_in_range(census.owners[i], 1, SYNC_PARTY_MAX);
-    assert_true(census.next <= SYNC_PARTY_MAX);
-    assert_true(census.waiting_count <= SYNC_WAITERS);
+    sync_inspect(area, kind, capacity, &snapshot);
+    assert_true(snapshot.owner_count <= SYNC_SLOTS);
+    for (uint32_t i = 0; i < snapshot.owner_count; i++)
+        assert_in_range(snapshot.owners[i], 1, SYNC_CLIENT_MAX);
+    assert_true(snapshot.next <= SYNC_CLIENT_MAX);
+    assert_true(snapshot.waiting_count <= SYNC_WAITERS);
     sync_close(area, kind);
     (void)sync_page_check(area, kind);
 }
@@ -140,7 +140,7 @@ static void a_user_gets_out_by_its_time_out(void **state)
         assert_true(place < (int)user.capacity);
         sync_barrier_abort(&user);
         sync_barrier_reset(&user);
-        page.area->words[0] = user.party;
+        page.area->words[0] = user.client;
         (void)sync_condition_notify(&user, &user, false, 1);
     }
     page_free(&page);

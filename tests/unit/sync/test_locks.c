@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ANN = 1, BOB = 2, CID = 3, EVE = SYNC_PARTY_MAX };
+enum { ANN = 1, BOB = 2, CID = 3, EVE = SYNC_CLIENT_MAX };
 
 static int take_for_ever(struct sync_user *user)
 {
@@ -489,22 +489,22 @@ static void tokens_of_the_dead_are_free_again(void **state)
 {
     struct page page = page_new(MPOOL_KIND_SEMAPHORE, 4, 3);
     struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
-    struct sync_census census;
+    struct sync_snapshot snapshot;
     (void)state;
 
     assert_int_equal(sync_take(&ann, 0), 0);
     assert_int_equal(sync_take(&bob, 0), 0);
     assert_int_equal(sync_take(&ann, 0), 0);
-    sync_inspect(page.area, page.kind, page.capacity, &census);
-    assert_int_equal(census.owner_count, 3);
-    assert_int_equal(census.free, 0);
+    sync_inspect(page.area, page.kind, page.capacity, &snapshot);
+    assert_int_equal(snapshot.owner_count, 3);
+    assert_int_equal(snapshot.free, 0);
     assert_int_equal(page_gone(&page, ANN), 2);
-    sync_inspect(page.area, page.kind, page.capacity, &census);
-    assert_int_equal(census.owner_count, 1);
-    assert_int_equal(census.owners[0], BOB);
-    assert_int_equal(census.free, 2);
-    assert_int_equal(census.abandoned, 2);
-    assert_int_equal(census.fence, 3);
+    sync_inspect(page.area, page.kind, page.capacity, &snapshot);
+    assert_int_equal(snapshot.owner_count, 1);
+    assert_int_equal(snapshot.owners[0], BOB);
+    assert_int_equal(snapshot.free, 2);
+    assert_int_equal(snapshot.abandoned, 2);
+    assert_int_equal(snapshot.fence, 3);
     assert_int_equal(sync_take(&bob, 0), 1);
     assert_int_equal(sync_take(&bob, 0), 1);
     assert_int_equal(sync_take(&bob, 0), -ETIMEDOUT);

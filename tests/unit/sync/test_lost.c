@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ANN = 1, BOB = 2, EVE = SYNC_PARTY_MAX };
+enum { ANN = 1, BOB = 2, EVE = SYNC_CLIENT_MAX };
 
-static _Atomic int asked, lost; /* how often a party was asked about; whether it is none any more */
+static _Atomic int asked, lost; /* how often a client was asked about; whether it is none any more */
 
 static int ask(void *userdata)
 {
@@ -97,15 +97,15 @@ static void a_take_after_ones_burial_is_none(void **state)
     for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
         struct page page = page_new(holders[i].kind, holders[i].tokens, holders[i].tokens);
         struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
-        struct sync_census census;
+        struct sync_snapshot snapshot;
         assert_int_equal(sync_take(&ann, 0), 0);
         ann.alive = ask;
         assert_int_equal(page_gone(&page, ANN), 1);
         for (int n = 0; n < 3; n++)
             assert_int_equal(sync_take(&ann, 0), -ECONNRESET);
-        sync_inspect(page.area, page.kind, page.capacity, &census);
-        assert_int_equal(census.owner_count, 0);
-        for (uint32_t n = 0; n < census.free; n++)
+        sync_inspect(page.area, page.kind, page.capacity, &snapshot);
+        assert_int_equal(snapshot.owner_count, 0);
+        for (uint32_t n = 0; n < snapshot.free; n++)
             assert_true(sync_take(&bob, 0) >= 0);
         page_free(&page);
     }
@@ -174,10 +174,10 @@ static void anothers_departure_is_asked_about_once(void **state)
     page_free(&page);
 }
 
-static bool is_bob(void *userdata, uint32_t party)
+static bool is_bob(void *userdata, uint32_t client)
 {
     (void)userdata;
-    return party == BOB;
+    return client == BOB;
 }
 
 /* One that died between its take and its look. */
@@ -189,7 +189,7 @@ static void what_bears_nobodys_number_is_swept_out(void **state)
         struct page page = page_new(holders[i].kind, holders[i].tokens, holders[i].tokens);
         struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
         struct waiter eve;
-        struct sync_census census;
+        struct sync_snapshot snapshot;
         assert_int_equal(sync_take(&ann, 0), 0);
         while (sync_take(&bob, 0) == 0)
             continue;
@@ -199,9 +199,9 @@ static void what_bears_nobodys_number_is_swept_out(void **state)
         assert_int_equal(sync_sweep(page.area, page.kind, page.capacity, is_bob, NULL), 1);
         assert_int_equal(waiter_join(&eve), 1);
         assert_int_equal(page.area->fair, 0);
-        sync_inspect(page.area, page.kind, page.capacity, &census);
-        for (uint32_t n = 0; n < census.owner_count; n++)
-            assert_true(census.owners[n] == BOB || census.owners[n] == EVE);
+        sync_inspect(page.area, page.kind, page.capacity, &snapshot);
+        for (uint32_t n = 0; n < snapshot.owner_count; n++)
+            assert_true(snapshot.owners[n] == BOB || snapshot.owners[n] == EVE);
         page_free(&page);
     }
 }

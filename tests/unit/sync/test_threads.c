@@ -1,4 +1,4 @@
-/* Do threads, of one party and of many, keep what a lock guards in order? To be run under ThreadSanitizer, which knows
+/* Do threads, of one client and of many, keep what a lock guards in order? To be run under ThreadSanitizer, which knows
  * whether each release happens before the next take. */
 #include "tests/unit/sync/support.h"
 
@@ -40,7 +40,7 @@ static void *count_under_lock(void *argument)
 {
     struct member *me = argument;
     struct team *team = me->team;
-    /* Two threads of each party. */
+    /* Two threads of each client. */
     struct sync_user user = page_user(&team->page, 1 + me->number / 2);
 
     for (unsigned i = 0; i < team->rounds && me->result == 0; i++) {
@@ -60,9 +60,9 @@ static void a_lock_guards_plain_memory(void **state)
 
     run(&team, count_under_lock);
     assert_int_equal(team.plain, THREADS * team.rounds);
-    struct sync_census census;
-    sync_inspect(team.page.area, team.page.kind, 0, &census);
-    assert_int_equal(census.fence, THREADS * team.rounds);
+    struct sync_snapshot snapshot;
+    sync_inspect(team.page.area, team.page.kind, 0, &snapshot);
+    assert_int_equal(snapshot.fence, THREADS * team.rounds);
     page_free(&team.page);
 }
 

@@ -65,7 +65,7 @@ static _Noreturn void child_main(struct storm *storm, uint32_t me)
 {
     struct journal *journal = storm->journal;
     struct sync_user user = page_user(&storm->page, storm->parties[me]);
-    uint32_t most = storm->page.capacity ? storm->page.capacity : 1;
+    uint32_t max = storm->page.capacity ? storm->page.capacity : 1;
     uint64_t seed = storm->seed + me;
 
     while (!atomic_load(&journal->stop)) {
@@ -76,7 +76,7 @@ static _Noreturn void child_main(struct storm *storm, uint32_t me)
         if (r < 0)
             _exit(2);
         uint32_t inside = atomic_fetch_or(&journal->inside, 1u << me) | 1u << me;
-        if ((uint32_t)__builtin_popcount(inside) > most)
+        if ((uint32_t)__builtin_popcount(inside) > max)
             atomic_store(&journal->crowd, inside);
         if (r == 1) {
             atomic_fetch_add(&journal->told, 1);
@@ -84,7 +84,7 @@ static _Noreturn void child_main(struct storm *storm, uint32_t me)
             if (took > atomic_load(&journal->longest_ns) && took < TEST_NET_NS)
                 atomic_store(&journal->longest_ns, took);
         }
-        if (most == 1)
+        if (max == 1)
             increment(journal);
         atomic_fetch_add(&journal->done[me], 1);
         atomic_fetch_add(&journal->takes, 1);
@@ -105,8 +105,8 @@ static void spawn(struct storm *storm, uint32_t me)
         child_main(storm, me);
 }
 
-/* The order is the daemon's: the party is gone when its process cannot store any more. */
-static void bury(struct storm *storm, uint32_t me)
+/* The order is the daemon's: the client is gone when its process cannot store any more. */
+static void reap(struct storm *storm, uint32_t me)
 {
     int status;
 
@@ -142,7 +142,7 @@ static void rage(struct storm *storm, enum mpool_kind kind, uint32_t capacity)
         uint32_t victim = random_next(&storm->seed) % PROCESSES;
         atomic_store(&storm->journal->killed_ns, (uint64_t)now_ns());
         kill(storm->pids[victim], SIGKILL);
-        bury(storm, victim);
+        reap(storm, victim);
         storm->kills++;
         spawn(storm, victim);
     }
@@ -155,7 +155,7 @@ static void rage(struct storm *storm, enum mpool_kind kind, uint32_t capacity)
             assert_true(now_ns() < end);
             nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
         }
-        bury(storm, i);
+        reap(storm, i);
     }
     printf("# %u kills, %u of them inside, %u told of it, the slowest %llu us after the kill; %llu takes\n",
         storm->kills, storm->abandoned, atomic_load(&storm->journal->told),

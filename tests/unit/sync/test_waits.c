@@ -171,11 +171,11 @@ static void a_notification_wakes_who_waits(void **state)
     waiter_start(&bob, &page, BOB, condition_wait);
     waiter_start(&eve, &page, EVE, condition_wait);
     /* Each has the lock from its take to its wait. Two takes, and the lock free: both wait. */
-    struct sync_census census;
+    struct sync_snapshot snapshot;
     do {
         sched_yield();
-        sync_inspect(page.area, page.kind, 0, &census);
-    } while (census.fence < 2);
+        sync_inspect(page.area, page.kind, 0, &snapshot);
+    } while (snapshot.fence < 2);
     assert_int_equal(sync_rlock_take(&ann, -1), 0);
     assert_int_equal(sync_condition_notify(&ann, &ann, true, UINT32_MAX), 0);
     assert_int_equal(page.area->sleepers, 0);
@@ -308,7 +308,7 @@ static void the_death_of_one_who_waits_breaks_a_barrier(void **state)
 {
     struct page page = page_new(MPOOL_KIND_BARRIER, 3, 0);
     struct sync_user ann = page_user(&page, ANN);
-    struct sync_census census;
+    struct sync_snapshot snapshot;
     struct waiter bob;
     (void)state;
 
@@ -317,9 +317,9 @@ static void the_death_of_one_who_waits_breaks_a_barrier(void **state)
         sched_yield();
     page_gone(&page, ANN); /* has not come */
     assert_false(sync_barrier_broken(&ann));
-    sync_inspect(page.area, page.kind, page.capacity, &census);
-    assert_int_equal(census.owner_count, 1);
-    assert_int_equal(census.owners[0], BOB);
+    sync_inspect(page.area, page.kind, page.capacity, &snapshot);
+    assert_int_equal(snapshot.owner_count, 1);
+    assert_int_equal(snapshot.owners[0], BOB);
     /* As if it had died: the rest of it is a thread that hears of it. */
     assert_int_equal(page_gone(&page, BOB), 1);
     assert_int_equal(waiter_join(&bob), -EPIPE);

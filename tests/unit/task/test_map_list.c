@@ -39,11 +39,11 @@ static struct map_part mapped_part_of(uint32_t first, uint32_t count)
 }
 
 /* → steps that it took. */
-static unsigned settle(struct map_list *l, size_t most)
+static unsigned settle(struct map_list *l, size_t max)
 {
     unsigned steps = 1;
     int r;
-    for (; (r = map_list_step(l, most)) > 0; steps++)
+    for (; (r = map_list_step(l, max)) > 0; steps++)
         ;
     assert_int_equal(r, 0);
     return steps;

@@ -15,7 +15,7 @@
  *
  *     cc -shared -fPIC -o math.so math.c        // links nothing
  *
- * A module is loaded once in its pool's template process; workers are forked from it, warm. It is never unloaded.
+ * A module is loaded once in its pool's forkserver process; workers are forked from it, warm. It is never unloaded.
  * Handlers of pthread_atfork() run around that fork. Threads do not come along: start them in MPOOL_WORKER_INIT.
  * What a function changes in its process (directory, umask, signal mask, timers, limits, environment, locale) is put
  * back when it has returned; a child process that it leaves running costs the worker. Set up what is to stay in the
@@ -61,7 +61,7 @@ enum {
 
 enum mpool_row_kind {
     MPOOL_ROW_FUNCTION = 0,
-    MPOOL_ROW_INIT = 1,        /* once, in the template: load what all workers share */
+    MPOOL_ROW_INIT = 1,        /* once, in the forkserver: load what all workers share */
     MPOOL_ROW_WORKER_INIT = 2, /* in each new worker, before its first task */
     MPOOL_ROW_WORKER_FINI = 3, /* in a worker that ends in peace */
 };
@@ -235,7 +235,7 @@ struct mpool_task {
 /* The head of what hooks are handed. */
 struct mpool_init {
     uint32_t size;
-    uint32_t worker; /* the worker's number; 0 in the template */
+    uint32_t worker; /* the worker's number; 0 in the forkserver */
     const char *pool;
     int (*fail)(mpool_init *init, const char *format, va_list ap); /* → -1 */
     void (*log)(mpool_init *init, int level, const char *format, va_list ap);

@@ -1,4 +1,4 @@
-/* mpool-minder: ensures that nothing of a command outlives it.
+/* mpool-reaper: ensures that nothing of a command outlives it.
  *
  * A small process between a worker and the commands that exec.run starts, one for the worker's whole life. It is the
  * subreaper of all that a command leaves behind: double forks and new sessions end up as its children, and are killed
@@ -6,9 +6,9 @@
  * program of its own because a clean small process forks cheaply, inherits nothing, and does not add its size to the
  * command's peak memory. It blocks all signals; only SIGKILL ends it early: then the command is killed with it
  * (PDEATHSIG), and the worker kills the command's group. Arguments: the socket, a pidfd of the worker, and the page of
- * minder.h. It reports to the worker only.
+ * reaper.h. It reports to the worker only.
  */
-#include "daemon/modules/minder.h"
+#include "daemon/modules/reaper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +35,9 @@ static struct {
     pid_t command;                         /* 0: none has been started, or it has been reaped */
     bool running;                          /* the worker waits for an answer */
     int64_t kill_at_ms;                    /* 0: no stop was requested */
-    struct minder_answer answer;
-    struct minder_page *page;
-} minder;
+    struct reaper_answer answer;
+    struct reaper_page *page;
+} reaper;
 
 static int64_t now_ms(void)
 {
@@ -49,14 +49,14 @@ static int64_t now_ms(void)
 static void answer(void)
 {
     /* A worker that does not read is dying, and its pidfd shows that. */
-    send(minder.socket, &minder.answer, sizeof minder.answer, MSG_NOSIGNAL);
-    minder.running = false;
-    minder.kill_at_ms = 0;
+    send(reaper.socket, &reaper.answer, sizeof reaper.answer, MSG_NOSIGNAL);
+    reaper.running = false;
+    reaper.kill_at_ms = 0;
 }
 
 static void unfit(int error)
 {
-    minder.answer = (struct minder_answer){.stage = MINDER_UNFIT, .error = error};
+    reaper.answer = (struct reaper_answer){.stage = REAPER_UNFIT, .error = error};
     answer();
     exit(EXIT_FAILURE);
 }
@@ -77,16 +77,16 @@ static bool reap(int options, bool *ret_left)
     *ret_left = pid >= 0 || errno != ECHILD;
     if (pid <= 0)
         return false;
-    minder.answer.cpu_us += microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime);
-    if ((uint64_t)usage.ru_maxrss > minder.answer.peak_kib)
-        minder.answer.peak_kib = (uint64_t)usage.ru_maxrss;
-    if (pid == minder.command) {
-        minder.answer.status = status;
+    reaper.answer.cpu_us += microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime);
+    if ((uint64_t)usage.ru_maxrss > reaper.answer.peak_kib)
+        reaper.answer.peak_kib = (uint64_t)usage.ru_maxrss;
+    if (pid == reaper.command) {
+        reaper.answer.status = status;
         /* Read now, not after vfork(): sanitizers turn that into fork(), which returns before the child has tried. */
-        minder.answer.stage = minder.page->stage;
-        minder.answer.error = minder.page->error;
-        minder.command = 0;
-        minder.page->group = 0;
+        reaper.answer.stage = reaper.page->stage;
+        reaper.answer.error = reaper.page->error;
+        reaper.command = 0;
+        reaper.page->group = 0;
     }
     return true;
 }
@@ -98,7 +98,7 @@ static unsigned kill_children(void)
     unsigned killed = 0;
     size_t kept = 0;
     off_t at = 0;
-    for (ssize_t n; (n = pread(minder.children, list + kept, sizeof list - 1 - kept, at)) > 0;) {
+    for (ssize_t n; (n = pread(reaper.children, list + kept, sizeof list - 1 - kept, at)) > 0;) {
         at += n;
         list[kept + (size_t)n] = 0;
         char *word = list;
@@ -118,8 +118,8 @@ static unsigned kill_children(void)
  * this repeats until there is no child: then there is no descendant. */
 static void kill_all(void)
 {
-    if (minder.command > 0)
-        kill(-minder.command, SIGKILL); /* all at once, so that a fork bomb that stays in its group cannot outrun us */
+    if (reaper.command > 0)
+        kill(-reaper.command, SIGKILL); /* all at once, so that a fork bomb that stays in its group cannot outrun us */
     for (bool left = true; left;) {
         unsigned killed = kill_children();
         if (killed > 0) {
@@ -137,7 +137,7 @@ static void kill_all(void)
 static bool read_all(void *to, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        ssize_t n = recv(minder.socket, (char *)to + at, size - at, 0);
+        ssize_t n = recv(reaper.socket, (char *)to + at, size - at, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -165,30 +165,30 @@ static bool is_on_path(const char *name)
 
 static _Noreturn void become(const char *directory, char **argv, mode_t mask, const int *fds)
 {
-    minder.page->group = setsid(); /* before exec, so that there is no command without it */
+    reaper.page->group = setsid(); /* before exec, so that there is no command without it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     umask(mask);
-    enum minder_stage stage = MINDER_NO_DIRECTORY;
+    enum reaper_stage stage = REAPER_NO_DIRECTORY;
     if (!*directory || chdir(directory) == 0) {
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        stage = MINDER_NO_EXEC;
+        stage = REAPER_NO_EXEC;
         execvp(argv[0], argv);
         if (errno == EACCES && !strchr(argv[0], '/') && !is_on_path(argv[0]))
             errno = ENOENT;
     }
-    minder.page->error = errno;
-    minder.page->stage = (int32_t)stage;
+    reaper.page->error = errno;
+    reaper.page->stage = (int32_t)stage;
     _exit(127);
 }
 
 static void start(const char *directory, char **argv, char **envp, mode_t mask, const int *fds)
 {
-    minder.page->stage = MINDER_ENDED;
-    minder.page->error = 0;
+    reaper.page->stage = REAPER_ENDED;
+    reaper.page->error = 0;
     /* execvp() searches the PATH of `environ`, which must be the command's. */
     char **own = environ;
     environ = envp;
@@ -197,10 +197,10 @@ static void start(const char *directory, char **argv, char **envp, mode_t mask, 
         become(directory, argv, mask, fds);
     int error = errno;
     environ = own;
-    minder.command = pid > 0 ? pid : 0;
+    reaper.command = pid > 0 ? pid : 0;
     if (pid < 0) {
-        minder.answer.stage = MINDER_NO_FORK;
-        minder.answer.error = error;
+        reaper.answer.stage = REAPER_NO_FORK;
+        reaper.answer.error = error;
     }
 }
 
@@ -224,7 +224,7 @@ static char *split(char *at, const char *end, char **ret, uint32_t count)
     return at;
 }
 
-static void run(const struct minder_request *request, const int *fds)
+static void run(const struct reaper_request *request, const int *fds)
 {
     char *strings = malloc(request->size ? request->size : 1);
     char **argv = calloc(request->argc + 1u, sizeof *argv), **envp = calloc(request->envc + 1u, sizeof *envp);
@@ -239,14 +239,14 @@ static void run(const struct minder_request *request, const int *fds)
     if (!at || request->argc == 0)
         unfit(EPROTO);
 
-    minder.answer = (struct minder_answer){.stage = MINDER_ENDED};
-    minder.running = true;
-    minder.kill_at_ms = 0;
+    reaper.answer = (struct reaper_answer){.stage = REAPER_ENDED};
+    reaper.running = true;
+    reaper.kill_at_ms = 0;
     start(directory[0], argv, envp, (mode_t)request->umask, fds);
     free(strings);
     free(argv);
     free(envp);
-    if (minder.command == 0)
+    if (reaper.command == 0)
         answer();
 }
 
@@ -254,7 +254,7 @@ static void run(const struct minder_request *request, const int *fds)
 
 static void receive(void)
 {
-    struct minder_request request;
+    struct reaper_request request;
     int fds[3] = {-1, -1, -1};
     union {
         struct cmsghdr head;
@@ -263,7 +263,7 @@ static void receive(void)
     struct iovec piece = {.iov_base = &request, .iov_len = sizeof request};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(minder.socket, &message, MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(reaper.socket, &message, MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0 || (size_t)n > sizeof request || !read_all((char *)&request + n, sizeof request - (size_t)n))
@@ -272,15 +272,15 @@ static void receive(void)
     if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof fds))
         memcpy(fds, CMSG_DATA(rights), sizeof fds);
 
-    if (request.ask == MINDER_RUN && !minder.running) {
-        if (fds[2] < 0 || request.size > MINDER_STRINGS_MAX || request.argc > request.size ||
+    if (request.ask == REAPER_RUN && !reaper.running) {
+        if (fds[2] < 0 || request.size > REAPER_STRINGS_MAX || request.argc > request.size ||
             request.envc > request.size)
             unfit(EPROTO);
         run(&request, fds);
-    } else if (request.ask == MINDER_STOP && minder.command > 0 && minder.kill_at_ms == 0) {
-        kill(-minder.command, (int)request.signal);
-        kill(-minder.command, SIGCONT); /* one that is stopped would not hear it */
-        minder.kill_at_ms = now_ms() + MINDER_GRACE_MS;
+    } else if (request.ask == REAPER_STOP && reaper.command > 0 && reaper.kill_at_ms == 0) {
+        kill(-reaper.command, (int)request.signal);
+        kill(-reaper.command, SIGCONT); /* one that is stopped would not hear it */
+        reaper.kill_at_ms = now_ms() + REAPER_GRACE_MS;
     }
     for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
@@ -290,13 +290,13 @@ static void receive(void)
 static void serve(void)
 {
     struct pollfd fds[] = {
-        {.fd = minder.socket, .events = POLLIN},
-        {.fd = minder.worker, .events = POLLIN},
-        {.fd = minder.signals, .events = POLLIN},
+        {.fd = reaper.socket, .events = POLLIN},
+        {.fd = reaper.worker, .events = POLLIN},
+        {.fd = reaper.signals, .events = POLLIN},
     };
     int timeout = -1;
-    if (minder.kill_at_ms) {
-        int64_t left = minder.kill_at_ms - now_ms();
+    if (reaper.kill_at_ms) {
+        int64_t left = reaper.kill_at_ms - now_ms();
         timeout = left > 0 ? (int)left : 0;
     }
     if (poll(fds, 3, timeout) < 0 && errno != EINTR)
@@ -305,14 +305,14 @@ static void serve(void)
         desert();
     if (fds[2].revents) {
         struct signalfd_siginfo info[8];
-        while (read(minder.signals, info, sizeof info) > 0)
+        while (read(reaper.signals, info, sizeof info) > 0)
             ;
         for (bool left; reap(WNOHANG, &left);)
             ;
     }
-    if (minder.running && minder.kill_at_ms && now_ms() >= minder.kill_at_ms)
+    if (reaper.running && reaper.kill_at_ms && now_ms() >= reaper.kill_at_ms)
         kill_all();
-    if (minder.running && minder.command == 0) {
+    if (reaper.running && reaper.command == 0) {
         kill_all();
         answer();
     }
@@ -327,7 +327,7 @@ static void close_others(int page)
     close(page);
     for (unsigned fd = 3; fd != ~0u;) {
         unsigned next = ~0u;
-        const int own[] = {minder.socket, minder.worker};
+        const int own[] = {reaper.socket, reaper.worker};
         for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
             if ((unsigned)own[i] >= fd && (unsigned)own[i] < next)
                 next = (unsigned)own[i];
@@ -352,14 +352,14 @@ static void set_standard(void)
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        fprintf(stderr, "%s is started by mpoold's exec module; it is of no use by itself\n", MINDER_PROGRAM);
+        fprintf(stderr, "%s is started by mpoold's exec module; it is of no use by itself\n", REAPER_PROGRAM);
         return EXIT_FAILURE;
     }
-    minder.socket = atoi(argv[1]);
-    minder.worker = atoi(argv[2]);
+    reaper.socket = atoi(argv[1]);
+    reaper.worker = atoi(argv[2]);
     int page = atoi(argv[3]);
-    minder.page = mmap(NULL, sizeof *minder.page, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-    if (minder.page == MAP_FAILED)
+    reaper.page = mmap(NULL, sizeof *reaper.page, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
+    if (reaper.page == MAP_FAILED)
         unfit(errno);
     close_others(page);
     set_standard();
@@ -370,13 +370,13 @@ int main(int argc, char **argv)
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    minder.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    reaper.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 
     char path[64];
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    minder.children = open(path, O_RDONLY | O_CLOEXEC);
+    reaper.children = open(path, O_RDONLY | O_CLOEXEC);
     /* Without new privileges, we may kill all our descendants. */
-    if (minder.signals < 0 || minder.children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+    if (reaper.signals < 0 || reaper.children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         unfit(errno);
     for (;;)

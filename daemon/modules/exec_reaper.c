@@ -1,4 +1,4 @@
-/* How does a worker start its minder and send it commands? See exec.h. */
+/* How does a worker start its reaper and send it commands? See exec.h. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +18,14 @@
 #include "daemon/modules/exec.h"
 
 static struct {
-    int socket; /* 0: there is no minder (0 is the worker's stdin, never this) */
+    int socket; /* 0: there is no reaper (0 is the worker's stdin, never this) */
     pid_t pid;
-    struct minder_page *page;
-} minder;
+    struct reaper_page *page;
+} reaper;
 
-int exec_minder_fd(void)
+int exec_reaper_fd(void)
 {
-    return minder.socket ? minder.socket : -1;
+    return reaper.socket ? reaper.socket : -1;
 }
 
 /* See daemon/worker/helper.h; absent where another program than mpoold has loaded us. */
@@ -34,62 +34,62 @@ __attribute__((weak)) void mpool_host_helper(pid_t pid, void (*end)(void));
 static void tell_host(void)
 {
     if (mpool_host_helper)
-        mpool_host_helper(minder.pid, exec_minder_abandon);
+        mpool_host_helper(reaper.pid, exec_reaper_abandon);
 }
 
-void exec_minder_abandon(void)
+void exec_reaper_abandon(void)
 {
-    if (minder.socket == 0)
+    if (reaper.socket == 0)
         return;
     /* It treats the end of file as a request to exit, once it has killed what ran. Closing our end is not enough for
      * that: a child that a function has left behind has it, too. */
-    shutdown(minder.socket, SHUT_RDWR);
-    close(minder.socket);
-    while (waitpid(minder.pid, NULL, 0) < 0 && errno == EINTR)
+    shutdown(reaper.socket, SHUT_RDWR);
+    close(reaper.socket);
+    while (waitpid(reaper.pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    /* A minder that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
-    if (minder.page->group > 0)
-        kill(-minder.page->group, SIGKILL);
-    munmap(minder.page, sizeof *minder.page);
-    minder.socket = 0;
-    minder.pid = 0;
-    minder.page = NULL;
+    /* A reaper that was killed left this undone. Its command is dying (PDEATHSIG), the rest of the group is not. */
+    if (reaper.page->group > 0)
+        kill(-reaper.page->group, SIGKILL);
+    munmap(reaper.page, sizeof *reaper.page);
+    reaper.socket = 0;
+    reaper.pid = 0;
+    reaper.page = NULL;
     tell_host();
 }
 
 static int lost(mpool_task *task)
 {
-    exec_minder_abandon();
-    return mpool_fail(task, MPOOL_FAIL_FINAL, "%s, which watches over the command, has died", MINDER_PROGRAM);
+    exec_reaper_abandon();
+    return mpool_fail(task, MPOOL_FAIL_FINAL, "%s, which watches over the command, has died", REAPER_PROGRAM);
 }
 
 /* ---- birth ---- */
 
-/* The minder is in the directory of this module. */
+/* The reaper is in the directory of this module. */
 static int program_path(mpool_task *task, char *path, size_t size)
 {
     Dl_info info;
-    if (!dladdr(&minder, &info) || !info.dli_fname)
+    if (!dladdr(&reaper, &info) || !info.dli_fname)
         return mpool_fail(task, MPOOL_FAIL_FINAL, "exec.so does not know where it lies");
     const char *slash = strrchr(info.dli_fname, '/');
     int directory = slash ? (int)(slash - info.dli_fname) : 1;
-    int n = snprintf(path, size, "%.*s/%s", directory, slash ? info.dli_fname : ".", MINDER_PROGRAM);
+    int n = snprintf(path, size, "%.*s/%s", directory, slash ? info.dli_fname : ".", REAPER_PROGRAM);
     if (n < 0 || (size_t)n >= size)
         return mpool_fail(task, MPOOL_FAIL_FINAL, "%s: %s", info.dli_fname, strerror(ENAMETOOLONG));
     return 0;
 }
 
-/* What the minder inherits, by number in its arguments. */
+/* What the reaper inherits, by number in its arguments. */
 enum { SOCKET, WORKER, PAGE, INHERITED };
 
 /* A clean process: its own session, default signals, nothing open but what it inherits. → 0 or an errno. */
-static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
+static int spawn_reaper(const char *path, const int *inherited, pid_t *ret)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     if (posix_spawn_file_actions_init(&files) != 0 || posix_spawnattr_init(&attributes) != 0)
         return ENOMEM;
-    char program[] = MINDER_PROGRAM, numbers[INHERITED][16];
+    char program[] = REAPER_PROGRAM, numbers[INHERITED][16];
     char *argv[] = {program, numbers[SOCKET], numbers[WORKER], numbers[PAGE], NULL}, *envp[] = {NULL};
     sigset_t none, all;
     sigemptyset(&none);
@@ -113,17 +113,17 @@ static int spawn_minder(const char *path, const int *inherited, pid_t *ret)
 }
 
 /* → 0 or an errno. fds: filled as far as it got; closed by the caller. */
-static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_page)
+static int make_inheritance(int *fds, int *ret_socket, struct reaper_page **ret_page)
 {
     int ends[2];
-    struct rlimit most;
-    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur < sizeof **ret_page)
+    struct rlimit max;
+    if (getrlimit(RLIMIT_FSIZE, &max) == 0 && max.rlim_cur < sizeof **ret_page)
         return EFBIG; /* before it raises SIGXFSZ */
     fds[WORKER] = pidfd_open(getpid(), 0);
-    fds[PAGE] = memfd_create(MINDER_PROGRAM, MFD_CLOEXEC);
+    fds[PAGE] = memfd_create(REAPER_PROGRAM, MFD_CLOEXEC);
     if (fds[WORKER] < 0 || fds[PAGE] < 0 || ftruncate(fds[PAGE], sizeof **ret_page) < 0)
         return errno;
-    struct minder_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fds[PAGE], 0);
+    struct reaper_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fds[PAGE], 0);
     if (page == MAP_FAILED)
         return errno;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -137,35 +137,35 @@ static int make_inheritance(int *fds, int *ret_socket, struct minder_page **ret_
     return 0;
 }
 
-/* A minder that has died since the last command is noticed here, so that it fails no task. */
+/* A reaper that has died since the last command is noticed here, so that it fails no task. */
 static bool is_alive(void)
 {
     char byte;
-    return minder.socket && recv(minder.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    return reaper.socket && recv(reaper.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-static int need_minder(mpool_task *task)
+static int need_reaper(mpool_task *task)
 {
     if (is_alive())
         return 0;
-    exec_minder_abandon();
+    exec_reaper_abandon();
     char path[PATH_MAX];
     if (program_path(task, path, sizeof path) < 0)
         return -1;
     int fds[INHERITED] = {-1, -1, -1}, socket = -1;
-    struct minder_page *page = NULL;
+    struct reaper_page *page = NULL;
     pid_t pid;
     int r = make_inheritance(fds, &socket, &page);
     bool made = r == 0;
     if (made)
-        r = spawn_minder(path, fds, &pid);
+        r = spawn_reaper(path, fds, &pid);
     for (int i = 0; i < INHERITED; i++)
         if (fds[i] >= 0)
             close(fds[i]);
     if (r == 0) {
-        minder.socket = socket;
-        minder.pid = pid;
-        minder.page = page;
+        reaper.socket = socket;
+        reaper.pid = pid;
+        reaper.page = page;
         tell_host();
         return 0;
     }
@@ -187,9 +187,9 @@ struct strings {
 
 static int add_bytes(struct strings *s, const char *bytes, size_t length)
 {
-    if (length > MINDER_STRINGS_MAX - s->length)
+    if (length > REAPER_STRINGS_MAX - s->length)
         return mpool_fail(
-            s->task, MPOOL_FAIL_FINAL, "arguments and environment are larger than %u bytes", MINDER_STRINGS_MAX);
+            s->task, MPOOL_FAIL_FINAL, "arguments and environment are larger than %u bytes", REAPER_STRINGS_MAX);
     if (s->length + length > s->room) {
         size_t room = s->room ? s->room * 2 : 4096;
         room = room < s->length + length ? s->length + length : room;
@@ -303,7 +303,7 @@ static int add_environment(struct strings *s, const struct exec_request *request
 static int send_all(const void *bytes, size_t length)
 {
     for (const char *at = bytes; length > 0;) {
-        ssize_t n = send(minder.socket, at, length, MSG_NOSIGNAL);
+        ssize_t n = send(reaper.socket, at, length, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -314,7 +314,7 @@ static int send_all(const void *bytes, size_t length)
     return 0;
 }
 
-static int send_request(const struct minder_request *request, const int *fds)
+static int send_request(const struct reaper_request *request, const int *fds)
 {
     union {
         struct cmsghdr head;
@@ -330,17 +330,17 @@ static int send_request(const struct minder_request *request, const int *fds)
     memcpy(CMSG_DATA(rights), fds, 3 * sizeof *fds);
     ssize_t n;
     do
-        n = sendmsg(minder.socket, &message, MSG_NOSIGNAL);
+        n = sendmsg(reaper.socket, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -1;
     return send_all((const char *)request + n, sizeof *request - (size_t)n);
 }
 
-int exec_minder_run(mpool_task *task, struct exec_request *request, const int *fds)
+int exec_reaper_run(mpool_task *task, struct exec_request *request, const int *fds)
 {
     struct strings strings = {.task = task};
-    struct minder_request ask = {.ask = MINDER_RUN, .umask = request->umask};
+    struct reaper_request ask = {.ask = REAPER_RUN, .umask = request->umask};
     if (add_string(&strings, request->directory, request->directory_length) < 0)
         return -1;
     size_t name = strings.length;
@@ -348,23 +348,23 @@ int exec_minder_run(mpool_task *task, struct exec_request *request, const int *f
         return -1;
     request->name = strings.data + name;
     ask.size = (uint32_t)strings.length;
-    if (need_minder(task) < 0)
+    if (need_reaper(task) < 0)
         return -1;
     if (send_request(&ask, fds) < 0 || send_all(strings.data, strings.length) < 0)
         return lost(task);
     return 0;
 }
 
-int exec_minder_stop(mpool_task *task, int number)
+int exec_reaper_stop(mpool_task *task, int number)
 {
-    const struct minder_request ask = {.ask = MINDER_STOP, .signal = (uint32_t)number};
+    const struct reaper_request ask = {.ask = REAPER_STOP, .signal = (uint32_t)number};
     return send_all(&ask, sizeof ask) < 0 ? lost(task) : 0;
 }
 
-int exec_minder_answer(mpool_task *task, struct minder_answer *ret)
+int exec_reaper_answer(mpool_task *task, struct reaper_answer *ret)
 {
     for (size_t at = 0; at < sizeof *ret;) {
-        ssize_t n = recv(minder.socket, (char *)ret + at, sizeof *ret - at, 0);
+        ssize_t n = recv(reaper.socket, (char *)ret + at, sizeof *ret - at, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -27,7 +27,7 @@ struct host {
     size_t failure_length;
     char failure[HOST_TEXT_MAX + 1];
 
-    int cancel_fd;       /* signalfd on CONTRACT_CANCEL_SIGNAL, made when first asked for; -1 before */
+    int cancel_fd;       /* signalfd on CONTROL_CANCEL_SIGNAL, made when first asked for; -1 before */
     bool cancel_watched; /* the running function has asked for it: the signal is blocked */
 };
 

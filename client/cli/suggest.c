@@ -1,12 +1,12 @@
-/* Is there a pool or function of that name, or one with a similar name? See known.h. */
-#include "client/cli/known.h"
+/* Is there a pool or function of that name, or one with a similar name? See suggest.h. */
+#include "client/cli/suggest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "client/cli/daemon.h"
-#include "client/cli/own.h"
+#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/view.h"
 #include "proto/tables.h"
@@ -16,7 +16,7 @@ enum { NAME_SIZE = 256, NAMES_SIZE = 1024 };
 /* method: "pools" or "functions", both the request that lists them and the verb. */
 static int check(mpool_client *client, const char *method, const char *what, const char *wanted)
 {
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     int status = daemon_ask(client, method, &result);
     if (status != EXIT_OK)
         return status;
@@ -38,7 +38,7 @@ static int check(mpool_client *client, const char *method, const char *what, con
     return EXIT_OWN;
 }
 
-int known_check(mpool_client *client, const char *pool, const char *function)
+int suggest_check(mpool_client *client, const char *pool, const char *function)
 {
     int status = pool ? check(client, "pools", "pool", pool) : EXIT_OK;
     return status == EXIT_OK && function ? check(client, "functions", "function", function) : status;
@@ -49,7 +49,7 @@ static void hint_module(mpool_client *client, const char *function)
 {
     char name[NAME_SIZE], names[NAMES_SIZE] = "";
     size_t used = 0, module = strcspn(function, ".");
-    _cleanup_(own_result) mpool_result *result = NULL;
+    _cleanup_(result_freep) mpool_result *result = NULL;
     if (mpool_request(client, &result, "functions", NULL) < 0)
         return;
     struct view_list list = view_list(view_of(result));
@@ -71,7 +71,7 @@ static void hint_module(mpool_client *client, const char *function)
         say_hint("`mpool functions` lists those there are.");
 }
 
-int known_say(mpool_client *client, int code, const char *function)
+int suggest_say(mpool_client *client, int code, const char *function)
 {
     const char *text = mpool_error_text(client);
     bool told = text && strstr(text, "did you mean");
@@ -93,9 +93,9 @@ static bool find_named(const mpool_result *list_result, const char *name, struct
     return false;
 }
 
-int known_places(mpool_client *client, const char *pool, const char *function, uint64_t jobs)
+int suggest_jobs(mpool_client *client, const char *pool, const char *function, uint64_t jobs)
 {
-    _cleanup_(own_result) mpool_result *functions = NULL, *pools = NULL;
+    _cleanup_(result_freep) mpool_result *functions = NULL, *pools = NULL;
     struct view one, first;
     char name[NAME_SIZE];
     int status = pool ? EXIT_OK : daemon_ask(client, "functions", &functions);

@@ -1,4 +1,4 @@
-#include "daemon/pool/template.h"
+#include "daemon/pool/forkserver.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,18 +17,18 @@
 #include "daemon/base/packet.h"
 #include "daemon/base/start.h"
 #include "daemon/config/paths.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
-#include "daemon/pool/template_report.h"
+#include "daemon/pool/forkserver_report.h"
 #include "daemon/pool/worker.h"
 #include "daemon/pool/workers.h"
 #include "proto/buf.h"
 #include "proto/text.h"
 
-#define BIRTH_TIMEOUT_MS 10000 /* a fork takes milliseconds, or seconds if the template is very large */
-#define BIRTHS_MAX       8     /* requested at a time: they fit into any socket buffer, and keep the template busy */
+#define BIRTH_TIMEOUT_MS 10000 /* a fork takes milliseconds, or seconds if the forkserver is very large */
+#define BIRTHS_MAX       8     /* requested at a time: they fit into any socket buffer, and keep the forkserver busy */
 
-/* ---- messages to a template ---- */
+/* ---- messages to a forkserver ---- */
 
 static void pack_strings(msgpack_packer *pk, const struct config_strings *first, const struct config_strings *second)
 {
@@ -39,8 +39,8 @@ static void pack_strings(msgpack_packer *pk, const struct config_strings *first,
         wire_pack_text(pk, second->items[i]);
 }
 
-/* See configure() in daemon/worker/template.c for the order. */
-static int send_config(const struct template *t, const struct pool *pool)
+/* See configure() in daemon/worker/forkserver_main.c for the order. */
+static int send_config(const struct forkserver *t, const struct pool *pool)
 {
     const struct workers *workers = pool->workers;
     const struct config_pool *c = pool->config;
@@ -80,15 +80,15 @@ static int send_config(const struct template *t, const struct pool *pool)
     paths_free(&shipped);
     if (out.failed)
         return -ENOMEM;
-    struct contract_head head = {.type = CONTRACT_CONFIG, .size = (uint32_t)wire_buf_length(&out)};
+    struct control_head head = {.type = CONTROL_CONFIG, .size = (uint32_t)wire_buf_length(&out)};
     struct iovec parts[] = {{&head, sizeof head}, {out.data + out.start, wire_buf_length(&out)}};
-    if (sizeof head + parts[1].iov_len > CONTRACT_MESSAGE_MAX)
+    if (sizeof head + parts[1].iov_len > CONTROL_MESSAGE_MAX)
         return -E2BIG;
     ssize_t n = packet_send(t->socket, parts, 2, NULL, 0);
     return n < 0 ? (int)n : 0;
 }
 
-/* The whole environment of the template and its workers: tasks inherit nothing of ours except what is listed here. */
+/* The whole environment of the forkserver and its workers: tasks inherit nothing of ours except what is listed here. */
 static char **environment(const struct pool *pool)
 {
     const struct config_pool *c = pool->config;
@@ -110,7 +110,7 @@ static char **environment(const struct pool *pool)
     size_t n = 0;
     if (!list)
         return NULL;
-    bool other = c->uid != (uid_t)-1; /* the template looks up that user's home and name, as the lookup may be slow */
+    bool other = c->uid != (uid_t)-1; /* the forkserver looks up that user's home and name, as the lookup may be slow */
     for (size_t i = 0; i < ELEMENTS(kept); i++) {
         const char *value = getenv(kept[i]);
         if (other && (strcmp(kept[i], "HOME") == 0 || strcmp(kept[i], "USER") == 0))
@@ -140,10 +140,10 @@ static void free_strings(char **list)
     free(list);
 }
 
-/* ---- messages from a template ---- */
+/* ---- messages from a forkserver ---- */
 
-/* The template must answer the current request within this time; 0: nothing is pending. */
-static void set_deadline(struct template *t, uint64_t ms)
+/* The forkserver must answer the current request within this time; 0: nothing is pending. */
+static void set_deadline(struct forkserver *t, uint64_t ms)
 {
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
     if (ms > 0)
@@ -152,59 +152,60 @@ static void set_deadline(struct template *t, uint64_t ms)
         event_del(t->deadline);
 }
 
-static void log_text(const struct template *t, const uint8_t *body, size_t size)
+static void log_text(const struct forkserver *t, const uint8_t *body, size_t size)
 {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
-    struct contract_log log;
+    struct control_log log;
     char line[3000];
     memcpy(&log, body, sizeof log);
     log_escape(line, sizeof line, body + sizeof log, size - sizeof log);
-    log_write(levels[log.level < ELEMENTS(levels) ? log.level : LOG_LEVEL_INFO], "log pool=%s template=%d text=\"%s\"",
-        t->pool ? t->pool->name : "-", (int)t->pid, line);
+    log_write(levels[log.level < ELEMENTS(levels) ? log.level : LOG_LEVEL_INFO],
+        "log pool=%s forkserver=%d text=\"%s\"", t->pool ? t->pool->name : "-", (int)t->pid, line);
 }
 
-static void template_fail(struct template *t, const char *why);
+static void forkserver_fail(struct forkserver *t, const char *why);
 
-static void handle(struct template *t, const struct contract_head *head, const uint8_t *body, int *fds, size_t fd_count)
+static void handle(
+    struct forkserver *t, const struct control_head *head, const uint8_t *body, int *fds, size_t fd_count)
 {
-    if (head->type == CONTRACT_TEMPLATE_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
+    if (head->type == CONTROL_FORKSERVER_READY && !t->ready && head->size == sizeof(uint64_t) && fd_count == 1) {
         uint64_t size;
         memcpy(&size, body, sizeof size);
-        int r = template_report_take(t, fds[0], size);
+        int r = forkserver_report_take(t, fds[0], size);
         if (r < 0) {
-            template_fail(t, "its report cannot be read");
+            forkserver_fail(t, "its report cannot be read");
             return;
         }
         t->ready = true;
         set_deadline(t, 0);
-        pool_template_ready(t);
-    } else if (head->type == CONTRACT_TEMPLATE_LOADING && !t->ready) {
+        pool_forkserver_ready(t);
+    } else if (head->type == CONTROL_FORKSERVER_LOADING && !t->ready) {
         log_escape(t->loading, sizeof t->loading, body, head->size);
-    } else if (head->type == CONTRACT_TEMPLATE_FAILED && !t->ready) {
+    } else if (head->type == CONTROL_FORKSERVER_FAILED && !t->ready) {
         char why[1200];
         log_escape(why, sizeof why, body, head->size);
-        template_fail(t, why);
-    } else if (head->type == CONTRACT_LOG && head->size >= sizeof(struct contract_log)) {
+        forkserver_fail(t, why);
+    } else if (head->type == CONTROL_LOG && head->size >= sizeof(struct control_log)) {
         log_text(t, body, head->size);
-    } else if (head->type == CONTRACT_FORKED && t->ready && head->size == sizeof(struct contract_forked)) {
-        struct contract_forked forked;
+    } else if (head->type == CONTROL_FORKED && t->ready && head->size == sizeof(struct control_forked)) {
+        struct control_forked forked;
         memcpy(&forked, body, sizeof forked);
         if (!worker_forked(t, forked.worker, forked.generation, forked.pid))
-            template_fail(t, "it reports a worker that nobody asked for");
+            forkserver_fail(t, "it reports a worker that nobody asked for");
         else
             set_deadline(t, --t->births > 0 ? BIRTH_TIMEOUT_MS : 0);
     } else {
-        template_fail(t, "it breaks the contract");
+        forkserver_fail(t, "it violates the control protocol");
     }
 }
 
 static void on_message(evutil_socket_t socket, short what, void *arg)
 {
     static union {
-        struct contract_head head;
+        struct control_head head;
         uint8_t bytes[4096];
     } message;
-    struct template *t = template_ref(arg);
+    struct forkserver *t = forkserver_ref(arg);
     (void)what;
     loop_tick(t->workers->loop);
     /* A budget: forks are reported one by one, and other sockets are waiting, too. */
@@ -216,61 +217,61 @@ static void on_message(evutil_socket_t socket, short what, void *arg)
             break;
         if (n == 0) {
             /* Its exit event reports the rest, and always arrives: a module may have closed the socket of a live
-             * process. A template that is already exiting keeps its own status. */
+             * process. A forkserver that is already exiting keeps its own status. */
             event_del(t->on_message);
-            template_kill(t);
+            forkserver_kill(t);
             break;
         }
         if (n < 0) {
             char why[128];
             wire_format(why, sizeof why, "its messages cannot be received: %s", strerror((int)-n));
-            template_fail(t, why);
+            forkserver_fail(t, why);
             break;
         }
         if ((size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
-            template_fail(t, "it breaks the contract");
+            forkserver_fail(t, "it violates the control protocol");
         else
             handle(t, &message.head, message.bytes + sizeof message.head, fds, fd_count);
         while (fd_count > 0)
             close(fds[--fd_count]);
     }
-    template_unref(t);
+    forkserver_unref(t);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-    struct template *t = arg;
+    struct forkserver *t = arg;
     char why[400];
     (void)fd;
     (void)what;
     loop_tick(t->workers->loop);
     if (t->ready)
-        wire_format(why, sizeof why, "its template has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
+        wire_format(why, sizeof why, "its forkserver has made no worker for %d s", BIRTH_TIMEOUT_MS / 1000);
     else
         wire_format(why, sizeof why, "loading %s takes longer than load_timeout = %gs",
             t->loading[0] ? t->loading : "its modules", (double)t->load_timeout_ms / 1000);
-    template_fail(t, why);
+    forkserver_fail(t, why);
 }
 
 static void print(void *owner, int stream, const void *bytes, size_t length)
 {
-    struct template *t = owner;
+    struct forkserver *t = owner;
     char who[96];
-    snprintf(who, sizeof who, "pool=%s template=%d stream=%d", t->name, (int)t->pid, stream);
+    snprintf(who, sizeof who, "pool=%s forkserver=%d stream=%d", t->name, (int)t->pid, stream);
     output_lines_add(&t->lines, who, bytes, length);
 }
 
-static void reaped(struct template *t)
+static void reaped(struct forkserver *t)
 {
     orphans_forget(t->workers, &t->child);
     t->pid = 0;
     LIST_REMOVE(t, link);
-    template_unref(t);
+    forkserver_unref(t);
 }
 
 static void on_death(evutil_socket_t pidfd, short what, void *arg)
 {
-    struct template *t = template_ref(arg);
+    struct forkserver *t = forkserver_ref(arg);
     (void)what;
     loop_tick(t->workers->loop);
     siginfo_t info = {0};
@@ -279,42 +280,42 @@ static void on_death(evutil_socket_t pidfd, short what, void *arg)
     if (t->socket >= 0 && !t->failed)
         on_message(t->socket, EV_READ, t); /* its last messages */
     if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
-        log_error("template pool=%s pid=%d waitid: %s", t->name, (int)t->pid, strerror(errno));
+        log_error("forkserver pool=%s pid=%d waitid: %s", t->name, (int)t->pid, strerror(errno));
     char why[400], when[300] = "";
     const char *name = sigabbrev_np(info.si_status);
     if (!t->ready && t->loading[0])
         wire_format(when, sizeof when, " while loading %s", t->loading);
     if (info.si_code == CLD_EXITED)
-        wire_format(why, sizeof why, "its template exited with status %d%s", info.si_status, when);
+        wire_format(why, sizeof why, "its forkserver exited with status %d%s", info.si_status, when);
     else
-        wire_format(why, sizeof why, "its template was killed by SIG%s%s", name ? name : "?", when);
+        wire_format(why, sizeof why, "its forkserver was killed by SIG%s%s", name ? name : "?", when);
     if (!t->retired)
-        template_fail(t, why);
+        forkserver_fail(t, why);
     reaped(t);
-    template_unref(t);
+    forkserver_unref(t);
 }
 
-/* The template is unusable: reports that to the pool and retires it. */
-static void template_fail(struct template *t, const char *why)
+/* The forkserver is unusable: reports that to the pool and retires it. */
+static void forkserver_fail(struct forkserver *t, const char *why)
 {
     if (t->failed || t->retired)
         return;
     t->failed = true;
-    template_ref(t);
+    forkserver_ref(t);
     if (t->pool)
-        pool_template_failed(t, why);
-    template_retire(t);
-    template_unref(t);
+        pool_forkserver_failed(t, why);
+    forkserver_retire(t);
+    forkserver_unref(t);
 }
 
 /* ---- birth and end ---- */
 
-static int launch(struct template *t, struct pool *pool, int socket, int out)
+static int launch(struct forkserver *t, struct pool *pool, int socket, int out)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
-    char *argv[] = {(char[]){"mpoold"}, (char[]){"template"}, pool->name, NULL};
+    char *argv[] = {(char[]){"mpoold"}, (char[]){"forkserver"}, pool->name, NULL};
     char **env = environment(pool);
     if (!env)
         return -ENOMEM;
@@ -329,7 +330,7 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, socket, CONTRACT_TEMPLATE_FD);
+    posix_spawn_file_actions_adddup2(&actions, socket, CONTROL_FORKSERVER_FD);
     int r = posix_spawn(&t->pid, "/proc/self/exe", &actions, &attr, argv, env);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
@@ -343,10 +344,10 @@ static int launch(struct template *t, struct pool *pool, int socket, int out)
     return r;
 }
 
-struct template *template_start(struct pool *pool, int *ret_errno)
+struct forkserver *forkserver_start(struct pool *pool, int *ret_errno)
 {
     struct event_base *base = pool->workers->loop->base;
-    struct template *t = calloc(1, sizeof *t);
+    struct forkserver *t = calloc(1, sizeof *t);
     if (!t) {
         *ret_errno = -ENOMEM;
         return NULL;
@@ -366,8 +367,8 @@ struct template *template_start(struct pool *pool, int *ret_errno)
         t->socket = pair[0];
         theirs = pair[1];
         /* The dup2 actions of launch() must not overwrite each other's sources. */
-        for (int moved; r == 0 && theirs <= CONTRACT_TEMPLATE_FD; theirs = moved)
-            if ((moved = fcntl(theirs, F_DUPFD_CLOEXEC, CONTRACT_TEMPLATE_FD + 1)) < 0)
+        for (int moved; r == 0 && theirs <= CONTROL_FORKSERVER_FD; theirs = moved)
+            if ((moved = fcntl(theirs, F_DUPFD_CLOEXEC, CONTROL_FORKSERVER_FD + 1)) < 0)
                 r = -errno, moved = -1;
             else
                 close(theirs);
@@ -399,28 +400,28 @@ struct template *template_start(struct pool *pool, int *ret_errno)
         set_deadline(t, t->load_timeout_ms);
     }
     if (r < 0) {
-        log_error("template pool=%s cannot start: %s", pool->name, strerror(-r));
+        log_error("forkserver pool=%s cannot start: %s", pool->name, strerror(-r));
         *ret_errno = r;
         t->retired = true;
-        template_unref(t);
+        forkserver_unref(t);
         return NULL;
     }
-    log_debug("template pool=%s pid=%d started", pool->name, (int)t->pid);
-    template_ref(t); /* the process' own reference, until it has been reaped */
+    log_debug("forkserver pool=%s pid=%d started", pool->name, (int)t->pid);
+    forkserver_ref(t); /* the process' own reference, until it has been reaped */
     orphans_know(t->workers, &t->child, t->pid);
-    LIST_INSERT_HEAD(&t->workers->templates, t, link);
+    LIST_INSERT_HEAD(&t->workers->forkservers, t, link);
     return t;
 }
 
-bool template_may_fork(const struct template *t)
+bool forkserver_may_fork(const struct forkserver *t)
 {
     return t->births < BIRTHS_MAX;
 }
 
-int template_fork(struct template *t, uint32_t number, uint64_t generation, const int fds[6])
+int forkserver_fork(struct forkserver *t, uint32_t number, uint64_t generation, const int fds[6])
 {
-    struct contract_fork ask = {.worker = number, .generation = generation};
-    struct contract_head head = {.type = CONTRACT_FORK, .size = sizeof ask};
+    struct control_fork ask = {.worker = number, .generation = generation};
+    struct control_head head = {.type = CONTROL_FORK, .size = sizeof ask};
     struct iovec parts[] = {{&head, sizeof head}, {&ask, sizeof ask}};
     if (t->socket < 0)
         return -EPIPE;
@@ -432,19 +433,19 @@ int template_fork(struct template *t, uint32_t number, uint64_t generation, cons
     return 0;
 }
 
-void template_kill(struct template *t)
+void forkserver_kill(struct forkserver *t)
 {
     if (t->pidfd >= 0 && t->pid > 0)
         syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0);
 }
 
-struct template *template_ref(struct template *t)
+struct forkserver *forkserver_ref(struct forkserver *t)
 {
     t->references++;
     return t;
 }
 
-void template_retire(struct template *t)
+void forkserver_retire(struct forkserver *t)
 {
     if (t->retired)
         return;
@@ -456,34 +457,34 @@ void template_retire(struct template *t)
     if (t->deadline)
         event_del(t->deadline);
     fd_close(&t->socket);
-    template_kill(t);
+    forkserver_kill(t);
     t->pool = NULL;
-    template_unref(t);
+    forkserver_unref(t);
 }
 
 /* Its process must be reaped without its event. */
-static void wait_for_death(struct template *t)
+static void wait_for_death(struct forkserver *t)
 {
     siginfo_t info;
-    template_kill(t);
+    forkserver_kill(t);
     waitid(P_PIDFD, (id_t)t->pidfd, &info, WEXITED);
 }
 
 void templates_end(struct workers *workers)
 {
-    struct template *t;
-    while ((t = LIST_FIRST(&workers->templates))) {
+    struct forkserver *t;
+    while ((t = LIST_FIRST(&workers->forkservers))) {
         wait_for_death(t);
         reaped(t);
     }
 }
 
-void template_unref(struct template *t)
+void forkserver_unref(struct forkserver *t)
 {
     if (--t->references > 0)
         return;
     char who[96];
-    snprintf(who, sizeof who, "pool=%s template stream=1", t->name);
+    snprintf(who, sizeof who, "pool=%s forkserver stream=1", t->name);
     output_lines_end(&t->lines, who);
     output_close(&t->output);
     if (t->on_death)

@@ -1,4 +1,4 @@
-#include "daemon/worker/template.h"
+#include "daemon/worker/forkserver_main.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,23 +17,22 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/worker/apart.h"
 #include "daemon/worker/atfork.h"
 #include "daemon/worker/modules.h"
 #include "daemon/worker/threads.h"
-#include "daemon/worker/worker.h"
+#include "daemon/worker/worker_main.h"
 #include "proto/buf.h"
 #include "proto/reader.h"
 #include "proto/text.h"
 
-_Static_assert((int)CONTRACT_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTRACT_CANCELLABLE == (int)MPOOL_CANCELLABLE,
-    "flags go through the contract as they are");
+_Static_assert((int)CONTROL_IDEMPOTENT == (int)MPOOL_IDEMPOTENT && (int)CONTROL_CANCELLABLE == (int)MPOOL_CANCELLABLE,
+    "flags go through the control socket as they are");
 
-_Static_assert(CONTRACT_NAME_MAX == MODULES_NAME_MAX, "the supervisor takes every name that a module may have");
+_Static_assert(CONTROL_NAME_MAX == MODULES_NAME_MAX, "the supervisor takes every name that a module may have");
 
-struct template
-{
+struct forkserver {
     char pool[64];
     pid_t supervisor;
     uint32_t max_depth;
@@ -43,27 +42,27 @@ struct template
 
 static int tell(uint32_t type, const void *body, size_t size, int fd)
 {
-    struct contract_head head = {.type = type, .size = (uint32_t)size};
+    struct control_head head = {.type = type, .size = (uint32_t)size};
     struct iovec parts[] = {{&head, sizeof head}, {(void *)(uintptr_t)body, size}};
-    ssize_t n = packet_send(CONTRACT_TEMPLATE_FD, parts, ELEMENTS(parts), &fd, fd >= 0);
+    ssize_t n = packet_send(CONTROL_FORKSERVER_FD, parts, ELEMENTS(parts), &fd, fd >= 0);
     return n < 0 ? (int)n : 0;
 }
 
 static void tell_loading(void *user, const char *module)
 {
     (void)user;
-    tell(CONTRACT_TEMPLATE_LOADING, module, strlen(module), -1);
+    tell(CONTROL_FORKSERVER_LOADING, module, strlen(module), -1);
 }
 
 static void tell_log(void *user, const char *module, int level, const char *text)
 {
     struct {
-        struct contract_log head;
+        struct control_log head;
         char text[3000];
     } body = {.head.level = (uint32_t)level};
     (void)user;
     snprintf(body.text, sizeof body.text, "%s%s%s", module ? module : "", module ? ": " : "", text);
-    tell(CONTRACT_LOG, &body, offsetof(__typeof__(body), text) + strlen(body.text), -1);
+    tell(CONTROL_LOG, &body, offsetof(__typeof__(body), text) + strlen(body.text), -1);
 }
 
 static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
@@ -73,7 +72,7 @@ static __attribute__((format(printf, 1, 2))) int refuse(const char *format, ...)
     va_start(ap, format);
     wire_vformat(text, sizeof text, format, ap);
     va_end(ap);
-    tell(CONTRACT_TEMPLATE_FAILED, text, strlen(text), -1);
+    tell(CONTROL_FORKSERVER_FAILED, text, strlen(text), -1);
     return 1;
 }
 
@@ -118,7 +117,7 @@ static int read_name(struct wire_reader *in, char (*ret)[4096])
 
 /* The first message, see send_config() of the supervisor: [pool, supervisor pid, depth, nice, shared, uid|nil, gid|nil,
  * user, [directories], [modules]]. */
-static int configure(struct template *t, const uint8_t *body, size_t size)
+static int configure(struct forkserver *t, const uint8_t *body, size_t size)
 {
     struct wire_reader in = wire_reader(body, size);
     uint32_t count;
@@ -142,7 +141,7 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
     user[length] = 0;
     t->supervisor = (pid_t)supervisor;
     t->max_depth = (uint32_t)depth;
-    title_set("mpoold-template", "mpoold: template %s", t->pool);
+    title_set("mpoold-forkserver", "mpoold: forkserver %s", t->pool);
 
     /* The kernel's out-of-memory killer should choose a worker before the supervisor. */
     int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -188,7 +187,7 @@ static int configure(struct template *t, const uint8_t *body, size_t size)
 }
 
 /* [[module, version, [[function, flags, timeout_s, summary], …]], …] as a memfd, since it may be long. */
-static int report(const struct template *t)
+static int report(const struct forkserver *t)
 {
     _cleanup_(wire_buf_reset) struct wire_buf out = {0};
     msgpack_packer pk = wire_packer(&out);
@@ -215,16 +214,16 @@ static int report(const struct template *t)
     if (fd < 0)
         return refuse("cannot report its functions: %s", strerror(-fd));
     uint64_t size = wire_buf_length(&out);
-    int r = tell(CONTRACT_TEMPLATE_READY, &size, sizeof size, fd);
+    int r = tell(CONTROL_FORKSERVER_READY, &size, sizeof size, fd);
     close(fd);
     return r < 0 ? 1 : 0;
 }
 
-/* fork(2) for a child of our parent: the worker is the supervisor's own child and outlives the template.
+/* fork(2) for a child of our parent: the worker is the supervisor's own child and outlives the forkserver.
  *
  * glibc's fork() cannot do that, so its work for the child's thread structure is done by hand: the kernel is told where
  * glibc keeps the thread's id (PR_GET_TID_ADDRESS is what glibc registered) and the robust list is registered again.
- * Locks need no care, as the template has one thread, and atfork.c runs the handlers of libraries. The exit signal is
+ * Locks need no care, as the forkserver has one thread, and atfork.c runs the handlers of libraries. The exit signal is
  * inherited with CLONE_PARENT.
  */
 static pid_t fork_sibling(void)
@@ -249,11 +248,11 @@ static pid_t fork_sibling(void)
     return pid < 0 ? -errno : pid;
 }
 
-enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_BEACON, FORK_OUT, FORK_ERR, FORK_FDS };
+enum { FORK_CONTROL, FORK_LANE_S, FORK_LANE_W, FORK_SLEEP_WORD, FORK_OUT, FORK_ERR, FORK_FDS };
 
 /* A thread that no fork handler has ended does not exist in the new worker, but the locks that it held stay locked
  * there. */
-static void warn_of_threads(struct template *t)
+static void warn_of_threads(struct forkserver *t)
 {
     char names[1024], text[1400];
     size_t others = t->threads_told ? 0 : threads_others(names, sizeof names);
@@ -261,22 +260,22 @@ static void warn_of_threads(struct template *t)
         return;
     t->threads_told = true;
     snprintf(text, sizeof text,
-        "the template has %zu thread%s beside its own (%s), which workers lack: a function that needs one, or a lock "
+        "the forkserver has %zu thread%s beside its own (%s), which workers lack: a function that needs one, or a lock "
         "that "
         "one held, may hang; start threads in MPOOL_WORKER_INIT, or end them in a pthread_atfork() handler",
         others, others == 1 ? "" : "s", names);
     tell_log(NULL, NULL, MPOOL_LOG_WARNING, text);
 }
 
-static int serve_fork(struct template *t, const struct contract_fork *ask, const int fds[FORK_FDS])
+static int serve_fork(struct forkserver *t, const struct control_fork *ask, const int fds[FORK_FDS])
 {
-    fflush(NULL); /* or each worker would write the template's unwritten output */
+    fflush(NULL); /* or each worker would write the forkserver's unwritten output */
     atfork_prepare();
     warn_of_threads(t);
     pid_t pid = fork_sibling();
     if (pid == 0) {
         atfork_child();
-        close(CONTRACT_TEMPLATE_FD);
+        close(CONTROL_FORKSERVER_FD);
         struct worker_setup setup = {
             .modules = t->modules,
             .pool = t->pool,
@@ -286,46 +285,46 @@ static int serve_fork(struct template *t, const struct contract_fork *ask, const
             .control = fds[FORK_CONTROL],
             .lane_s = fds[FORK_LANE_S],
             .lane_w = fds[FORK_LANE_W],
-            .beacon = fds[FORK_BEACON],
+            .sleep_word = fds[FORK_SLEEP_WORD],
             .out = fds[FORK_OUT],
             .err = fds[FORK_ERR],
         };
         worker_main(&setup);
     }
     atfork_parent();
-    struct contract_forked answer = {.worker = ask->worker, .pid = pid, .generation = ask->generation};
-    return tell(CONTRACT_FORKED, &answer, sizeof answer, -1);
+    struct control_forked answer = {.worker = ask->worker, .pid = pid, .generation = ask->generation};
+    return tell(CONTROL_FORKED, &answer, sizeof answer, -1);
 }
 
-int template_main(void)
+int forkserver_main(void)
 {
     static union {
-        struct contract_head head;
-        uint8_t bytes[CONTRACT_MESSAGE_MAX];
+        struct control_head head;
+        uint8_t bytes[CONTROL_MESSAGE_MAX];
     } message;
-    struct template t = {.modules = NULL};
-    if (fcntl(CONTRACT_TEMPLATE_FD, F_SETFD, FD_CLOEXEC) < 0) {
+    struct forkserver t = {.modules = NULL};
+    if (fcntl(CONTROL_FORKSERVER_FD, F_SETFD, FD_CLOEXEC) < 0) {
         fprintf(stderr, "mpoold: this verb is for mpoold itself\n");
         return 2;
     }
     for (bool configured = false;;) {
         int fds[PACKET_FDS_MAX];
         size_t fd_count = PACKET_FDS_MAX;
-        ssize_t n = packet_receive(CONTRACT_TEMPLATE_FD, &message, sizeof message, fds, &fd_count, NULL);
+        ssize_t n = packet_receive(CONTROL_FORKSERVER_FD, &message, sizeof message, fds, &fd_count, NULL);
         if (n == 0)
-            return 0; /* the supervisor no longer needs this template */
+            return 0; /* the supervisor no longer needs this forkserver */
         if (n < 0 || (size_t)n < sizeof message.head || message.head.size != (size_t)n - sizeof message.head)
             return 1;
         const uint8_t *body = message.bytes + sizeof message.head;
         int r;
-        if (message.head.type == CONTRACT_CONFIG && !configured) {
+        if (message.head.type == CONTROL_CONFIG && !configured) {
             r = configure(&t, body, message.head.size);
             if (r == 0)
                 r = report(&t);
             configured = true;
-        } else if (message.head.type == CONTRACT_FORK && configured && fd_count == FORK_FDS &&
-                   message.head.size == sizeof(struct contract_fork)) {
-            struct contract_fork ask;
+        } else if (message.head.type == CONTROL_FORK && configured && fd_count == FORK_FDS &&
+                   message.head.size == sizeof(struct control_fork)) {
+            struct control_fork ask;
             memcpy(&ask, body, sizeof ask);
             r = serve_fork(&t, &ask, fds);
         } else {

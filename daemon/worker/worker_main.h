@@ -1,4 +1,4 @@
-/* The life of a worker: from the fork from its template to its end.
+/* The life of a worker: from the fork from its forkserver to its end.
  *
  * Reads nothing but its lane and its control socket, and trusts both: they are the supervisor's. It reports failures by
  * its exit status and a line on its stderr, which the supervisor logs.
@@ -17,7 +17,7 @@ struct worker_setup {
     uint32_t max_depth;
     pid_t supervisor;
     /* taken */
-    int control, lane_s, lane_w, beacon, out, err;
+    int control, lane_s, lane_w, sleep_word, out, err;
 };
 
 /* Exit statuses of a worker that ends by itself, beside 0. */

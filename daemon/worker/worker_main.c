@@ -1,5 +1,5 @@
 #include "daemon/worker/interpose.h"
-#include "daemon/worker/worker.h"
+#include "daemon/worker/worker_main.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/lane/worker_lane.h"
 #include "daemon/worker/host.h"
 #include "daemon/worker/touched.h"
@@ -37,7 +37,7 @@ struct worker {
 static int say(
     int control, uint32_t type, const void *head_body, size_t head_size, const void *body, size_t size, int fd)
 {
-    struct contract_head head = {.type = type, .size = (uint32_t)(head_size + size)};
+    struct control_head head = {.type = type, .size = (uint32_t)(head_size + size)};
     struct iovec parts[] = {
         {&head, sizeof head},
         {(void *)(uintptr_t)head_body, head_size},
@@ -59,8 +59,8 @@ static void op_partial(void *user, uint32_t items, size_t size)
 
 static int op_result_memfd(void *user, uint32_t position, int fd, uint64_t size)
 {
-    struct contract_memfd body = {.position = position, .size = size};
-    return say(((struct worker *)user)->control, CONTRACT_RESULT, &body, sizeof body, NULL, 0, fd);
+    struct control_memfd body = {.position = position, .size = size};
+    return say(((struct worker *)user)->control, CONTROL_RESULT, &body, sizeof body, NULL, 0, fd);
 }
 
 static int op_cancelled(void *user)
@@ -75,14 +75,14 @@ static void op_progress(void *user, uint64_t done, uint64_t total)
 
 static int op_output(void *user, uint32_t position, int stream, const void *bytes, size_t length)
 {
-    struct contract_output body = {.position = position, .stream = (uint32_t)stream};
-    return say(((struct worker *)user)->control, CONTRACT_OUTPUT, &body, sizeof body, bytes, length, -1);
+    struct control_output body = {.position = position, .stream = (uint32_t)stream};
+    return say(((struct worker *)user)->control, CONTROL_OUTPUT, &body, sizeof body, bytes, length, -1);
 }
 
 static void op_log(void *user, uint32_t position, int level, const char *text, size_t length)
 {
-    struct contract_log body = {.position = position, .level = (uint32_t)level};
-    say(((struct worker *)user)->control, CONTRACT_LOG, &body, sizeof body, text, length, -1);
+    struct control_log body = {.position = position, .level = (uint32_t)level};
+    say(((struct worker *)user)->control, CONTROL_LOG, &body, sizeof body, text, length, -1);
 }
 
 static const struct host_ops ops = {
@@ -101,8 +101,8 @@ static int receive_descriptor(int control, uint32_t type, uint32_t position, uin
 {
     for (;;) {
         struct {
-            struct contract_head head;
-            struct contract_memfd body;
+            struct control_head head;
+            struct control_memfd body;
         } message;
         int fd = -1;
         size_t count = 1;
@@ -111,7 +111,7 @@ static int receive_descriptor(int control, uint32_t type, uint32_t position, uin
         if (n <= 0)
             return n < 0 ? (int)n : -EPIPE;
         if (n != sizeof message || (count != 1 && !lost) ||
-            (message.head.type != CONTRACT_ARGS && message.head.type != CONTRACT_STDIN)) {
+            (message.head.type != CONTROL_ARGS && message.head.type != CONTROL_STDIN)) {
             fd_close(&fd);
             return -EPROTO;
         }
@@ -128,8 +128,8 @@ static int receive_descriptor(int control, uint32_t type, uint32_t position, uin
 static void drop_descriptors(const struct worker *w)
 {
     struct {
-        struct contract_head head;
-        struct contract_memfd body;
+        struct control_head head;
+        struct control_memfd body;
     } message;
     while (recv(w->control, &message, sizeof message, MSG_PEEK | MSG_DONTWAIT) == sizeof message &&
            lane_position_before(message.body.position, worker_lane_ahead(w->lane))) {
@@ -146,9 +146,9 @@ static void hook_log(void *user, const char *module, int level, const char *text
 {
     char line[4096];
     int n = snprintf(line, sizeof line, "%s: %s", module, text);
-    struct contract_log body = {.level = (uint32_t)level};
+    struct control_log body = {.level = (uint32_t)level};
     if (n > 0)
-        say(*(int *)user, CONTRACT_LOG, &body, sizeof body, line, strlen(line), -1);
+        say(*(int *)user, CONTROL_LOG, &body, sizeof body, line, strlen(line), -1);
 }
 
 /* Exits normally. */
@@ -214,7 +214,7 @@ static void await_readers(const struct worker_outcome *outcome)
 
 /* After a task whose result is out, before the next one is claimed: nobody waits for it. If something cannot be undone
  * the worker is replaced; the tasks in its lane run elsewhere, as none of them was claimed. */
-static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
+static void clean_up(struct worker *w, const struct worker_outcome *outcome)
 {
     if (INTERPOSES && !touched && outcome->run_ns < LOOK_ANYWAY_NS)
         return;
@@ -222,8 +222,8 @@ static void tidy_up(struct worker *w, const struct worker_outcome *outcome)
     touched = false;
     if (!left)
         return;
-    struct contract_log body = {.position = w->position, .level = MPOOL_LOG_INFO};
-    say(w->control, CONTRACT_WORKER_SPOILED, &body, sizeof body, left, strlen(left), -1);
+    struct control_log body = {.position = w->position, .level = MPOOL_LOG_INFO};
+    say(w->control, CONTROL_WORKER_SPOILED, &body, sizeof body, left, strlen(left), -1);
     leave(w);
 }
 
@@ -245,7 +245,7 @@ static void refuse(struct worker *w, const struct worker_job *job, const char *w
 static bool run_one(struct worker *w, const struct worker_job *job)
 {
     struct worker_outcome outcome = {0};
-    if (job->job.function == CONTRACT_FUNCTION_RETIRE) {
+    if (job->job.function == CONTROL_FUNCTION_RETIRE) {
         worker_lane_finish(w->lane, &outcome);
         return false;
     }
@@ -253,7 +253,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
     size_t args_length = job->args_length;
     void *mapping = NULL;
     if (job->job.flags & LANE_JOB_MEMFD) {
-        int fd = receive_descriptor(w->control, CONTRACT_ARGS, job->position, job->job.args_size);
+        int fd = receive_descriptor(w->control, CONTROL_ARGS, job->position, job->job.args_size);
         if (fd == -EMFILE) {
             refuse(w, job, "large arguments", EMFILE);
             return true;
@@ -272,7 +272,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
         args = mapping;
     }
     if (job->job.flags & LANE_JOB_STDIN) {
-        int fd = receive_descriptor(w->control, CONTRACT_STDIN, job->position, 0);
+        int fd = receive_descriptor(w->control, CONTROL_STDIN, job->position, 0);
         if (fd == -EMFILE) {
             if (mapping)
                 munmap(mapping, args_length);
@@ -295,7 +295,7 @@ static bool run_one(struct worker *w, const struct worker_job *job)
         await_readers(&outcome);
     if (!worker_lane_finish(w->lane, &outcome))
         await_end();
-    tidy_up(w, &outcome);
+    clean_up(w, &outcome);
     return true;
 }
 
@@ -320,12 +320,12 @@ _Noreturn void worker_main(struct worker_setup *setup)
     setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 
     struct worker w = {.modules = setup->modules, .control = setup->control};
-    int r = worker_lane_open(&w.lane, setup->lane_s, setup->lane_w, setup->beacon, setup->control);
+    int r = worker_lane_open(&w.lane, setup->lane_s, setup->lane_w, setup->sleep_word, setup->control);
     if (r < 0)
         give_up("cannot map its lane", r, WORKER_EXIT_SETUP);
     close(setup->lane_s);
     close(setup->lane_w);
-    close(setup->beacon);
+    close(setup->sleep_word);
 
     struct host_config config = {.max_depth = setup->max_depth};
     config.functions = modules_functions(setup->modules, &config.function_count);
@@ -341,14 +341,14 @@ _Noreturn void worker_main(struct worker_setup *setup)
         _exit(WORKER_EXIT_INIT); /* a child that worker_init has forked is not the worker, and must not send in its name
                                   */
     if (failed < 0) {
-        say(w.control, CONTRACT_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
+        say(w.control, CONTROL_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
         _exit(WORKER_EXIT_INIT);
     }
     r = world_new(&w.world);
     if (r < 0)
         give_up("cannot remember its state", r, WORKER_EXIT_SETUP);
     touched = false;
-    r = say(w.control, CONTRACT_WORKER_READY, NULL, 0, NULL, 0, -1);
+    r = say(w.control, CONTROL_WORKER_READY, NULL, 0, NULL, 0, -1);
     if (r < 0)
         give_up("cannot report", r, WORKER_EXIT_CONTROL);
 

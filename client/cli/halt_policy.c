@@ -1,5 +1,5 @@
-/* What does --halt say? See halt.h. */
-#include "client/cli/halt.h"
+/* What does --halt say? See halt_policy.h. */
+#include "client/cli/halt_policy.h"
 
 #include <string.h>
 

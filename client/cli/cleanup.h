@@ -8,28 +8,28 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-static inline void own_free(void *p)
+static inline void freep(void *p)
 {
     free(*(void **)p);
 }
 
-static inline void own_close(int *fd)
+static inline void closep(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
 }
 
-static inline void own_disconnect(mpool_client **client)
+static inline void disconnectp(mpool_client **client)
 {
     mpool_disconnect(*client);
 }
 
-static inline void own_result(mpool_result **result)
+static inline void result_freep(mpool_result **result)
 {
     mpool_result_free(*result);
 }
 
-static inline void own_map(mpool_map **map)
+static inline void map_freep(mpool_map **map)
 {
     mpool_map_free(*map);
 }

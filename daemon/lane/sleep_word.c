@@ -1,8 +1,8 @@
 /* Does the supervisor sleep? One word for all its workers, which can only read it. See lane.h.
  *
- * beacon_sleep() stores an odd epoch, the supervisor then looks at its lanes (claim_look); a worker moves its claim to
- * DONE and then looks at the epoch (worker_lane.c). All four are sequentially consistent, so at least one side sees the
- * other: no result waits for a sleeping supervisor that was not notified.
+ * sleep_word_declare() stores an odd epoch, the supervisor then looks at its lanes (claim_look); a worker moves its
+ * claim to DONE and then looks at the epoch (worker_lane.c). All four are sequentially consistent, so at least one side
+ * sees the other: no result waits for a sleeping supervisor that was not notified.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,17 +10,17 @@
 #include <sys/mman.h>
 
 #include "daemon/base/cleanup.h"
-#include "daemon/lane/inside.h"
+#include "daemon/lane/lane_private.h"
 #include "daemon/lane/layout.h"
 #include "daemon/lane/shm.h"
 
-struct beacon {
+struct sleep_word {
     int fd;
-    struct layout_beacon *page;
+    struct layout_sleep_word *page;
     uint32_t epoch; /* what the page says; never read back */
 };
 
-void beacon_free(struct beacon *b)
+void sleep_word_free(struct sleep_word *b)
 {
     if (!b)
         return;
@@ -30,20 +30,20 @@ void beacon_free(struct beacon *b)
     free(b);
 }
 
-static void beacon_cleanup(struct beacon **b)
+static void sleep_word_cleanup(struct sleep_word **b)
 {
-    beacon_free(*b);
+    sleep_word_free(*b);
 }
 
-int beacon_new(struct beacon **ret)
+int sleep_word_new(struct sleep_word **ret)
 {
-    _cleanup_(beacon_cleanup) struct beacon *b = calloc(1, sizeof(*b));
+    _cleanup_(sleep_word_cleanup) struct sleep_word *b = calloc(1, sizeof(*b));
     void *page;
 
     if (!b)
         return -ENOMEM;
     b->fd = -1;
-    int r = shm_create(&b->fd, "mpool-beacon", sizeof(*b->page));
+    int r = shm_create(&b->fd, "mpool-sleep-word", sizeof(*b->page));
     if (r < 0)
         return r;
     r = shm_map_plain(&page, b->fd, sizeof(*b->page), true);
@@ -57,19 +57,19 @@ int beacon_new(struct beacon **ret)
     return 0;
 }
 
-int beacon_fd(const struct beacon *b)
+int sleep_word_fd(const struct sleep_word *b)
 {
     return b->fd;
 }
 
-void beacon_sleep(struct beacon *b)
+void sleep_word_declare(struct sleep_word *b)
 {
     /* Declared twice in a row it counts as a new sleep: a worker that rang for the first rings again. */
     b->epoch = (b->epoch + 1) | 1;
     atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_seq_cst);
 }
 
-void beacon_wake(struct beacon *b)
+void sleep_word_clear(struct sleep_word *b)
 {
     if (!(b->epoch & 1))
         return;
@@ -78,7 +78,7 @@ void beacon_wake(struct beacon *b)
     atomic_store_explicit(&b->page->epoch, b->epoch, memory_order_relaxed);
 }
 
-const struct layout_beacon *beacon_page(const struct beacon *b)
+const struct layout_sleep_word *sleep_word_page(const struct sleep_word *b)
 {
     return b->page;
 }

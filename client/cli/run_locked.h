@@ -3,38 +3,34 @@
 
 #include <mpool/shared.h>
 
-#include "client/cli/making.h"
+#include "client/cli/create_options.h"
 #include "client/cli/verb.h"
 
-struct guard_options {
+struct lock_options {
     int64_t wait_ms; /* -1: forever */
     bool try_only;
     bool close;                  /* given back when the command itself has ended, or mpool is killed */
     struct option_count refused; /* exit status when the wait timed out */
 };
-extern struct guard_options guard_options;
+extern struct lock_options lock_options;
 
-#define OPTION_ROWS_GUARD                                                                                              \
+#define OPTION_ROWS_LOCK                                                                                               \
     {.name = "wait",                                                                                                   \
         .letter = 'w',                                                                                                 \
         .value = "TIME",                                                                                               \
-        .duration_ms = &guard_options.wait_ms,                                                                         \
+        .duration_ms = &lock_options.wait_ms,                                                                          \
         .help = "give up after TIME: 500ms, 5s, 2m; a bare number is seconds"},                                        \
-        {.name = "timeout",                                                                                            \
-            .letter = 't',                                                                                             \
-            .value = "TIME",                                                                                           \
-            .duration_ms = &guard_options.wait_ms,                                                                     \
-            .help = "the same"},                                                                                       \
+        {.name = "timeout", .letter = 't', .value = "TIME", .duration_ms = &lock_options.wait_ms, .help = "the same"}, \
         {.name = "close",                                                                                              \
             .letter = 'o',                                                                                             \
-            .flag = &guard_options.close,                                                                              \
+            .flag = &lock_options.close,                                                                               \
             .help = "only the command itself counts, not what it leaves running; and if mpool is killed, it ends"},    \
     {                                                                                                                  \
-        .name = "conflict-exit-code", .letter = 'E', .value = "N", .count = &guard_options.refused, .least = 0,        \
-        .most = 255, .help = "the exit status when the wait timed out (default: 1)"                                    \
+        .name = "conflict-exit-code", .letter = 'E', .value = "N", .count = &lock_options.refused, .min = 0,           \
+        .max = 255, .help = "the exit status when the wait timed out (default: 1)"                                     \
     }
 
-struct guard {
+struct locker {
     const struct verb *verb;
     const char *what; /* "lock" */
     const char *kind; /* of the object */
@@ -44,9 +40,9 @@ struct guard {
 
 /* words: NAME, options that follow it, optionally "--", and the command. rows: the verb's. Sets the options. → 0 with
  * *ret_command, or EXIT_OWN after reporting what is wrong. */
-int guard_parse(
-    const struct guard *guard, const struct option_row *rows, size_t count, char **words, char ***ret_command);
-/* options: of the object if it is created. wish: the required properties of an existing object, or NULL. → exit
+int run_locked_parse(
+    const struct locker *locker, const struct option_row *rows, size_t count, char **words, char ***ret_command);
+/* options: of the object if it is created. expected: the required properties of an existing object, or NULL. → exit
  * status. */
-int guard_run(const struct guard *guard, const mpool_object_options *options, const struct making_wish *wish,
+int run_locked(const struct locker *locker, const mpool_object_options *options, const struct expected_field *expected,
     const char *name, char **command);

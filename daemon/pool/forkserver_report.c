@@ -1,4 +1,4 @@
-#include "daemon/pool/template_report.h"
+#include "daemon/pool/forkserver_report.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "daemon/base/packet.h"
-#include "daemon/lane/contract.h"
+#include "daemon/lane/control_protocol.h"
 #include "daemon/pool/pool.h"
 #include "proto/reader.h"
 #include "proto/scan.h"
@@ -31,7 +31,7 @@ static bool is_name(const char *at, size_t length)
     for (size_t i = 0; i < length; i++)
         if (!((at[i] >= 'a' && at[i] <= 'z') || (at[i] >= '0' && at[i] <= '9') || at[i] == '_'))
             return false;
-    return length > 0 && length <= CONTRACT_NAME_MAX;
+    return length > 0 && length <= CONTROL_NAME_MAX;
 }
 
 /* "module.function" */
@@ -68,7 +68,7 @@ static bool read_function(struct wire_reader *in, const struct text *module, str
     return true;
 }
 
-static int add_module(struct template *t, const struct text *name, const struct text *version)
+static int add_module(struct forkserver *t, const struct text *name, const struct text *version)
 {
     struct module_name *m = &t->modules[t->module_count++];
     m->name = strndup(name->at, name->length);
@@ -77,7 +77,7 @@ static int add_module(struct template *t, const struct text *name, const struct 
 }
 
 /* Reads the whole report from its first module on. add: also stores it; it must have been checked before. */
-static int walk(struct template *t, struct wire_reader in, uint32_t modules, bool add)
+static int walk(struct forkserver *t, struct wire_reader in, uint32_t modules, bool add)
 {
     uint32_t index = 0, functions;
     for (uint32_t m = 0; m < modules; m++) {
@@ -99,7 +99,7 @@ static int walk(struct template *t, struct wire_reader in, uint32_t modules, boo
     return 0;
 }
 
-static int take(struct template *t, const void *bytes, uint64_t size)
+static int take(struct forkserver *t, const void *bytes, uint64_t size)
 {
     struct wire_limits limits = {.max_bytes = REPORT_MAX, .max_depth = 8};
     struct wire_reader in = wire_reader(bytes, (size_t)size);
@@ -115,7 +115,7 @@ static int take(struct template *t, const void *bytes, uint64_t size)
     return t->modules ? walk(t, in, modules, true) : -ENOMEM;
 }
 
-int template_report_take(struct template *t, int fd, uint64_t size)
+int forkserver_report_take(struct forkserver *t, int fd, uint64_t size)
 {
     if (size == 0 || size > REPORT_MAX || memfd_check(fd, size) < 0)
         return -EPROTO;

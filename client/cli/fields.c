@@ -1,6 +1,6 @@
-/* How is a map of facts printed for people? See facts.h. Recognizes units by the suffix of the key; knows no key by
+/* How is a map of fields printed for people? See fields.h. Recognizes units by the suffix of the key; knows no key by
  * name except times of day. */
-#include "client/cli/facts.h"
+#include "client/cli/fields.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -124,7 +124,7 @@ static void each_pair(struct view map, const char *prefix, unsigned depth, pair_
     }
 }
 
-void facts_print(struct view map)
+void fields_print(struct view map)
 {
     size_t width = 0;
     each_pair(map, "", 0, measure, &width);
