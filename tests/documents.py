@@ -49,7 +49,8 @@ WHOLE = "\n".join(CODE.values())
 
 
 def headers():
-    return sorted(glob.glob(os.path.join(ROOT, "client/include/mpool/*.h")), key=lambda p: not p.endswith("client.h"))
+    paths = glob.glob(os.path.join(ROOT, "client/include/mpool/*.h"))
+    return sorted((p for p in paths if not p.endswith("/format.h")), key=lambda p: not p.endswith("client.h"))
 
 
 def section_3():

@@ -25,7 +25,7 @@ static int send_signal(mpool_client *client, uint64_t id)
 {
     bool sent = false;
     _cleanup_(result_freep) mpool_result *result = NULL;
-    int r = mpool_request(client, &result, "signal", "uu", id, (uint64_t)signals_number(signal_word));
+    int r = mpool_request(client, &result, "signal", "ti", id, signals_number(signal_word));
     if (r == 0)
         r = mpool_result_bool(result, &sent);
     return r < 0 ? r : sent;

@@ -35,7 +35,7 @@ static void tick(evutil_socket_t fd, short what, void *userdata)
     if (program->ticks == CALLS)
         return;
     program->ticks++;
-    if (mpool_apply_async(program->client, NULL, squared, program, "math.square", "i", (int64_t)program->ticks) < 0) {
+    if (mpool_apply_async(program->client, NULL, squared, program, "math.square", "i", program->ticks) < 0) {
         fprintf(stderr, "%s\n", mpool_error_text(program->client));
         event_base_loopbreak(program->base);
     }

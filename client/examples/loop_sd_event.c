@@ -26,8 +26,7 @@ static void squared(void *userdata, int code, const mpool_result *result, const 
     printf("a square: %" PRId64 "\n", n);
     if (++program->answered == CALLS)
         sd_event_exit(program->event, 0);
-    else if (mpool_apply_async(
-                 program->client, NULL, squared, program, "math.square", "i", (int64_t)program->answered + 1) < 0)
+    else if (mpool_apply_async(program->client, NULL, squared, program, "math.square", "i", program->answered + 1) < 0)
         sd_event_exit(program->event, 1);
 }
 
@@ -58,7 +57,7 @@ int main(void)
     if (r >= 0)
         r = mpool_sd_event_attach(&attached, program.event, program.client, lost, &program);
     if (r >= 0)
-        r = mpool_apply_async(program.client, NULL, squared, &program, "math.square", "i", (int64_t)1);
+        r = mpool_apply_async(program.client, NULL, squared, &program, "math.square", "i", 1);
     if (r >= 0)
         r = sd_event_loop(program.event); /* the code passed to sd_event_exit() */
     if (r < 0)

@@ -26,7 +26,7 @@ static int send_some(const char *handle)
     if (r == 0)
         r = mpool_object_open(client, &sender, "pipe", handle, NULL);
     for (int i = 0; i < MESSAGES && r >= 0; i++)
-        r = mpool_queue_put(sender, -1, "[si]", "message", (int64_t)i);
+        r = mpool_queue_put(sender, -1, "[si]", "message", i);
     if (r < 0)
         fprintf(stderr, "%s\n", mpool_strerror(r));
     return r < 0;

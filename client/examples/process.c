@@ -45,7 +45,7 @@ int main(void)
 
     options.task.name = "sleeper";
     if (r == 0)
-        r = mpool_process_start(client, &sleeper, &options, "sys.sleep", "i", (int64_t)600);
+        r = mpool_process_start(client, &sleeper, &options, "sys.sleep", "i", 600);
     if (r == 0 && mpool_process_join(sleeper, 0) < 0)
         printf("%s is %s\n", mpool_process_name(sleeper), mpool_process_alive(sleeper) == 1 ? "alive" : "gone");
     if (r == 0)

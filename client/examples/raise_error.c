@@ -25,7 +25,7 @@ int main(void)
 
     mpool_result *result;
     int64_t n = 0;
-    int after = mpool_call(client, &result, "math.square", "i", (int64_t)7);
+    int after = mpool_call(client, &result, "math.square", "i", 7);
     if (after == 0) {
         mpool_result_i64(result, &n);
         mpool_result_free(result);

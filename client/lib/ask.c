@@ -29,7 +29,7 @@ static int ask(mpool_client *client, const char *method, const struct wire_buf *
     return r < 0 ? r : waiter_wait(&waiter, msgid, deadline_ns, ret_result);
 }
 
-int mpool_request(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...)
+int(mpool_request)(mpool_client *client, mpool_result **ret_result, const char *method, const char *format, ...)
 {
     OWN_BUF params = {0};
     struct args_list list;
@@ -39,7 +39,7 @@ int mpool_request(mpool_client *client, mpool_result **ret_result, const char *m
     int r = args_pack(&params, format, &list);
     va_end(list.ap);
     if (r < 0)
-        handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
+        handle_fail(client, r, list.why);
     else
         r = ask(client, method, &params, CLOCK_NEVER, ret_result);
     return r;
@@ -89,7 +89,7 @@ int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_res
 
 int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status)
 {
-    return mpool_request(client, ret_status, "status", "u", id);
+    return mpool_request(client, ret_status, "status", "t", id);
 }
 
 /* Takes the result. → 1, 0, or MPOOL_EPROTOCOL. */
@@ -109,7 +109,7 @@ static int yes_or_no(mpool_client *client, mpool_result *result)
 static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
 {
     mpool_result *result;
-    int r = mpool_request(client, &result, method, "u", id);
+    int r = mpool_request(client, &result, method, "t", id);
     return r < 0 ? r : yes_or_no(client, result);
 }
 
@@ -123,7 +123,7 @@ int mpool_cancel_by(mpool_client *client, uint64_t id, int signal)
     if (signal == 0)
         return mpool_cancel(client, id);
     mpool_result *result;
-    int r = mpool_request(client, &result, "cancel", "u{su}", id, "signal", (uint64_t)signal);
+    int r = mpool_request(client, &result, "cancel", "t{si}", id, "signal", signal);
     return r < 0 ? r : yes_or_no(client, result);
 }
 

@@ -25,12 +25,6 @@ static int run(mpool_client *client, const struct task *task, mpool_result **ret
     return r < 0 ? r : waiter_wait(&waiter, msgid, CLOCK_NEVER, ret_result);
 }
 
-static int format_failed(mpool_client *client, int code)
-{
-    return handle_fail(
-        client, code, code == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
-}
-
 int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *function, const void *args,
     size_t args_length, const mpool_options *options)
 {
@@ -42,7 +36,7 @@ int mpool_call_raw(mpool_client *client, mpool_result **ret_result, const char *
     return run(client, &task, ret_result);
 }
 
-int mpool_call(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...)
+int(mpool_call)(mpool_client *client, mpool_result **ret_result, const char *function, const char *format, ...)
 {
     OWN_BUF args = {0};
     struct args_list list;
@@ -50,7 +44,7 @@ int mpool_call(mpool_client *client, mpool_result **ret_result, const char *func
     int r = args_pack(&args, format, &list);
     va_end(list.ap);
     if (r < 0)
-        r = format_failed(client, r);
+        handle_fail(client, r, list.why);
     else
         r = mpool_call_raw(client, ret_result, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
     return r;
@@ -77,7 +71,7 @@ int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const char *functio
     return r;
 }
 
-int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...)
+int(mpool_submit)(mpool_client *client, uint64_t *ret_id, const char *function, const char *format, ...)
 {
     OWN_BUF args = {0};
     struct args_list list;
@@ -85,7 +79,7 @@ int mpool_submit(mpool_client *client, uint64_t *ret_id, const char *function, c
     int r = args_pack(&args, format, &list);
     va_end(list.ap);
     if (r < 0)
-        r = format_failed(client, r);
+        handle_fail(client, r, list.why);
     else
         r = mpool_submit_raw(client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL);
     return r;
@@ -109,7 +103,7 @@ int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *fu
     return r;
 }
 
-int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
+int(mpool_apply_async)(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn *callback, void *userdata,
     const char *function, const char *format, ...)
 {
     OWN_BUF args = {0};
@@ -118,7 +112,7 @@ int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, mpool_call_fn
     int r = args_pack(&args, format, &list);
     va_end(list.ap);
     if (r < 0)
-        r = format_failed(client, r);
+        handle_fail(client, r, list.why);
     else
         r = mpool_call_start(
             client, ret_id, function, wire_buf_at(&args), wire_buf_length(&args), NULL, callback, userdata);

@@ -153,7 +153,7 @@ int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_pro
     return r;
 }
 
-int mpool_process_start(mpool_client *client, struct mpool_process **ret_process, const mpool_process_options *options,
+int(mpool_process_start)(mpool_client *client, struct mpool_process **ret_process, const mpool_process_options *options,
     const char *function, const char *format, ...)
 {
     OWN_BUF args = {0};
@@ -162,7 +162,7 @@ int mpool_process_start(mpool_client *client, struct mpool_process **ret_process
     int r = args_pack(&args, format, &list);
     va_end(list.ap);
     if (r < 0)
-        handle_fail(client, r, r == -EINVAL ? "The format is wrong, or bytes for \"r\" are not one value." : NULL);
+        handle_fail(client, r, list.why);
     else
         r = mpool_process_start_raw(client, ret_process, options, function, wire_buf_at(&args), wire_buf_length(&args));
     return r;
@@ -254,7 +254,7 @@ int mpool_process_signal(struct mpool_process *process, int number)
         return 0;
     if (!client)
         return -ECANCELED;
-    int r = mpool_request(client, &result, "signal", "ui", process->id, (int64_t)number);
+    int r = mpool_request(client, &result, "signal", "ti", process->id, number);
     if (r < 0)
         return r;
     bool sent;

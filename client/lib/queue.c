@@ -192,7 +192,7 @@ static int put_ahead(mpool_object *queue, const void *items, size_t length)
     return 1;
 }
 
-int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
+int(mpool_queue_put)(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
 {
     OWN_BUF items = {0};
     struct args_list list;
@@ -204,10 +204,10 @@ int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format,
     r = args_pack(&items, format, &list);
     va_end(list.ap);
     struct wire_reader in = wire_reader(wire_buf_at(&items), wire_buf_length(&items));
-    if (r == 0 && (wire_read_array(&in, &count) < 0 || count != 1))
-        r = -EINVAL;
     if (r < 0)
-        handle_fail(queue->client, r, r == -EINVAL ? "The format is wrong, or not of one value." : NULL);
+        handle_fail(queue->client, r, list.why);
+    else if (wire_read_array(&in, &count) < 0 || count != 1)
+        r = handle_fail(queue->client, -EINVAL, "The format is not of one value.");
     else if (timeout_ms < 0 && queue_ahead_limit(queue->ahead) > 0)
         r = put_ahead(queue, wire_buf_at(&items), wire_buf_length(&items));
     else

@@ -312,7 +312,7 @@ static void one_result(void *self, uint64_t i)
     const void *bytes;
     size_t length;
     (void)i;
-    int r = mpool_call(b->c, &result, "sys.blob", "i", (int64_t)(b->length - 6));
+    int r = mpool_call(b->c, &result, "sys.blob", "t", (uint64_t)b->length - 6);
     if (r < 0)
         lost(b->c, "call", r);
     if (mpool_result_bytes(result, &bytes, &length) < 0 || length != b->length - 6)

@@ -90,13 +90,13 @@ static void act(void *userdata, int code, const mpool_result *result, const char
 
 static int put(void)
 {
-    return mpool_queue_put(it.queue, WAIT_MS, "i", (int64_t)1);
+    return mpool_queue_put(it.queue, WAIT_MS, "i", 1);
 }
 
 static int put_ahead(void)
 {
     (void)mpool_queue_set_ahead(it.queue, 1);
-    (void)mpool_queue_put(it.queue, -1, "i", (int64_t)1);
+    (void)mpool_queue_put(it.queue, -1, "i", 1);
     return it.queue ? mpool_queue_flush(it.queue, WAIT_MS) : 0;
 }
 
@@ -203,7 +203,7 @@ static bool set_up(mpool_client *client, const char *kind, bool full)
     mpool_process_options process = MPOOL_PROCESS_OPTIONS_INIT;
     options.capacity = 1;
     EXPECT(mpool_object_open(it.client, &it.queue, kind, NULL, &options) == 0);
-    EXPECT(!full || mpool_queue_put(it.queue, -1, "i", (int64_t)0) == 1);
+    EXPECT(!full || mpool_queue_put(it.queue, -1, "i", 0) == 1);
     EXPECT(mpool_object_open(it.client, &it.lock, "lock", NULL, NULL) == 0);
     EXPECT(mpool_process_start(it.client, &it.process, &process, "sys.sleep", "d", 5.0) == 0);
     EXPECT(mpool_map_start(it.client, &it.map, "sys.noop", never, NULL, NULL) == 0);

@@ -118,7 +118,7 @@ static bool serves(mpool_client *client)
 {
     mpool_result *result;
     int64_t number = 0;
-    EXPECT(mpool_call(client, &result, "math.square", "i", (int64_t)7) == 0);
+    EXPECT(mpool_call(client, &result, "math.square", "i", 7) == 0);
     EXPECT(mpool_result_i64(result, &number) == 0 && number == 49);
     mpool_result_free(result);
     EXPECT(mpool_pending(client) == 0);
@@ -169,7 +169,7 @@ static int fetch(void)
 static int process_all(void)
 {
     (void)mpool_call_start(it.client, NULL, "sys.noop", NULL, 0, NULL, NULL, NULL); /* refused: no callback */
-    return mpool_request(it.client, NULL, "wait", "un", it.task);
+    return mpool_request(it.client, NULL, "wait", "tn", it.task);
 }
 
 static int join_process(void)
@@ -195,7 +195,7 @@ static int put(void)
 
 static int put_in_time(void)
 {
-    return mpool_queue_put(it.full, 60000, "i", (int64_t)1);
+    return mpool_queue_put(it.full, 60000, "i", 1);
 }
 
 static int join_queue(void)
@@ -286,9 +286,9 @@ static bool open_it(mpool_client *client)
     it.client = client;
     EXPECT(mpool_object_open(client, &it.queue, "queue", NULL, NULL) == 0);
     EXPECT(mpool_object_open(client, &it.full, "queue", NULL, &options) == 0);
-    EXPECT(mpool_queue_put(it.full, -1, "i", (int64_t)0) == 1);
+    EXPECT(mpool_queue_put(it.full, -1, "i", 0) == 1);
     EXPECT(mpool_object_open(client, &it.joinable, "joinable_queue", NULL, NULL) == 0);
-    EXPECT(mpool_queue_put(it.joinable, -1, "i", (int64_t)0) == 1);
+    EXPECT(mpool_queue_put(it.joinable, -1, "i", 0) == 1);
     EXPECT(mpool_submit(client, &it.task, "sys.sleep", "d", 60.0) == 0);
     EXPECT(mpool_process_start(client, &it.process, NULL, "sys.sleep", "d", 60.0) == 0);
     EXPECT(mpool_map_start(client, &it.map, "sys.sleep", pull, &left, NULL) == 0);
@@ -310,13 +310,13 @@ static void close_it(void)
 static bool queues_are_whole(mpool_client *client)
 {
     mpool_result *items;
-    EXPECT(mpool_queue_put(it.queue, -1, "i", (int64_t)1) == 1);
+    EXPECT(mpool_queue_put(it.queue, -1, "i", 1) == 1);
     EXPECT(mpool_queue_get(it.queue, 8, 5000, &items) == 1);
     mpool_result_free(items);
     EXPECT(mpool_queue_get(it.full, 8, 5000, &items) == 1);
     mpool_result_free(items);
     EXPECT(mpool_queue_get(it.full, 8, 0, &items) == -ETIMEDOUT);
-    EXPECT(mpool_queue_put(it.full, 0, "i", (int64_t)0) == 1);
+    EXPECT(mpool_queue_put(it.full, 0, "i", 0) == 1);
     return true;
 }
 

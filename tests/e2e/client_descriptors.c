@@ -220,11 +220,11 @@ static bool a_result_that_was_cut_off_can_be_asked_for_again(mpool_client *clien
     uint64_t id;
     mpool_result *result;
     size_t length;
-    EXPECT(mpool_submit(client, &id, "sys.blob", "i", (int64_t)(4 * LARGE)) == 0);
+    EXPECT(mpool_submit(client, &id, "sys.blob", "i", 4 * LARGE) == 0);
     EXPECT(mpool_wait(client, id, 20000, NULL) == 0);
     EXPECT(use_up_descriptors());
     int r = mpool_fetch(client, id, 20000, &result);
-    int called = mpool_call(client, &result, "sys.blob", "i", (int64_t)(4 * LARGE));
+    int called = mpool_call(client, &result, "sys.blob", "i", 4 * LARGE);
     give_descriptors_back();
     EXPECT(r == -EMFILE && called == -EMFILE);
     EXPECT(mpool_fetch(client, id, 20000, &result) == 0);

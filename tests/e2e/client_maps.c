@@ -168,7 +168,7 @@ static bool an_item_that_kills_its_worker_fails_alone(mpool_client *client)
     }
     EXPECT(mpool_map_next(map, &item, 30000) == 0);
     mpool_map_free(map);
-    EXPECT(mpool_call(client, NULL, "math.square", "i", (int64_t)2) == 0);
+    EXPECT(mpool_call(client, NULL, "math.square", "i", 2) == 0);
     return true;
 }
 
@@ -253,7 +253,7 @@ static bool a_map_can_be_cancelled(mpool_client *client)
     mpool_map_progress(map, &pulled, NULL);
     EXPECT(given == pulled);
     mpool_map_free(map);
-    EXPECT(mpool_call(client, NULL, "math.square", "i", (int64_t)2) == 0);
+    EXPECT(mpool_call(client, NULL, "math.square", "i", 2) == 0);
     return true;
 }
 

@@ -14,7 +14,7 @@ static bool a_process_is_started_joined_and_told_of(mpool_client *client)
     mpool_result *result;
     int status = 99;
     int64_t n;
-    EXPECT(mpool_process_start(client, &p, NULL, "math.square", "i", (int64_t)7) == 0);
+    EXPECT(mpool_process_start(client, &p, NULL, "math.square", "i", 7) == 0);
     EXPECT(mpool_process_pid(p) > 0 && mpool_process_id(p) > 0);
     EXPECT(strncmp(mpool_process_name(p), "Process-", 8) == 0);
     EXPECT(mpool_process_join(p, -1) == 0 && mpool_process_join(p, 0) == 0);
@@ -32,7 +32,7 @@ static bool a_join_has_a_time_out_and_signals_are_told(mpool_client *client)
 {
     struct mpool_process *p;
     int status = 99;
-    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", (int64_t)600) == 0);
+    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", 600) == 0);
     EXPECT(mpool_process_join(p, 10) == -ETIMEDOUT);
     EXPECT(mpool_process_alive(p) == 1);
     EXPECT(mpool_process_exitcode(p, &status) == MPOOL_ENOT_READY && status == 99);
@@ -42,7 +42,7 @@ static bool a_join_has_a_time_out_and_signals_are_told(mpool_client *client)
     EXPECT(mpool_process_exitcode(p, &status) == 0 && status == -SIGTERM);
     EXPECT(mpool_process_result(p, 0, NULL) < 0);
     mpool_process_free(p);
-    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", (int64_t)600) == 0);
+    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", 600) == 0);
     EXPECT(mpool_process_kill(p) == 1);
     EXPECT(mpool_process_join(p, -1) == 0);
     EXPECT(mpool_process_exitcode(p, &status) == 0 && status == -SIGKILL);
@@ -60,7 +60,7 @@ static bool exit_and_failure_are_told(mpool_client *client)
         struct mpool_process *p;
         int status = 99;
         if (i == 0)
-            EXPECT(mpool_process_start(client, &p, NULL, cases[i].function, cases[i].format, "exit", (int64_t)3) == 0);
+            EXPECT(mpool_process_start(client, &p, NULL, cases[i].function, cases[i].format, "exit", 3) == 0);
         else
             EXPECT(mpool_process_start(client, &p, NULL, cases[i].function, cases[i].format, "on purpose") == 0);
         EXPECT(mpool_process_join(p, -1) == 0);
@@ -116,12 +116,12 @@ static bool a_daemonic_one_ends_with_its_connection_and_another_lives_on(mpool_c
         mpool_process_options options = MPOOL_PROCESS_OPTIONS_INIT;
         options.lives_on = lives_on;
         EXPECT(mpool_connect(&other, mpool_socket_path(client)) == 0);
-        EXPECT(mpool_process_start(other, &p, &options, "sys.sleep", "i", (int64_t)600) == 0);
+        EXPECT(mpool_process_start(other, &p, &options, "sys.sleep", "i", 600) == 0);
         mpool_disconnect(other);
         EXPECT(mpool_process_join(p, 0) == -ECANCELED && mpool_process_kill(p) == -ECANCELED);
         if (lives_on) {
             EXPECT(mpool_wait(client, mpool_process_id(p), 20, NULL) == MPOOL_ENOT_READY);
-            EXPECT(mpool_request(client, NULL, "signal", "us", mpool_process_id(p), "KILL") == 0);
+            EXPECT(mpool_request(client, NULL, "signal", "ts", mpool_process_id(p), "KILL") == 0);
         }
         EXPECT(mpool_wait(client, mpool_process_id(p), -1, &status) == 0);
         mpool_result_free(status);
@@ -156,7 +156,7 @@ static bool a_forked_child_may_not_use_the_handle(mpool_client *client)
 {
     struct mpool_process *p;
     int status;
-    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", (int64_t)600) == 0);
+    EXPECT(mpool_process_start(client, &p, NULL, "sys.sleep", "i", 600) == 0);
     pid_t pid = fork();
     EXPECT(pid >= 0);
     if (pid == 0)

@@ -34,7 +34,7 @@ static bool items_go_in_by_format_and_come_out_in_order(mpool_client *client)
     mpool_queue_item item;
     size_t at = 0;
     EXPECT(q);
-    EXPECT(mpool_queue_put(q, -1, "[si]", "hello", (int64_t)7) == 1);
+    EXPECT(mpool_queue_put(q, -1, "[si]", "hello", 7) == 1);
     EXPECT(mpool_queue_put_all(q, three, sizeof three, -1) == 3);
     EXPECT(mpool_queue_get(q, 100, -1, &items) == 4);
     EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && item.length == 8 &&
@@ -78,7 +78,7 @@ static bool tickets_confirm_and_joiners_hear_of_it(mpool_client *client)
     size_t at = 0;
     EXPECT(q);
     for (int i = 0; i < 3; i++)
-        EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1);
+        EXPECT(mpool_queue_put(q, -1, "i", i) == 1);
     EXPECT(mpool_queue_get(q, 3, -1, &items) == 3);
     EXPECT(mpool_queue_join(q, 0) == -ETIMEDOUT);
     EXPECT(mpool_queue_next(q, items, &at, &item) == 1 && is_fixint(&item, 0) && item.ticket > 0);
@@ -158,7 +158,7 @@ static bool a_pipe_ends_with_the_other_process(mpool_client *client)
     for (int i = 0; i < 100; i++) {
         mpool_queue_item item;
         size_t at = 0;
-        EXPECT(mpool_queue_put(pipe, -1, "i", (int64_t)i) == 1);
+        EXPECT(mpool_queue_put(pipe, -1, "i", i) == 1);
         EXPECT(mpool_queue_get(pipe, 1, -1, &items) == 1);
         EXPECT(mpool_queue_next(pipe, items, &at, &item) == 1 && is_fixint(&item, i));
         mpool_result_free(items);
@@ -213,7 +213,7 @@ static bool large_items_come_as_they_went_in(mpool_client *client)
             for (int i = 0; i < 3; i++) {
                 large[i] = binary(1u << (20 + 2 * i), 'a' + i, &lengths[i]);
                 EXPECT(mpool_queue_put(q, -1, "r", large[i], lengths[i]) == 1);
-                EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1);
+                EXPECT(mpool_queue_put(q, -1, "i", i) == 1);
             }
             for (int i = 0; i < 3; i++) {
                 mpool_result *items;
@@ -252,7 +252,7 @@ static bool a_queue_works_ahead_and_keeps_the_order(mpool_client *client)
         EXPECT(mpool_queue_set_ahead(q, MPOOL_QUEUE_AHEAD_MAX + 1) == -EINVAL);
         EXPECT(mpool_queue_set_ahead(q, 64) == 0);
         for (int i = 0; i < COUNT; i++)
-            EXPECT(mpool_queue_put(q, -1, "i", (int64_t)(i % 100)) == 1);
+            EXPECT(mpool_queue_put(q, -1, "i", i % 100) == 1);
         EXPECT(mpool_queue_flush(q, -1) == 0);
         EXPECT(mpool_queue_get_start(q, NULL, 1, -1, on_done, NULL) == -EINVAL);
         for (int i = 0, max = 1; i < COUNT; max = max % 100 + 1) {
@@ -279,7 +279,7 @@ static bool what_failed_ahead_is_told_later(mpool_client *client)
     mpool_object *q = opened(client, "queue", NULL, 2, false);
     EXPECT(q && mpool_queue_set_ahead(q, 8) == 0);
     for (int i = 0; i < 4; i++)
-        EXPECT(mpool_queue_put(q, -1, "i", (int64_t)i) == 1); /* the last two wait for room */
+        EXPECT(mpool_queue_put(q, -1, "i", i) == 1); /* the last two wait for room */
     EXPECT(mpool_queue_flush(q, 20) == -ETIMEDOUT);
     EXPECT(mpool_queue_put(q, 0, "n") == -ETIMEDOUT); /* this one asks */
     mpool_result *items;
@@ -312,7 +312,7 @@ static bool what_comes_too_late_is_not_lost(mpool_client *client)
     EXPECT(mpool_queue_put_all(q, "\x93\x01\x02\x03", 4, -1) == 3);
     EXPECT(kill(peer.pid, SIGSTOP) == 0);
     int r = mpool_queue_get(q, 2, 50, &items), again = mpool_queue_get(q, 1, 0, &items);
-    int put = mpool_queue_put(q, 50, "i", (int64_t)4);
+    int put = mpool_queue_put(q, 50, "i", 4);
     EXPECT(kill(peer.pid, SIGCONT) == 0);
     EXPECT(r == -ETIMEDOUT && again == -ETIMEDOUT && put == -EINPROGRESS);
     for (int i = 1; i <= 4; i++) {

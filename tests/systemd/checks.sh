@@ -98,7 +98,7 @@ int main(void)
     mpool_client *client;
     mpool_result *result;
     int64_t n;
-    if (mpool_connect(&client, NULL) < 0 || mpool_call(client, &result, "math.square", "i", (int64_t)12) < 0 ||
+    if (mpool_connect(&client, NULL) < 0 || mpool_call(client, &result, "math.square", "i", 12) < 0 ||
         mpool_result_i64(result, &n) < 0)
         return 1;
     printf("%lld\n", (long long)n);

@@ -5,7 +5,7 @@
  *     if (r < 0) { fprintf(stderr, "%s\n", mpool_strerror(r)); return 1; }
  *
  *     mpool_result *res;
- *     r = mpool_call(c, &res, "math.square", "i", (int64_t)7);
+ *     r = mpool_call(c, &res, "math.square", "i", 7);
  *     if (r < 0) fprintf(stderr, "%s\n", mpool_error_text(c));  // "E_LOST: worker 3 was killed by SIGSEGV …"
  *     else { int64_t n; mpool_result_i64(res, &n); mpool_result_free(res); }
  *     mpool_disconnect(c);
@@ -64,8 +64,10 @@ extern "C" {
 #define MPOOL_PUBLIC
 #endif
 
+#include <mpool/format.h>
+
 #define MPOOL_CLIENT_VERSION_MAJOR 0
-#define MPOOL_CLIENT_VERSION_MINOR 1
+#define MPOOL_CLIENT_VERSION_MINOR 2
 
 typedef struct mpool_client mpool_client; /* a connection */
 typedef struct mpool_result mpool_result; /* the bytes of one result, owned by whoever was given it */
@@ -164,12 +166,17 @@ typedef struct mpool_options {
 
 /* ---- blocking calls -------------------------------------------------------------------------------------- */
 /*
- * Arguments by format, one letter an argument:
- *   i int64_t   u uint64_t   d double   b int (bool)   n nothing (nil)   s const char * (NULL: nil)
- *   S const char *, size_t (str)   B const void *, size_t (bin)   r const void *, size_t (one MessagePack value)
- *   [ … ] array of what stands between   { … } map: key, value, key, value …
- * NULL or "" means no arguments; spaces are allowed. "r" is how a msgpack_sbuffer goes in. Literals need the letter's
- * type: "i", (int64_t)7. A wrong format, and bytes for "r" that are not one value, are -EINVAL.
+ * Arguments by format, one letter an argument, as sd-bus and Python's Py_BuildValue have them:
+ *
+ *     i int            x int64_t       d double          s const char * (NULL: nil)
+ *     u unsigned       t uint64_t      b int (a bool)    n nothing (nil)
+ *     S const char *, size_t (a str)   B const void *, size_t (a bin)
+ *     r const void *, size_t (one MessagePack value: how a msgpack_sbuffer goes in)
+ *     [ … ] an array of what is between   { … } a map: key, value, key, value …
+ *
+ * NULL or "" means no arguments; spaces are allowed. In C, arguments that do not fit their letters are an error when
+ * the program is compiled, or -EINVAL when the call is made: see <mpool/format.h>. A wrong format, and bytes for "r"
+ * that are not one value, are -EINVAL; mpool_error_text() names the letter and its position.
  */
 
 /* Runs a task and waits for its result. ret_result may be NULL; *ret_result is taken by the caller
@@ -337,6 +344,16 @@ MPOOL_PUBLIC void mpool_map_free(mpool_map *map); /* cancels first; NULL is allo
  * The first failing item fails it all. */
 MPOOL_PUBLIC int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function,
     const void *items, size_t items_length, const mpool_map_options *options);
+
+#ifdef MPOOL_HAS_FORMAT_CHECK
+#define mpool_call(client, ret_result, function, ...)                                                                  \
+    (mpool_call)(client, ret_result, function, MPOOL_FORMAT_(__VA_ARGS__))
+#define mpool_submit(client, ret_id, function, ...) (mpool_submit)(client, ret_id, function, MPOOL_FORMAT_(__VA_ARGS__))
+#define mpool_request(client, ret_result, method, ...)                                                                 \
+    (mpool_request)(client, ret_result, method, MPOOL_FORMAT_(__VA_ARGS__))
+#define mpool_apply_async(client, ret_id, callback, userdata, function, ...)                                           \
+    (mpool_apply_async)(client, ret_id, callback, userdata, function, MPOOL_FORMAT_(__VA_ARGS__))
+#endif
 
 #ifdef __cplusplus
 }

@@ -78,6 +78,11 @@ MPOOL_PUBLIC const char *mpool_process_name(const struct mpool_process *process)
 /* Frees the handle. The process goes on; its output is dropped. NULL is allowed. */
 MPOOL_PUBLIC void mpool_process_free(struct mpool_process *process);
 
+#ifdef MPOOL_HAS_FORMAT_CHECK
+#define mpool_process_start(client, ret_process, options, function, ...)                                               \
+    (mpool_process_start)(client, ret_process, options, function, MPOOL_FORMAT_(__VA_ARGS__))
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -107,6 +107,10 @@ MPOOL_PUBLIC int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_i
 MPOOL_PUBLIC int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t max, int64_t timeout_ms,
     mpool_call_fn *callback, void *userdata);
 
+#ifdef MPOOL_HAS_FORMAT_CHECK
+#define mpool_queue_put(queue, timeout_ms, ...) (mpool_queue_put)(queue, timeout_ms, MPOOL_FORMAT_(__VA_ARGS__))
+#endif
+
 #ifdef __cplusplus
 }
 #endif

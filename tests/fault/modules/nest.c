@@ -35,7 +35,7 @@ static int down(mpool_task *task)
     mpool_result *result;
     int r = mpool_connect(&client, NULL);
     if (r == 0)
-        r = mpool_call(client, &result, "nest.down", "u", n - 1);
+        r = mpool_call(client, &result, "nest.down", "t", n - 1);
     if (r == 0)
         r = number(client, result, &below);
     if (r < 0)
@@ -56,7 +56,7 @@ static int down_detached(mpool_task *task)
     mpool_result *result;
     int r = mpool_connect(&client, NULL);
     if (r == 0)
-        r = mpool_submit(client, &id, "nest.down_detached", "u", n - 1);
+        r = mpool_submit(client, &id, "nest.down_detached", "t", n - 1);
     if (r == 0)
         r = mpool_wait(client, id, -1, NULL);
     if (r == 0)
@@ -79,7 +79,7 @@ static int down_kept(mpool_task *task)
     mpool_result *result;
     int r = client ? 0 : mpool_connect(&client, NULL);
     if (r == 0 && n > 0)
-        r = mpool_call(client, &result, "nest.down_kept", "u", n - 1);
+        r = mpool_call(client, &result, "nest.down_kept", "t", n - 1);
     if (r == 0 && n > 0)
         r = number(client, result, &below);
     if (r < 0)

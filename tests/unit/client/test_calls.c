@@ -67,12 +67,12 @@ static void a_call_returns_the_result_of_the_function(void **state)
     for (int64_t i = 0; i < 100; i++) {
         mpool_result *result;
         int64_t n;
-        assert_int_equal(mpool_call(client, &result, "math.square", "i", i), 0);
+        assert_int_equal(mpool_call(client, &result, "math.square", "x", i), 0);
         assert_int_equal(mpool_result_i64(result, &n), 0);
         assert_int_equal(n, i * i);
         mpool_result_free(result);
     }
-    assert_int_equal(mpool_call(client, NULL, "math.square", "i", (int64_t)1), 0);
+    assert_int_equal(mpool_call(client, NULL, "math.square", "i", 1), 0);
     end(&fake, client);
 }
 
@@ -86,7 +86,7 @@ static void an_error_has_code_and_sentence_and_harms_nothing(void **state)
     assert_int_equal(mpool_call(client, &result, "fail", NULL), MPOOL_EFAILED);
     assert_null(result);
     assert_string_equal(mpool_error_text(client), "E_FAILED: on purpose");
-    assert_int_equal(mpool_call(client, NULL, "square", "i", (int64_t)3), 0);
+    assert_int_equal(mpool_call(client, NULL, "square", "i", 3), 0);
     end(&fake, client);
 }
 
@@ -156,7 +156,7 @@ static void answers_may_come_in_any_order(void **state)
     fake_start(&fake, serve_backwards, NULL);
     mpool_client *client = client_of(&fake);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(mpool_apply_async(client, NULL, record_done, &record, "f", "i", (int64_t)i), 0);
+        assert_int_equal(mpool_apply_async(client, NULL, record_done, &record, "f", "i", i), 0);
     assert_int_equal(mpool_pending(client), 100);
     assert_int_equal(mpool_events(client), POLLIN | POLLOUT);
     assert_int_equal(mpool_run(client, 10000), 0);
@@ -562,7 +562,7 @@ static void start_another(void *userdata, int code, const mpool_result *result, 
     (void)text;
     assert_int_equal(code, 0);
     if (++script->count < 50)
-        assert_int_equal(mpool_apply_async(script->client, NULL, start_another, script, "f", "i", (int64_t)1), 0);
+        assert_int_equal(mpool_apply_async(script->client, NULL, start_another, script, "f", "i", 1), 0);
 }
 
 static void a_callback_may_start_the_next_call(void **state)
@@ -622,7 +622,7 @@ static void a_forked_child_may_not_use_the_connection(void **state)
     struct record record = {0};
     fake_start(&fake, serve_squares, NULL);
     mpool_client *client = client_of(&fake);
-    assert_int_equal(mpool_apply_async(client, NULL, record_done, &record, "f", "i", (int64_t)4), 0);
+    assert_int_equal(mpool_apply_async(client, NULL, record_done, &record, "f", "i", 4), 0);
     pid_t child = fork();
     if (child == 0) {
         mpool_map *map;

@@ -100,7 +100,7 @@ static void done(void *userdata, int code, const mpool_result *result, const cha
 static void start(struct loop *loop, int count)
 {
     for (int i = 0; i < count; i++)
-        assert_int_equal(mpool_apply_async(loop->client, NULL, done, loop, "f", "i", (int64_t)i), 0);
+        assert_int_equal(mpool_apply_async(loop->client, NULL, done, loop, "f", "i", i), 0);
 }
 
 static void serve(struct fake *fake)
