@@ -62,6 +62,10 @@ struct share *shares_join(struct shares *all, uid_t uid)
         u->uid = uid;
         u->all = all;
         HASH_ADD(hh, all->users, uid, sizeof u->uid, u);
+        if (!u->hh.tbl) {
+            free(u);
+            return NULL;
+        }
     }
     u->members++;
     return u;

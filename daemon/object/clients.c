@@ -66,6 +66,11 @@ struct client *client_of(struct objects *all, struct conn *c, struct object_refu
     *p = (struct client){.objects = all, .conn = c, .number = new_number(all)};
     LIST_INIT(&p->uses);
     HASH_ADD(hh, all->clients, number, sizeof p->number, p);
+    if (!p->hh.tbl) {
+        free(p);
+        object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
+        return NULL;
+    }
     c->client = p;
     conn_on_close(c, &p->closer, &closer_ops);
     return p;

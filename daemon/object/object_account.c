@@ -28,11 +28,13 @@ struct object_account *object_account_of(struct objects *all, uid_t uid)
     a->uid = uid;
     purse_init(&a->purse, all->config->max_user_object_bytes, on_freed);
     a->share = shares_join(all->shares, uid);
-    if (!a->share) {
+    if (a->share)
+        HASH_ADD(hh, all->accounts, uid, sizeof a->uid, a);
+    if (!a->hh.tbl) {
+        share_leave(a->share);
         free(a);
         return NULL;
     }
-    HASH_ADD(hh, all->accounts, uid, sizeof a->uid, a);
     return a;
 }
 

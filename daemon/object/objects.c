@@ -149,6 +149,23 @@ static int new_key(uint64_t *ret, struct object_refusal *why)
     return 0;
 }
 
+/* Makes it known by its number and, if it has one, its name. text: a valid name, so at most OBJECT_NAME_MAX. → false:
+ * out of memory; it is known by neither. */
+static bool enlist(struct objects *all, struct object *o, const char *text, size_t length)
+{
+    HASH_ADD(by_number, all->by_number, handle.number, sizeof o->handle.number, o);
+    if (!o->by_number.tbl)
+        return false;
+    if (!text)
+        return true;
+    memcpy(o->name, text, length);
+    HASH_ADD_KEYPTR(by_name, all->by_name, o->name, (unsigned)length, o);
+    if (o->by_name.tbl)
+        return true;
+    HASH_DELETE(by_number, all->by_number, o);
+    return false;
+}
+
 static struct object *object_new(
     struct objects *all, struct conn *c, const struct object_request *request, struct object_refusal *why)
 {
@@ -191,12 +208,12 @@ static struct object *object_new(
     }
     if (ops->make(o, options, why) < 0)
         goto fail;
-    if (request->text) {
-        memcpy(o->name, request->text, request->length); /* a valid name: at most OBJECT_NAME_MAX */
-        HASH_ADD_KEYPTR(by_name, all->by_name, o->name, (unsigned)request->length, o);
+    if (!enlist(all, o, request->text, request->length)) {
+        ops->free(o);
+        object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
+        goto fail;
     }
     all->last_number++;
-    HASH_ADD(by_number, all->by_number, handle.number, sizeof o->handle.number, o);
     TAILQ_INSERT_TAIL(&all->list, o, link);
     all->count++;
     a->objects++;
@@ -340,6 +357,10 @@ static struct object_member *member_of(struct object *o, struct client *p)
     m->client = p;
     m->since_ms = o->objects->loop->wall_ms;
     HASH_ADD(hh, p->members, object, sizeof(struct object *), m);
+    if (!m->hh.tbl) {
+        free(m);
+        return NULL;
+    }
     LIST_INSERT_HEAD(&o->members, m, of_object);
     return m;
 }
@@ -375,21 +396,28 @@ static struct object_use *use_new(
         return NULL;
     }
     *u = (struct object_use){.id = all->last_use + 1, .object = o, .member = m, .conn = c, .read_only = read_only};
+    HASH_ADD(hh, all->uses, id, sizeof u->id, u);
+    if (!u->hh.tbl) {
+        object_refuse(why, MPOOL_E_INTERNAL, "out of memory");
+        goto fail;
+    }
     if (o->ops->attach && o->ops->attach(u, options, why) < 0) {
-        member_let_go(m);
-        free(u);
-        return NULL;
+        HASH_DELETE(hh, all->uses, u);
+        goto fail;
     }
     all->last_use++;
     m->uses++;
     p->use_count++;
     o->use_count++;
-    HASH_ADD(hh, all->uses, id, sizeof u->id, u);
     LIST_INSERT_HEAD(&o->uses, u, of_object);
     LIST_INSERT_HEAD(&p->uses, u, of_client);
     if (o->expiry)
         event_del(o->expiry);
     return u;
+fail:
+    member_let_go(m);
+    free(u);
+    return NULL;
 }
 
 struct object_use *objects_find_use(const struct objects *all, const struct conn *c, uint64_t id)

@@ -358,6 +358,7 @@ struct forkserver *forkserver_start(struct pool *pool, int *ret_errno)
     t->workers = pool->workers;
     t->pidfd = t->socket = -1;
     if (workers_add_user(t->workers, pool->config->uid != (uid_t)-1 ? pool->config->uid : geteuid()) < 0) {
+        *ret_errno = -ENOMEM;
         free(t);
         return NULL;
     }
@@ -393,6 +394,8 @@ struct forkserver *forkserver_start(struct pool *pool, int *ret_errno)
             event_add(t->on_message, NULL) < 0)
             r = -ENOMEM;
     }
+    if (r == 0 && !orphans_know(t->workers, &t->child, t->pid))
+        r = -ENOMEM;
     if (r == 0)
         r = send_config(t, pool);
     if (r == 0) {
@@ -403,12 +406,12 @@ struct forkserver *forkserver_start(struct pool *pool, int *ret_errno)
         log_error("forkserver pool=%s cannot start: %s", pool->name, strerror(-r));
         *ret_errno = r;
         t->retired = true;
+        orphans_forget(t->workers, &t->child);
         forkserver_unref(t);
         return NULL;
     }
     log_debug("forkserver pool=%s pid=%d started", pool->name, (int)t->pid);
     forkserver_ref(t); /* the process' own reference, until it has been reaped */
-    orphans_know(t->workers, &t->child, t->pid);
     LIST_INSERT_HEAD(&t->workers->forkservers, t, link);
     return t;
 }

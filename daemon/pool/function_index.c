@@ -82,9 +82,15 @@ int function_index_add(struct function_index *n, struct function *f, struct pool
             return -ENOMEM;
         }
         name->length = length;
+        HASH_ADD_KEYPTR(hh, n->by_text, name->text, (unsigned)length, name);
+        if (!name->hh.tbl) {
+            free(name->text);
+            free(name);
+            free(l);
+            return -ENOMEM;
+        }
         if (length > n->longest_ever)
             n->longest_ever = length;
-        HASH_ADD_KEYPTR(hh, n->by_text, name->text, (unsigned)length, name);
     }
     l->function = f;
     l->pool = pool;

@@ -32,10 +32,13 @@ static struct child *find(const struct workers *workers, pid_t pid)
     return child;
 }
 
-void orphans_know(struct workers *workers, struct child *child, pid_t pid)
+bool orphans_know(struct workers *workers, struct child *child, pid_t pid)
 {
     child->pid = pid;
     HASH_ADD(hh, workers->deaths.orphans.children, pid, sizeof child->pid, child);
+    if (!child->hh.tbl)
+        child->pid = 0;
+    return child->pid != 0;
 }
 
 void orphans_forget(struct workers *workers, struct child *child)
@@ -87,12 +90,11 @@ static bool reap(struct workers *workers, struct child *orphan, pid_t pid)
 static void kill_orphan(struct workers *workers, pid_t pid)
 {
     struct child *orphan = calloc(1, sizeof *orphan);
-    if (kill(pid, SIGKILL) < 0 || !orphan) {
+    if (kill(pid, SIGKILL) < 0 || !orphan || !orphans_know(workers, orphan, pid)) {
         free(orphan); /* it will be retried */
         return;
     }
     orphan->orphan = true;
-    orphans_know(workers, orphan, pid);
     workers->loop->stats.orphans_killed++;
     log_warning("orphan killed pid=%d", (int)pid);
 }

@@ -30,8 +30,9 @@ struct orphans {
 };
 
 void orphans_init(void);
-/* pid is our own child, and not an orphan. */
-void orphans_know(struct workers *workers, struct child *child, pid_t pid);
+/* pid is our own child, and not an orphan. → false: out of memory; it is not known, and would be taken for an orphan.
+ */
+bool orphans_know(struct workers *workers, struct child *child, pid_t pid);
 /* It has been reaped. A child without a pid: nothing. */
 void orphans_forget(struct workers *workers, struct child *child);
 /* The child with that pid: a worker, a forkserver, or an orphan already found. NULL: there is none. */

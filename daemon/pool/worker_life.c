@@ -305,11 +305,12 @@ bool worker_forked(struct forkserver *t, uint32_t number, uint64_t generation, p
     w->pidfd = pidfd;
     workers->unforked--;
     w->child.worker = w;
-    orphans_know(workers, &w->child, pid);
+    bool known = orphans_know(workers, &w->child, pid);
     workers->loop->stats.workers_born++;
     w->on_death = event_new(workers->loop->base, pidfd, EV_READ | EV_PERSIST, on_death, w);
     w->on_control = event_new(workers->loop->base, w->control, EV_READ | EV_PERSIST, worker_on_control, w);
-    if (!w->on_death || !w->on_control || event_add(w->on_death, NULL) < 0 || event_add(w->on_control, NULL) < 0) {
+    if (!known || !w->on_death || !w->on_control || event_add(w->on_death, NULL) < 0 ||
+        event_add(w->on_control, NULL) < 0) {
         log_error("worker cannot be watched pool=%s worker=%u", w->pool->name, number);
         worker_destroy(w);
         return true;

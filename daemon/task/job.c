@@ -56,6 +56,17 @@ static void count_less(struct job *job, uint64_t bytes)
     share_subtract(job->share, SHARE_KEPT_BYTES, bytes);
 }
 
+/* Of one that nobody has been told of: it is in no list. */
+static void discard(struct job *job)
+{
+    if (job->expiry)
+        event_free(job->expiry);
+    share_leave(job->share);
+    free(job->function);
+    free(job->name);
+    free(job);
+}
+
 struct job *job_new(struct conn *c, struct task *t, const struct task_options *options)
 {
     struct tasks *tasks = c->tasks->all;
@@ -70,15 +81,15 @@ struct job *job_new(struct conn *c, struct task *t, const struct task_options *o
     job->expiry = evtimer_new(tasks->loop->base, expired, job);
     job->share = shares_join(tasks->connections->shares, c->uid);
     if (!job->function || !job->expiry || !job->share || (options->name.at && !job->name)) {
-        if (job->expiry)
-            event_free(job->expiry);
-        share_leave(job->share);
-        free(job->function);
-        free(job->name);
-        free(job);
+        discard(job);
         return NULL;
     }
     job->id = t->id;
+    HASH_ADD(hh, tasks->jobs_by_id, id, sizeof job->id, job);
+    if (!job->hh.tbl) {
+        discard(job);
+        return NULL;
+    }
     job->uid = c->uid;
     job->admin = conn_is_admin(c);
     job->task = t;
@@ -87,7 +98,6 @@ struct job *job_new(struct conn *c, struct task *t, const struct task_options *o
     job->submitted_ms = t->submitted_ms;
     job->attempts = t->core.attempts;
     job->ttl_ms = options->ttl_s ? options->ttl_s * 1000 : tasks->config->result_ttl_ms;
-    HASH_ADD(hh, tasks->jobs_by_id, id, sizeof job->id, job);
     TAILQ_INSERT_HEAD(&tasks->jobs, job, link);
     share_add(job->share, SHARE_KEPT, 1);
     count_more(job, RECORD_COST + t->args_length);

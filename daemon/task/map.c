@@ -254,11 +254,18 @@ static void chunk_done(struct map *m, struct task *t, const struct run_report *r
         requeue(m, t, done, t->chunk.count - done, 0);
         return;
     }
-    uint8_t *copy = done >= 1 && done <= t->chunk.count ? map_copy_results(o, o->data, o->size, &length) : NULL;
-    bool obeyed = copy && map_last_item_obeyed(m, t, &done, copy, &length);
-    if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
-        o->malformed = true;
+    uint8_t *copy = NULL;
+    int r = done >= 1 && done <= t->chunk.count ? map_copy_results(o, o->data, o->size, &copy, &length) : -EBADMSG;
+    bool obeyed = r == 0 && map_last_item_obeyed(m, t, &done, copy, &length);
+    if (r == 0)
+        r = map_take_results(m, t->chunk.first, done, copy, length);
+    if (r < 0) {
+        o->malformed = r == -EBADMSG;
         struct outcome lost = {.error = MPOOL_E_LOST, .text = "the worker's answer was damaged", .memfd = -1};
+        if (!o->malformed) {
+            lost.error = MPOOL_E_INTERNAL;
+            lost.text = "out of memory for the results of a map";
+        }
         for (uint32_t i = 0; i < t->chunk.count; i++)
             map_item_error(m, t->chunk.first + i, &lost);
         return;
@@ -285,8 +292,9 @@ static void chunk_died(struct map *m, struct task *t, const struct run_report *r
         return;
     }
     if (done > 0) {
-        uint8_t *copy = map_copy_results(o, report->partial, report->partial_size, &length);
-        if (!copy || map_take_results(m, t->chunk.first, done, copy, length) < 0) {
+        uint8_t *copy;
+        if (map_copy_results(o, report->partial, report->partial_size, &copy, &length) < 0 ||
+            map_take_results(m, t->chunk.first, done, copy, length) < 0) {
             /* They have run, but their results are lost. */
             for (uint32_t i = 0; i < done; i++)
                 map_item_error(m, t->chunk.first + i, o);

@@ -218,31 +218,32 @@ void map_item_error(struct map *m, uint32_t item, struct outcome *o)
         map_fail(m, MPOOL_E_INTERNAL, "out of memory for the results of a map");
 }
 
-/* The results of the first `items` of a chunk, without the array's header. → owned copy, or NULL. */
-uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, size_t *ret_length)
+int map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, uint8_t **ret, size_t *ret_length)
 {
     if (size < HEAD_BYTES)
-        return NULL;
+        return -EBADMSG;
     size_t length = (size_t)size - HEAD_BYTES;
     uint8_t *copy = malloc(length ? length : 1);
     if (!copy)
-        return NULL;
+        return -ENOMEM;
     if (o->memfd >= 0) {
         for (size_t done = 0; done < length;) {
             ssize_t n = pread(o->memfd, copy + done, length - done, (off_t)(done + HEAD_BYTES));
             if (n < 0 && errno == EINTR)
                 continue;
             if (n <= 0) {
+                int r = n < 0 ? -errno : -EBADMSG;
                 free(copy);
-                return NULL;
+                return r;
             }
             done += (size_t)n;
         }
     } else {
         memcpy(copy, data + HEAD_BYTES, length);
     }
+    *ret = copy;
     *ret_length = length;
-    return copy;
+    return 0;
 }
 
 /* A function that was told to stop has given up: its item, the last one, ends with the reason of the stop. → whether

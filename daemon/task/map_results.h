@@ -24,9 +24,9 @@ int map_take_large(struct map *m, uint32_t first, uint32_t count, int *fd, uint6
 bool map_look_over_large(struct map *m);
 /* One item ends with an error of ours. */
 void map_item_error(struct map *m, uint32_t item, struct outcome *o);
-/* The results of a chunk without the array's header, from data or from the outcome's memfd. → on the heap, the
- * caller's; or NULL. */
-uint8_t *map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, size_t *ret_length);
+/* The results of a chunk without the array's header, from data or from the outcome's memfd. → 0 with *ret on the heap,
+ * the caller's; -EBADMSG: there are fewer bytes than that; -ENOMEM, or another -errno of reading the memfd. */
+int map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size, uint8_t **ret, size_t *ret_length);
 /* Of *done results in copy: has the last one failed because its function was told to stop? Then it is cut off, as its
  * caller must get the reason of the stop instead. → whether it was. */
 bool map_last_item_obeyed(
