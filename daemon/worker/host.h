@@ -27,8 +27,8 @@ struct host_ops {
     uint8_t *(*result_space)(void *user, size_t *ret_room);
     /* As worker_lane_partial(): chunks only. (0, 0) takes back what was published before: the space is overwritten. */
     void (*partial)(void *user, uint32_t items, size_t size);
-    /* Sends a sealed memfd that holds the whole result to the supervisor. fd is borrowed. → 0, or -errno: host_run()
-     * returns it. */
+    /* Sends a sealed memfd that holds the whole result to the supervisor. fd is borrowed. → 0 or -errno; see
+     * host_run(). */
     int (*result_memfd)(void *user, uint32_t position, int fd, uint64_t size);
     /* As worker_lane_cancelled(). Must be set before the worker is sent CONTROL_CANCEL_SIGNAL for it. */
     int (*cancelled)(void *user);
@@ -59,15 +59,16 @@ void host_free(struct host *host);
  * Chunks (LANE_JOB_CHUNK): args is an array of job->items items, and the function runs once for each with [item] as
  * its arguments (LANE_JOB_STAR: with item as its arguments). OK: an array of ret->items_done results, or with
  * LANE_JOB_PAIRS of [nil, result] and [error, nil]. It always begins with 5 bytes of array32 header, then come the
- * elements; who uses a dead worker's partial result must write its count into that header. Without LANE_JOB_PAIRS the
- * first item that fails is the chunk's failure, and ret->items_done its index. The chunk ends early, with
- * items_done < items, once budget_us is spent, the job is cancelled, or the result has outgrown the result space; at
- * least one item always runs.
+ * elements. In a dead worker's partial result the count is missing: the reader must write it there. Without
+ * LANE_JOB_PAIRS the first item that fails is the chunk's failure, and ret->items_done its index. The chunk ends early,
+ * with items_done < items, once budget_us is spent, the job is cancelled, or the result has outgrown the result space;
+ * at least one item always runs.
  *
  * A result beyond max_result is E_RESULT_TOO_BIG (in chunks: of the item that crosses it). An error value may be larger
  * than a very small max_result.
  *
- * → 0, or what ops.result_memfd returned: nothing was handed over, and the worker should end. */
+ * → 0; -EPIPE or -ECONNRESET from ops.result_memfd: there is no supervisor any more, and the worker should end. After
+ * any other error of it the task fails with that reason. */
 int host_run(struct host *host, const struct worker_job *job, const uint8_t *args, size_t args_length,
     struct worker_outcome *ret);
 /* The same for a job that cannot be started in this worker: it fails, and may be tried in another one. */

@@ -283,23 +283,27 @@ static uint8_t *begin_job(struct host *host, const struct worker_job *job, struc
     return space;
 }
 
+/* Seals the result's memfd and sends it. → 0 or -errno. */
+static int hand_over(struct host *host)
+{
+    int fd, r = result_seal(&host->result, &fd);
+    return r < 0 ? r : host->ops.result_memfd(host->user, host->job->position, fd, host->result.used);
+}
+
 static int end_job(struct host *host, uint8_t *space, size_t room, bool failed, struct worker_outcome *ret)
 {
-    int r = failed ? outcome_failed(host, space, room, ret) : 0, fd = -1;
+    int r = failed ? outcome_failed(host, space, room, ret) : 0;
     if (r == 0 && host->result.memfd >= 0) {
-        r = result_seal(&host->result, &fd);
-        if (r < 0) {
+        r = hand_over(host);
+        ret->memfd = r == 0;
+        if (r < 0 && r != -EPIPE && r != -ECONNRESET) { /* the task has failed, the worker is sound */
             host->failed = false;
-            host_fail(host, MPOOL_E_FAILED, false, "the result cannot be sealed: %s", strerror(-r));
+            host_fail(host, MPOOL_E_FAILED, false, "the result cannot be handed over: %s", strerror(-r));
             r = outcome_failed(host, space, room, ret);
             ret->items_done -= ret->items_done > 0;
         }
     }
     ret->size = host->result.used;
-    if (r == 0 && host->result.memfd >= 0) {
-        ret->memfd = true;
-        r = host->ops.result_memfd(host->user, host->job->position, fd, ret->size);
-    }
     result_deinit(&host->result);
     host->job = NULL;
     return r;

@@ -741,7 +741,11 @@ def descriptors_that_a_process_of_the_same_user_has_under_way_only_delay_births(
     d = Daemon(home, workers="1", nofile=256, prefix=user)
     with subprocess.Popen([*user, sys.executable, "-c", FILL], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as fill:
         fill.stdout.readline()
-        os.kill(d.request("workers")[0]["pid"], signal.SIGKILL)
+        worker = d.request("call", "sys.pid")
+        error = d.client().error("call", "sys.blob", [1 << 20])
+        assert "E_FAILED: the result cannot be handed over: Too many references" in str(error), error
+        assert d.request("call", "sys.pid") == worker, "the task has failed, and not its worker"
+        os.kill(worker, signal.SIGKILL)
         pool = until(lambda: [p for p in d.request("pools") if p["error"]], "the reason is shown")[0]
         assert pool["error"] == "a worker cannot be made: Too many references: cannot splice", pool
         fill.communicate()

@@ -357,6 +357,15 @@ static void the_loss_of_the_control_socket_is_handed_up(void **state)
     assert_int_equal(w->run_error, -EPIPE);
 }
 
+static void a_result_that_cannot_be_handed_over_fails_its_task_alone(void **state)
+{
+    struct world *w = *state;
+    w->result_error = -ETOOMANYREFS;
+    world_run(w, world_add(w, "t.blob", fn_blob), "[1000000]");
+    assert_int_equal(w->run_error, 0);
+    assert_failed_like(w, "E_FAILED: the result cannot be handed over: Too many references");
+}
+
 static pid_t leftover;
 
 static int fn_leave_a_child(mpool_task *t)
@@ -560,6 +569,7 @@ int main(void)
         T(a_result_that_grows_step_by_step_moves_and_stays_whole),
         T(a_result_beyond_max_result_is_refused),
         T(the_loss_of_the_control_socket_is_handed_up),
+        T(a_result_that_cannot_be_handed_over_fails_its_task_alone),
         T(a_child_that_a_function_leaves_behind_does_not_hold_the_result),
         T(the_arena_gives_aligned_memory_and_reports_when_there_is_none),
         T(log_progress_and_output_reach_their_ears),
