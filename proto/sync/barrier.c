@@ -164,7 +164,7 @@ int sync_barrier_wait(struct sync_user *user, int64_t timeout_ms)
     if (place < 0)
         return place;
     /* If the daemon removed this client before it wrote its slot, the slot was not found and must be checked here. */
-    int alive = sync_still_party(user);
+    int alive = sync_still_client(user);
     if (place == (int)user->capacity - 1) {
         sync_open_gate(area);
         return alive < 0 ? alive : place;

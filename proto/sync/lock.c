@@ -33,7 +33,9 @@
  * would put a number into the word that nobody takes out again. So the daemon closes the connection, then counts
  * `departures`, then frees; and a take is followed by a look at the count. If the take came before the daemon's look at
  * the word, the daemon frees it; if after, the count has changed, and the connection, which is looked at then, is found
- * closed (5): the word is given back. One that dies before it has done so is found by sync_sweep().
+ * closed (5): the word is given back. One that dies before it has done so is found by sync_sweep(). A daemon that ends
+ * closes the page first, then its connections one by one, so a waiter whose own is still open may take what another's
+ * end has freed: the same look finds the page closed.
  */
 #include "proto/sync/sync_private.h"
 
@@ -191,7 +193,7 @@ static void undo(struct sync_user *user, uint32_t at, int taken)
 /* After each take: see (5). taken, at: the results of take_any(). → taken, or an error. */
 static inline int confirm(struct sync_user *user, uint32_t at, int taken)
 {
-    int r = sync_still_party(user);
+    int r = sync_still_client(user);
 
     if (r < 0) {
         undo(user, at, taken);
@@ -408,7 +410,7 @@ int sync_semaphore_release(struct sync_user *user)
     uint32_t capacity = sync_capacity(user->capacity);
     bool freed = capacity > 0 && free_own(user, capacity);
     /* A client that has lost its own token must not free another's instead. */
-    int r = freed ? 0 : sync_still_party(user);
+    int r = freed ? 0 : sync_still_client(user);
 
     if (r < 0)
         return r;

@@ -115,21 +115,23 @@ static inline uint64_t sync_thread(void)
     return (uint64_t)(uintptr_t)pthread_self();
 }
 
-/* … and of all parties: the first threads of forked processes have one address, and a dead owner leaves its mark. An
- * odd factor keeps the numbers apart, and spreads them over the upper bits, which addresses do not use. */
+/* The same among all clients: the first threads of forked processes have one address, and a dead owner leaves its mark.
+ * An odd factor keeps the numbers apart, and spreads them over the upper bits, which addresses do not use. */
 static inline uint64_t sync_mark(const struct sync_user *user)
 {
     return sync_thread() ^ user->client * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Is this still a client? Asked only if others have gone since it was last known to be one: see lock.c, (5).
- * → 0; negative: what alive() said. */
-static inline int sync_still_party(struct sync_user *user)
+/* Is this still a client, of a daemon that is still there? Asked only if others have gone since it was last known to be
+ * one: see lock.c, (5). → 0; -ECONNRESET: the daemon has closed the page; negative: what alive() said. */
+static inline int sync_still_client(struct sync_user *user)
 {
     uint32_t departures = atomic_load(&user->area->departures);
 
     if (departures == atomic_load_explicit(&user->departures, memory_order_relaxed))
         return 0;
+    if (sync_closed(user->area))
+        return -ECONNRESET;
     int r = user->alive ? user->alive(user->userdata) : 0;
     if (r == 0)
         atomic_store_explicit(&user->departures, departures, memory_order_relaxed);

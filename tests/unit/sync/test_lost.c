@@ -128,6 +128,39 @@ static void the_death_of_the_one_before_is_told_to_the_next(void **state)
     page_free(&page);
 }
 
+/* A daemon that ends in the middle of a wait, with the waiter's connection closed last. */
+static struct page *ending;
+
+static int end_of_the_daemon(void *userdata)
+{
+    struct page *page = ending;
+    (void)userdata;
+
+    ending = NULL;
+    if (page) {
+        sync_close(page->area, page->kind);
+        page_gone(page, ANN);
+    }
+    return 0;
+}
+
+static void what_an_ending_daemon_frees_is_taken_by_nobody(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct page page = page_new(holders[i].kind, holders[i].tokens, holders[i].tokens);
+        struct sync_user ann = page_user(&page, ANN), bob = page_user(&page, BOB);
+        assert_int_equal(sync_take(&ann, 0), 0);
+        ending = &page;
+        bob.alive = end_of_the_daemon;
+        assert_int_equal(sync_take(&bob, -1), -ECONNRESET);
+        assert_null(ending);
+        assert_int_equal(owner(&page), SYNC_ABANDONED);
+        page_free(&page);
+    }
+}
+
 static void one_that_waits_when_it_is_buried_hands_the_lock_on(void **state)
 {
     struct page page = page_new(MPOOL_KIND_LOCK, 0, 0);
@@ -310,6 +343,7 @@ int main(void)
         cmocka_unit_test(numbers_go_on_above_32_bits),
         cmocka_unit_test(a_take_after_ones_burial_is_none),
         cmocka_unit_test(the_death_of_the_one_before_is_told_to_the_next),
+        cmocka_unit_test(what_an_ending_daemon_frees_is_taken_by_nobody),
         cmocka_unit_test(one_that_waits_when_it_is_buried_hands_the_lock_on),
         cmocka_unit_test(anothers_departure_is_asked_about_once),
         cmocka_unit_test(what_bears_nobodys_number_is_swept_out),
