@@ -45,6 +45,7 @@ ROOMS = {
 PUBLIC = {
     "mpool/module.h": ("daemon/worker", "daemon/modules"),
     "mpool/client.h": ("client",),
+    "mpool/format.h": ("client/include",),
     "mpool/event.h": ("client/examples",),
     "mpool/process.h": ("client",),
     "mpool/sd-event.h": ("client/examples",),

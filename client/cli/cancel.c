@@ -16,9 +16,9 @@ static const struct option_row options[] = {
     {0},
 };
 
-static int cancel(mpool_client *client, uint64_t id)
+static int cancel(mpool_client *client, uint64_t id, bool *ret_stopped)
 {
-    return mpool_cancel_by(client, id, signal_word ? signals_number(signal_word) : 0);
+    return mpool_cancel_by(client, id, signal_word ? signals_number(signal_word) : 0, ret_stopped);
 }
 
 static int run(size_t count, char **operands)

@@ -18,6 +18,7 @@
 enum {
     LABEL_CAP = 128, /* bytes, the wire's own limit */
     PATHS_SIZE = 4096,
+    OBJECT_TEXT_SIZE = 512,
     MS_PER_S = 1000,
 };
 
@@ -108,7 +109,7 @@ static int daemon_status_of(int code)
 {
     if (code >= 0)
         return EXIT_OK;
-    if (code == MPOOL_ETIMEOUT || code == MPOOL_ENOT_READY || code == -ETIMEDOUT)
+    if (code == MPOOL_ETIMEOUT || code == -EAGAIN || code == -ETIMEDOUT)
         return EXIT_TIMED_OUT;
     return daemon_task_failed(code) ? EXIT_TASK_FAILED : EXIT_OWN;
 }
@@ -125,6 +126,12 @@ int daemon_say_text(int code, const char *text)
 int daemon_say(mpool_client *client, int code)
 {
     return daemon_say_text(code, mpool_error_text(client));
+}
+
+int daemon_say_object(const mpool_object *object, int code)
+{
+    char text[OBJECT_TEXT_SIZE];
+    return daemon_say_text(code, mpool_object_error_text(object, code, text, sizeof text));
 }
 
 int daemon_ask(mpool_client *client, const char *method, mpool_result **ret)

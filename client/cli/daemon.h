@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <mpool/client.h>
+#include <mpool/shared.h>
 
 #include "client/cli/exit_codes.h"
 
@@ -19,6 +19,9 @@ int daemon_connect(mpool_client **ret);
 int daemon_say(mpool_client *client, int code);
 /* The same for a sentence at hand ("" or NULL: the code's own). */
 int daemon_say_text(int code, const char *text);
+
+/* Why a call on `object` failed. */
+int daemon_say_object(const mpool_object *object, int code);
 
 /* One request without params ("pools"): *ret, taken. → 0, or an exit status after reporting the failure. */
 int daemon_ask(mpool_client *client, const char *method, mpool_result **ret);

@@ -4,7 +4,7 @@
 bool held_is_lost(void *userdata)
 {
     struct held *held = userdata;
-    if (mpool_process(held->client) < 0)
+    if (mpool_dispatch(held->client) < 0)
         held->lost = true;
     return held->lost;
 }

@@ -56,12 +56,13 @@ int ids_each(const struct ids_verb *verb, char **words, size_t count)
         uint64_t id;
         if (ids_parse(verb->of, verb->verb, words[i], &id) < 0)
             return EXIT_OWN;
-        int r = verb->act(client, id);
+        bool done = false;
+        int r = verb->act(client, id, &done);
         if (r < 0)
             status = say_failure(verb, client, id, r);
         else if (settings.json)
-            out_format("{\"id\": %" PRIu64 ", \"%s\": %s}\n", id, verb->key, r ? "true" : "false");
-        else if (r == 0)
+            out_format("{\"id\": %" PRIu64 ", \"%s\": %s}\n", id, verb->key, done ? "true" : "false");
+        else if (!done)
             say_note("%s %" PRIu64 " %s", kinds[verb->of].what, id, verb->not_done);
     }
     return status;

@@ -18,9 +18,9 @@ int ids_check(enum ids_of of, const char *verb, char **words, size_t count);
 struct ids_verb {
     enum ids_of of;
     const char *verb;
-    int (*act)(mpool_client *client, uint64_t id); /* → 1 done, 0 not; negative: an error of the library */
-    const char *key;                               /* of that answer, with --json */
-    const char *not_done;                          /* what is noted then, behind "task 17" */
+    int (*act)(mpool_client *client, uint64_t id, bool *ret_done); /* → as the library */
+    const char *key;                                               /* of that answer, with --json */
+    const char *not_done;                                          /* what is noted then, behind "task 17" */
 };
 
 /* Connects, and does it to each. → exit status: the last failure's; all failures are said. */

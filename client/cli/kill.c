@@ -21,14 +21,13 @@ static const struct option_row options[] = {
     {0},
 };
 
-static int send_signal(mpool_client *client, uint64_t id)
+static int send_signal(mpool_client *client, uint64_t id, bool *ret_sent)
 {
-    bool sent = false;
     _cleanup_(result_freep) mpool_result *result = NULL;
     int r = mpool_request(client, &result, "signal", "ti", id, signals_number(signal_word));
     if (r == 0)
-        r = mpool_result_bool(result, &sent);
-    return r < 0 ? r : sent;
+        r = mpool_result_bool(result, ret_sent);
+    return r;
 }
 
 static int run(size_t count, char **operands)

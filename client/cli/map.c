@@ -79,6 +79,7 @@ struct map {
     struct map_output output;
     struct halt halt;
     const char *function;
+    mpool_options task;
     mpool_map_options options;
     mpool_client *client; /* borrowed */
     mpool_map *items;
@@ -168,9 +169,10 @@ static int prepare(struct map *map, size_t count, char **operands)
     map->output.json = settings.json;
     map->output.sum = opt.sum;
     map->options = (mpool_map_options)MPOOL_MAP_OPTIONS_INIT;
-    map->options.task = daemon_task_options();
+    map->task = daemon_task_options();
+    map->options.task = &map->task;
     if (opt.exec && settings.timeout_ms > 0)
-        map->options.task.timeout_ms += STOP_MS < INT32_MAX - settings.timeout_ms ? STOP_MS : 0;
+        map->task.timeout_ms += STOP_MS < INT32_MAX - settings.timeout_ms ? STOP_MS : 0;
     map->options.unordered = !opt.keep_order;
     map->options.star = opt.lists || opt.exec;
     map->options.window = (uint32_t)opt.jobs.value;
@@ -246,7 +248,7 @@ static int wait(struct map *map)
     int number = p[SIGNALS].revents ? signals_take() : 0;
     if (number && on_signal(map, number))
         return 1;
-    (void)mpool_process(client); /* a lost connection is reported by the items, and then by the end of the map */
+    (void)mpool_dispatch(client); /* a lost connection is reported by the items, and then by the end of the map */
     return 0;
 }
 
@@ -264,7 +266,7 @@ static bool look_around(struct map *map)
 static int loop(struct map *map)
 {
     for (uint64_t n = 0;; n++) {
-        mpool_item item;
+        mpool_item item = MPOOL_ITEM_INIT;
         int r = mpool_map_next(map->items, &item, 0);
         if (r == 1) {
             size_t length = 0;

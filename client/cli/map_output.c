@@ -114,7 +114,7 @@ static void put_failure(struct map_output *output, const struct ended *e)
 {
     const mpool_item *item = e->item;
     const char *why = *e->refused ? e->refused : *item->text ? item->text : mpool_strerror(item->code);
-    if (output->cancelled && item->code == MPOOL_ECANCELLED) {
+    if (output->cancelled && item->code == -ECANCELED) {
         output->stopped++;
         return;
     }

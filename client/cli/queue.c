@@ -113,15 +113,16 @@ static int put_batch(mpool_client *client, mpool_object *queue, struct batch *ba
         say_error("queue: out of memory");
         return EXIT_OWN;
     }
-    int r = mpool_queue_put_all(queue, wire_buf_at(&array), wire_buf_length(&array), left_ms(end_ms));
+    uint32_t gone;
+    int r = mpool_queue_put_all(queue, wire_buf_at(&array), wire_buf_length(&array), left_ms(end_ms), &gone);
     if (r < 0) {
         int status = say_failure(client, r);
         if (batch->gone > 0)
             say_hint("%" PRIu64 " items went in before.", batch->gone);
         return status;
     }
-    batch->gone += (uint32_t)r;
-    if ((uint32_t)r < batch->count) {
+    batch->gone += gone;
+    if (gone < batch->count) {
         say_error("queue: items went in up to number %" PRIu64 ", no more", batch->gone);
         return settings.timeout_ms >= 0 && left_ms(end_ms) == 0 ? EXIT_TIMED_OUT : EXIT_TASK_FAILED;
     }
@@ -210,7 +211,7 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
     uint64_t tickets[BATCH_ITEMS];
     size_t count = 0, at = 0;
     uint32_t printed = 0;
-    mpool_queue_item item;
+    mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
     int status = EXIT_OK, r = 0;
     while (status == EXIT_OK && (r = mpool_queue_next(queue, items, &at, &item)) > 0) {
         status = print_item(&item);
@@ -223,7 +224,7 @@ static int print_items(mpool_client *client, mpool_object *queue, const mpool_re
         return daemon_say(client, r);
     r = 0;
     if (status == EXIT_OK && count > 0)
-        r = mpool_queue_confirm(queue, tickets, count);
+        r = mpool_queue_confirm(queue, tickets, count, NULL);
     else if (status == EXIT_OK && strcmp(mpool_object_kind(queue), "joinable_queue") == 0)
         r = mpool_queue_done(queue, printed);
     return r < 0 ? daemon_say(client, r) : status;
@@ -238,7 +239,7 @@ struct doing {
 
 static int do_item(struct doing *doing, mpool_client *client, mpool_object *queue, const mpool_result *items)
 {
-    mpool_queue_item item;
+    mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
     size_t at = 0;
     int r = mpool_queue_next(queue, items, &at, &item);
     if (r < 0)
@@ -347,7 +348,7 @@ static int act(mpool_client *client, const struct work *work, mpool_object *queu
         }
         r = mpool_queue_join(queue, settings.timeout_ms);
         break;
-    case FINISH: r = mpool_queue_finish(queue); break;
+    case FINISH: r = mpool_queue_finish(queue, NULL); break;
     case STAT:
     case ACTION_COUNT: break;
     }

@@ -128,10 +128,10 @@ static int settle(int status, void *userdata)
         return status;
     int r = 0;
     if (doing->ticket)
-        r = mpool_queue_confirm(doing->queue, &doing->ticket, 1);
+        r = mpool_queue_confirm(doing->queue, &doing->ticket, 1, NULL);
     else if (strcmp(mpool_object_kind(doing->queue), "joinable_queue") == 0)
         r = mpool_queue_done(doing->queue, 1);
-    if (r < 0 && mpool_process(doing->held.client) < 0)
+    if (r < 0 && mpool_dispatch(doing->held.client) < 0)
         doing->held.lost = true;
     else if (r < 0)
         return daemon_say(doing->held.client, r);

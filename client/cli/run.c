@@ -39,7 +39,8 @@ struct run {
     struct input *input; /* borrowed */
     bool ended;
     int exit_status;
-    int signal; /* the one that asked us to stop, or 0 */
+    int signal;   /* the one that asked us to stop, or 0 */
+    bool leaving; /* we exit, and disconnect */
 };
 
 static void on_output(void *userdata, int stream, const void *bytes, size_t length)
@@ -52,10 +53,10 @@ static void on_end(void *userdata, int code, const mpool_result *result, const c
 {
     struct run *run = userdata;
     run->ended = true;
-    if (code == -ECANCELED) /* we are exiting and disconnect */
+    if (run->leaving)
         return;
     if (code < 0) {
-        if (run->signal && code == MPOOL_ECANCELLED)
+        if (run->signal && code == -ECANCELED)
             run->exit_status = ENDED_BY + run->signal;
         else
             run->exit_status = daemon_say_text(code, text) == EXIT_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_OWN;
@@ -121,7 +122,7 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
             return ENDED_BY + number;
         if (p[INPUT].revents)
             input_move(run->input);
-        int r = mpool_process(client);
+        int r = mpool_dispatch(client);
         if (r < 0 && !run->ended)
             return daemon_say(client, r);
     }
@@ -158,7 +159,9 @@ static int run_command(size_t count, char **command)
     mpool_call_id id;
     r = mpool_call_start(client, &id, "exec.run", wire_buf_at(&args), wire_buf_length(&args), &task, on_end, &run);
     input_passed(&input);
-    return r < 0 ? daemon_say(client, r) : follow(client, &run, id);
+    int status = r < 0 ? daemon_say(client, r) : follow(client, &run, id);
+    run.leaving = true;
+    return status;
 }
 
 const struct verb verb_run = {

@@ -54,8 +54,7 @@ static int give_back(const struct locker *locker, struct held *held, mpool_objec
     }
     if (r == 0)
         return EXIT_OK;
-    say_error("%s '%s' could not be released: %s", locker->what, name, mpool_strerror(r));
-    return EXIT_OWN;
+    return daemon_say_object(object, r);
 }
 
 /* keeper: NULL with --close. */
@@ -64,12 +63,13 @@ static int hold(const struct locker *locker, mpool_client *client, mpool_object 
 {
     struct held held = {.client = client};
     const struct child child = {.words = command, .input = -1, .watch = held_watch(&held)};
-    int r = locker->acquire(object, lock_options.try_only ? 0 : lock_options.wait_ms);
+    bool abandoned;
+    int r = locker->acquire(object, lock_options.try_only ? 0 : lock_options.wait_ms, &abandoned);
     if (r == -ETIMEDOUT)
         return refused(locker, name);
     if (r < 0)
-        return daemon_say_text(r, NULL);
-    if (r > 0)
+        return daemon_say_object(object, r);
+    if (abandoned)
         say_note("%s '%s' was abandoned: whoever had it before died with it", locker->what, name);
     int status = keeper && keeper_stay(keeper) < 0 ? EXIT_OWN : child_run(&child);
     if (keeper && !held_is_lost(&held))

@@ -34,7 +34,7 @@ struct locker {
     const struct verb *verb;
     const char *what; /* "lock" */
     const char *kind; /* of the object */
-    int (*acquire)(mpool_object *object, int64_t timeout_ms);
+    int (*acquire)(mpool_object *object, int64_t timeout_ms, bool *ret_abandoned);
     int (*release)(mpool_object *object);
 };
 

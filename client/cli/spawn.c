@@ -38,7 +38,7 @@ static void on_output(void *userdata, int stream, const void *bytes, size_t leng
 }
 
 /* Reads the status of a command, if the function ran one. → the exit status. */
-static int command_status(struct mpool_process *process, const char *function)
+static int command_status(mpool_process *process, const char *function)
 {
     _cleanup_(result_freep) mpool_result *result = NULL;
     if (!command_end_is_of(function) || mpool_process_result(process, 0, &result) < 0)
@@ -51,7 +51,7 @@ static int command_status(struct mpool_process *process, const char *function)
 }
 
 /* → the exit status. */
-static int join_it(mpool_client *client, struct mpool_process *process, const char *function)
+static int join_it(mpool_client *client, mpool_process *process, const char *function)
 {
     int code;
     int r = mpool_process_join(process, -1);
@@ -84,11 +84,12 @@ static int run(size_t count, char **operands)
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     mpool_process_options how = MPOOL_PROCESS_OPTIONS_INIT;
-    how.task = daemon_task_options();
+    mpool_options task = daemon_task_options();
+    how.task = &task;
     how.lives_on = !join;
     if (join)
-        how.task.on_output = on_output;
-    struct mpool_process *process;
+        task.on_output = on_output;
+    mpool_process *process;
     int r = mpool_process_start_raw(client, &process, &how, operands[0], wire_buf_at(&args), wire_buf_length(&args));
     if (r < 0)
         return suggest_say(client, r, operands[0]);

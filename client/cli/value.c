@@ -154,7 +154,7 @@ static const struct {
     size_t numbers;
 } actions[ACTION_COUNT] = {{"get", 0}, {"set", 1}, {"add", 1}, {"cas", 2}};
 
-/* The numbers fit. → 0; 1: cas found another number; negative: an error of the library's. */
+/* The numbers fit. → 0; -EAGAIN: cas found another number; an error of the library's. */
 #define ACT(name, ctype)                                                                                               \
     static int act_##name(mpool_object *value, enum action action, const struct number *numbers)                       \
     {                                                                                                                  \
@@ -176,9 +176,9 @@ static const struct {
             break;                                                                                                     \
         case CAS:                                                                                                      \
             r = mpool_value_cas_##name(value, &first, second);                                                         \
-            if (r == 0 || (r > 0 && settings.json))                                                                    \
-                PRINT_##name(r == 0 ? first : second);                                                                 \
-            return r < 0 ? r : !r;                                                                                     \
+            if (r == -EAGAIN || (r == 0 && settings.json))                                                             \
+                PRINT_##name(r == 0 ? second : first);                                                                 \
+            return r;                                                                                                  \
         case ACTION_COUNT: break;                                                                                      \
         }                                                                                                              \
         if (r == 0)                                                                                                    \
@@ -273,9 +273,9 @@ static int run(size_t count, char **words)
     else
         r = act(value, action, numbers);
     mpool_object_close(value);
-    if (r < 0)
-        return daemon_say_text(r, NULL);
-    return r > 0 ? EXIT_TASK_FAILED : status;
+    if (r == -EAGAIN) /* cas has found another number, and printed it */
+        return EXIT_TASK_FAILED;
+    return r < 0 ? daemon_say_text(r, NULL) : status;
 }
 
 const struct verb verb_value = {

@@ -37,8 +37,8 @@ static int increment(const char *lock_name, const char *counter_name)
     if ((r = mpool_object_open(client, &lock, "lock", lock_name, NULL)) < 0 ||
         (r = mpool_object_open(client, &counter, "value", counter_name, NULL)) < 0)
         return failed(client, r);
-    r = mpool_lock_acquire(lock, -1); /* 1: the previous holder has died */
-    if (r >= 0) {
+    r = mpool_lock_acquire(lock, -1, NULL);
+    if (r == 0) {
         mpool_value_get_i64(counter, &n);
         usleep(10000);
         mpool_value_set_i64(counter, n + 1);

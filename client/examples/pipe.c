@@ -48,7 +48,7 @@ int main(void)
     if (fork() == 0)
         _exit(send_some(mpool_object_handle(receiver)));
     while ((r = mpool_queue_get(receiver, 1, -1, &items)) > 0) {
-        mpool_queue_item item;
+        mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
         for (size_t at = 0; mpool_queue_next(receiver, items, &at, &item) > 0; received++)
             printf("received %zu bytes\n", item.length);
         mpool_result_free(items);

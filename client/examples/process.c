@@ -4,6 +4,7 @@
  *     p.start(); p.join(); print(p.name, p.exitcode)
  *     p = Process(target=time.sleep, args=(600,)); p.start(); p.terminate(); p.join(); print(p.exitcode)
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include <mpool/process.h>
@@ -15,7 +16,7 @@ static void printed(void *userdata, int stream, const void *bytes, size_t length
 }
 
 /* Joins it and says how it ended. → 0 or negative. */
-static int join(struct mpool_process *p)
+static int join(mpool_process *p)
 {
     int status;
     int r = mpool_process_join(p, -1);
@@ -35,22 +36,27 @@ int main(void)
         return 1;
     }
 
-    struct mpool_process *greeter = NULL, *sleeper = NULL;
+    mpool_process *greeter = NULL, *sleeper = NULL;
+    mpool_options task = MPOOL_OPTIONS_INIT;
     mpool_process_options options = MPOOL_PROCESS_OPTIONS_INIT;
-    options.task.name = "greeter";
-    options.task.on_output = printed;
+    bool alive = false;
+    options.task = &task;
+    task.name = "greeter";
+    task.on_output = printed;
     r = mpool_process_start(client, &greeter, &options, "sys.output", "s", "hello\n");
     if (r == 0)
         r = join(greeter);
 
-    options.task.name = "sleeper";
+    task.name = "sleeper";
     if (r == 0)
         r = mpool_process_start(client, &sleeper, &options, "sys.sleep", "i", 600);
-    if (r == 0 && mpool_process_join(sleeper, 0) < 0)
-        printf("%s is %s\n", mpool_process_name(sleeper), mpool_process_alive(sleeper) == 1 ? "alive" : "gone");
+    if (r == 0 && mpool_process_join(sleeper, 0) == -ETIMEDOUT)
+        r = mpool_process_alive(sleeper, &alive);
+    if (r == 0)
+        printf("%s is %s\n", mpool_process_name(sleeper), alive ? "alive" : "gone");
     if (r == 0)
         r = mpool_process_terminate(sleeper);
-    if (r >= 0)
+    if (r == 0)
         r = join(sleeper);
 
     if (r < 0)

@@ -32,18 +32,18 @@ static int producer(const char *handle)
     mpool_client *client;
     mpool_object *queue = open_queue(&client, handle);
     char text[16];
-    int r = queue ? 1 : -1;
-    for (int i = 0; i < ITEMS && r > 0; i++) {
+    int r = queue ? 0 : -1;
+    for (int i = 0; i < ITEMS && r == 0; i++) {
         snprintf(text, sizeof(text), "item %d", i);
         r = mpool_queue_put(queue, -1, "s", text);
     }
-    if (r > 0)
+    if (r == 0)
         r = mpool_queue_put(queue, -1, "n"); /* None */
     if (queue) {
         mpool_object_close(queue);
         mpool_disconnect(client);
     }
-    return r < 1;
+    return r < 0;
 }
 
 /* → 1: printed; 0: it was None. */
@@ -66,7 +66,7 @@ static int consumer(mpool_object *queue)
     mpool_result *items;
     int more = 1;
     while (more && mpool_queue_get(queue, 1, -1, &items) > 0) {
-        mpool_queue_item item;
+        mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
         for (size_t at = 0; mpool_queue_next(queue, items, &at, &item) > 0;)
             more = print_item(&item);
         mpool_result_free(items);

@@ -23,7 +23,7 @@ static int work(const char *semaphore_handle, const char *inside_handle)
     int r = mpool_connect(&client, NULL);
     if (r < 0 || (r = mpool_object_open(client, &semaphore, NULL, semaphore_handle, NULL)) < 0 ||
         (r = mpool_object_open(client, &inside, NULL, inside_handle, NULL)) < 0 ||
-        (r = mpool_semaphore_acquire(semaphore, -1)) < 0) {
+        (r = mpool_semaphore_acquire(semaphore, -1, NULL)) < 0) {
         fprintf(stderr, "%s\n", mpool_strerror(r));
         return 1;
     }

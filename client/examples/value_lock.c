@@ -27,7 +27,7 @@ static int work(const char *handle)
         r = mpool_object_open(client, &counter, "value", handle, NULL);
     for (int i = 0; i < TIMES && r >= 0; i++) {
         int64_t n;
-        r = mpool_object_lock(counter, -1); /* counter.get_lock() */
+        r = mpool_object_lock(counter, -1, NULL); /* counter.get_lock() */
         if (r < 0)
             break;
         mpool_value_get_i64(counter, &n);

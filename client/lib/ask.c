@@ -14,8 +14,8 @@
 #define GRACE_MS   5000
 #define LONGEST_MS INT64_C(17592186044415) /* the daemon's limit; centuries are as good as forever */
 
-static int ask(mpool_client *client, const char *method, const struct wire_buf *params, uint64_t deadline_ns,
-    mpool_result **ret_result)
+static int ask(mpool_client *client, const char *method, const struct wire_buf *params, bool timed,
+    uint64_t deadline_ns, mpool_result **ret_result)
 {
     int r = handle_check_waiting(client);
     if (r == 0)
@@ -24,6 +24,7 @@ static int ask(mpool_client *client, const char *method, const struct wire_buf *
         return r;
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
+    call.timed = timed;
     uint32_t msgid;
     r = request_send(client, method, wire_buf_at(params), wire_buf_length(params), &call, &msgid);
     return r < 0 ? r : waiter_wait(&waiter, msgid, deadline_ns, ret_result);
@@ -41,20 +42,23 @@ int(mpool_request)(mpool_client *client, mpool_result **ret_result, const char *
     if (r < 0)
         handle_fail(client, r, list.why);
     else
-        r = ask(client, method, &params, CLOCK_NEVER, ret_result);
+        r = ask(client, method, &params, false, CLOCK_NEVER, ret_result);
     return r;
 }
 
 int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method, const void *params,
     size_t params_length, mpool_call_fn *callback, void *userdata)
 {
+    int r = handle_check(client);
+    if (r < 0)
+        return r;
     if (!method || !callback)
         return handle_fail(client, -EINVAL, "A request needs a method and a callback.");
     struct call call = {.done = callback, .userdata = userdata};
     uint32_t msgid;
-    int r = request_send(client, method, params, params_length, &call, &msgid);
+    r = request_send(client, method, params, params_length, &call, &msgid);
     if (r == 0 && ret_id)
-        ret_id->msgid = msgid;
+        *ret_id = msgid;
     return r;
 }
 
@@ -71,7 +75,7 @@ static int ask_with_timeout(
     if (params.failed)
         r = handle_fail(client, -ENOMEM, NULL);
     else
-        r = ask(client, method, &params,
+        r = ask(client, method, &params, true,
             timeout_ms < 0 || timeout_ms > INT64_MAX - GRACE_MS ? CLOCK_NEVER : clock_deadline(timeout_ms + GRACE_MS),
             ret_result);
     return r;
@@ -92,44 +96,44 @@ int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status)
     return mpool_request(client, ret_status, "status", "t", id);
 }
 
-/* Takes the result. → 1, 0, or MPOOL_EPROTOCOL. */
-static int yes_or_no(mpool_client *client, mpool_result *result)
+/* Takes the result. → 0; MPOOL_EPROTOCOL. */
+static int yes_or_no(mpool_client *client, mpool_result *result, bool *ret)
 {
     bool yes;
     int r = mpool_result_bool(result, &yes);
     if (r < 0)
         r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a question with neither yes nor no.");
-    else
-        r = yes ? 1 : 0;
+    else if (ret)
+        *ret = yes;
     mpool_result_free(result);
     return r;
 }
 
-/* method(id), answered with yes or no. → 1 or 0; negative. */
-static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id)
+/* method(id), answered with yes or no. ret: may be NULL. */
+static int ask_yes_or_no(mpool_client *client, const char *method, uint64_t id, bool *ret)
 {
     mpool_result *result;
     int r = mpool_request(client, &result, method, "t", id);
-    return r < 0 ? r : yes_or_no(client, result);
+    return r < 0 ? r : yes_or_no(client, result, ret);
 }
 
-int mpool_cancel(mpool_client *client, uint64_t id)
+int mpool_cancel(mpool_client *client, uint64_t id, bool *ret_stopped)
 {
-    return ask_yes_or_no(client, "cancel", id);
+    return ask_yes_or_no(client, "cancel", id, ret_stopped);
 }
 
-int mpool_cancel_by(mpool_client *client, uint64_t id, int signal)
+int mpool_cancel_by(mpool_client *client, uint64_t id, int signal, bool *ret_stopped)
 {
     if (signal == 0)
-        return mpool_cancel(client, id);
+        return mpool_cancel(client, id, ret_stopped);
     mpool_result *result;
     int r = mpool_request(client, &result, "cancel", "t{si}", id, "signal", signal);
-    return r < 0 ? r : yes_or_no(client, result);
+    return r < 0 ? r : yes_or_no(client, result, ret_stopped);
 }
 
-int mpool_forget(mpool_client *client, uint64_t id)
+int mpool_forget(mpool_client *client, uint64_t id, bool *ret_dropped)
 {
-    return ask_yes_or_no(client, "forget", id);
+    return ask_yes_or_no(client, "forget", id, ret_dropped);
 }
 
 int mpool_ping(mpool_client *client)

@@ -9,6 +9,7 @@
 #include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 #include "client/lib/task.h"
 
 static int run(mpool_client *client, const struct task *task, mpool_result **ret_result)
@@ -88,6 +89,9 @@ int(mpool_submit)(mpool_client *client, uint64_t *ret_id, const char *function, 
 int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *function, const void *args,
     size_t args_length, const mpool_options *options, mpool_call_fn *callback, void *userdata)
 {
+    int r = handle_check(client);
+    if (r < 0)
+        return r;
     if (!callback)
         return handle_fail(client, -EINVAL, "A call needs a callback.");
     struct task task = {.method = MPOOL_METHOD_CALL,
@@ -97,9 +101,9 @@ int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *fu
         .options = options};
     struct call call = {.done = callback, .userdata = userdata};
     uint32_t msgid;
-    int r = task_start(client, &task, &call, &msgid);
+    r = task_start(client, &task, &call, &msgid);
     if (r == 0 && ret_id)
-        ret_id->msgid = msgid;
+        *ret_id = msgid;
     return r;
 }
 
@@ -127,20 +131,28 @@ int mpool_call_cancel(mpool_client *client, mpool_call_id id)
 int mpool_call_cancel_by(mpool_client *client, mpool_call_id id, int signal)
 {
     int r = handle_check(client);
-    return r < 0 ? r : request_cancel(client, id.msgid, signal);
+    if (r == 0)
+        r = request_cancel(client, id, signal);
+    return r == -ENOENT ? handle_fail(client, r, "There is no such call, or it has ended.") : handle_end(client, r);
 }
 
 int mpool_map_all(mpool_client *client, mpool_result **ret_results, const char *function, const void *items,
     size_t items_length, const mpool_map_options *options)
 {
-    if (!items || (options && options->size < sizeof(*options)))
-        return handle_fail(client, -EINVAL, "There are no items, or the options are not initialised.");
+    mpool_map_options o = MPOOL_MAP_OPTIONS_INIT;
+    int r = handle_check(client);
+    if (r == 0)
+        r = sized_read(client, &o, sizeof(o), options);
+    if (r == 0 && !items)
+        r = handle_fail(client, -EINVAL, "There are no items.");
+    if (r < 0)
+        return r;
     struct task task = {.method = MPOOL_METHOD_MAP,
         .function = function,
         .args = items,
         .args_length = items_length,
-        .options = options ? &options->task : NULL,
-        .star = options && options->star,
-        .chunk = options ? options->chunk : 0};
+        .options = o.task,
+        .star = o.star,
+        .chunk = o.chunk};
     return run(client, &task, ret_results);
 }

@@ -60,6 +60,8 @@ int mpool_socket_candidates(char *buffer, size_t size)
     struct candidates list;
     size_t used = 0;
     find_candidates(&list);
+    if (!buffer)
+        size = 0;
     if (size > 0)
         buffer[0] = '\0';
     for (size_t i = 0; i < list.count; i++) {
@@ -223,6 +225,8 @@ int mpool_connect(mpool_client **ret_client, const char *path)
     NOT_CANCELLED;
     struct candidates list = {.count = 0};
     bool answered = false;
+    if (!ret_client)
+        return -EINVAL;
     if (path)
         return connect_to(ret_client, path, &answered);
     find_candidates(&list);

@@ -60,9 +60,9 @@ void handle_release(mpool_client *client)
     while (client->sources) {
         struct source *source = client->sources;
         client->sources = source->next;
-        source->gone(source, -ECANCELED);
+        source->gone(source, -ENOTCONN);
     }
-    object_orphan_all(client->objects, -ECANCELED);
+    object_orphan_all(client->objects, -ENOTCONN);
     process_forget_all(client);
     pending_deinit(&client->pending);
     io_deinit(&client->io);
@@ -74,21 +74,33 @@ void handle_release(mpool_client *client)
 
 int handle_fail(mpool_client *client, int code, const char *text)
 {
-    snprintf(client->text, sizeof(client->text), "%s", text && *text ? text : mpool_strerror(code));
+    if (client)
+        snprintf(client->text, sizeof(client->text), "%s", text && *text ? text : mpool_strerror(code));
     return code;
+}
+
+int handle_end(mpool_client *client, int r)
+{
+    return r < 0 && r != -ENOTCONN && client && !client->text[0] ? handle_fail(client, r, NULL) : r;
 }
 
 int handle_check(mpool_client *client)
 {
+    if (!client)
+        return -EINVAL;
+    client->text[0] = '\0';
     if (!handle_is_ours(client))
         return handle_fail(client, -ECHILD, NULL);
     if (client->closing)
-        return handle_fail(client, -ECANCELED, NULL);
+        return handle_fail(client, -ENOTCONN, NULL);
     return client->loss ? handle_fail(client, client->loss, NULL) : 0;
 }
 
 int handle_check_waiting(mpool_client *client)
 {
+    if (!client)
+        return -EINVAL;
+    client->text[0] = '\0';
     if (!handle_is_ours(client))
         return handle_fail(client, -ECHILD, NULL);
     return client->running ? handle_fail(client, -EDEADLK, NULL) : 0;
@@ -153,15 +165,15 @@ void mpool_disconnect(mpool_client *client)
 
 const char *mpool_socket_path(const mpool_client *client)
 {
-    return client->path;
+    return client ? client->path : NULL;
 }
 
 const char *mpool_error_text(const mpool_client *client)
 {
-    return client->text;
+    return client ? client->text : "";
 }
 
 size_t mpool_pending(const mpool_client *client)
 {
-    return client->pending.used - client->pending.abandoned;
+    return client ? client->pending.used - client->pending.abandoned : 0;
 }

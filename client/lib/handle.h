@@ -45,7 +45,7 @@ struct mpool_client {
     struct mpool_object *objects;    /* opened through it: see object.h */
     struct mpool_process *processes; /* see process.h */
     bool running;                    /* user code may be on the stack: nothing may be released */
-    bool processing;                 /* inside mpool_process() */
+    bool dispatching;                /* inside mpool_dispatch() */
     bool closing;                    /* mpool_disconnect() was called inside a callback */
     bool refused;                    /* the callback that has just run could not keep its result */
     int loss;                        /* 0, or why the connection was lost */
@@ -66,13 +66,18 @@ void handle_release(mpool_client *client);
 
 /* Is this the process that connected? */
 bool handle_is_ours(const mpool_client *client);
-/* → 0; -ECHILD; -ECANCELED when closing; the loss. With the sentence set. */
+/* Begins a call: the sentence of the last one is forgotten. → 0; -EINVAL: there is no handle; -ECHILD; -ENOTCONN when
+ * closing; the loss. With the sentence set. */
 int handle_check(mpool_client *client);
 /* As handle_check(), for calls that wait or process: also -EDEADLK. */
 int handle_check_waiting(mpool_client *client);
 
-/* Sets the sentence: text, or the code's own if text is NULL or empty. → code. */
+/* Sets the sentence: text, or the code's own if text is NULL or empty. client: may be NULL. → code. */
 int handle_fail(mpool_client *client, int code, const char *text);
+
+/* Ends a call with r: if that is a failure without a sentence, it gets the code's own. client: may be NULL, and may
+ * have been freed if r is -ENOTCONN. → r. */
+int handle_end(mpool_client *client, int r);
 
 /* Marks the connection as lost. Calls complete in the next turn. text as above. */
 void handle_lose(mpool_client *client, int code, const char *text);

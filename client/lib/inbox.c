@@ -52,6 +52,8 @@ static int deliver_response(mpool_client *client, const struct wire_message *mes
     char text[HANDLE_TEXT_BYTES];
     text[0] = 0; /* only the first byte: most answers have no text */
     int code = read_error(message, text, sizeof(text));
+    if (code == -EAGAIN && call.timed)
+        code = -ETIMEDOUT;
     if (code == 0 && call.payload_error) {
         code = call.payload_error;
         snprintf(text, sizeof(text), "It came in a memfd that could not be taken: %s", mpool_strerror(code));

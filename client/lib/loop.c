@@ -21,11 +21,11 @@ static int leave(mpool_client *client, int ran)
     if (client->closing) {
         handle_complete_all(client, -ECANCELED);
         handle_release(client);
-        return -ECANCELED;
+        return -ENOTCONN;
     }
     client->running = false;
-    /* Bytes queued by callbacks and pumps have not been announced yet. mpool_process() checks for them itself. */
-    if (client->on_unsent && !client->processing && io_unsent(&client->io) > 0)
+    /* Bytes queued by callbacks and pumps have not been announced yet. mpool_dispatch() checks for them itself. */
+    if (client->on_unsent && !client->dispatching && io_unsent(&client->io) > 0)
         client->on_unsent(client->on_unsent_userdata);
     return ran;
 }
@@ -113,18 +113,17 @@ static int tell_loss(mpool_client *client)
     return client->loss;
 }
 
-int mpool_process(mpool_client *client)
+int mpool_dispatch(mpool_client *client)
 {
     int r = handle_check_waiting(client);
     if (r < 0)
         return r;
-    client->processing = true;
-    int ran = loop_turn(client, 0);
-    if (ran < 0)
-        return ran;
-    client->processing = false;
-    r = tell_loss(client);
-    return r < 0 ? r : ran;
+    client->dispatching = true;
+    r = loop_turn(client, 0);
+    if (r < 0)
+        return r;
+    client->dispatching = false;
+    return handle_end(client, tell_loss(client));
 }
 
 int mpool_run(mpool_client *client, int64_t timeout_ms)
@@ -138,29 +137,37 @@ int mpool_run(mpool_client *client, int64_t timeout_ms)
         if (r < 0)
             return r;
         if (deadline_ns != CLOCK_NEVER && mpool_pending(client) > 0 && clock_now_ns() >= deadline_ns)
-            return handle_fail(client, -ETIMEDOUT, NULL);
+            return handle_fail(client, -ETIMEDOUT, "Timed out waiting for the calls that are pending.");
     }
-    return tell_loss(client);
+    return handle_end(client, tell_loss(client));
 }
 
 int mpool_flush(mpool_client *client)
 {
     int r = handle_check(client);
-    return r < 0 ? r : io_flush(&client->io);
+    if (r == 0 && io_flush(&client->io) != 0)
+        r = handle_fail(client, -EAGAIN, "The socket does not take everything yet.");
+    return r;
 }
 
 int mpool_fd(const mpool_client *client)
 {
+    if (!client)
+        return -EINVAL;
     return client->loss || !handle_is_ours(client) ? -1 : client->io.fd;
 }
 
 int mpool_events(const mpool_client *client)
 {
+    if (!client)
+        return -EINVAL;
     return io_unsent(&client->io) > 0 && client->io.retry_at_ns == 0 ? POLLIN | POLLOUT : POLLIN;
 }
 
 int mpool_timeout_ms(const mpool_client *client)
 {
+    if (!client)
+        return -EINVAL;
     if (client->pump_wanted || client->io.kept != 0 || (client->loss && !client->loss_told))
         return 0;
     return client->io.retry_at_ns != 0 && !client->loss ? clock_left_ms(client->io.retry_at_ns) : -1;
@@ -168,6 +175,8 @@ int mpool_timeout_ms(const mpool_client *client)
 
 void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata)
 {
+    if (!client)
+        return;
     client->on_unsent = fn;
     client->on_unsent_userdata = userdata;
 }

@@ -13,6 +13,7 @@
 #include "client/lib/clock.h"
 #include "client/lib/loop.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 
 #define WINDOW_DEFAULT       65536u
 #define WINDOW_BYTES_DEFAULT ((size_t)64 << 20)
@@ -59,8 +60,8 @@ static void source_pump(struct source *source)
 {
     mpool_map *map = map_of(source);
     if (!map->dead) {
-        /* Only mpool_process() asks a dry source again; the turns of a waiting call would ask it over and over. */
-        if (map->client->processing)
+        /* Only mpool_dispatch() asks a dry source again; the turns of a waiting call would ask it over and over. */
+        if (map->client->dispatching)
             map->dry = false;
         map->busy++;
         map_pull(map);
@@ -97,28 +98,34 @@ int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *funct
     int r = handle_check(client);
     if (r < 0)
         return r;
-    static const mpool_map_options defaults = MPOOL_MAP_OPTIONS_INIT;
-    if (!options)
-        options = &defaults;
-    if (!function || !*function || !pull || options->size < sizeof(*options))
-        return handle_fail(client, -EINVAL, "A map needs a function, a source, and options that are initialised.");
+    mpool_map_options o = MPOOL_MAP_OPTIONS_INIT;
+    mpool_options task = MPOOL_OPTIONS_INIT;
+    r = sized_read(client, &o, sizeof(o), options);
+    if (r == 0)
+        r = sized_read(client, &task, sizeof(task), o.task);
+    if (r < 0)
+        return r;
+    if (!ret_map || !function || !*function || !pull)
+        return handle_fail(client, -EINVAL, "A map needs a place for its handle, a function and a source.");
 
     mpool_map *map = calloc(1, sizeof(*map));
     if (!map)
         return handle_fail(client, -ENOMEM, NULL);
     bool failed = false;
-    map->options = *options;
+    map->options = o;
+    map->task = task;
+    map->options.task = &map->task;
     map->function = copy(function, &failed);
-    map->options.task.pool = map->pool = copy(options->task.pool, &failed);
-    map->options.task.name = map->name = copy(options->task.name, &failed);
+    map->task.pool = map->pool = copy(task.pool, &failed);
+    map->task.name = map->name = copy(task.name, &failed);
     if (map->options.window == 0)
         map->options.window = WINDOW_DEFAULT;
     if (map->options.window_bytes == 0)
         map->options.window_bytes = WINDOW_BYTES_DEFAULT;
     map->pull = pull;
     map->userdata = userdata;
-    pace_init(&map->pace, options->chunk);
-    answers_init(&map->answers, !options->unordered);
+    pace_init(&map->pace, o.chunk);
+    answers_init(&map->answers, !o.unordered);
     TAILQ_INIT(&map->requests);
     if (failed) {
         release(map);
@@ -155,6 +162,11 @@ static bool is_dry(const mpool_map *map)
     return map->dry && map->in_flight == 0;
 }
 
+static int time_is_over(const mpool_map *map)
+{
+    return handle_fail(map->client, -ETIMEDOUT, "Timed out waiting for the next result of the map.");
+}
+
 static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
 {
     bool looked = false;
@@ -166,7 +178,7 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
         if (map->client && !map->client->running && map_pull_wanted(map))
             (void)loop_pump(map->client);
         if (map->dead)
-            return -ECANCELED;
+            return -ENOTCONN;
         int over;
         if (!map->broken && answers_next(&map->answers, ret_item)) {
             map->given++;
@@ -178,7 +190,7 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
         if (is_over(map, &over))
             return over < 0 && map->client ? handle_fail(map->client, over, NULL) : over;
         if (map->client->running)
-            return deadline_ns == 0 ? -ETIMEDOUT : handle_fail(map->client, -EDEADLK, NULL);
+            return deadline_ns == 0 ? time_is_over(map) : handle_fail(map->client, -EDEADLK, NULL);
         /* Run a turn even when dry: a lost connection, or answers to other calls, may be waiting to be read. */
         bool dry = is_dry(map);
         if (dry && looked)
@@ -186,7 +198,7 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
         looked = dry;
         int r = loop_turn(map->client, dry ? 0 : deadline_ns);
         if (!dry && r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
-            return -ETIMEDOUT;
+            return time_is_over(map);
     }
 }
 
@@ -199,16 +211,25 @@ static void not_busy(mpool_map *const *map)
 
 int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms)
 {
+    if (!map || !ret_item)
+        return -EINVAL;
+    if (map->client)
+        map->client->text[0] = '\0';
+    if (ret_item->size < sizeof(size_t))
+        return handle_fail(map->client, -EINVAL, "The item is not initialised: its size is 0.");
     __attribute__((cleanup(not_busy))) mpool_map *busy = map;
+    mpool_item own, *item = ret_item->size == sizeof(own) ? ret_item : &own; /* all but the size is filled */
     map->busy++;
-    int r = next(map, ret_item, timeout_ms == 0 ? 0 : clock_deadline(timeout_ms));
+    int r = next(map, item, timeout_ms == 0 ? 0 : clock_deadline(timeout_ms));
     busy = NULL;
     map->busy--;
     if (map->dead && map->busy == 0) {
         release(map);
-        return -ECANCELED;
+        return -ENOTCONN;
     }
-    return r;
+    if (r > 0 && item == &own)
+        sized_write(ret_item, &own, sizeof(own));
+    return handle_end(map->client, r);
 }
 
 void mpool_map_cancel(mpool_map *map)
@@ -218,6 +239,8 @@ void mpool_map_cancel(mpool_map *map)
 
 void mpool_map_cancel_by(mpool_map *map, int signal)
 {
+    if (!map)
+        return;
     map->cancelled = true;
     if (!map->client || !handle_is_ours(map->client))
         return;
@@ -229,9 +252,9 @@ void mpool_map_cancel_by(mpool_map *map, int signal)
 void mpool_map_progress(const mpool_map *map, uint64_t *ret_pulled, uint64_t *ret_given)
 {
     if (ret_pulled)
-        *ret_pulled = map->pulled;
+        *ret_pulled = map ? map->pulled : 0;
     if (ret_given)
-        *ret_given = map->given;
+        *ret_given = map ? map->given : 0;
 }
 
 void mpool_map_free(mpool_map *map)

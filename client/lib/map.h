@@ -22,8 +22,9 @@ struct mpool_map {
     char *function, *pool, *name;
     mpool_pull_fn *pull;
     void *userdata;
-    mpool_map_options options; /* strings are the ones above */
-    struct wire_buf chunk;     /* the items of the request that is being made, behind room for their array's head */
+    mpool_map_options options;
+    mpool_options task;    /* options.task points to it; its strings are the ones above */
+    struct wire_buf chunk; /* the items of the request that is being made, behind room for their array's head */
     struct pace pace;
     struct answers answers;
     struct map_requests requests;

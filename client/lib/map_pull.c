@@ -186,7 +186,7 @@ static void chunk_send(mpool_map *map, uint64_t first, uint32_t count)
         .function = map->function,
         .args = wire_buf_at(&map->chunk),
         .args_length = bytes,
-        .options = &map->options.task,
+        .options = &map->task,
         .star = map->options.star,
         .answer = stream ? TASK_ANSWER_STREAM : TASK_ANSWER_EACH,
         .chunk = map->options.chunk};
@@ -278,7 +278,7 @@ static void pull_chunk(mpool_map *map)
     if (map->cancelled || !map->client || map->client->loss) {
         /* The last pull cancelled the map: do not send its item. */
         if (count > 0)
-            keep_failure(map, first, count, MPOOL_ECANCELLED, mpool_strerror(MPOOL_ECANCELLED));
+            keep_failure(map, first, count, -ECANCELED, mpool_strerror(-ECANCELED));
         return;
     }
     chunk_send(map, first, count);

@@ -25,6 +25,7 @@
 #include "client/lib/loop.h"
 #include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 #include "proto/buf.h"
 
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
@@ -371,6 +372,8 @@ static int ask(mpool_client *client, const struct wire_buf *params, struct openi
     opening->client = client;
     r = loop_until(client, &waiter.done, CLOCK_NEVER);
     opening->client = NULL;
+    if (r < 0)
+        mpool_result_free(waiter.result);
     return r < 0 ? r : waiter_wait(&waiter, opening->msgid, 0, ret);
 }
 
@@ -390,21 +393,24 @@ static int take(
 int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
     const mpool_object_options *options)
 {
-    static const mpool_object_options defaults = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_object_options o = MPOOL_OBJECT_OPTIONS_INIT;
     int r = handle_check_waiting(client);
     if (r == 0)
         r = request_wait_room(client, CLOCK_NEVER);
     if (r < 0)
         return r;
-    if (!ret_object || (options && options->size < sizeof(*options)))
-        return handle_fail(client, -EINVAL, "The options are not initialised.");
+    if (!ret_object)
+        return handle_fail(client, -EINVAL, "ret_object may not be NULL.");
+    r = sized_read(client, &o, sizeof(o), options);
+    if (r < 0)
+        return r;
     int found = kind ? wire_kind_find(kind, strlen(kind)) : -1;
     if (kind && found < 0)
         return handle_fail(client, -EINVAL, "There is no such kind of object.");
     OWN_BUF params = {0};
     __attribute__((cleanup(leave))) struct opening opening = {.arrived.fd = -ENODATA};
     mpool_result *reply = NULL;
-    r = pack_params(&params, found, name, options ? options : &defaults);
+    r = pack_params(&params, found, name, &o);
     if (r < 0)
         r = handle_fail(client, r, r == -EINVAL ? "Unknown group, or invalid create mode." : NULL);
     else
@@ -448,7 +454,7 @@ void mpool_object_close(mpool_object *object)
     object->closed = true;
     int none = 0;
     if (object->pins > 0) /* a call that waits on it gets the daemon's answer first, then this */
-        atomic_compare_exchange_strong(&object->lost, &none, -ECANCELED);
+        atomic_compare_exchange_strong(&object->lost, &none, -ENOTCONN);
     else
         object_free(object);
 }
@@ -458,7 +464,10 @@ const char *mpool_object_handle(const mpool_object *object)
     return object ? object->handle : NULL;
 }
 
-int mpool_pipe_end(const mpool_object *pipe)
+int mpool_pipe_end(const mpool_object *pipe, int *ret_end)
 {
-    return pipe && pipe->kind == MPOOL_KIND_PIPE ? pipe->end : -EINVAL;
+    if (!pipe || pipe->kind != MPOOL_KIND_PIPE || !ret_end)
+        return -EINVAL;
+    *ret_end = pipe->end;
+    return 0;
 }

@@ -109,6 +109,16 @@ static inline int object_check_release(struct mpool_object *object, int *ret_los
     return r < 0 && r == *ret_lost ? 0 : r;
 }
 
+/* taken: what a sync_… function that takes a lock returned. → 0 with *ret_abandoned (may be NULL); negative. */
+static inline int object_taken(int taken, bool *ret_abandoned)
+{
+    if (taken < 0)
+        return taken;
+    if (ret_abandoned)
+        *ret_abandoned = taken == 1;
+    return 0;
+}
+
 /* The error for a caller that turns out not to hold the object: r, or why the object was lost. */
 static inline int object_explain(struct mpool_object *object, int r)
 {

@@ -31,6 +31,7 @@ struct call {
     bool used;
     bool abandoned;  /* the waiter has given up: drop the answer */
     bool cancelling; /* a cancel has been sent; do not send another */
+    bool timed;      /* it has a time-out: E_NOT_READY means that this has expired */
     mpool_call_fn *done;
     void *userdata;
     pending_items_fn *items;                                                      /* or NULL */

@@ -14,6 +14,7 @@
 #include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 #include "client/lib/task.h"
 
 #define NAME_BYTES 129u /* the daemon's limit, including the terminating NUL */
@@ -122,30 +123,35 @@ static void free_process(struct mpool_process **process)
 int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_process,
     const mpool_process_options *options, const char *function, const void *args, size_t args_length)
 {
-    static const mpool_process_options none = MPOOL_PROCESS_OPTIONS_INIT;
-    const mpool_process_options *o = options ? options : &none;
+    mpool_process_options o = MPOOL_PROCESS_OPTIONS_INIT;
+    mpool_options options_of_task = MPOOL_OPTIONS_INIT, *t = &options_of_task;
+    int r = handle_check(client);
+    if (r == 0)
+        r = sized_read(client, &o, sizeof(o), options);
+    if (r == 0)
+        r = sized_read(client, t, sizeof(*t), o.task);
+    if (r < 0)
+        return r;
     if (!ret_process)
         return handle_fail(client, -EINVAL, "ret_process may not be NULL.");
-    if (o->size < sizeof(mpool_process_options))
-        return handle_fail(client, -EINVAL, "The options are not initialised.");
-    if (o->task.attempts)
+    if (t->attempts)
         return handle_fail(client, -EINVAL, "A process runs once: it has no attempts.");
-    if (o->task.name && strlen(o->task.name) >= NAME_BYTES)
+    if (t->name && strlen(t->name) >= NAME_BYTES)
         return handle_fail(client, -EINVAL, "The name is longer than 128 bytes.");
     __attribute__((cleanup(free_process))) struct mpool_process *p = calloc(1, sizeof(*p));
     if (!p)
         return handle_fail(client, -ENOMEM, NULL);
-    p->on_output = o->task.on_output;
-    p->userdata = o->task.userdata;
-    snprintf(p->name, sizeof(p->name), "%s", o->task.name ? o->task.name : "");
+    p->on_output = t->on_output;
+    p->userdata = t->userdata;
+    snprintf(p->name, sizeof(p->name), "%s", t->name ? t->name : "");
     struct task task = {.method = MPOOL_METHOD_SPAWN,
         .function = function,
         .args = args,
         .args_length = args_length,
-        .options = &o->task,
-        .lives_on = o->lives_on};
+        .options = t,
+        .lives_on = o.lives_on};
     struct start start = {.process = p};
-    int r = run(&start, client, &task);
+    r = run(&start, client, &task);
     if (r == 0) {
         *ret_process = p;
         p = NULL;
@@ -204,17 +210,25 @@ static int read_end(struct mpool_process *p, const mpool_result *status)
     return 0;
 }
 
-int mpool_process_join(struct mpool_process *process, int64_t timeout_ms)
+/* Begins a call about a process. */
+static int begin(const struct mpool_process *process)
+{
+    if (!process)
+        return -EINVAL;
+    if (process->client)
+        process->client->text[0] = '\0';
+    return 0;
+}
+
+/* → 0; -ETIMEDOUT. The process is pinned. */
+static int await_end(struct mpool_process *process, int64_t timeout_ms)
 {
     mpool_result *status;
-    PINNED(process);
     if (process->ended)
         return 0;
     if (!process->client)
-        return -ECANCELED;
+        return -ENOTCONN;
     int r = mpool_wait(process->client, process->id, timeout_ms, &status);
-    if (r == MPOOL_ENOT_READY)
-        return -ETIMEDOUT;
     if (r < 0)
         return r;
     r = read_end(process, status);
@@ -222,18 +236,43 @@ int mpool_process_join(struct mpool_process *process, int64_t timeout_ms)
     return r;
 }
 
-int mpool_process_alive(struct mpool_process *process)
+int mpool_process_join(struct mpool_process *process, int64_t timeout_ms)
 {
-    int r = mpool_process_join(process, 0);
-    return r == -ETIMEDOUT ? 1 : r;
+    int r = begin(process);
+    if (r < 0)
+        return r;
+    PINNED(process);
+    return await_end(process, timeout_ms);
+}
+
+int mpool_process_alive(struct mpool_process *process, bool *ret_alive)
+{
+    int r = begin(process);
+    if (r < 0)
+        return r;
+    if (!ret_alive)
+        return handle_fail(process->client, -EINVAL, NULL);
+    PINNED(process);
+    r = await_end(process, 0);
+    if (r != 0 && r != -ETIMEDOUT)
+        return r;
+    if (process->client)
+        process->client->text[0] = '\0'; /* that it runs is not a failure */
+    *ret_alive = r != 0;
+    return 0;
 }
 
 int mpool_process_exitcode(struct mpool_process *process, int *ret)
 {
+    int r = begin(process);
+    if (r < 0)
+        return r;
+    if (!ret)
+        return handle_fail(process->client, -EINVAL, NULL);
     PINNED(process);
-    int r = mpool_process_join(process, 0);
+    r = await_end(process, 0);
     if (r == -ETIMEDOUT)
-        return MPOOL_ENOT_READY;
+        return handle_fail(process->client, -EAGAIN, "The process has not ended.");
     if (r < 0)
         return r;
     /* A process cancelled before it started has no exit code. Report it as killed by SIGKILL. */
@@ -243,50 +282,56 @@ int mpool_process_exitcode(struct mpool_process *process, int *ret)
 
 int mpool_process_result(struct mpool_process *process, int64_t timeout_ms, mpool_result **ret_result)
 {
-    return process->client ? mpool_fetch(process->client, process->id, timeout_ms, ret_result) : -ECANCELED;
-}
-
-int mpool_process_signal(struct mpool_process *process, int number)
-{
-    mpool_client *client = process->client;
-    mpool_result *result;
-    if (process->ended)
-        return 0;
-    if (!client)
-        return -ECANCELED;
-    int r = mpool_request(client, &result, "signal", "ti", process->id, number);
+    int r = begin(process);
     if (r < 0)
         return r;
-    bool sent;
-    if (mpool_result_bool(result, &sent) < 0)
-        r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a signal with neither yes nor no.");
-    else
-        r = sent ? 1 : 0;
-    mpool_result_free(result);
+    return process->client ? mpool_fetch(process->client, process->id, timeout_ms, ret_result) : -ENOTCONN;
+}
+
+int mpool_process_signal(struct mpool_process *process, int number, bool *ret_sent)
+{
+    int r = begin(process);
+    bool sent = false;
+    if (r < 0)
+        return r;
+    if (!process->ended) {
+        mpool_client *client = process->client;
+        mpool_result *result;
+        if (!client)
+            return -ENOTCONN;
+        r = mpool_request(client, &result, "signal", "ti", process->id, number);
+        if (r < 0)
+            return r;
+        if (mpool_result_bool(result, &sent) < 0)
+            r = handle_fail(client, MPOOL_EPROTOCOL, "The daemon answered a signal with neither yes nor no.");
+        mpool_result_free(result);
+    }
+    if (r == 0 && ret_sent)
+        *ret_sent = sent;
     return r;
 }
 
 int mpool_process_terminate(struct mpool_process *process)
 {
-    return mpool_process_signal(process, SIGTERM);
+    return mpool_process_signal(process, SIGTERM, NULL);
 }
 
 int mpool_process_kill(struct mpool_process *process)
 {
-    return mpool_process_signal(process, SIGKILL);
+    return mpool_process_signal(process, SIGKILL, NULL);
 }
 
 uint64_t mpool_process_id(const struct mpool_process *process)
 {
-    return process->id;
+    return process ? process->id : 0;
 }
 
 pid_t mpool_process_pid(const struct mpool_process *process)
 {
-    return process->pid;
+    return process ? process->pid : -EINVAL;
 }
 
 const char *mpool_process_name(const struct mpool_process *process)
 {
-    return process->name;
+    return process ? process->name : NULL;
 }

@@ -14,6 +14,7 @@
 #include "client/lib/queue_ahead.h"
 #include "client/lib/request.h"
 #include "client/lib/result.h"
+#include "client/lib/sized.h"
 #include "proto/message.h"
 
 #define GRACE_MS 5000
@@ -28,10 +29,22 @@ static bool is_queue(const mpool_object *object)
 
 static int check(const mpool_object *queue)
 {
-    if (!is_queue(queue))
+    if (!queue)
         return -EINVAL;
-    int r = object_check(queue);
-    return r == 0 && !queue->client ? -ECONNRESET : r;
+    int r = is_queue(queue) ? object_check(queue) : -EINVAL;
+    if (r == 0 && !queue->client)
+        r = -ECONNRESET;
+    if (r == 0 || !queue->client)
+        return r;
+    return handle_fail(queue->client, r, r == -EINVAL ? "It is not a queue or pipe." : NULL);
+}
+
+/* Begins a call: the sentence of the last one is forgotten. → as check(). */
+static int begin_call(const mpool_object *queue)
+{
+    if (queue && queue->client)
+        queue->client->text[0] = '\0';
+    return check(queue);
 }
 
 static void unpin(mpool_object **object)
@@ -76,12 +89,13 @@ static int check_waiting(const mpool_object *queue, int64_t timeout_ms)
     return r == 0 ? check(queue) : r;
 }
 
-/* → 0 with *ret; E_NOT_READY becomes -ETIMEDOUT, because it means that the time-out has expired; -EINPROGRESS: the
+/* → 0 with *ret; -ETIMEDOUT: the daemon says that the time-out has expired; -EINPROGRESS: it says nothing, and the
  * outcome is unknown. */
 static int await(struct waiter *waiter, uint32_t msgid, int64_t timeout_ms, mpool_result **ret)
 {
+    mpool_client *client = waiter->client;
     int r = waiter_wait(waiter, msgid, deadline_of(timeout_ms), ret);
-    return r == -ETIMEDOUT ? -EINPROGRESS : r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+    return r == -ETIMEDOUT && !waiter->done ? handle_fail(client, -EINPROGRESS, NULL) : r;
 }
 
 /* Sends the request and waits. → as above. */
@@ -91,6 +105,7 @@ static int ask(const mpool_object *queue, const char *method, const struct wire_
     mpool_client *client = queue->client;
     struct waiter waiter;
     struct call call = waiter_call(&waiter, client);
+    call.timed = true;
     uint32_t msgid;
     int r = check_waiting(queue, timeout_ms);
     if (r == 0 && params->failed)
@@ -100,15 +115,15 @@ static int ask(const mpool_object *queue, const char *method, const struct wire_
     return r < 0 ? r : await(&waiter, msgid, timeout_ms, ret);
 }
 
-/* Returns the number in the answer. result: freed. */
-static int number_of(const mpool_object *queue, mpool_result *result)
+/* Reads the number in the answer. result: freed. ret: may be NULL. */
+static int number_of(const mpool_object *queue, mpool_result *result, uint32_t *ret)
 {
     uint64_t number;
-    int r;
-    if (mpool_result_u64(result, &number) < 0 || number > INT_MAX)
+    int r = 0;
+    if (mpool_result_u64(result, &number) < 0 || number > UINT32_MAX)
         r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered with no number.");
-    else
-        r = (int)number;
+    else if (ret)
+        *ret = (uint32_t)number;
     mpool_result_free(result);
     return r;
 }
@@ -151,12 +166,12 @@ static int send_put(const mpool_object *queue, const void *items, size_t length,
     return r;
 }
 
-int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms)
+int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms, uint32_t *ret_count)
 {
     struct waiter waiter;
     mpool_result *result;
     uint32_t msgid;
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     PINNED(queue);
@@ -164,10 +179,11 @@ int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, i
     if (r < 0)
         return r;
     struct call call = waiter_call(&waiter, queue->client);
+    call.timed = true;
     r = send_put(queue, items, length, timeout_ms, &call, &msgid);
     if (r == 0)
         r = await(&waiter, msgid, timeout_ms, &result);
-    return r < 0 ? r : number_of(queue, result);
+    return r < 0 ? r : number_of(queue, result, ret_count);
 }
 
 /* Sends it at once, so that the receiver gets it soon, but does not wait for the answer. */
@@ -189,7 +205,7 @@ static int put_ahead(mpool_object *queue, const void *items, size_t length)
         return r;
     queue_ahead_sent(queue->ahead);
     io_flush(&client->io); /* the rest is sent in the next turn */
-    return 1;
+    return 0;
 }
 
 int(mpool_queue_put)(mpool_object *queue, int64_t timeout_ms, const char *format, ...)
@@ -197,7 +213,7 @@ int(mpool_queue_put)(mpool_object *queue, int64_t timeout_ms, const char *format
     OWN_BUF items = {0};
     struct args_list list;
     uint32_t count;
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     va_start(list.ap, format);
@@ -211,29 +227,29 @@ int(mpool_queue_put)(mpool_object *queue, int64_t timeout_ms, const char *format
     else if (timeout_ms < 0 && queue_ahead_limit(queue->ahead) > 0)
         r = put_ahead(queue, wire_buf_at(&items), wire_buf_length(&items));
     else
-        r = mpool_queue_put_all(queue, wire_buf_at(&items), wire_buf_length(&items), timeout_ms);
+        r = mpool_queue_put_all(queue, wire_buf_at(&items), wire_buf_length(&items), timeout_ms, NULL);
     return r;
 }
 
 int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void *items, size_t length,
     int64_t timeout_ms, mpool_call_fn *callback, void *userdata)
 {
-    struct call call = {.done = callback, .userdata = userdata};
+    struct call call = {.done = callback, .userdata = userdata, .timed = true};
     uint32_t msgid = 0;
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     if (!callback)
         return handle_fail(queue->client, -EINVAL, "A request needs a callback.");
     r = send_put(queue, items, length, timeout_ms, &call, &msgid);
     if (r == 0 && ret_id)
-        ret_id->msgid = msgid;
+        *ret_id = msgid;
     return r;
 }
 
 int mpool_queue_set_ahead(mpool_object *queue, uint32_t n)
 {
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     if (n > MPOOL_QUEUE_AHEAD_MAX)
@@ -244,7 +260,7 @@ int mpool_queue_set_ahead(mpool_object *queue, uint32_t n)
 
 int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms)
 {
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     PINNED(queue);
@@ -269,6 +285,7 @@ static void get_params(const mpool_object *queue, struct wire_buf *params, uint3
 static struct call as_get(const mpool_object *queue, struct call call)
 {
     call.queue = queue->id;
+    call.timed = true;
     call.tickets = queue->at_least_once;
     call.lease = !queue->at_least_once;
     return call;
@@ -320,12 +337,14 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     __attribute__((cleanup(leave))) struct get get = {.queue = queue, .msgid = msgid};
     r = loop_until(client, &waiter.done, deadline_of(timeout_ms));
     get.queue = NULL;
+    if (r < 0)
+        mpool_result_free(waiter.result);
     if (r == -ETIMEDOUT && queue_ahead_adopt(&queue->ahead, client, msgid) == 0)
         return handle_fail(client, r, "The daemon did not answer in time.");
     if (r == 0)
         r = waiter_wait(&waiter, msgid, 0, ret_items);
     if (r < 0)
-        return r == MPOOL_ENOT_READY ? -ETIMEDOUT : r;
+        return r;
     if (count_of(*ret_items, &count, &in) == 0 && count <= most) {
         if (count == 0)
             mpool_result_free(*ret_items);
@@ -338,9 +357,11 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
 int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items)
 {
     mpool_result *items = NULL;
-    int r = ret_items ? check(queue) : -EINVAL;
+    int r = begin_call(queue);
     if (r < 0)
         return r;
+    if (!ret_items)
+        return handle_fail(queue->client, -EINVAL, NULL);
     PINNED(queue);
     r = handle_check_waiting(queue->client);
     if (r < 0)
@@ -363,7 +384,7 @@ int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t m
 {
     OWN_BUF params = {0};
     uint32_t msgid;
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     if (queue_ahead_limit(queue->ahead) > 0)
@@ -377,7 +398,7 @@ int mpool_queue_get_start(mpool_object *queue, mpool_call_id *ret_id, uint32_t m
             ? handle_fail(queue->client, -ENOMEM, NULL)
             : request_send(queue->client, "get", wire_buf_at(&params), wire_buf_length(&params), &call, &msgid);
     if (r == 0 && ret_id)
-        ret_id->msgid = msgid;
+        *ret_id = msgid;
     return r;
 }
 
@@ -387,7 +408,7 @@ int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_
     uint32_t count;
     mpool_queue_item item = {0};
     const uint8_t *data;
-    if (!is_queue(queue) || !items || !at || !ret_item)
+    if (!is_queue(queue) || !items || !at || !ret_item || ret_item->size < sizeof(size_t))
         return -EINVAL;
     if (count_of(items, &count, &in) < 0)
         return -EBADMSG;
@@ -408,15 +429,20 @@ int mpool_queue_next(const mpool_object *queue, const mpool_result *items, size_
     if (wire_read_raw(&in, &data, &item.length) < 0)
         return -EBADMSG;
     item.data = data;
-    *ret_item = item;
+    if (ret_item->size == sizeof(item)) {
+        item.size = sizeof(item);
+        *ret_item = item;
+    } else {
+        sized_write(ret_item, &item, sizeof(item));
+    }
     *at = (size_t)(in.at - first);
     return 1;
 }
 
-int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count)
+int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count, uint32_t *ret_confirmed)
 {
     OWN_BUF params = {0};
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r == 0 && (count > UINT32_MAX || (count > 0 && !tickets)))
         r = handle_fail(queue->client, -EINVAL, NULL);
     if (r < 0)
@@ -428,7 +454,7 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
         msgpack_pack_uint64(&pk, tickets[i]);
     mpool_result *result;
     r = ask(queue, "confirm", &params, -1, &result);
-    return r < 0 ? r : number_of(queue, result);
+    return r < 0 ? r : number_of(queue, result, ret_confirmed);
 }
 
 /* ---- done, join, finish ---- */
@@ -436,7 +462,7 @@ int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t cou
 int mpool_queue_done(mpool_object *queue, uint32_t n)
 {
     OWN_BUF params = {0};
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     PINNED(queue);
@@ -448,7 +474,7 @@ int mpool_queue_done(mpool_object *queue, uint32_t n)
 int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
 {
     OWN_BUF params = {0};
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     PINNED(queue);
@@ -457,12 +483,12 @@ int mpool_queue_join(mpool_object *queue, int64_t timeout_ms)
     return ask(queue, "join", &params, timeout_ms, NULL);
 }
 
-int mpool_queue_finish(mpool_object *queue)
+int mpool_queue_finish(mpool_object *queue, bool *ret_first)
 {
     OWN_BUF params = {0};
     mpool_result *result;
     bool first;
-    int r = check(queue);
+    int r = begin_call(queue);
     if (r < 0)
         return r;
     PINNED(queue);
@@ -475,8 +501,8 @@ int mpool_queue_finish(mpool_object *queue)
         return r;
     if (mpool_result_bool(result, &first) < 0)
         r = handle_fail(queue->client, MPOOL_EPROTOCOL, "The daemon answered a finish with neither yes nor no.");
-    else
-        r = first;
+    else if (ret_first)
+        *ret_first = first;
     mpool_result_free(result);
     return r;
 }

@@ -26,7 +26,7 @@ uint32_t queue_ahead_limit(const struct queue_ahead *ahead);
 /* A call whose answer is only counted. After it has been sent: queue_ahead_sent(). */
 struct call queue_ahead_call(struct queue_ahead *ahead);
 void queue_ahead_sent(struct queue_ahead *ahead);
-/* Turns until another put may be sent. → 0; the error of an earlier put, reported once, with its sentence; -ECANCELED:
+/* Turns until another put may be sent. → 0; the error of an earlier put, reported once, with its sentence; -ENOTCONN:
  * the handle is gone. */
 int queue_ahead_room(struct queue_ahead *ahead, mpool_client *client);
 /* Turns until every put is answered. NULL is allowed. → as above; -ETIMEDOUT. */
@@ -39,7 +39,7 @@ int queue_ahead_flush(struct queue_ahead *ahead, mpool_client *client, uint64_t 
 int queue_ahead_keep(
     struct queue_ahead *ahead, mpool_client *client, mpool_result *items, uint32_t max, mpool_result **ret);
 /* Returns up to max of the kept items, after waiting for a late answer. ahead: may be NULL. → how many; 0: none; as
- * above; -ETIMEDOUT: the late answer has not arrived; -ECANCELED: the handle is gone. */
+ * above; -ETIMEDOUT: the late answer has not arrived; -ENOTCONN: the handle is gone. */
 int queue_ahead_take(
     struct queue_ahead *ahead, mpool_client *client, uint32_t max, uint64_t deadline_ns, mpool_result **ret);
 /* The caller of this get has timed out: if it is answered after all, the items are kept for the next get. → 0; -ENOENT,

@@ -2,6 +2,7 @@
 #include "client/lib/request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "client/lib/cancel.h"
@@ -32,7 +33,7 @@ int request_open(mpool_client *client, const char *method, const struct call *ca
     if (r < 0)
         return r;
     if (!request_has_room(client))
-        return handle_fail(client, -EAGAIN, "Too much is unsent: process or flush first.");
+        return handle_fail(client, -EAGAIN, "Too much is unsent: dispatch or flush first.");
     uint32_t msgid;
     r = pending_add(&client->pending, call, &msgid);
     if (r < 0)
@@ -189,12 +190,16 @@ static void waiter_done(void *userdata, int code, const mpool_result *result, co
         }
     }
     if (waiter->code < 0)
-        handle_fail(waiter->client, waiter->code, text);
+        snprintf(waiter->text, sizeof(waiter->text), "%s", text);
 }
 
 struct call waiter_call(struct waiter *waiter, mpool_client *client)
 {
-    *waiter = (struct waiter){.client = client};
+    waiter->client = client;
+    waiter->done = false;
+    waiter->code = 0;
+    waiter->result = NULL;
+    waiter->text[0] = '\0';
     return (struct call){.done = waiter_done, .userdata = waiter};
 }
 
@@ -228,7 +233,7 @@ int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpo
         return handle_fail(waiter->client, r, "The daemon did not answer in time.");
     }
     if (r == 0)
-        r = waiter->code;
+        r = waiter->code < 0 ? handle_fail(waiter->client, waiter->code, waiter->text) : 0;
     if (r == 0 && ret_result)
         *ret_result = waiter->result;
     else

@@ -79,8 +79,8 @@ void mpool_result_free(mpool_result *result)
 const void *mpool_result_data(const mpool_result *result, size_t *ret_length)
 {
     if (ret_length)
-        *ret_length = result->length;
-    return result->data;
+        *ret_length = result ? result->length : 0;
+    return result ? result->data : NULL;
 }
 
 static struct wire_reader reader_of(const mpool_result *result)
@@ -90,30 +90,40 @@ static struct wire_reader reader_of(const mpool_result *result)
 
 int mpool_result_i64(const mpool_result *result, int64_t *ret)
 {
+    if (!result || !ret)
+        return -EINVAL;
     struct wire_reader r = reader_of(result);
     return wire_read_i64(&r, ret) < 0 ? -EBADMSG : 0;
 }
 
 int mpool_result_u64(const mpool_result *result, uint64_t *ret)
 {
+    if (!result || !ret)
+        return -EINVAL;
     struct wire_reader r = reader_of(result);
     return wire_read_u64(&r, ret) < 0 ? -EBADMSG : 0;
 }
 
 int mpool_result_f64(const mpool_result *result, double *ret)
 {
+    if (!result || !ret)
+        return -EINVAL;
     struct wire_reader r = reader_of(result);
     return wire_read_f64(&r, ret) < 0 ? -EBADMSG : 0;
 }
 
 int mpool_result_bool(const mpool_result *result, bool *ret)
 {
+    if (!result || !ret)
+        return -EINVAL;
     struct wire_reader r = reader_of(result);
     return wire_read_bool(&r, ret) < 0 ? -EBADMSG : 0;
 }
 
 int mpool_result_bytes(const mpool_result *result, const void **ret, size_t *ret_length)
 {
+    if (!result || !ret || !ret_length)
+        return -EINVAL;
     struct wire_reader r = reader_of(result);
     const char *text;
     if (wire_read_text(&r, &text, ret_length) < 0)
@@ -147,6 +157,8 @@ int mpool_result_get(const mpool_result *result, const char *key, const mpool_re
 {
     const uint8_t *data;
     size_t length;
+    if (!result || !key || !ret_value)
+        return -EINVAL;
     int r = find_value(result, key, &data, &length);
     if (r < 0)
         return r;

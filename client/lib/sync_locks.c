@@ -28,11 +28,11 @@ static bool is_semaphore(const mpool_object *object)
     return !object || object->kind == MPOOL_KIND_SEMAPHORE || object->kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
 }
 
-int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms)
+int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms, bool *ret_abandoned)
 {
     int r = check(lock, MPOOL_KIND_LOCK);
 
-    return r < 0 ? r : sync_take(&lock->sync, timeout_ms);
+    return r < 0 ? r : object_taken(sync_take(&lock->sync, timeout_ms), ret_abandoned);
 }
 
 int mpool_lock_release(mpool_object *lock)
@@ -44,11 +44,11 @@ int mpool_lock_release(mpool_object *lock)
     return lost < 0 ? lost : object_explain(lock, r);
 }
 
-int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms)
+int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms, bool *ret_abandoned)
 {
     int r = check(rlock, MPOOL_KIND_RLOCK);
 
-    return r < 0 ? r : sync_rlock_take(&rlock->sync, timeout_ms);
+    return r < 0 ? r : object_taken(sync_rlock_take(&rlock->sync, timeout_ms), ret_abandoned);
 }
 
 static int release_rlock(mpool_object *object, int checked, int lost)
@@ -65,11 +65,11 @@ int mpool_rlock_release(mpool_object *rlock)
     return release_rlock(rlock, r, lost);
 }
 
-int mpool_object_lock(mpool_object *object, int64_t timeout_ms)
+int mpool_object_lock(mpool_object *object, int64_t timeout_ms, bool *ret_abandoned)
 {
     int r = is_guarded(object) ? object_check_connected(object) : -EINVAL;
 
-    return r < 0 ? r : sync_rlock_take(&object->sync, timeout_ms);
+    return r < 0 ? r : object_taken(sync_rlock_take(&object->sync, timeout_ms), ret_abandoned);
 }
 
 int mpool_object_unlock(mpool_object *object)
@@ -87,11 +87,11 @@ int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number)
     return r < 0 ? r : sync_fence(&lock->sync, ret_number);
 }
 
-int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms)
+int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms, bool *ret_abandoned)
 {
     int r = is_semaphore(semaphore) ? object_check_connected(semaphore) : -EINVAL;
 
-    return r < 0 ? r : sync_take(&semaphore->sync, timeout_ms);
+    return r < 0 ? r : object_taken(sync_take(&semaphore->sync, timeout_ms), ret_abandoned);
 }
 
 int mpool_semaphore_release(mpool_object *semaphore)
@@ -106,9 +106,11 @@ int mpool_semaphore_release(mpool_object *semaphore)
     return lost;
 }
 
-int mpool_semaphore_value(const mpool_object *semaphore)
+int mpool_semaphore_value(const mpool_object *semaphore, uint32_t *ret_value)
 {
-    int r = is_semaphore(semaphore) ? object_check_writable(semaphore) : -EINVAL;
+    int r = ret_value && is_semaphore(semaphore) ? object_check_writable(semaphore) : -EINVAL;
 
-    return r < 0 ? r : (int)sync_semaphore_value(&semaphore->sync);
+    if (r == 0)
+        *ret_value = sync_semaphore_value(&semaphore->sync);
+    return r;
 }

@@ -88,9 +88,9 @@ FLOATING_CELL(F64, f64, double)
         memcpy(&from, expected, sizeof(from));                                                                         \
         memcpy(&to, &number, sizeof(to));                                                                              \
         if (atomic_compare_exchange_strong((_Atomic BITS_OF_##ID *)at, &from, to))                                     \
-            return 1;                                                                                                  \
+            return 0;                                                                                                  \
         memcpy(expected, &from, sizeof(from));                                                                         \
-        return 0;                                                                                                      \
+        return -EAGAIN;                                                                                                \
     }
 MPOOL_ELEMENTS(CELL)
 

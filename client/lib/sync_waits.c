@@ -45,11 +45,13 @@ int mpool_event_clear(mpool_object *event)
     return r;
 }
 
-int mpool_event_is_set(const mpool_object *event)
+int mpool_event_is_set(const mpool_object *event, bool *ret_set)
 {
-    int r = check_to_look(event, MPOOL_KIND_EVENT);
+    int r = ret_set ? check_to_look(event, MPOOL_KIND_EVENT) : -EINVAL;
 
-    return r < 0 ? r : sync_event_is_set(&event->sync);
+    if (r == 0)
+        *ret_set = sync_event_is_set(&event->sync);
+    return r;
 }
 
 /* ---- conditions -------------------------------------------------------------------------------------------------- */
@@ -75,11 +77,13 @@ static int check_condition(mpool_object *condition, mpool_object **lock)
     return usable < 0 ? usable : r;
 }
 
-int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms)
+int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms, bool *ret_abandoned)
 {
     int recursive = check_condition(condition, &lock);
 
-    return recursive < 0 ? recursive : sync_condition_wait(&condition->sync, &lock->sync, recursive, timeout_ms);
+    if (recursive < 0)
+        return recursive;
+    return object_taken(sync_condition_wait(&condition->sync, &lock->sync, recursive, timeout_ms), ret_abandoned);
 }
 
 static int64_t now_ms(void)
@@ -90,12 +94,12 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int mpool_condition_wait_for(
-    mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms)
+int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata),
+    void *userdata, int64_t timeout_ms, bool *ret_abandoned)
 {
     bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - now_ms();
     int64_t end_ms = forever ? 0 : now_ms() + timeout_ms;
-    int abandoned = 0;
+    bool abandoned = false, once = false;
 
     if (!predicate)
         return -EINVAL;
@@ -104,17 +108,23 @@ int mpool_condition_wait_for(
         return recursive;
     if (!(recursive ? sync_rlock_mine(&lock->sync) : sync_lock_mine(&lock->sync)))
         return -EPERM;
+    int r = 0;
     while (!predicate(userdata)) {
         int64_t left_ms = forever ? -1 : end_ms - now_ms();
-        if (!forever && left_ms <= 0)
-            return abandoned ? 1 : -ETIMEDOUT; /* an abandoned lock is reported only once */
-        int r = mpool_condition_wait(condition, lock, left_ms);
+        if (!forever && left_ms <= 0) {
+            r = -ETIMEDOUT;
+            break;
+        }
+        r = mpool_condition_wait(condition, lock, left_ms, &once);
         /* After a time-out the lock is held as well, and the predicate may be true. */
         if (r < 0 && r != -ETIMEDOUT)
             return r;
-        abandoned |= r == 1;
+        abandoned |= r == 0 && once;
+        r = 0;
     }
-    return abandoned;
+    if (ret_abandoned) /* set after a time-out, too: it is reported only once */
+        *ret_abandoned = abandoned;
+    return r;
 }
 
 int mpool_condition_notify(mpool_object *condition, mpool_object *lock, uint32_t count)
@@ -131,11 +141,17 @@ int mpool_condition_notify_all(mpool_object *condition, mpool_object *lock)
 
 /* ---- barriers ---------------------------------------------------------------------------------------------------- */
 
-int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms)
+int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms, uint32_t *ret_place)
 {
     int r = check(barrier, MPOOL_KIND_BARRIER);
 
-    return r < 0 ? r : sync_barrier_wait(&barrier->sync, timeout_ms);
+    if (r == 0)
+        r = sync_barrier_wait(&barrier->sync, timeout_ms);
+    if (r < 0)
+        return r;
+    if (ret_place)
+        *ret_place = (uint32_t)r;
+    return 0;
 }
 
 int mpool_barrier_abort(mpool_object *barrier)
@@ -156,23 +172,29 @@ int mpool_barrier_reset(mpool_object *barrier)
     return r;
 }
 
-int mpool_barrier_parties(const mpool_object *barrier)
+int mpool_barrier_parties(const mpool_object *barrier, uint32_t *ret_parties)
 {
-    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
+    int r = ret_parties ? check_to_look(barrier, MPOOL_KIND_BARRIER) : -EINVAL;
 
-    return r < 0 ? r : (int)barrier->sync.capacity;
+    if (r == 0)
+        *ret_parties = barrier->sync.capacity;
+    return r;
 }
 
-int mpool_barrier_waiting(const mpool_object *barrier)
+int mpool_barrier_waiting(const mpool_object *barrier, uint32_t *ret_waiting)
 {
-    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
+    int r = ret_waiting ? check_to_look(barrier, MPOOL_KIND_BARRIER) : -EINVAL;
 
-    return r < 0 ? r : (int)sync_barrier_waiting(&barrier->sync);
+    if (r == 0)
+        *ret_waiting = sync_barrier_waiting(&barrier->sync);
+    return r;
 }
 
-int mpool_barrier_broken(const mpool_object *barrier)
+int mpool_barrier_broken(const mpool_object *barrier, bool *ret_broken)
 {
-    int r = check_to_look(barrier, MPOOL_KIND_BARRIER);
+    int r = ret_broken ? check_to_look(barrier, MPOOL_KIND_BARRIER) : -EINVAL;
 
-    return r < 0 ? r : sync_barrier_broken(&barrier->sync);
+    if (r == 0)
+        *ret_broken = sync_barrier_broken(&barrier->sync);
+    return r;
 }

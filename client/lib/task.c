@@ -9,29 +9,19 @@
 #include "client/lib/cancel.h"
 #include "client/lib/memfd.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 #include "proto/message.h"
 #include "proto/tables.h"
 
-/* The size of the struct in the first version of the library: programs compiled against it must keep working. */
-#define OPTIONS_LEAST offsetof(mpool_options, stdin_fd)
-
-/* → the descriptor to pass, or NULL. Programs that were compiled with an older header have no such field. */
-static const int *stdin_of(const struct task *task)
+static int check(mpool_client *client, const struct task *task, const mpool_options *o)
 {
-    const mpool_options *o = task->options;
-    return o && o->size > OPTIONS_LEAST ? o->stdin_fd : NULL;
-}
-
-static int check(mpool_client *client, const struct task *task)
-{
-    const mpool_options *o = task->options;
     if (!task->function || !*task->function)
         return handle_fail(client, -EINVAL, "No function is named.");
-    if (o && (o->size < OPTIONS_LEAST || o->timeout_ms < 0))
-        return handle_fail(client, -EINVAL, "The options are not initialised, or hold a negative time-out.");
-    if (o && o->on_output && task->method == MPOOL_METHOD_SUBMIT)
+    if (o->timeout_ms < 0)
+        return handle_fail(client, -EINVAL, "The options hold a negative time-out.");
+    if (o->on_output && task->method == MPOOL_METHOD_SUBMIT)
         return handle_fail(client, -EINVAL, "A submitted task has nobody to hear its output.");
-    if (o && stdin_of(task) && task->method != MPOOL_METHOD_CALL)
+    if (o->stdin_fd && task->method != MPOOL_METHOD_CALL)
         return handle_fail(client, -EINVAL, "Only a call has a standard input.");
     if (!task->args)
         return 0;
@@ -39,25 +29,22 @@ static int check(mpool_client *client, const struct task *task)
     return r < 0 ? handle_fail(client, r, r == -EINVAL ? "The arguments are not one MessagePack array." : NULL) : 0;
 }
 
-static const mpool_options no_options = MPOOL_OPTIONS_INIT;
-
 static bool keeps_result(const struct task *task)
 {
     return task->method == MPOOL_METHOD_SUBMIT || task->method == MPOOL_METHOD_SPAWN;
 }
 
 /* The number of options to send. */
-static size_t count_options(const struct task *task, uint64_t memfd_bytes)
+static size_t count_options(const struct task *task, const mpool_options *o, uint64_t memfd_bytes)
 {
-    const mpool_options *o = task->options ? task->options : &no_options;
     return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + (keeps_result(task) && o->ttl_s) +
-           !!o->on_output + !!stdin_of(task) + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
+           !!o->on_output + !!o->stdin_fd + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
            (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
 }
 
-static void pack_options(struct wire_buf *out, const struct task *task, size_t count, uint64_t memfd_bytes)
+static void pack_options(
+    struct wire_buf *out, const struct task *task, const mpool_options *o, size_t count, uint64_t memfd_bytes)
 {
-    const mpool_options *o = task->options ? task->options : &no_options;
     uint32_t ttl_s = keeps_result(task) ? o->ttl_s : 0;
     bool each = task->answer == TASK_ANSWER_EACH, stream = task->answer == TASK_ANSWER_STREAM;
     msgpack_packer pk = wire_packer(out);
@@ -75,7 +62,7 @@ static void pack_options(struct wire_buf *out, const struct task *task, size_t c
         wire_pack_key_u64(&pk, "ttl_s", ttl_s);
     if (o->on_output)
         wire_pack_key_bool(&pk, "output", true);
-    if (stdin_of(task))
+    if (o->stdin_fd)
         wire_pack_key_bool(&pk, "stdin", true);
     if (task->lives_on)
         wire_pack_key_bool(&pk, "daemonic", false);
@@ -94,22 +81,30 @@ static void pack_options(struct wire_buf *out, const struct task *task, size_t c
 int task_start(mpool_client *client, const struct task *task, const struct call *call, uint32_t *ret_msgid)
 {
     NOT_CANCELLED;
-    int r = check(client, task);
+    static const mpool_options defaults = MPOOL_OPTIONS_INIT;
+    const mpool_options *o = task->options ? task->options : &defaults;
+    mpool_options other; /* of a program with another version of the header */
+    int r = 0;
+    if (o->size != sizeof(other)) {
+        other = defaults;
+        r = sized_read(client, &other, sizeof(other), o);
+        o = &other;
+    }
+    if (r == 0)
+        r = check(client, task, o);
     if (r < 0)
         return r;
     struct call with_output = *call;
-    if (task->options) {
-        with_output.output = task->options->on_output;
-        with_output.output_userdata = task->options->userdata;
-    }
+    with_output.output = o->on_output;
+    with_output.output_userdata = o->userdata;
     struct request request;
     r = request_open(client, wire_method_info(task->method)->name, &with_output, &request);
     if (r < 0)
         return r;
 
     int fd = -1;
-    bool aside = task->args_length > MEMFD_FROM_BYTES && client->peer.memfd &&
-                 !stdin_of(task); /* at most one memfd per request */
+    bool aside =
+        task->args_length > MEMFD_FROM_BYTES && client->peer.memfd && !o->stdin_fd; /* at most one memfd per request */
     if (aside && task->args_length > client->peer.memfd_bytes) {
         request_drop(client, &request);
         return handle_fail(client, MPOOL_ETOO_BIG, "The arguments are larger than the daemon takes.");
@@ -124,8 +119,8 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
         }
         aside = fd >= 0;
     }
-    if (stdin_of(task)) {
-        fd = fcntl(*stdin_of(task), F_DUPFD_CLOEXEC, 3);
+    if (o->stdin_fd) {
+        fd = fcntl(*o->stdin_fd, F_DUPFD_CLOEXEC, 3);
         if (fd < 0) {
             int error = errno;
             request_drop(client, &request);
@@ -135,15 +130,15 @@ int task_start(mpool_client *client, const struct task *task, const struct call 
     struct wire_buf *out = &client->io.out;
     msgpack_packer pk = wire_packer(out);
     uint64_t memfd_bytes = aside ? task->args_length : 0;
-    size_t options = count_options(task, memfd_bytes);
-    msgpack_pack_array(&pk, options > 0 ? 3 : 2);
+    size_t pairs = count_options(task, o, memfd_bytes);
+    msgpack_pack_array(&pk, pairs > 0 ? 3 : 2);
     wire_pack_text(&pk, task->function);
     if (!task->args || aside)
         msgpack_pack_nil(&pk);
     else
         wire_buf_append(out, task->args, task->args_length);
-    if (options > 0)
-        pack_options(out, task, options, memfd_bytes);
+    if (pairs > 0)
+        pack_options(out, task, o, pairs, memfd_bytes);
     r = request_close(client, &request, fd);
     if (r < 0)
         return r;

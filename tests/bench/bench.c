@@ -123,15 +123,15 @@ static struct ask_answer run_flow(void *self, uint64_t count, uint64_t depth)
 
 static void step(struct flow *f)
 {
-    int r = mpool_process(f->c);
+    int r = mpool_dispatch(f->c);
     if (r < 0)
-        lost(f->c, "process", r);
+        lost(f->c, "dispatch", r);
     while (mpool_events(f->c) & POLLOUT) {
         struct pollfd fd = {.fd = mpool_fd(f->c), .events = POLLIN | POLLOUT};
         if (poll(&fd, 1, -1) < 0 && errno != EINTR)
             ask_fail("poll", errno);
-        if ((r = mpool_process(f->c)) < 0)
-            lost(f->c, "process", r);
+        if ((r = mpool_dispatch(f->c)) < 0)
+            lost(f->c, "dispatch", r);
     }
 }
 
@@ -213,7 +213,7 @@ static struct ask_answer run_map(void *self, uint64_t count, uint64_t depth)
     struct source source = {.end = count};
     uint64_t start = ask_now_ns(), index = 0;
     mpool_map *m;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     (void)depth;
     int r = mpool_map_start(b->c, &m, "math.square", pull, &source, NULL);
     if (r < 0)

@@ -76,7 +76,7 @@ static struct ask_answer run_lock(void *self, uint64_t count, uint64_t depth)
     (void)depth;
     uint64_t start = ask_now_ns();
     for (uint64_t i = 0; i < count; i++) {
-        if (mpool_lock_acquire(s->lock, -1) != 0 || mpool_lock_release(s->lock) != 0)
+        if (mpool_lock_acquire(s->lock, -1, NULL) != 0 || mpool_lock_release(s->lock) != 0)
             ask_fail("the lock", 0);
     }
     return (struct ask_answer){.total_ns = ask_now_ns() - start};
@@ -159,7 +159,7 @@ static void contend(mpool_client *client, void *arg)
     mpool_object *lock = opened(client, NULL, c->lock, 0), *counter = opened(client, NULL, c->counter, 0);
     for (uint64_t i = 0; i < c->each; i++) {
         int64_t n;
-        if (mpool_lock_acquire(lock, -1) != 0 || mpool_value_get_i64(counter, &n) != 0 ||
+        if (mpool_lock_acquire(lock, -1, NULL) != 0 || mpool_value_get_i64(counter, &n) != 0 ||
             mpool_value_set_i64(counter, n + 1) != 0 || mpool_lock_release(lock) != 0)
             _exit(1);
     }
@@ -276,8 +276,8 @@ static void put_lists(mpool_object *queue, const struct flow *f)
         at = put_u32(at, 0xdd, (uint32_t)n); /* array 32 */
         for (uint64_t i = 0; i < n; i++)
             at = put_u32(at, 0xce, (uint32_t)(done + i)); /* uint 32 */
-        int r = mpool_queue_put_all(queue, items, (size_t)(at - items), -1);
-        if (r != (int)n)
+        uint32_t put;
+        if (mpool_queue_put_all(queue, items, (size_t)(at - items), -1, &put) != 0 || put != n)
             ask_fail("the queue did not take all", 0);
         done += n;
     }
@@ -349,7 +349,7 @@ static struct ask_answer hand_over(const struct shared *s, const char *kind, uin
     pid_t pid = producer(s, mpool_object_handle(queue), f);
     while (got < f->count) {
         mpool_result *items;
-        mpool_queue_item item;
+        mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
         sound(mpool_queue_get(queue, max, -1, &items), "get");
         for (size_t at = 0; mpool_queue_next(queue, items, &at, &item) > 0; got++)
             if (!f->is(&item, got, f))

@@ -118,7 +118,7 @@ static int get_ahead(void)
 static int confirm(void)
 {
     uint64_t ticket = 1;
-    return mpool_queue_confirm(it.queue, &ticket, 1);
+    return mpool_queue_confirm(it.queue, &ticket, 1, NULL);
 }
 
 static int done(void)
@@ -133,7 +133,7 @@ static int join_queue(void)
 
 static int finish(void)
 {
-    return mpool_queue_finish(it.queue);
+    return mpool_queue_finish(it.queue, NULL);
 }
 
 static int join(void)
@@ -143,7 +143,8 @@ static int join(void)
 
 static int alive(void)
 {
-    return mpool_process_alive(it.process);
+    bool is_alive;
+    return mpool_process_alive(it.process, &is_alive);
 }
 
 static int exitcode(void)
@@ -168,7 +169,7 @@ static int terminate(void)
 
 static int next_item(void)
 {
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     return mpool_map_next(it.map, &item, WAIT_MS);
 }
 
@@ -203,7 +204,7 @@ static bool set_up(mpool_client *client, const char *kind, bool full)
     mpool_process_options process = MPOOL_PROCESS_OPTIONS_INIT;
     options.capacity = 1;
     EXPECT(mpool_object_open(it.client, &it.queue, kind, NULL, &options) == 0);
-    EXPECT(!full || mpool_queue_put(it.queue, -1, "i", 0) == 1);
+    EXPECT(!full || mpool_queue_put(it.queue, -1, "i", 0) == 0);
     EXPECT(mpool_object_open(it.client, &it.lock, "lock", NULL, NULL) == 0);
     EXPECT(mpool_process_start(it.client, &it.process, &process, "sys.sleep", "d", 5.0) == 0);
     EXPECT(mpool_map_start(it.client, &it.map, "sys.noop", never, NULL, NULL) == 0);

@@ -115,7 +115,7 @@ static bool a_cancelled_call_completes_as_cancelled(mpool_client *client)
     EXPECT(mpool_ping(client) == 0);
     EXPECT(mpool_call_cancel(client, id) == 0);
     EXPECT(mpool_run(client, 30000) == 0);
-    EXPECT(running.done == 1 && running.code == MPOOL_ECANCELLED);
+    EXPECT(running.done == 1 && running.code == -ECANCELED);
     EXPECT(mpool_call_cancel(client, id) < 0);
     return true;
 }
@@ -178,14 +178,15 @@ static bool a_submitted_task_is_kept_for_its_id(mpool_client *client)
     EXPECT(mpool_fetch(client, id, 0, &result) == 0);
     EXPECT(mpool_result_i64(result, &n) == 0 && n == 144);
     mpool_result_free(result);
-    EXPECT(mpool_cancel(client, id) == 0);
+    bool stopped = true;
+    EXPECT(mpool_cancel(client, id, &stopped) == 0 && !stopped);
 
     EXPECT(mpool_submit(client, &slow, "sys.sleep", "i", 600) == 0);
-    EXPECT(mpool_wait(client, slow, 0, NULL) == MPOOL_ENOT_READY);
-    EXPECT(mpool_fetch(client, slow, 10, NULL) == MPOOL_ENOT_READY);
-    EXPECT(mpool_cancel(client, slow) == 1);
+    EXPECT(mpool_wait(client, slow, 0, NULL) == -ETIMEDOUT);
+    EXPECT(mpool_fetch(client, slow, 10, NULL) == -ETIMEDOUT);
+    EXPECT(mpool_cancel(client, slow, &stopped) == 0 && stopped);
     EXPECT(mpool_wait(client, slow, 30000, NULL) == 0);
-    EXPECT(mpool_fetch(client, slow, 0, NULL) == MPOOL_ECANCELLED);
+    EXPECT(mpool_fetch(client, slow, 0, NULL) == -ECANCELED);
     EXPECT(mpool_status(client, slow, &result) == 0);
     mpool_result_free(result);
     EXPECT(mpool_status(client, 1, NULL) == MPOOL_ENO_TASK);

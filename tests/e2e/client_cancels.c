@@ -146,13 +146,13 @@ static int map_all(void)
 
 static int next_item(void)
 {
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     return mpool_map_next(it.map, &item, -1);
 }
 
 static int next_item_in_time(void)
 {
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     return mpool_map_next(it.map, &item, 60000);
 }
 
@@ -221,18 +221,19 @@ static int start_process(void)
 
 static int alive(void)
 {
-    return mpool_process_alive(it.process);
+    bool is_alive;
+    return mpool_process_alive(it.process, &is_alive);
 }
 
 static int terminate(void)
 {
-    return mpool_process_signal(it.process, 0);
+    return mpool_process_signal(it.process, 0, NULL);
 }
 
 static int confirm(void)
 {
     const uint64_t tickets[] = {1, 2, 3};
-    return mpool_queue_confirm(it.queue, tickets, 3);
+    return mpool_queue_confirm(it.queue, tickets, 3, NULL);
 }
 
 static int done(void)
@@ -286,9 +287,9 @@ static bool open_it(mpool_client *client)
     it.client = client;
     EXPECT(mpool_object_open(client, &it.queue, "queue", NULL, NULL) == 0);
     EXPECT(mpool_object_open(client, &it.full, "queue", NULL, &options) == 0);
-    EXPECT(mpool_queue_put(it.full, -1, "i", 0) == 1);
+    EXPECT(mpool_queue_put(it.full, -1, "i", 0) == 0);
     EXPECT(mpool_object_open(client, &it.joinable, "joinable_queue", NULL, NULL) == 0);
-    EXPECT(mpool_queue_put(it.joinable, -1, "i", 0) == 1);
+    EXPECT(mpool_queue_put(it.joinable, -1, "i", 0) == 0);
     EXPECT(mpool_submit(client, &it.task, "sys.sleep", "d", 60.0) == 0);
     EXPECT(mpool_process_start(client, &it.process, NULL, "sys.sleep", "d", 60.0) == 0);
     EXPECT(mpool_map_start(client, &it.map, "sys.sleep", pull, &left, NULL) == 0);
@@ -297,7 +298,7 @@ static bool open_it(mpool_client *client)
 
 static void close_it(void)
 {
-    mpool_cancel(it.client, it.task);
+    mpool_cancel(it.client, it.task, NULL);
     mpool_map_free(it.map);
     mpool_process_kill(it.process);
     mpool_process_free(it.process);
@@ -310,13 +311,13 @@ static void close_it(void)
 static bool queues_are_whole(mpool_client *client)
 {
     mpool_result *items;
-    EXPECT(mpool_queue_put(it.queue, -1, "i", 1) == 1);
+    EXPECT(mpool_queue_put(it.queue, -1, "i", 1) == 0);
     EXPECT(mpool_queue_get(it.queue, 8, 5000, &items) == 1);
     mpool_result_free(items);
     EXPECT(mpool_queue_get(it.full, 8, 5000, &items) == 1);
     mpool_result_free(items);
     EXPECT(mpool_queue_get(it.full, 8, 0, &items) == -ETIMEDOUT);
-    EXPECT(mpool_queue_put(it.full, 0, "i", 0) == 1);
+    EXPECT(mpool_queue_put(it.full, 0, "i", 0) == 0);
     return true;
 }
 
@@ -336,9 +337,9 @@ static bool a_thread_in_any_blocked_call_may_be_cancelled(mpool_client *client)
             return false;
     }
     mpool_map_cancel(it.map);
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     for (uint64_t n = 0; n < 4; n++)
-        EXPECT(mpool_map_next(it.map, &item, -1) == 1 && item.index == n && item.code == MPOOL_ECANCELLED);
+        EXPECT(mpool_map_next(it.map, &item, -1) == 1 && item.index == n && item.code == -ECANCELED);
     EXPECT(mpool_map_next(it.map, &item, -1) == 0);
     close_it();
     return serves(client);
@@ -401,17 +402,17 @@ static bool at_any_moment(mpool_client *client)
 
 static int take_lock(void)
 {
-    return mpool_lock_acquire(it.lock, -1);
+    return mpool_lock_acquire(it.lock, -1, NULL);
 }
 
 static int take_rlock(void)
 {
-    return mpool_rlock_acquire(it.rlock, -1);
+    return mpool_rlock_acquire(it.rlock, -1, NULL);
 }
 
 static int take_semaphore(void)
 {
-    return mpool_semaphore_acquire(it.semaphore, 60000);
+    return mpool_semaphore_acquire(it.semaphore, 60000, NULL);
 }
 
 static int wait_for_event(void)
@@ -421,9 +422,9 @@ static int wait_for_event(void)
 
 static int wait_for_condition(void)
 {
-    if (mpool_object_lock(it.condition, -1) < 0 || mpool_object_lock(it.condition, -1) < 0)
+    if (mpool_object_lock(it.condition, -1, NULL) < 0 || mpool_object_lock(it.condition, -1, NULL) < 0)
         return -1;
-    return mpool_condition_wait(it.condition, NULL, -1);
+    return mpool_condition_wait(it.condition, NULL, -1, NULL);
 }
 
 static int has_it_twice(void)
@@ -434,7 +435,7 @@ static int has_it_twice(void)
 
 static int wait_at_barrier(void)
 {
-    return mpool_barrier_wait(it.barrier, -1);
+    return mpool_barrier_wait(it.barrier, -1, NULL);
 }
 
 static bool open_locks(mpool_client *client)
@@ -452,9 +453,9 @@ static bool open_locks(mpool_client *client)
     EXPECT(mpool_object_open(it.other, &it.others_lock, "lock", "c.lock", NULL) == 0);
     EXPECT(mpool_object_open(it.other, &it.others_rlock, "rlock", "c.rlock", NULL) == 0);
     EXPECT(mpool_object_open(it.other, &it.others_semaphore, "semaphore", "c.semaphore", NULL) == 0);
-    EXPECT(mpool_lock_acquire(it.others_lock, 0) == 0);
-    EXPECT(mpool_rlock_acquire(it.others_rlock, 0) == 0);
-    EXPECT(mpool_semaphore_acquire(it.others_semaphore, 0) == 0);
+    EXPECT(mpool_lock_acquire(it.others_lock, 0, NULL) == 0);
+    EXPECT(mpool_rlock_acquire(it.others_rlock, 0, NULL) == 0);
+    EXPECT(mpool_semaphore_acquire(it.others_semaphore, 0, NULL) == 0);
     return true;
 }
 
@@ -478,16 +479,17 @@ static bool a_thread_that_waits_for_another_party_may_be_cancelled(mpool_client 
     EXPECT(mpool_rlock_release(it.others_rlock) == 0);
     EXPECT(mpool_semaphore_release(it.others_semaphore) == 0);
     /* Nobody has taken what is free now, and who waits comes to it at once, privilege or not. */
-    EXPECT(mpool_lock_acquire(it.others_lock, 0) == 0 && mpool_lock_release(it.others_lock) == 0);
-    EXPECT(mpool_rlock_acquire(it.others_rlock, 0) == 0 && mpool_rlock_release(it.others_rlock) == 0);
-    EXPECT(mpool_semaphore_acquire(it.others_semaphore, 0) == 0);
-    EXPECT(mpool_lock_acquire(it.lock, 0) == 0 && mpool_rlock_acquire(it.rlock, 0) == 0);
+    EXPECT(mpool_lock_acquire(it.others_lock, 0, NULL) == 0 && mpool_lock_release(it.others_lock) == 0);
+    EXPECT(mpool_rlock_acquire(it.others_rlock, 0, NULL) == 0 && mpool_rlock_release(it.others_rlock) == 0);
+    EXPECT(mpool_semaphore_acquire(it.others_semaphore, 0, NULL) == 0);
+    EXPECT(mpool_lock_acquire(it.lock, 0, NULL) == 0 && mpool_rlock_acquire(it.rlock, 0, NULL) == 0);
     EXPECT(mpool_event_set(it.event) == 0 && mpool_event_wait(it.event, 0) == 0);
     /* As with a time-out, the round is broken. */
-    EXPECT(mpool_barrier_broken(it.barrier) == 1);
+    bool broken = false;
+    EXPECT(mpool_barrier_broken(it.barrier, &broken) == 0 && broken);
     /* As with pthread_cond_wait(), its handlers found the lock taken, as deep as it was. */
     EXPECT(all[5].at_end_result == 0);
-    EXPECT(mpool_object_lock(it.condition, 0) == 0 && mpool_object_unlock(it.condition) == 0);
+    EXPECT(mpool_object_lock(it.condition, 0, NULL) == 0 && mpool_object_unlock(it.condition) == 0);
     mpool_disconnect(it.other);
     return serves(client);
 }

@@ -57,14 +57,14 @@ static bool put(mpool_object *queue, char mark, size_t size)
     memset(bytes, mark, size);
     int r = mpool_queue_put(queue, -1, "B", bytes, size);
     free(bytes);
-    return r == 1;
+    return r == 0;
 }
 
 /* The next item is this one, alone. It is confirmed where it has to be. */
 static bool get(mpool_object *queue, char mark, size_t size)
 {
     mpool_result *items;
-    mpool_queue_item item;
+    mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
     size_t at = 0;
     if (mpool_queue_get(queue, 1, 10000, &items) != 1)
         return false;
@@ -72,8 +72,9 @@ static bool get(mpool_object *queue, char mark, size_t size)
                 ((const char *)item.data)[item.length - size] == mark &&
                 ((const char *)item.data)[item.length - 1] == mark;
     uint64_t ticket = item.ticket;
+    uint32_t confirmed = 0;
     if (good && ticket)
-        good = mpool_queue_confirm(queue, &ticket, 1) == 1;
+        good = mpool_queue_confirm(queue, &ticket, 1, &confirmed) == 0 && confirmed == 1;
     mpool_result_free(items);
     return good;
 }
@@ -189,7 +190,7 @@ static bool with_callbacks_it_is_the_same(mpool_client *client)
     EXPECT(answers[1].count == 1 && answers[1].code == 0 && answers[1].large);
     EXPECT(fact(client, q, "held", &number) && number == 0);
     EXPECT(fact(client, q, "lost", &number) && number == 0);
-    EXPECT(mpool_queue_finish(q) == 1);
+    EXPECT(mpool_queue_finish(q, NULL) == 0);
     EXPECT(mpool_queue_get_start(q, NULL, 1, -1, on_items, &answers[2]) == 0);
     EXPECT(mpool_run(client, 10000) == 0);
     EXPECT(answers[2].count == 1 && answers[2].code == 0);
@@ -204,7 +205,7 @@ static bool the_end_waits_for_what_is_confirmed_or_comes_back(mpool_client *clie
     mpool_result *items;
     EXPECT(q && mpool_connect(&other, NULL) == 0);
     EXPECT(mpool_object_open(other, &theirs, "queue", mpool_object_handle(q), NULL) == 0);
-    EXPECT(put(q, 'a', LARGE) && mpool_queue_finish(q) == 1);
+    EXPECT(put(q, 'a', LARGE) && mpool_queue_finish(q, NULL) == 0);
     EXPECT(use_up_descriptors());
     int r = mpool_queue_get(q, 1, 10000, &items);
     give_descriptors_back();
@@ -231,7 +232,8 @@ static bool a_result_that_was_cut_off_can_be_asked_for_again(mpool_client *clien
     mpool_result_data(result, &length);
     EXPECT(length > 4 * LARGE);
     mpool_result_free(result);
-    EXPECT(mpool_forget(client, id) == 1);
+    bool dropped = false;
+    EXPECT(mpool_forget(client, id, &dropped) == 0 && dropped);
     return true;
 }
 

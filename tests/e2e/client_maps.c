@@ -1,4 +1,5 @@
 /* The library's maps against a real daemon. MPOOL_MAP_ITEMS: how many items the long one has (default: a million). */
+#include <errno.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -65,7 +66,7 @@ static bool an_ordered_map_gives_results_in_order(mpool_client *client)
 {
     struct numbers numbers = {.end = 20000};
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     int64_t given = 0;
     int r;
     EXPECT(mpool_map_start(client, &map, "math.square", pull_number, &numbers, NULL) == 0);
@@ -85,7 +86,7 @@ static bool an_unordered_map_gives_each_result_once(mpool_client *client)
     struct numbers numbers = {.end = ITEMS};
     mpool_map_options options = MPOOL_MAP_OPTIONS_INIT;
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     int given = 0, r;
     options.unordered = true;
     EXPECT(mpool_map_start(client, &map, "math.square", pull_number, &numbers, &options) == 0);
@@ -138,7 +139,7 @@ static bool a_bad_item_fails_alone(mpool_client *client)
     static const int codes[] = {0, MPOOL_EBAD_ARGS, -22, 0};
     struct mixed mixed = {0, 4, items, lengths};
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     EXPECT(mpool_map_start(client, &map, "math.square", pull_mixed, &mixed, NULL) == 0);
     for (int i = 0; i < 4; i++) {
         EXPECT(mpool_map_next(map, &item, 30000) == 1);
@@ -157,7 +158,7 @@ static bool an_item_that_kills_its_worker_fails_alone(mpool_client *client)
     struct mixed mixed = {0, 3, items, lengths};
     mpool_map_options options = MPOOL_MAP_OPTIONS_INIT;
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     options.star = true;
     options.chunk = 3;
     EXPECT(mpool_map_start(client, &map, "sys.crash", pull_mixed, &mixed, &options) == 0);
@@ -193,7 +194,7 @@ static bool long_items_spread_over_the_workers(mpool_client *client)
 
     int left = 40, r, given = 0;
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     int64_t begin = now_ms();
     EXPECT(mpool_map_start(client, &map, "sys.sleep", pull_sleep, &left, NULL) == 0);
     while ((r = mpool_map_next(map, &item, 30000)) == 1)
@@ -213,7 +214,7 @@ static bool millions_of_items_need_no_memory(mpool_client *client)
     struct numbers numbers = {.end = wanted ? atoll(wanted) : 1000000};
     struct rusage before, after;
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     int64_t given = 0, most_ahead = 0, begin = now_ms();
     int r;
     getrusage(RUSAGE_SELF, &before);
@@ -243,12 +244,12 @@ static bool a_map_can_be_cancelled(mpool_client *client)
     int left = 1000000, r;
     uint64_t pulled, given = 0;
     mpool_map *map;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     EXPECT(mpool_map_start(client, &map, "sys.sleep", pull_sleep, &left, NULL) == 0);
     EXPECT(mpool_map_next(map, &item, 30000) == 1);
     mpool_map_cancel(map);
     for (given = 1; (r = mpool_map_next(map, &item, 30000)) == 1; given++)
-        EXPECT(item.code == 0 || item.code == MPOOL_ECANCELLED);
+        EXPECT(item.code == 0 || item.code == -ECANCELED);
     EXPECT(r == 0);
     mpool_map_progress(map, &pulled, NULL);
     EXPECT(given == pulled);

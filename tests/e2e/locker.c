@@ -2,7 +2,7 @@
  * returned. test_lost.py drives it: it takes connections and daemons away between the lines.
  *
  *     open KIND NAME N   N: tokens or parties; 0: none
- *     take MS | release | fence | thread-take MS | join | cut | process | disconnect | close
+ *     take MS | release | fence | thread-take MS | join | cut | dispatch | disconnect | close
  *
  * thread-take starts a thread that takes, and join prints what that came to. cut ends the connection as the daemon
  * would, without the library's noticing.
@@ -21,9 +21,23 @@ static mpool_client *client;
 static mpool_object *object;
 static pthread_t thread;
 
+static int wait_at_barrier(mpool_object *barrier, int64_t timeout_ms, bool *ret_abandoned)
+{
+    uint32_t place = 0;
+    int r = mpool_barrier_wait(barrier, timeout_ms, &place);
+    (void)ret_abandoned;
+    return r < 0 ? r : (int)place;
+}
+
+static int wait_for_event(mpool_object *event, int64_t timeout_ms, bool *ret_abandoned)
+{
+    (void)ret_abandoned;
+    return mpool_event_wait(event, timeout_ms);
+}
+
 static const struct {
     const char *kind;
-    int (*take)(mpool_object *object, int64_t timeout_ms);
+    int (*take)(mpool_object *object, int64_t timeout_ms, bool *ret_abandoned);
     int (*release)(mpool_object *object);
 } kinds[] = {
     {"lock", mpool_lock_acquire, mpool_lock_release},
@@ -31,8 +45,8 @@ static const struct {
     {"semaphore", mpool_semaphore_acquire, mpool_semaphore_release},
     {"bounded_semaphore", mpool_semaphore_acquire, mpool_semaphore_release},
     {"condition", mpool_object_lock, mpool_object_unlock},
-    {"barrier", mpool_barrier_wait, mpool_barrier_reset},
-    {"event", mpool_event_wait, mpool_event_set},
+    {"barrier", wait_at_barrier, mpool_barrier_reset},
+    {"event", wait_for_event, mpool_event_set},
 };
 
 static size_t kind_of(const char *name)
@@ -53,9 +67,12 @@ static int open_it(const char *kind, const char *name, uint32_t number)
     return r < 0 ? r : mpool_object_open(client, &object, kind, name, &options);
 }
 
+/* → 1: acquired, and the previous owner died with it */
 static int take(int64_t timeout_ms)
 {
-    return kinds[kind_of(mpool_object_kind(object))].take(object, timeout_ms);
+    bool abandoned = false;
+    int r = kinds[kind_of(mpool_object_kind(object))].take(object, timeout_ms, &abandoned);
+    return r == 0 && abandoned ? 1 : r;
 }
 
 static void *thread_main(void *timeout_ms)
@@ -86,8 +103,8 @@ static int act(const char *line)
     }
     if (strcmp(line, "cut\n") == 0)
         return shutdown(mpool_fd(client), SHUT_RDWR) < 0 ? -errno : 0;
-    if (strcmp(line, "process\n") == 0)
-        return mpool_process(client);
+    if (strcmp(line, "dispatch\n") == 0)
+        return mpool_dispatch(client);
     if (strcmp(line, "disconnect\n") == 0) {
         mpool_disconnect(client);
         client = NULL;

@@ -12,14 +12,23 @@
  *
  * Link with `pkg-config --cflags --libs libmpoolclient`.
  *
- * Returns. Functions return 0 or a positive count on success and a negative number on failure: -errno for system
- * errors (-ECONNREFUSED, -ETIMEDOUT, -ENOMEM, -EINVAL, -ECONNRESET when the daemon went away), or one of the codes of
- * enum mpool_code below for what the daemon said. mpool_error_text() has the sentence.
+ * Returns. Functions return 0 on success and a negative number on failure: -errno for system errors (-ECONNREFUSED,
+ * -ENOMEM, -EINVAL, -ECONNRESET when the daemon went away), or one of the codes of enum mpool_code below for what the
+ * daemon said. mpool_error_text() has the sentence. What else a call has to say comes through a ret_… parameter, which
+ * may be NULL where it says so, and is untouched on failure. Only functions that read return a count, as read(2) does:
+ * mpool_map_next(), mpool_queue_get() and mpool_queue_next(); 0 is the end.
  *
- * Errors in common. Every function that takes a handle can fail with -ECHILD (after fork), -ECANCELED (the handle was
- * disconnected inside a callback), -EDEADLK (see Callbacks), -EINVAL (an invalid pointer, format or option), -ENOMEM
- * (in this process), -ECONNRESET and MPOOL_EPROTOCOL (see Completion); every function that names a task or a function,
- * with the codes that PROTOCOL.md lists for its method. The functions below mention only further errors.
+ * Errors in common. Every function that takes a handle can fail with -EINVAL (a handle or pointer that is NULL, or an
+ * invalid format or option), -ECHILD (after fork), -ENOTCONN (this program has disconnected the handle, or closed what
+ * the call is about, inside a callback: do not use it any more), -EDEADLK (see Callbacks), -ENOMEM (in this process),
+ * -ECONNRESET and MPOOL_EPROTOCOL (see Completion); every function that names a task or a function, with the codes that
+ * PROTOCOL.md lists for its method. Three have one spelling everywhere: -ETIMEDOUT, a wait that timed out; -ECANCELED,
+ * what was waited for was cancelled; -EAGAIN, not yet: try again later. The functions below mention only further
+ * errors. Functions with a NULL handle that return a pointer, a bool or nothing return NULL, false or do nothing.
+ *
+ * Structs. Those that cross begin with their size, which an …_INIT sets: a program that was compiled with an older
+ * header works with a newer library. With an older library, -E2BIG says that it lacks an option that is set; size 0, a
+ * struct that was not initialised, is -EINVAL.
  *
  * Ownership. Parameters are borrowed for the call, unless they are said to be "taken"; what is returned through ret_…
  * belongs to the caller if its function says "taken", and is otherwise borrowed from the handle or object that returned
@@ -31,7 +40,7 @@
  * (mpool_disconnect() in the child only frees the child's memory and runs no callback).
  *
  * Cancellation. A thread may be cancelled (pthread_cancel(), of the deferred type) while it waits in a blocking call,
- * in mpool_run() or in mpool_map_next(), and at no other point: not in mpool_connect(), mpool_process() and whatever
+ * in mpool_run() or in mpool_map_next(), and at no other point: not in mpool_connect(), mpool_dispatch() and whatever
  * does not wait, nor in a callback. Nothing leaks, and the handle and all that belongs to it are usable as before. The
  * daemon is told that nobody waits for the call any more; what it had done by then stays done, and its answer is
  * dropped, but for the items of a queue, which the next mpool_queue_get() gives. For shared objects see
@@ -41,9 +50,9 @@
  * with the reason: -ECONNRESET when the daemon went away, MPOOL_EPROTOCOL when it broke the protocol, MPOOL_EBUSY when
  * it accepts no more connections. No call waits for a dead daemon.
  *
- * Callbacks. Inside a callback, functions that wait or process (the blocking calls, mpool_process, mpool_run,
+ * Callbacks. Inside a callback, functions that wait or dispatch (the blocking calls, mpool_dispatch, mpool_run,
  * mpool_map_next with a time-out) fail with -EDEADLK; all others may be called, including mpool_disconnect() and
- * mpool_map_free(). If a callback disconnected, the function that ran it returns -ECANCELED, and the handle is freed.
+ * mpool_map_free(). If a callback disconnected, the function that ran it returns -ENOTCONN, and the handle is freed.
  */
 #ifndef MPOOL_CLIENT_H
 #define MPOOL_CLIENT_H
@@ -53,18 +62,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <mpool/format.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#if defined(MPOOL_PUBLIC)
-#elif defined(__GNUC__)
-#define MPOOL_PUBLIC __attribute__((visibility("default")))
-#else
-#define MPOOL_PUBLIC
-#endif
-
-#include <mpool/format.h>
 
 #define MPOOL_CLIENT_VERSION_MAJOR 0
 #define MPOOL_CLIENT_VERSION_MINOR 2
@@ -72,17 +74,15 @@ extern "C" {
 typedef struct mpool_client mpool_client; /* a connection */
 typedef struct mpool_result mpool_result; /* the bytes of one result, owned by whoever was given it */
 typedef struct mpool_map mpool_map;       /* a running map */
-typedef struct mpool_call_id {
-    uint32_t msgid;
-} mpool_call_id; /* a pending call of one connection */
+typedef uint32_t mpool_call_id;           /* a pending call of one connection */
 
-/* What the daemon said, as negative codes below every errno. The names are the wire's (E_LOST → MPOOL_ELOST). */
+/* What the daemon said, as negative codes below every errno. The names are the wire's (E_LOST → MPOOL_ELOST). Two are
+ * an errno: E_CANCELLED is -ECANCELED; E_NOT_READY is -EAGAIN, or -ETIMEDOUT from a call that waits. */
 enum mpool_code {
     MPOOL_EFAILED = -10001,   /* the function reported a failure */
     MPOOL_EBAD_ARGS = -10002, /* the function refused its arguments */
     MPOOL_ELOST = -10003,     /* the worker died while it ran the task */
     MPOOL_ETIMEOUT = -10004,  /* the task ran too long and was stopped */
-    MPOOL_ECANCELLED = -10005,
     MPOOL_ESHUTDOWN = -10006, /* the daemon stopped before the task was done */
     MPOOL_ERESULT_TOO_BIG = -10007,
     MPOOL_EBAD_REQUEST = -10008,
@@ -93,7 +93,6 @@ enum mpool_code {
     MPOOL_ENO_FUNCTION = -10013,
     MPOOL_ENO_POOL = -10014,
     MPOOL_ENO_TASK = -10015,
-    MPOOL_ENOT_READY = -10016,
     MPOOL_EDENIED = -10017,
     MPOOL_EBUSY = -10018,
     MPOOL_EPOOL_DOWN = -10019,
@@ -120,19 +119,22 @@ MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
 MPOOL_PUBLIC int mpool_socket_candidates(char *buffer, size_t size);
 
 /* Completes every pending call with -ECANCELED, and frees the handle. NULL is allowed. Inside a callback both are
- * deferred until it returns; until then new calls fail with -ECANCELED. Maps of the connection must still be freed. */
+ * deferred until it returns; until then new calls fail with -ENOTCONN. Maps of the connection must still be freed. */
 MPOOL_PUBLIC void mpool_disconnect(mpool_client *client);
 
 /* The path that answered. Borrowed, valid as long as the client. */
 MPOOL_PUBLIC const char *mpool_socket_path(const mpool_client *client);
 
-/* The sentence of the last failure on this connection ("" if none). Borrowed; valid until the next call on it. */
+/* The sentence of the last call on this connection, its maps, processes and queues: why it failed, or "" if it did not.
+ * Calls on locks and the like, which other threads may make, are not among them: mpool_object_error_text() has their
+ * sentences. Borrowed; valid until the next call. */
 MPOOL_PUBLIC const char *mpool_error_text(const mpool_client *client);
 
 /* A short text for any negative return, static; needs no client. */
 MPOOL_PUBLIC const char *mpool_strerror(int code);
 
-/* "E_LOST" for MPOOL_ELOST, NULL for codes that are not the daemon's. */
+/* "E_LOST" for MPOOL_ELOST, "E_CANCELLED" for -ECANCELED, "E_NOT_READY" for -EAGAIN; NULL for codes that the daemon
+ * does not use. */
 MPOOL_PUBLIC const char *mpool_code_name(int code);
 
 /* Whether the same request may succeed when sent again unchanged. */
@@ -154,14 +156,10 @@ typedef struct mpool_options {
     /* call: a pipe, file or character device that becomes the function's standard input; NULL: it has none. The library
      * passes a duplicate on, and the task reads what is there itself: nobody else should, as long as it runs. */
     const int *stdin_fd;
-    void *reserved[3]; /* for later versions, so that structs that embed this one need not move; leave NULL */
 } mpool_options;
 #define MPOOL_OPTIONS_INIT                                                                                             \
     {                                                                                                                  \
-        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL,                                                  \
-        {                                                                                                              \
-            NULL, NULL, NULL                                                                                           \
-        }                                                                                                              \
+        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL                                                   \
     }
 
 /* ---- blocking calls -------------------------------------------------------------------------------------- */
@@ -196,23 +194,24 @@ MPOOL_PUBLIC int mpool_submit_raw(mpool_client *client, uint64_t *ret_id, const 
     size_t args_length, const mpool_options *options);
 
 /* Waits until a submitted task has ended. timeout_ms: -1 waits indefinitely, 0 only polls. *ret_status (may be NULL):
- * the status map, taken. → 0 (ended, however); MPOOL_ENOT_READY after the time-out. */
+ * the status map, taken. → 0 (ended, however); -ETIMEDOUT. */
 MPOOL_PUBLIC int mpool_wait(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_status);
 
-/* The result of a submitted task, taken, or the error it ended with; MPOOL_ENOT_READY after timeout_ms (-1: waits
+/* The result of a submitted task, taken, or the error it ended with; -ETIMEDOUT after timeout_ms (-1: waits
  * indefinitely); MPOOL_ENO_TASK: there is no such task, or its result is no longer kept; MPOOL_EDENIED: it is another
  * user's. */
 MPOOL_PUBLIC int mpool_fetch(mpool_client *client, uint64_t id, int64_t timeout_ms, mpool_result **ret_result);
 /* The status of a task, as the map that PROTOCOL.md describes, taken. Also for calls of other connections. */
 MPOOL_PUBLIC int mpool_status(mpool_client *client, uint64_t id, mpool_result **ret_status);
 
-/* → 1 stopped, or being stopped; 0 it had ended already; negative. Never waits for the task itself to end. */
-MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id);
-MPOOL_PUBLIC int mpool_cancel_by(mpool_client *client, uint64_t id, int signal); /* as mpool_call_cancel_by() */
+/* Stops a task. *ret_stopped (may be NULL): it is stopped, or being stopped; false: it had ended already. Never waits
+ * for the task itself to end. → 0; MPOOL_ENO_TASK, MPOOL_EDENIED. _by: as mpool_call_cancel_by(). */
+MPOOL_PUBLIC int mpool_cancel(mpool_client *client, uint64_t id, bool *ret_stopped);
+MPOOL_PUBLIC int mpool_cancel_by(mpool_client *client, uint64_t id, int signal, bool *ret_stopped);
 
-/* Drops what the daemon keeps of a submitted task. → 1 dropped; 0 the task
- * has not ended, goes on, and is dropped at its end; negative (MPOOL_ENO_TASK, MPOOL_EDENIED). */
-MPOOL_PUBLIC int mpool_forget(mpool_client *client, uint64_t id);
+/* Drops what the daemon keeps of a submitted task. *ret_dropped (may be NULL): it is dropped; false: the task has not
+ * ended, goes on, and is dropped at its end. → 0; MPOOL_ENO_TASK, MPOOL_EDENIED. */
+MPOOL_PUBLIC int mpool_forget(mpool_client *client, uint64_t id, bool *ret_dropped);
 
 /* Any method of the wire with params by format: mpool_request(c, &r, "stats", NULL). *ret_result: taken; may be NULL.
  */
@@ -241,7 +240,7 @@ MPOOL_PUBLIC void mpool_result_free(mpool_result *result); /* NULL is allowed */
 /* ---- non-blocking calls ---------------------------------------------------------------------------------- */
 /*
  * Start calls, then let your own loop watch mpool_fd() for mpool_events() with mpool_timeout_ms(), and call
- * mpool_process() when either fires. Callbacks run only inside mpool_process(), mpool_run() and the blocking calls. A
+ * mpool_dispatch() when either fires. Callbacks run only inside mpool_dispatch(), mpool_run() and the blocking calls. A
  * callback may start and cancel calls and disconnect. Adapters: <mpool/event.h> (libevent), <mpool/sd-event.h>.
  */
 
@@ -249,8 +248,8 @@ MPOOL_PUBLIC void mpool_result_free(mpool_result *result); /* NULL is allowed */
  * text: the sentence on failure, else "". */
 typedef void mpool_call_fn(void *userdata, int code, const mpool_result *result, const char *text);
 
-/* Queues a call. Nothing is sent until mpool_process(), mpool_flush() or a blocking call. callback may not be NULL.
- * ret_id may be NULL. → 0; -EAGAIN: too much is unsent (flush or process first); -ECHILD, -ECONNRESET. */
+/* Queues a call. Nothing is sent until mpool_dispatch(), mpool_flush() or a blocking call. callback may not be NULL.
+ * ret_id may be NULL. → 0; -EAGAIN: too much is unsent (flush or dispatch first). */
 MPOOL_PUBLIC int mpool_call_start(mpool_client *client, mpool_call_id *ret_id, const char *function, const void *args,
     size_t args_length, const mpool_options *options, mpool_call_fn *callback, void *userdata);
 /* The same by format. */
@@ -259,7 +258,7 @@ MPOOL_PUBLIC int mpool_apply_async(mpool_client *client, mpool_call_id *ret_id, 
 /* Any method; params: one MessagePack array, or NULL for none. */
 MPOOL_PUBLIC int mpool_request_start(mpool_client *client, mpool_call_id *ret_id, const char *method,
     const void *params, size_t params_length, mpool_call_fn *callback, void *userdata);
-/* Asks the daemon to stop a pending call, which then completes with MPOOL_ECANCELLED (or its result, if that was
+/* Asks the daemon to stop a pending call, which then completes with -ECANCELED (or its result, if that was
  * faster). Only queues the request: never blocks. → 0; -ENOENT when it is not pending. */
 MPOOL_PUBLIC int mpool_call_cancel(mpool_client *client, mpool_call_id id);
 /* The same, by a signal: SIGHUP, SIGINT, SIGQUIT or SIGTERM. exec.run sends it to its command, and completes with how
@@ -270,18 +269,18 @@ MPOOL_PUBLIC mpool_result *mpool_result_keep(const mpool_result *result);
 
 MPOOL_PUBLIC int mpool_fd(const mpool_client *client);         /* borrowed; -1 when the connection is lost */
 MPOOL_PUBLIC int mpool_events(const mpool_client *client);     /* POLLIN, with POLLOUT while something is unsent */
-MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1 none, 0 process at once */
+MPOOL_PUBLIC int mpool_timeout_ms(const mpool_client *client); /* as poll(2): -1 none, 0 dispatch at once */
 /* Tells the owner of a loop that the handle may have bytes to send now: look at mpool_events() again, or call
- * mpool_process() soon. `fn` (NULL: none) runs at the end of whatever queued them, mpool_call_start() for one, but
- * never inside mpool_process(); it may not call into this handle. Adapters need it, few others do. */
+ * mpool_dispatch() soon. `fn` (NULL: none) runs at the end of whatever queued them, mpool_call_start() for one, but
+ * never inside mpool_dispatch(); it may not call into this handle. Adapters need it, few others do. */
 MPOOL_PUBLIC void mpool_on_unsent(mpool_client *client, void (*fn)(void *userdata), void *userdata);
-/* Sends and receives what can be without blocking, and runs callbacks. → callbacks run; -ECONNRESET (or
- * MPOOL_EPROTOCOL) once, when the connection has been lost and all pending calls have completed with it. */
-MPOOL_PUBLIC int mpool_process(mpool_client *client);
-/* Sends what can be sent without blocking. → 0, or 1 when some is left. */
+/* Sends and receives what can be without blocking, and runs callbacks. → 0; -ECONNRESET (or MPOOL_EPROTOCOL) once, when
+ * the connection has been lost and all pending calls have completed with it. */
+MPOOL_PUBLIC int mpool_dispatch(mpool_client *client);
+/* Sends what can be sent without blocking. → 0: all; -EAGAIN: some is left. */
 MPOOL_PUBLIC int mpool_flush(mpool_client *client);
-/* Waits and processes until nothing is pending, or timeout_ms has passed (-1: no limit). → 0; -ETIMEDOUT; as
- * mpool_process() when the connection is lost. */
+/* Waits and dispatches until nothing is pending, or timeout_ms has passed (-1: no limit). → 0; -ETIMEDOUT; as
+ * mpool_dispatch() when the connection is lost. */
 MPOOL_PUBLIC int mpool_run(mpool_client *client, int64_t timeout_ms);
 /* Calls started and not completed. */
 MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
@@ -295,45 +294,50 @@ MPOOL_PUBLIC size_t mpool_pending(const mpool_client *client);
 /* Writes the next item (one MessagePack value) to *ret_item, *ret_length; the bytes must stay valid until the next
  * pull. → 1 an item; 0 the end; -EAGAIN: nothing just now; other negative: stop with that code, once what was pulled
  * before has been given back. Not called again after the end. Bytes that are not one value fail that item alone, with
- * -EINVAL. A source that said -EAGAIN is asked again by the next mpool_map_next() and the next mpool_process(), not
+ * -EINVAL. A source that said -EAGAIN is asked again by the next mpool_map_next() and the next mpool_dispatch(), not
  * before; what it gave until then is on its way. */
 typedef int mpool_pull_fn(void *userdata, const void **ret_item, size_t *ret_length);
 
 typedef struct mpool_map_options {
-    size_t size;         /* sizeof (struct mpool_map_options) */
-    mpool_options task;  /* pool, timeout_ms (of one item), attempts, name, on_output */
-    bool unordered;      /* give results as they come (imap_unordered); else in the items' order (imap) */
-    bool star;           /* each item is a whole argument array */
-    uint32_t chunk;      /* items in a request; 0: chosen by measured time */
-    uint32_t window;     /* items pulled and not yet given back, at most; 0: 65,536 */
-    size_t window_bytes; /* the same in bytes of items and results; 0: 64 MiB */
+    size_t size;               /* sizeof (struct mpool_map_options), set by MPOOL_MAP_OPTIONS_INIT */
+    const mpool_options *task; /* pool, timeout_ms (of one item), attempts, name, on_output; copied; NULL: defaults */
+    bool unordered;            /* give results as they come (imap_unordered); else in the items' order (imap) */
+    bool star;                 /* each item is a whole argument array */
+    uint32_t chunk;            /* items in a request; 0: chosen by measured time */
+    uint32_t window;           /* items pulled and not yet given back, at most; 0: 65,536 */
+    size_t window_bytes;       /* the same in bytes of items and results; 0: 64 MiB */
 } mpool_map_options;
 #define MPOOL_MAP_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        sizeof(mpool_map_options), MPOOL_OPTIONS_INIT, false, false, 0, 0, 0                                           \
+        sizeof(mpool_map_options), NULL, false, false, 0, 0, 0                                                         \
     }
 
-/* pull: runs inside mpool_map_next() and mpool_process(). *ret_map taken: mpool_map_free. options may be NULL. */
+/* pull: runs inside mpool_map_next() and mpool_dispatch(). *ret_map taken: mpool_map_free. options may be NULL. */
 MPOOL_PUBLIC int mpool_map_start(mpool_client *client, mpool_map **ret_map, const char *function, mpool_pull_fn *pull,
     void *userdata, const mpool_map_options *options);
 
-/* One item's end. */
+/* One item's end. Initialise with MPOOL_ITEM_INIT. */
 typedef struct mpool_item {
+    size_t size;      /* sizeof (struct mpool_item) */
     uint64_t index;   /* 0 … in the order of the source */
     int code;         /* 0, or why this item failed */
     const void *data; /* its result's MessagePack bytes, borrowed until the next mpool_map_next; NULL on failure */
     size_t length;
     const char *text; /* the sentence on failure, else "" */
 } mpool_item;
+#define MPOOL_ITEM_INIT                                                                                                \
+    {                                                                                                                  \
+        sizeof(mpool_item), 0, 0, NULL, 0, NULL                                                                        \
+    }
 
 /* The next result; waits for it if necessary. timeout_ms: -1 waits indefinitely. → 1 with *ret_item; 0 all items have
  * been given; -ETIMEDOUT; -EAGAIN, whatever the time-out: the source has nothing at the moment and no item is being
  * processed, so wait for the source; what pull returned. When the connection is lost, each item pulled and unanswered
  * is given with that code, and then, unless the source had ended, the call itself returns it: every item that was
- * pulled is given exactly once, whatever happens (-ENOMEM in this process apart). Use mpool_process() and timeout 0 in
+ * pulled is given exactly once, whatever happens (-ENOMEM in this process apart). Use mpool_dispatch() and timeout 0 in
  * a loop of your own; it waits for mpool_fd(), and for the source after its -EAGAIN. */
 MPOOL_PUBLIC int mpool_map_next(mpool_map *map, mpool_item *ret_item, int64_t timeout_ms);
-/* Stops pulling, cancels what runs. Items in flight end with MPOOL_ECANCELLED; mpool_map_next() still gives them. */
+/* Stops pulling, cancels what runs. Items in flight end with -ECANCELED; mpool_map_next() still gives them. */
 MPOOL_PUBLIC void mpool_map_cancel(mpool_map *map);
 MPOOL_PUBLIC void mpool_map_cancel_by(mpool_map *map, int signal); /* as mpool_call_cancel_by() */
 /* The number of items pulled so far, and given back so far. Either may be NULL. */

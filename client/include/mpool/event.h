@@ -6,8 +6,8 @@
  *     event_base_dispatch(base);               // runs the callbacks
  *     mpool_event_detach(attached);            // before mpool_disconnect()
  *
- * While a connection is attached nobody else calls mpool_process() or mpool_on_unsent() on it. Blocking calls work, and
- * keep the loop waiting meanwhile. For the thread that runs the base.
+ * While a connection is attached nobody else calls mpool_dispatch() or mpool_on_unsent() on it. Blocking calls work,
+ * and keep the loop waiting meanwhile. For the thread that runs the base.
  */
 #ifndef MPOOL_EVENT_H
 #define MPOOL_EVENT_H
@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-/* The connection is lost, and all its calls have completed; code as mpool_process() says it. It may be detached and
+/* The connection is lost, and all its calls have completed; code as mpool_dispatch() says it. It may be detached and
  * disconnected here. */
 typedef void mpool_event_lost_fn(void *userdata, int code);
 
@@ -34,7 +34,7 @@ struct mpool_event {
     struct event *soon;     /* a timer; made active to process in this turn of the loop */
     mpool_event_lost_fn *on_lost;
     void *userdata;
-    int busy; /* inside mpool_process(): the callbacks may detach */
+    int busy; /* inside mpool_dispatch(): the callbacks may detach */
     int detached;
 };
 
@@ -74,10 +74,10 @@ static inline void mpool_event_ready_(evutil_socket_t fd, short what, void *user
     (void)fd;
     (void)what;
     e->busy = 1;
-    r = mpool_process(e->client);
+    r = mpool_dispatch(e->client);
     if (r < 0 && !e->detached) {
         /* Lost, or disconnected by a callback, and then no longer ours to touch. */
-        int gone = r == -ECANCELED;
+        int gone = r == -ENOTCONN;
         event_del(e->readable);
         event_del(e->writable);
         event_del(e->soon);

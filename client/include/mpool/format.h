@@ -11,6 +11,17 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(MPOOL_PUBLIC)
+#elif defined(__GNUC__)
+#define MPOOL_PUBLIC __attribute__((visibility("default")))
+#else
+#define MPOOL_PUBLIC
+#endif
+
 /* Types that a letter may stand for. A pointer that s may take may also be bytes. */
 #define MPOOL_CLASS_INT    1  /* i u b: int, and what is promoted to it */
 #define MPOOL_CLASS_LONG   2  /* x t: 64 bits; the length of S B r where size_t has 64 */
@@ -21,6 +32,10 @@
 /* → format, or a text that every function with a format refuses: classes[], which 0 ends, do not fit it. Valid until
  * the thread's next check. Any thread. */
 MPOOL_PUBLIC const char *mpool_format_check(const char *format, const unsigned char *classes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #if !defined(__cplusplus) && defined(__GNUC__) && __STDC_VERSION__ >= 201112L
 

@@ -6,7 +6,7 @@
  *
  *     mpool_result *items;
  *     while (mpool_queue_get(q, 512, -1, &items) > 0) {           // up to 512 items; 0 is the end of file
- *         mpool_queue_item item;
+ *         mpool_queue_item item = MPOOL_QUEUE_ITEM_INIT;
  *         for (size_t at = 0; mpool_queue_next(q, items, &at, &item) > 0;)
  *             use(item.data, item.length);
  *         mpool_result_free(items);
@@ -25,12 +25,12 @@
  * do both. One process may open both. An end that was left before anybody came to the other one may be opened again,
  * and what was sent from it waits: a reader or a writer that is restarted comes back to its pipe.
  *
- * Returns. 0 or positive on success, negative on failure. In common: what <mpool/client.h> says of all calls; -EINVAL
- * (not a queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a queue without
- * at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 waits indefinitely, 0 only
- * tries; -ETIMEDOUT when it has expired and nothing was done. The daemon measures the time. If it has not answered 5 s
- * later, the call gives up: the answer of a get comes with the next get, and a put or join fails with -EINPROGRESS, as
- * it may have been done, or may still be done.
+ * Returns. 0 on success, negative on failure; get and next return counts. In common: what <mpool/client.h> says of all
+ * calls; -EINVAL (not a queue), -ECHILD, -ECONNRESET; MPOOL_EDENIED (this queue does not do that: a confirmation of a
+ * queue without at_least_once, sending at the receiving end); MPOOL_EBUSY (too many wait). timeout_ms: -1 waits
+ * indefinitely, 0 only tries; -ETIMEDOUT when it has expired and nothing was done. The daemon measures the time. If it
+ * has not answered 5 s later, the call gives up: the answer of a get comes with the next get, and a put or join fails
+ * with -EINPROGRESS, as it may have been done, or may still be done.
  *
  * Threads. As with every call: the queue belongs to the thread of the client handle that opened it.
  */
@@ -43,17 +43,18 @@
 extern "C" {
 #endif
 
-/* Which end of a pipe this is. → 0: the one that receives; 1: the one that sends (with duplex both do both); -EINVAL:
- * not a pipe. */
-MPOOL_PUBLIC int mpool_pipe_end(const mpool_object *pipe);
+/* Which end of a pipe this is. *ret_end: 0: the one that receives; 1: the one that sends (with duplex both do both).
+ * → 0; -EINVAL: not a pipe. */
+MPOOL_PUBLIC int mpool_pipe_end(const mpool_object *pipe, int *ret_end);
 
 /* Puts one item, which the format gives: one value, such as "s", "[si]" or "r" (the letters of <mpool/client.h>). One
  * of more than half a mebibyte goes as a memfd that its taker maps: the daemon copies nothing of it.
- * → 1; MPOOL_EFINISHED: it takes no more; MPOOL_ETOO_BIG: larger than the queue or a message. */
+ * → 0; MPOOL_EFINISHED: it takes no more; MPOOL_ETOO_BIG: larger than the queue or a message. */
 MPOOL_PUBLIC int mpool_queue_put(mpool_object *queue, int64_t timeout_ms, const char *format, ...);
-/* Puts the elements of one MessagePack array, in their order. → how many went in: fewer than all when the time was over
- * or the queue was finished in between; or as above, and then none did. */
-MPOOL_PUBLIC int mpool_queue_put_all(mpool_object *queue, const void *items, size_t length, int64_t timeout_ms);
+/* Puts the elements of one MessagePack array, in their order. *ret_count (may be NULL): how many went in, which is
+ * fewer than all if the wait timed out, or the queue was finished, in between. → 0; as above, and then none did. */
+MPOOL_PUBLIC int mpool_queue_put_all(
+    mpool_object *queue, const void *items, size_t length, int64_t timeout_ms, uint32_t *ret_count);
 
 /* Takes up to `max` items (1 … 1,048,576), waiting for the first. About a mebibyte of them comes at a time, an item
  * alone whatever its size. → how many, with *ret_items taken (mpool_result_free); 0: the end of file, and *ret_items is
@@ -61,30 +62,36 @@ MPOOL_PUBLIC int mpool_queue_put_all(mpool_object *queue, const void *items, siz
  * and is there for the next get, of any process. */
 MPOOL_PUBLIC int mpool_queue_get(mpool_object *queue, uint32_t max, int64_t timeout_ms, mpool_result **ret_items);
 
-/* One of the items that came. */
+/* One of the items that came. Initialise with MPOOL_QUEUE_ITEM_INIT. */
 typedef struct mpool_queue_item {
+    size_t size;      /* sizeof (struct mpool_queue_item) */
     const void *data; /* its MessagePack bytes, borrowed from the result */
     size_t length;
     uint64_t ticket; /* at_least_once: what confirms it; else 0 */
 } mpool_queue_item;
+#define MPOOL_QUEUE_ITEM_INIT                                                                                          \
+    {                                                                                                                  \
+        sizeof(mpool_queue_item), NULL, 0, 0                                                                           \
+    }
 
 /* Walks over the items of mpool_queue_get() or a callback of mpool_queue_get_start(). *at: 0 at first. → 1 with
  * *ret_item; 0: there are no more; -EBADMSG: these are not items. */
 MPOOL_PUBLIC int mpool_queue_next(
     const mpool_object *queue, const mpool_result *items, size_t *at, mpool_queue_item *ret_item);
 
-/* Confirms items of a queue with at_least_once by their tickets; of a joinable one they are done, too. → how many of
- * them this process had. */
-MPOOL_PUBLIC int mpool_queue_confirm(mpool_object *queue, const uint64_t *tickets, size_t count);
+/* Confirms items of a queue with at_least_once by their tickets; of a joinable one they are done, too.
+ * *ret_confirmed (may be NULL): how many of them this process had. → 0. */
+MPOOL_PUBLIC int mpool_queue_confirm(
+    mpool_object *queue, const uint64_t *tickets, size_t count, uint32_t *ret_confirmed);
 /* The oldest n items that this process has taken are done (and confirmed): task_done() of multiprocessing. → 0;
  * MPOOL_EBAD_PARAMS: it has not taken so many. What a process that died had taken and not done counts as done, or has
  * returned: nobody waits for the dead. */
 MPOOL_PUBLIC int mpool_queue_done(mpool_object *queue, uint32_t n);
 /* Waits until every item of a joinable queue is done. → 0. */
 MPOOL_PUBLIC int mpool_queue_join(mpool_object *queue, int64_t timeout_ms);
-/* No more items, from anybody (of a pipe: from this end): those who take get the rest and then the end of file. → 1; 0:
- * it was finished already. */
-MPOOL_PUBLIC int mpool_queue_finish(mpool_object *queue);
+/* No more items, from anybody (of a pipe: from this end): those who take get the rest and then the end of file.
+ * *ret_first (may be NULL): false: it was finished already. → 0. */
+MPOOL_PUBLIC int mpool_queue_finish(mpool_object *queue, bool *ret_first);
 
 /* Works ahead of the answers, as multiprocessing does: mpool_queue_put() with timeout_ms -1 returns as soon as its item
  * is sent, up to n of them before their answers have come, and mpool_queue_get() asks for n items at once and keeps
@@ -95,11 +102,11 @@ MPOOL_PUBLIC int mpool_queue_finish(mpool_object *queue);
 #define MPOOL_QUEUE_AHEAD_MAX 65536
 MPOOL_PUBLIC int mpool_queue_set_ahead(mpool_object *queue, uint32_t n);
 /* Waits until the daemon has every item that was put: before the queue is closed, which gives up what waits for room.
- * → 0; -ETIMEDOUT; what a put came to, the first that failed since this was told. mpool_queue_finish() flushes first.
+ * → 0; -ETIMEDOUT; the error of the first put that failed and was not reported. mpool_queue_finish() flushes first.
  */
 MPOOL_PUBLIC int mpool_queue_flush(mpool_object *queue, int64_t timeout_ms);
 
-/* The same without waiting here: the callback gets a code (0; MPOOL_ENOT_READY when the time was over) and a result: of
+/* The same without waiting here: the callback gets a code (0; -ETIMEDOUT) and a result: of
  * a put the number of items that went in, of a get the items for mpool_queue_next(), none of them at the end of file.
  * Puts that were started one after the other go in in that order. mpool_call_cancel() stops one that waits. → 0. */
 MPOOL_PUBLIC int mpool_queue_put_start(mpool_object *queue, mpool_call_id *ret_id, const void *items, size_t length,

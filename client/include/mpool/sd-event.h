@@ -6,7 +6,7 @@
  *     sd_event_loop(event);                    // runs the callbacks
  *     mpool_sd_event_detach(attached);         // before mpool_disconnect()
  *
- * While a connection is attached nobody else calls mpool_process() on it. Blocking calls work, and keep the loop
+ * While a connection is attached nobody else calls mpool_dispatch() on it. Blocking calls work, and keep the loop
  * waiting meanwhile. For the thread that runs the loop.
  */
 #ifndef MPOOL_SD_EVENT_H
@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-/* The connection is lost, and all its calls have completed; code as mpool_process() says it. It may be detached and
+/* The connection is lost, and all its calls have completed; code as mpool_dispatch() says it. It may be detached and
  * disconnected here. */
 typedef void mpool_sd_event_lost_fn(void *userdata, int code);
 
@@ -34,7 +34,7 @@ struct mpool_sd_event {
     sd_event_source *timer;
     mpool_sd_event_lost_fn *on_lost;
     void *userdata;
-    int busy; /* inside mpool_process(): the callbacks may detach */
+    int busy; /* inside mpool_dispatch(): the callbacks may detach */
     int detached;
 };
 
@@ -60,11 +60,11 @@ static inline int mpool_sd_event_process_(struct mpool_sd_event *e)
     if (!e->client)
         return 0;
     e->busy = 1;
-    r = mpool_process(e->client);
+    r = mpool_dispatch(e->client);
     if (r < 0 && !e->detached) {
         /* Lost, or disconnected by a callback, and then no longer ours to touch. */
         mpool_sd_event_stop_(e);
-        if (r == -ECANCELED)
+        if (r == -ENOTCONN)
             e->client = NULL;
         else if (e->on_lost)
             e->on_lost(e->userdata, r);

@@ -7,7 +7,7 @@
  *     mpool_object_open(client, &total, "value", "total", &options);
  *     mpool_object_open(client, &lock, "lock", "total.lock", NULL);
  *
- *     if (mpool_lock_acquire(lock, -1) >= 0) {
+ *     if (mpool_lock_acquire(lock, -1, NULL) == 0) {
  *         mpool_value_add_i64(total, 1);
  *         mpool_lock_release(lock);
  *     }
@@ -18,22 +18,22 @@
  * a system call.
  *
  * Death. If a process dies, the daemon releases what it holds within milliseconds, and the next owner is told: acquire
- * returns 1 instead of 0, and the owner should check whether the data that the lock guards is consistent. A process
+ * sets *ret_abandoned, and the owner should check whether the data that the lock guards is consistent. A process
  * also counts as dead when its connection ends: its further acquires fail, and it has lost what it held, which its
  * release reports (-ECONNRESET). Until it notices, another process may hold the lock as well; mpool_lock_fence()
  * returns a number by which the guarded resource can distinguish a stale owner from a new one. Tokens that a dead
  * process had taken from a semaphore come back up to the number with which it was made; tokens that releases had added
  * beyond that count as consumed.
  *
- * Returns. 0 or positive on success, negative on failure. In common: -EINVAL (an invalid pointer, or an object of
+ * Returns. 0 on success, negative on failure. In common: -EINVAL (an invalid pointer, or an object of
  * another kind or type), -ECHILD (the object was opened before fork(); the child must open it again), -ECONNRESET (the
  * daemon has ended, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 waits
  * indefinitely, 0 only tries; they return -ETIMEDOUT when it has expired. Signals do not end a wait.
  *
  * The daemon's end. If the daemon stops in good order, functions that acquire, release or wait report it at once. If it
  * is killed, or the connection ends, calls that start later report it within milliseconds, and calls that already wait
- * within a second. Functions that only load, store or add do not check: they continue to work until mpool_process() has
- * run, in memory that is shared with the other processes that had the object open.
+ * within a second. Functions that only load, store or add do not check: they continue to work until mpool_dispatch()
+ * has run, in memory that is shared with the other processes that had the object open.
  *
  * Threads. mpool_object_open() and mpool_object_close() belong to the thread of the client handle, as all functions
  * with a client do; everything else here may be called by any thread at any time before the close. A lock belongs to a
@@ -85,15 +85,11 @@ typedef struct mpool_object_options {
     bool at_least_once; /* queues: what a dead consumer had not confirmed goes back to the front */
     bool duplex;        /* pipes: both ends send and receive */
     bool read_only;     /* open it without the right to change it: values and arrays */
-    void *reserved[4];  /* leave NULL */
 } mpool_object_options;
 #define MPOOL_OBJECT_OPTIONS_INIT                                                                                      \
     {                                                                                                                  \
         sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, 1, 0, 0, 0, -1, false, false,     \
-            false, false,                                                                                              \
-        {                                                                                                              \
-            NULL, NULL, NULL, NULL                                                                                     \
-        }                                                                                                              \
+            false, false                                                                                               \
     }
 
 /* Opens or makes an object. kind: "value", "array", "lock", "rlock", "semaphore", "bounded_semaphore", "condition",
@@ -111,24 +107,28 @@ MPOOL_PUBLIC void mpool_object_close(mpool_object *object);
 /* What others open the object by: its name, or a text to pass to them, such as in the arguments of a task. Borrowed,
  * valid as long as the object; NULL for NULL. */
 MPOOL_PUBLIC const char *mpool_object_handle(const mpool_object *object);
+/* What a code that a function with this object returned means, in a sentence about the object: "timed out waiting for
+ * lock 'total.lock'". Writes at most `size` bytes, the terminator included. Any thread. → buffer; mpool_strerror(code)
+ * for NULL. */
+MPOOL_PUBLIC const char *mpool_object_error_text(const mpool_object *object, int code, char *buffer, size_t size);
 /* "lock". Static; NULL for NULL. */
 MPOOL_PUBLIC const char *mpool_object_kind(const mpool_object *object);
 
 /* ---- locks ------------------------------------------------------------------------------------------------------- */
 
-/* → 0: acquired; 1: acquired, and the previous owner died with it. The same process taking it twice waits for itself.
- */
-MPOOL_PUBLIC int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms);
-/* → 0; -EPERM: this process does not have it; -ECONNRESET, -ECANCELED: it has lost it, with its connection. */
+/* Acquires it. *ret_abandoned (may be NULL): the previous owner died with it. The same process taking it twice waits
+ * for itself. → 0; -ETIMEDOUT. */
+MPOOL_PUBLIC int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms, bool *ret_abandoned);
+/* → 0; -EPERM: this process does not have it; -ECONNRESET, -ENOTCONN: it has lost it, with its connection. */
 MPOOL_PUBLIC int mpool_lock_release(mpool_object *lock);
 
 /* A recursive lock: the thread that has it may take it again, up to 2^32 - 1 times (-EOVERFLOW), and releases it as
  * often. release → 0; -EPERM: this thread does not have it. */
-MPOOL_PUBLIC int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms, bool *ret_abandoned);
 MPOOL_PUBLIC int mpool_rlock_release(mpool_object *rlock);
 
 /* The lock that every value, array and condition has (get_lock() of multiprocessing): recursive, as above. */
-MPOOL_PUBLIC int mpool_object_lock(mpool_object *object, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_object_lock(mpool_object *object, int64_t timeout_ms, bool *ret_abandoned);
 MPOOL_PUBLIC int mpool_object_unlock(mpool_object *object);
 
 /* The number of the take by which this process has the lock (of any kind): greater than that of each take before. Hand
@@ -138,10 +138,10 @@ MPOOL_PUBLIC int mpool_lock_fence(const mpool_object *lock, uint64_t *ret_number
 
 /* Both kinds of semaphores. acquire: as mpool_lock_acquire(). release → 0; -EOVERFLOW: a bounded one has all its tokens
  * already, an unbounded one has room for no more (256). Any process may release. */
-MPOOL_PUBLIC int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms);
+MPOOL_PUBLIC int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms, bool *ret_abandoned);
 MPOOL_PUBLIC int mpool_semaphore_release(mpool_object *semaphore);
-/* → the tokens that are free at this moment. */
-MPOOL_PUBLIC int mpool_semaphore_value(const mpool_object *semaphore);
+/* → 0 with the number of tokens that are free at this moment. */
+MPOOL_PUBLIC int mpool_semaphore_value(const mpool_object *semaphore, uint32_t *ret_value);
 
 /* ---- events, conditions, barriers -------------------------------------------------------------------------------- */
 
@@ -149,33 +149,36 @@ MPOOL_PUBLIC int mpool_semaphore_value(const mpool_object *semaphore);
 MPOOL_PUBLIC int mpool_event_wait(mpool_object *event, int64_t timeout_ms);
 MPOOL_PUBLIC int mpool_event_set(mpool_object *event);
 MPOOL_PUBLIC int mpool_event_clear(mpool_object *event);
-/* → 1 or 0. */
-MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event);
+/* → 0 with *ret_set. */
+MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event, bool *ret_set);
 
 /* A condition is guarded by `lock`: a lock or rlock object, or NULL for the condition's own, which mpool_object_lock()
  * takes. The caller has it: -EPERM. Everybody uses the same lock with one condition.
  * wait: gives the lock up, waits to be notified, takes the lock again. It may return for nothing: look again at what is
- * waited for. → 0; 1: the lock's owner died with it meanwhile; -ETIMEDOUT. After other errors the lock is not held. */
-MPOOL_PUBLIC int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t timeout_ms);
-/* Waits until predicate(userdata) is true, which is called with the lock had. → as above; 1 also when the time was over
- * after such a death: look at what is waited for. */
-MPOOL_PUBLIC int mpool_condition_wait_for(
-    mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms);
+ * waited for. *ret_abandoned (may be NULL): the lock's owner died with it meanwhile. → 0; -ETIMEDOUT, with the lock
+ * held, as pthread_cond_timedwait() does. After other errors the lock is not held. */
+MPOOL_PUBLIC int mpool_condition_wait(
+    mpool_object *condition, mpool_object *lock, int64_t timeout_ms, bool *ret_abandoned);
+/* Waits until predicate(userdata) is true, which is called with the lock held. → as above; *ret_abandoned is set after
+ * -ETIMEDOUT, too. */
+MPOOL_PUBLIC int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock,
+    bool (*predicate)(void *userdata), void *userdata, int64_t timeout_ms, bool *ret_abandoned);
 /* Wakes up to `count` of those who wait; all of them. → 0. */
 MPOOL_PUBLIC int mpool_condition_notify(mpool_object *condition, mpool_object *lock, uint32_t count);
 MPOOL_PUBLIC int mpool_condition_notify_all(mpool_object *condition, mpool_object *lock);
 
-/* Waits until all parties are there. → 0 … parties - 1, each once: the place in which the caller came; -EPIPE: the
- * barrier is broken, by a time-out of one who waited (-ETIMEDOUT for that one), its death, abort, or a reset. */
-MPOOL_PUBLIC int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms);
+/* Waits until all parties are there. *ret_place (may be NULL): 0 … parties - 1, each once: the place in which the
+ * caller came. → 0; -EPIPE: the barrier is broken, by a time-out of one that waited (-ETIMEDOUT for that one), its
+ * death, abort, or a reset. */
+MPOOL_PUBLIC int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms, uint32_t *ret_place);
 /* Breaks it, for all who wait and who come, until it is reset. */
 MPOOL_PUBLIC int mpool_barrier_abort(mpool_object *barrier);
 /* As new. Whoever waits gets -EPIPE. */
 MPOOL_PUBLIC int mpool_barrier_reset(mpool_object *barrier);
-/* → parties; how many wait at this moment; 1 or 0. */
-MPOOL_PUBLIC int mpool_barrier_parties(const mpool_object *barrier);
-MPOOL_PUBLIC int mpool_barrier_waiting(const mpool_object *barrier);
-MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier);
+/* → 0 with the number of parties, how many wait at this moment, whether it is broken. */
+MPOOL_PUBLIC int mpool_barrier_parties(const mpool_object *barrier, uint32_t *ret_parties);
+MPOOL_PUBLIC int mpool_barrier_waiting(const mpool_object *barrier, uint32_t *ret_waiting);
+MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier, bool *ret_broken);
 
 /* ---- values and arrays ------------------------------------------------------------------------------------------- */
 
@@ -188,8 +191,8 @@ MPOOL_PUBLIC int mpool_barrier_broken(const mpool_object *barrier);
  *     int mpool_value_fetch_add_i64(mpool_object *value, int64_t number, int64_t *ret_before);
  *     int mpool_value_cas_i64(mpool_object *value, int64_t *expected, int64_t number);
  *
- * cas: stores number if the value is *expected, bit by bit (so 0.0 and -0.0 differ). → 1: stored; 0: not, and *expected
- * is now what was found instead. The same of an array's elements, index 0 … count - 1, else -ERANGE:
+ * cas: stores number if the value is *expected, bit by bit (so 0.0 and -0.0 differ). → 0: stored; -EAGAIN: not, and
+ * *expected is now what was found instead. The same of an array's elements, index 0 … count - 1, else -ERANGE:
  *
  *     int mpool_array_get_i64(const mpool_object *array, uint64_t index, int64_t *ret);
  *     int mpool_array_set_i64(…, uint64_t index, int64_t number);   …_add_…, …_fetch_add_…, …_cas_… likewise

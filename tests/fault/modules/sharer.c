@@ -45,7 +45,8 @@ static int add(mpool_task *task)
         mpool_object_close(lock);
         return -1;
     }
-    int r = mpool_lock_acquire(lock, -1);
+    bool abandoned = false;
+    int r = mpool_lock_acquire(lock, -1, &abandoned);
     int64_t before = 0;
     if (r >= 0 && mpool_value_get_i64(value, &before) == 0 && to_die)
         raise(SIGKILL);
@@ -55,7 +56,8 @@ static int add(mpool_task *task)
     }
     mpool_object_close(value);
     mpool_object_close(lock);
-    return r < 0 ? mpool_fail(task, MPOOL_FAIL_FINAL, "no lock: %s", mpool_strerror(r)) : mpool_reply_i64(task, r);
+    return r < 0 ? mpool_fail(task, MPOOL_FAIL_FINAL, "no lock: %s", mpool_strerror(r))
+                 : mpool_reply_i64(task, abandoned);
 }
 
 MPOOL_MODULE("sharer", "1.0.0", MPOOL_FN("add", add))

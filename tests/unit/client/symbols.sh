@@ -1,11 +1,12 @@
 #!/bin/sh
-# The shared library exports what its public headers declare, no more and no less, and needs msgpack-c alone.
+# The shared library exports what its public headers declare, no more and no less, and needs msgpack-c alone; and the
+# test of NULL handles has a row for each function.
 #
-#     symbols.sh LIBRARY INCLUDES HEADER…     (CC is the preprocessor: functions may be declared by macros)
+#     symbols.sh LIBRARY INCLUDES NULL-TEST HEADER…     (CC is the preprocessor: functions may be declared by macros)
 set -eu
-library=$1 includes=$2
-shift 2
-echo 1..2
+library=$1 includes=$2 null_test=$3
+shift 3
+echo 1..3
 
 exported=$(nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort)
 declared=$(for header; do
@@ -27,4 +28,14 @@ if [ -z "$others" ]; then
 else
     echo "not ok 2 - the_library_needs_msgpack_alone"
     echo "# it also needs: $others"
+fi
+
+tested=$("$null_test" --names | sort)
+if [ "$tested" = "$exported" ]; then
+    echo "ok 3 - each_function_is_called_with_a_null_handle"
+else
+    echo "not ok 3 - each_function_is_called_with_a_null_handle"
+    echo "$tested" >tested.$$
+    echo "# only exported, or only tested: $(echo "$exported" | diff - tested.$$ | grep '[<>]' | tr '\n' ' ')"
+    rm -f tested.$$
 fi

@@ -86,7 +86,7 @@ static void malformed_messages_end_the_connection(void **state)
         assert_int_equal(ends.code, MPOOL_EPROTOCOL);
         assert_int_equal(mpool_fd(client), -1);
         assert_int_equal(mpool_timeout_ms(client), -1);
-        assert_int_equal(mpool_process(client), 0); /* told once */
+        assert_int_equal(mpool_dispatch(client), 0); /* told once */
         assert_int_equal(mpool_call(client, NULL, "f", NULL), MPOOL_EPROTOCOL);
         mpool_disconnect(client);
         fake_stop(&fake);
@@ -181,7 +181,7 @@ static void a_thousand_calls_end_when_the_daemon_does(void **state)
     while (r >= 0) {
         struct pollfd pfd = {.fd = mpool_fd(client), .events = (short)mpool_events(client)};
         assert_true(poll(&pfd, 1, 10000) > 0);
-        r = mpool_process(client);
+        r = mpool_dispatch(client);
     }
     assert_int_equal(r, -ECONNRESET);
     assert_int_equal(ends.count, 1000);
@@ -236,7 +236,7 @@ static void a_callback_may_disconnect_when_the_daemon_is_gone(void **state)
     assert_int_equal(mpool_connect(&client, fake.path), 0);
     assert_int_equal(mpool_apply_async(client, NULL, disconnect_on_loss, &client, "f", NULL), 0);
     assert_int_equal(mpool_apply_async(client, NULL, count_end, &ends, "f", NULL), 0);
-    assert_int_equal(mpool_run(client, 10000), -ECANCELED);
+    assert_int_equal(mpool_run(client, 10000), -ENOTCONN);
     assert_int_equal(ends.count, 1);
     fake_stop(&fake);
 }
@@ -489,7 +489,7 @@ static void whatever_the_daemon_says_every_call_ends_once(void **state)
         struct ends ends = {0};
         mpool_client *client;
         mpool_map *map;
-        mpool_item item;
+        mpool_item item = MPOOL_ITEM_INIT;
         mpool_options options = MPOOL_OPTIONS_INIT;
         int left = 40, r;
         uint64_t pulled, given = 0;

@@ -25,7 +25,7 @@ static void ordered_answers_wait_for_the_first(void **state)
 {
     (void)state;
     struct answers answers;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     answers_init(&answers, true);
     add_ok(&answers, 6, 2);
     add_ok(&answers, 2, 4);
@@ -48,7 +48,7 @@ static void unordered_answers_come_as_they_came(void **state)
     (void)state;
     static const uint64_t expected[] = {6, 7, 2, 0};
     struct answers answers;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     answers_init(&answers, false);
     add_ok(&answers, 6, 2);
     add_ok(&answers, 2, 1);
@@ -66,7 +66,7 @@ static void random_order_in_gives_order_out(void **state)
     (void)state;
     enum { RUNS = 500 };
     struct answers answers;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     unsigned seed = 7;
     int order[RUNS];
     answers_init(&answers, true);
@@ -93,7 +93,7 @@ static void failures_carry_their_sentence(void **state)
     static const uint8_t pair[] = "\x92\x92\x00\xac"
                                   "E_LOST: gone\xc0\x92\x05\xc0";
     struct answers answers;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     answers_init(&answers, true);
     assert_int_equal(answers_add_failure(&answers, 0, 2, MPOOL_ETIMEOUT, "too long"), 0);
     assert_int_equal(answers_add_pairs(&answers, 2, 2, pair, sizeof(pair) - 1), 0);
@@ -118,7 +118,7 @@ static void each_item_is_answered_once(void **state)
 {
     (void)state;
     struct answers answers;
-    mpool_item item;
+    mpool_item item = MPOOL_ITEM_INIT;
     answers_init(&answers, true);
     struct map_request *request = map_request_new(NULL, 100, 5, 0);
     assert_int_equal(TAKE(request, 2, "\x92\x92\xc0\x01\x92\xc0\x02"), 2);

@@ -65,9 +65,9 @@ static void unmake(mpool_object *object)
         assert_int_equal(mpool_value_fetch_add_##name(&value, 4, &n), 0);                                              \
         assert_true(n == (type)(min + 3));                                                                             \
         type expected = 99;                                                                                            \
-        assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), 0);                                             \
+        assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), -EAGAIN);                                       \
         assert_true(expected == (type)(min + 7));                                                                      \
-        assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), 1);                                             \
+        assert_int_equal(mpool_value_cas_##name(&value, &expected, 5), 0);                                             \
         assert_int_equal(mpool_value_get_##name(&value, &n), 0);                                                       \
         assert_true(n == 5);                                                                                           \
         for (uint64_t i = 0; i < COUNT; i++) {                                                                         \
@@ -76,7 +76,7 @@ static void unmake(mpool_object *object)
             assert_int_equal(mpool_array_fetch_add_##name(&array, i, 1, &n), 0);                                       \
             assert_true(n == (type)(i + 1));                                                                           \
             expected = (type)(i + 2);                                                                                  \
-            assert_int_equal(mpool_array_cas_##name(&array, i, &expected, 7), 1);                                      \
+            assert_int_equal(mpool_array_cas_##name(&array, i, &expected, 7), 0);                                      \
             assert_int_equal(mpool_array_get_##name(&array, i, &n), 0);                                                \
             assert_true(n == 7);                                                                                       \
         }                                                                                                              \
@@ -135,9 +135,9 @@ static void an_exchange_compares_bits(void **state)
     double expected = NAN, zero = -0.0;
     (void)state;
 
-    assert_int_equal(mpool_value_cas_f64(&value, &zero, 1), 0);
+    assert_int_equal(mpool_value_cas_f64(&value, &zero, 1), -EAGAIN);
     assert_int_equal(mpool_value_set_f64(&value, NAN), 0);
-    assert_int_equal(mpool_value_cas_f64(&value, &expected, 1), 1);
+    assert_int_equal(mpool_value_cas_f64(&value, &expected, 1), 0);
     unmake(&value);
 }
 
@@ -182,40 +182,67 @@ static void each_function_wants_its_kind(void **state)
         mpool_object o = make((enum mpool_kind)kind, MPOOL_ELEMENT_I64, 1);
         bool semaphore = kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
         bool guarded = kind == MPOOL_KIND_VALUE || kind == MPOOL_KIND_ARRAY || kind == MPOOL_KIND_CONDITION;
-        bool locks = wire_kind_info(o.kind)->lock;
+        bool locks = wire_kind_info(o.kind)->lock, set = false, broken = false;
+        uint32_t count = 99, parties = 99, waiting = 99;
 #define EXPECT(call, condition, result) assert_int_equal(call, condition ? result : -EINVAL)
-        EXPECT(mpool_lock_acquire(&o, 0), kind == MPOOL_KIND_LOCK, 0);
+        EXPECT(mpool_lock_acquire(&o, 0, NULL), kind == MPOOL_KIND_LOCK, 0);
         EXPECT(mpool_lock_release(&o), kind == MPOOL_KIND_LOCK, 0);
-        EXPECT(mpool_rlock_acquire(&o, 0), kind == MPOOL_KIND_RLOCK, 0);
+        EXPECT(mpool_rlock_acquire(&o, 0, NULL), kind == MPOOL_KIND_RLOCK, 0);
         EXPECT(mpool_rlock_release(&o), kind == MPOOL_KIND_RLOCK, 0);
-        EXPECT(mpool_object_lock(&o, 0), guarded, 0);
+        EXPECT(mpool_object_lock(&o, 0, NULL), guarded, 0);
         EXPECT(mpool_object_unlock(&o), guarded, 0);
         EXPECT(mpool_object_unlock(&o), guarded, -EPERM);
-        EXPECT(mpool_semaphore_acquire(&o, 0), semaphore, 0);
-        EXPECT(mpool_semaphore_value(&o), semaphore, 1);
+        EXPECT(mpool_semaphore_acquire(&o, 0, NULL), semaphore, 0);
+        EXPECT(mpool_semaphore_value(&o, &count), semaphore, 0);
+        assert_int_equal(count, semaphore ? 1 : 99);
         EXPECT(mpool_semaphore_release(&o), semaphore, 0);
         EXPECT(mpool_semaphore_release(&o), semaphore, -EOVERFLOW);
         EXPECT(mpool_lock_fence(&o, &number), locks, (semaphore ? 0 : -EPERM));
         EXPECT(mpool_event_wait(&o, 0), kind == MPOOL_KIND_EVENT, -ETIMEDOUT);
         EXPECT(mpool_event_set(&o), kind == MPOOL_KIND_EVENT, 0);
-        EXPECT(mpool_event_is_set(&o), kind == MPOOL_KIND_EVENT, 1);
+        EXPECT(mpool_event_is_set(&o, &set), kind == MPOOL_KIND_EVENT, 0);
+        assert_int_equal(set, kind == MPOOL_KIND_EVENT);
         EXPECT(mpool_event_clear(&o), kind == MPOOL_KIND_EVENT, 0);
-        EXPECT(mpool_condition_wait(&o, NULL, 0), kind == MPOOL_KIND_CONDITION, -EPERM);
-        EXPECT(mpool_condition_wait_for(&o, NULL, yes, NULL, 0), kind == MPOOL_KIND_CONDITION, -EPERM);
+        EXPECT(mpool_condition_wait(&o, NULL, 0, NULL), kind == MPOOL_KIND_CONDITION, -EPERM);
+        EXPECT(mpool_condition_wait_for(&o, NULL, yes, NULL, 0, NULL), kind == MPOOL_KIND_CONDITION, -EPERM);
         EXPECT(mpool_condition_notify_all(&o, NULL), kind == MPOOL_KIND_CONDITION, -EPERM);
-        EXPECT(mpool_barrier_parties(&o), kind == MPOOL_KIND_BARRIER, 2);
-        EXPECT(mpool_barrier_waiting(&o), kind == MPOOL_KIND_BARRIER, 0);
-        EXPECT(mpool_barrier_wait(&o, 0), kind == MPOOL_KIND_BARRIER, -ETIMEDOUT);
-        EXPECT(mpool_barrier_broken(&o), kind == MPOOL_KIND_BARRIER, 1);
+        EXPECT(mpool_barrier_parties(&o, &parties), kind == MPOOL_KIND_BARRIER, 0);
+        assert_int_equal(parties, kind == MPOOL_KIND_BARRIER ? 2 : 99);
+        EXPECT(mpool_barrier_waiting(&o, &waiting), kind == MPOOL_KIND_BARRIER, 0);
+        assert_int_equal(waiting, kind == MPOOL_KIND_BARRIER ? 0 : 99);
+        EXPECT(mpool_barrier_wait(&o, 0, NULL), kind == MPOOL_KIND_BARRIER, -ETIMEDOUT);
+        EXPECT(mpool_barrier_broken(&o, &broken), kind == MPOOL_KIND_BARRIER, 0);
+        assert_int_equal(broken, kind == MPOOL_KIND_BARRIER);
         EXPECT(mpool_barrier_reset(&o), kind == MPOOL_KIND_BARRIER, 0);
         EXPECT(mpool_barrier_abort(&o), kind == MPOOL_KIND_BARRIER, 0);
-        EXPECT(mpool_barrier_wait(&o, -1), kind == MPOOL_KIND_BARRIER, -EPIPE);
+        EXPECT(mpool_barrier_wait(&o, -1, NULL), kind == MPOOL_KIND_BARRIER, -EPIPE);
         unmake(&o);
     }
-    assert_int_equal(mpool_lock_acquire(NULL, 0), -EINVAL);
+    assert_int_equal(mpool_lock_acquire(NULL, 0, NULL), -EINVAL);
     assert_int_equal(mpool_event_set(NULL), -EINVAL);
-    assert_int_equal(mpool_barrier_wait(NULL, 0), -EINVAL);
+    assert_int_equal(mpool_barrier_wait(NULL, 0, NULL), -EINVAL);
     assert_int_equal(mpool_condition_notify_all(NULL, NULL), -EINVAL);
+}
+
+static void errors_are_about_the_object(void **state)
+{
+    (void)state;
+    static char name[] = "total.lock";
+    mpool_object lock = make(MPOOL_KIND_LOCK, 0, 1), barrier = make(MPOOL_KIND_BARRIER, 0, 2);
+    char text[128], small[8];
+    lock.handle = barrier.handle = name;
+    assert_string_equal(
+        mpool_object_error_text(&lock, -ETIMEDOUT, text, sizeof(text)), "timed out waiting for lock 'total.lock'");
+    assert_string_equal(
+        mpool_object_error_text(&lock, -EPERM, text, sizeof(text)), "this process does not hold lock 'total.lock'");
+    assert_string_equal(
+        mpool_object_error_text(&barrier, -EPIPE, text, sizeof(text)), "barrier 'total.lock' is broken");
+    assert_string_equal(mpool_object_error_text(&lock, -ETIMEDOUT, small, sizeof(small)), "timed o");
+    assert_string_equal(mpool_object_error_text(NULL, -ETIMEDOUT, text, sizeof(text)), mpool_strerror(-ETIMEDOUT));
+    assert_string_equal(mpool_strerror(-ETIMEDOUT), "The wait timed out."); /* and not of a connection */
+    lock.handle = barrier.handle = NULL;
+    unmake(&lock);
+    unmake(&barrier);
 }
 
 static void what_is_lost_is_refused(void **state)
@@ -224,10 +251,10 @@ static void what_is_lost_is_refused(void **state)
     (void)state;
 
     lock.lost = -ECONNRESET;
-    assert_int_equal(mpool_lock_acquire(&lock, -1), -ECONNRESET);
+    assert_int_equal(mpool_lock_acquire(&lock, -1, NULL), -ECONNRESET);
     lock.lost = 0;
     lock.read_only = true;
-    assert_int_equal(mpool_lock_acquire(&lock, -1), -EACCES);
+    assert_int_equal(mpool_lock_acquire(&lock, -1, NULL), -EACCES);
     unmake(&lock);
 }
 
@@ -237,7 +264,7 @@ static void after_fork_the_child_is_told(void **state)
     int status;
     (void)state;
 
-    assert_int_equal(mpool_lock_acquire(&lock, 0), 0);
+    assert_int_equal(mpool_lock_acquire(&lock, 0, NULL), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -245,7 +272,7 @@ static void after_fork_the_child_is_told(void **state)
         bool told = mpool_lock_release(&lock) == -ECHILD && mpool_value_get_i64(&value, &n) == -ECHILD;
         /* Its own objects are good, and do not make those of its parent good. */
         mpool_object own = make(MPOOL_KIND_LOCK, 0, 2);
-        told = told && mpool_lock_acquire(&own, 0) == 0 && mpool_lock_release(&lock) == -ECHILD;
+        told = told && mpool_lock_acquire(&own, 0, NULL) == 0 && mpool_lock_release(&lock) == -ECHILD;
         _exit(told ? 0 : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -273,7 +300,7 @@ static void *arrive(void *argument)
     mpool_object *condition = &meeting->condition, *lock = &meeting->lock;
 
     for (int i = 0; i < 5; i++)
-        if (mpool_lock_acquire(lock, -1) != 0 ||
+        if (mpool_lock_acquire(lock, -1, NULL) != 0 ||
             (meeting->arrived++, mpool_condition_notify(condition, lock, 1)) != 0 || mpool_lock_release(lock) != 0)
             abort();
     return NULL;
@@ -285,11 +312,12 @@ static void a_predicate_is_waited_for(void **state)
     pthread_t thread;
     (void)state;
 
-    assert_int_equal(mpool_lock_acquire(&meeting.lock, 0), 0);
+    assert_int_equal(mpool_lock_acquire(&meeting.lock, 0, NULL), 0);
     assert_int_equal(
-        mpool_condition_wait_for(&meeting.condition, &meeting.lock, five_have_arrived, &meeting, 1), -ETIMEDOUT);
+        mpool_condition_wait_for(&meeting.condition, &meeting.lock, five_have_arrived, &meeting, 1, NULL), -ETIMEDOUT);
     assert_int_equal(pthread_create(&thread, NULL, arrive, &meeting), 0);
-    assert_int_equal(mpool_condition_wait_for(&meeting.condition, &meeting.lock, five_have_arrived, &meeting, -1), 0);
+    assert_int_equal(
+        mpool_condition_wait_for(&meeting.condition, &meeting.lock, five_have_arrived, &meeting, -1, NULL), 0);
     assert_int_equal(meeting.arrived, 5);
     assert_int_equal(mpool_lock_release(&meeting.lock), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -305,6 +333,7 @@ int main(void)
         cmocka_unit_test(an_exchange_compares_bits),
         cmocka_unit_test(an_array_shows_its_elements),
         cmocka_unit_test(each_function_wants_its_kind),
+        cmocka_unit_test(errors_are_about_the_object),
         cmocka_unit_test(what_is_lost_is_refused),
         cmocka_unit_test(after_fork_the_child_is_told),
         cmocka_unit_test(a_predicate_is_waited_for),

@@ -48,19 +48,19 @@ static void check(int r)
 
 static void take_lock(void)
 {
-    check(mpool_lock_acquire(&lock, -1));
+    check(mpool_lock_acquire(&lock, -1, NULL));
     check(mpool_lock_release(&lock));
 }
 
 static void take_rlock(void)
 {
-    check(mpool_rlock_acquire(&rlock, -1));
+    check(mpool_rlock_acquire(&rlock, -1, NULL));
     check(mpool_rlock_release(&rlock));
 }
 
 static void take_semaphore(void)
 {
-    check(mpool_semaphore_acquire(&semaphore, -1));
+    check(mpool_semaphore_acquire(&semaphore, -1, NULL));
     check(mpool_semaphore_release(&semaphore));
 }
 
