@@ -148,6 +148,8 @@ mpool_options daemon_task_options(void)
     options.timeout_ms = settings.timeout_ms > 0 ? settings.timeout_ms : 0;
     options.ttl_s = settings.ttl_ms < 0 ? 0 : (uint32_t)((settings.ttl_ms + MS_PER_S - 1) / MS_PER_S);
     options.attempts = (uint32_t)settings.attempts.value;
+    if (settings.priority.given)
+        options.priority = (uint32_t)settings.priority.value;
     return options;
 }
 

@@ -17,6 +17,7 @@ struct settings {
     int64_t timeout_ms;           /* -1: not given */
     int64_t ttl_ms;               /* of a submitted task's or a process's result; -1: not given */
     struct option_count attempts; /* tasks */
+    struct option_count priority; /* the same */
 };
 
 extern struct settings settings;
@@ -36,6 +37,11 @@ extern struct settings settings;
         .max = UINT64_C(0x7fffffff) * 1000,                                                                            \
         .help = "how long the result is kept after the end: 60s, 2h, 7d (default: the daemon's)"                       \
     }
+#define OPTION_ROWS_SCHEDULE                                                                                           \
+    {                                                                                                                  \
+        .name = "priority", .value = "N", .count = &settings.priority, .min = 0, .max = 255,                           \
+        .help = "0 to 255: tasks of a higher priority go first (default: 128)"                                         \
+    }
 /* For verbs that submit tasks. */
 #define OPTION_ROWS_TASK                                                                                               \
     OPTION_ROW_POOL, OPTION_ROW_TIMEOUT("stop a run after TIME: 500ms, 5s, 2m, 1h; a bare number is seconds"),         \
@@ -45,6 +51,7 @@ extern struct settings settings;
             .min = 1,                                                                                                  \
             .max = 100,                                                                                                \
             .help = "runs allowed in all when a worker is lost"},                                                      \
+        OPTION_ROWS_SCHEDULE,                                                                                          \
     {                                                                                                                  \
         .name = "name", .value = "LABEL", .text = &settings.label, .help = "a label for `mpool ls` (128 bytes)"        \
     }

@@ -9,6 +9,7 @@
 #include "client/lib/cancel.h"
 #include "client/lib/memfd.h"
 #include "client/lib/request.h"
+#include "client/lib/schedule.h"
 #include "client/lib/sized.h"
 #include "proto/message.h"
 #include "proto/tables.h"
@@ -23,9 +24,10 @@ static int check(mpool_client *client, const struct task *task, const mpool_opti
         return handle_fail(client, -EINVAL, "A submitted task has nobody to hear its output.");
     if (o->stdin_fd && task->method != MPOOL_METHOD_CALL)
         return handle_fail(client, -EINVAL, "Only a call has a standard input.");
-    if (!task->args)
-        return 0;
-    int r = request_check_array(client, task->args, task->args_length, 2);
+    int r = schedule_check(client, o);
+    if (r < 0 || !task->args)
+        return r;
+    r = request_check_array(client, task->args, task->args_length, 2);
     return r < 0 ? handle_fail(client, r, r == -EINVAL ? "The arguments are not one MessagePack array." : NULL) : 0;
 }
 
@@ -39,7 +41,7 @@ static size_t count_options(const struct task *task, const mpool_options *o, uin
 {
     return (size_t) !!o->pool + !!o->name + (o->timeout_ms > 0) + !!o->attempts + (keeps_result(task) && o->ttl_s) +
            !!o->on_output + !!o->stdin_fd + task->lives_on + task->star + (task->answer == TASK_ANSWER_EACH) +
-           (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes;
+           (task->answer == TASK_ANSWER_STREAM) + !!task->chunk + !!memfd_bytes + schedule_count(o);
 }
 
 static void pack_options(
@@ -58,6 +60,7 @@ static void pack_options(
         wire_pack_key_i64(&pk, "timeout_ms", o->timeout_ms);
     if (o->attempts)
         wire_pack_key_u64(&pk, "attempts", o->attempts);
+    schedule_pack(&pk, o);
     if (ttl_s)
         wire_pack_key_u64(&pk, "ttl_s", ttl_s);
     if (o->on_output)

@@ -117,20 +117,50 @@ static uint32_t check_buckets(const struct core_pool *p)
     return n;
 }
 
+static uint64_t check_queued(const struct core_task_list *list, bool ahead)
+{
+    const struct core_task *task;
+    uint64_t n = 0;
+    TAILQ_FOREACH (task, list, link) {
+        CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
+        CHECK(task->ahead == ahead && task->charged_us == 0);
+        n++;
+    }
+    return n;
+}
+
+/* depth: 0 for a flow, more above. → how many tasks wait below it. */
+static uint64_t check_node(const struct core_pool *p, const struct core_node *n, unsigned depth)
+{
+    const struct core_flow *flow = CORE_CONTAINER(n, const struct core_flow, node);
+    const struct core_node *child;
+    uint32_t members = 0, children = 0;
+    uint64_t waiting = 0;
+    LIST_FOREACH (child, &n->children, sibling) {
+        CHECK(depth > 0 && child->parent == n);
+        waiting += check_node(p, child, depth - 1);
+        members += child->members > 0;
+        children++;
+    }
+    if (depth == 0) {
+        CHECK(flow->pool == p && flow->length <= n->members);
+        waiting = check_queued(&flow->tasks, false);
+        CHECK(waiting == flow->length);
+    } else {
+        CHECK(members == n->members && (waiting > 0) == (n->turns.root != NULL));
+    }
+    CHECK(n->references >= children && n->references > 0);
+    CHECK(n->place.armed == (waiting > 0 && n->parent));
+    CHECK(!n->place.armed || n->place.at_ns == n->used_ns);
+    return waiting;
+}
+
 static void check_lists(const struct core_pool *p, const struct tally *tally)
 {
     const struct core_worker *w;
     const struct core_task *task;
     uint64_t n = 0;
-    const struct core_task_list *queues[] = {&p->ahead, &p->queue};
-    for (unsigned i = 0; i < 2; i++)
-        TAILQ_FOREACH (task, queues[i], link) {
-            CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
-            CHECK(task->ahead == (i == 0));
-            n++;
-        }
-    CHECK(n == p->queued);
-    n = 0;
+    CHECK(check_queued(&p->ahead, true) + check_node(p, p->turns, 4) == p->queued);
     TAILQ_FOREACH (task, &p->backoff, link) {
         CHECK(task->state == MPOOL_STATE_BACKOFF && task->timer.kind == CORE_TIMER_TASK_BACKOFF && !task->stop);
         CHECK(task->timer.armed && task->attempt < task->attempts);

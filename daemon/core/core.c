@@ -66,12 +66,16 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
     if (!pool)
         return NULL;
     assert(is_sound(config));
+    pool->turns = core_turns_new();
+    if (!pool->turns) {
+        free(pool);
+        return NULL;
+    }
     pool->core = core;
     pool->config = *config;
     pool->userdata = userdata;
     pool->draining = core->stopping;
     TAILQ_INIT(&pool->ahead);
-    TAILQ_INIT(&pool->queue);
     TAILQ_INIT(&pool->backoff);
     TAILQ_INIT(&pool->every);
     TAILQ_INIT(&pool->standbys);
@@ -101,6 +105,7 @@ void core_pool_free(struct core_pool *pool)
     core_timer_disarm(&core->timers, &pool->idle_timer);
     core_timer_disarm(&core->timers, &pool->spawn_timer);
     TAILQ_REMOVE(&core->pools, pool, link);
+    core_turns_free(pool->turns);
     free(pool);
 }
 
@@ -178,6 +183,8 @@ static void submit(struct core_task *task, bool front, bool ahead)
     task->killing = task->ending = false;
     task->ahead = ahead;
     task->timer = (struct core_timer){0};
+    assert(task->flow->pool == task->pool);
+    core_turns_enter(task);
     core_queue_push(task->pool, task, front);
     core_pool_touch(task->pool);
 }
@@ -231,6 +238,7 @@ void core_task_done(struct core_task *task, enum core_result result, uint64_t ru
         average(&task->function->chunk_mean_ns, &task->function->chunk_runs, run_ns);
     else
         average(&task->function->mean_ns, &task->function->runs, run_ns);
+    core_turns_correct(task, run_ns);
     core_timer_disarm(&pool->core->timers, &task->timer);
     core_lane_remove(w, task, now_ns);
     core_worker_settle(w, now_ns);

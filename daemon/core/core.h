@@ -16,6 +16,8 @@
 #include "proto/states.h"
 
 struct core;
+struct core_client;
+struct core_flow;
 struct core_pool;
 
 #define CORE_DOWN_BIRTHS 5u /* failed births in a row after which a pool without workers is down */
@@ -24,6 +26,7 @@ struct core_pool;
 struct core_timer {
     uint64_t at_ns;
     struct core_timer *child, *next, *prev; /* prev: the parent for a first child, else the previous sibling */
+    uint32_t order;                         /* among those with the same time */
     uint8_t kind;                           /* the core's own enum: what it is embedded in, and what to do */
     bool armed;
 };
@@ -52,6 +55,7 @@ struct core_worker;
  * core's. */
 struct core_task {
     struct core_pool *pool;
+    struct core_flow *flow; /* where it queues; of the same pool; the supervisor's reference */
     struct core_function *function;
     uint64_t timeout_ms; /* of one run; 0: none */
     uint32_t attempts;   /* runs allowed in all, ≥ 1 */
@@ -62,6 +66,7 @@ struct core_task {
     enum mpool_state state;     /* RUNNING is not tracked here: a PLACED task may have been claimed; see ops->started */
     uint32_t attempt;           /* runs that have started and ended or died; the run that is on is attempt + 1 */
     uint32_t position;          /* in its worker's lane; set by ops->place */
+    uint32_t charged_us;        /* what its run counts for the turns of its flow; 0: nothing yet, or no more */
     uint8_t stop;               /* enum core_why of the stop that is under way, 0 when none (CORE_WHY_RESULT); stays
                                  * readable in finish(): a FAILED with a stop is how a function obeys a cancel */
     uint8_t cancel_signal;      /* for ops->cancel: that was asked for with the cancel, or 0 */
@@ -70,7 +75,7 @@ struct core_task {
     bool ahead;                 /* a worker waits for it: see core_submit_ahead() */
     struct core_worker *worker; /* while PLACED, and in the finish() of a task that was; else NULL */
     struct core_timer timer;
-    TAILQ_ENTRY(core_task) link; /* in the pool's queue, or in the worker's lane, in order */
+    TAILQ_ENTRY(core_task) link; /* in its flow, or in the worker's lane, in order */
 };
 TAILQ_HEAD(core_task_list, core_task);
 
@@ -125,7 +130,7 @@ struct core_pool_config {
 
 struct core_ops {
     /* Puts the task into the worker's lane and sets task->position. → true; false: no room just now (not an error; the
-     * task stays at the front of the queue until a slot of that worker is collected). */
+     * task stays at the front of its flow until a slot of that worker is collected). */
     bool (*place)(void *context, struct core_worker *worker, struct core_task *task);
     /* READY → RECLAIMED. → false: the worker has claimed it (or broken its lane). A reclaimed slot needs no further
      * call. */
@@ -192,12 +197,28 @@ void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret
 const struct core_pool_config *core_pool_config(const struct core_pool *pool);
 const struct core_worker_list *core_pool_workers(const struct core_pool *pool); /* through `every` */
 
+/* ---- who submits ---- */
+
+/* A client is a source of tasks: a connection. Its tasks queue in flows: one for each pool, priority, and user on whose
+ * behalf it asks. Within a priority, workers' time is shared equally between users, then between the clients of a user;
+ * see turns.c. → NULL: no memory. */
+struct core_client *core_client_new(void);
+/* Its tasks live on. NULL: nothing. */
+void core_client_free(struct core_client *client);
+/* Where the client's tasks queue, in the order of their submission. priority: higher ones go first. → a reference, to
+ * be held by each task until its finish(); NULL: no memory. */
+struct core_flow *core_flow_get(struct core_client *client, struct core_pool *pool, uint32_t user, uint8_t priority);
+struct core_flow *core_flow_ref(struct core_flow *flow);
+/* NULL: nothing. */
+void core_flow_unref(struct core_flow *flow);
+uint8_t core_flow_priority(const struct core_flow *flow);
+
 /* ---- tasks ---- */
 
-/* Queues a task at the back. Never fails, never finishes it from inside (not even when stopping: core_run() does then).
- * Dispatch happens in core_run(). The task must not be in the core already. */
+/* Queues a task at the back of its flow. Never fails, never finishes it from inside (not even when stopping: core_run()
+ * does then). Dispatch happens in core_run(). The task must not be in the core already. */
 void core_submit(struct core_task *task, uint64_t now_ns);
-/* The same at the front: for the rest of a chunk that was handed back. */
+/* The same at the front of its flow: for the rest of a chunk that was handed back. */
 void core_submit_front(struct core_task *task, uint64_t now_ns);
 /* Queues a task that a worker waits for, which has given up its place to another worker meanwhile. It precedes all
  * other queued tasks, in FIFO order among its like, and is never placed behind another task in a lane. */
@@ -232,7 +253,8 @@ bool core_worker_may_wait(const struct core_worker *worker);
 void core_worker_outdate(struct core_worker *worker, uint64_t now_ns);
 /* The worker is dead, and all that it had completed has been collected (core_task_done). head_started: it had claimed
  * the head of its lane. That task is finished (stop under way: that state; else LOST) or backs off for another attempt;
- * those behind it go to the front of the queue in order and count no attempt. The worker is the supervisor's again. */
+ * those behind it go to the front of their flows in order and count no attempt. The worker is the supervisor's again.
+ */
 void core_worker_died(struct core_worker *worker, bool head_started, void *report, uint64_t now_ns);
 
 /* ---- the loop's part ---- */

@@ -56,6 +56,29 @@ struct core {
     bool stop_over; /* the grace has passed */
 };
 
+/* Whoever takes turns: a priority, a user, a client or a flow. See turns.c. */
+struct core_node {
+    struct core_timer place;  /* among those of its parent that wait, by used_ns */
+    struct core_timers turns; /* its children that wait: that have a task in the queue */
+    uint64_t used_ns;         /* virtual time: what its tasks have used while there were any */
+    uint64_t clock_ns;        /* virtual time: used_ns of the child that had the last turn, before it */
+    struct core_node *parent; /* NULL: the pool's root */
+    LIST_HEAD(, core_node) children;
+    LIST_ENTRY(core_node) sibling;
+    uint32_t id;         /* of a user; of a level: UINT8_MAX - priority */
+    uint32_t references; /* children, and others */
+    uint32_t members;    /* children with tasks in the core, or tasks of a flow */
+};
+
+struct core_flow {
+    struct core_node node;
+    struct core_pool *pool;
+    struct core_client *client;  /* that keeps it for its next tasks; NULL: none does */
+    LIST_ENTRY(core_flow) link;  /* in that client's list */
+    struct core_task_list tasks; /* in the queue, in order */
+    uint64_t length;             /* how many they are */
+};
+
 struct core_pool {
     struct core *core;
     struct core_pool_config config;
@@ -68,9 +91,11 @@ struct core_pool {
     bool draining;       /* closing or stopping, and nothing waits: workers are retired as their lanes empty */
     bool empty_reported; /* pool_empty() has been called */
 
-    struct core_task_list ahead, queue, backoff; /* ahead: tasks that precede the queue */
-    uint64_t queued, backing_off;                /* of the first two, and of the third */
-    uint32_t placed;                             /* tasks in all lanes */
+    struct core_task_list ahead;   /* precedes the queue */
+    struct core_node *turns;       /* the queue */
+    struct core_task_list backoff; /* those that wait for their next attempt */
+    uint64_t queued, backing_off;  /* of the first two, and of the third */
+    uint32_t placed;               /* tasks in all lanes */
 
     struct core_worker_list every;
     struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more tasks */
@@ -133,9 +158,28 @@ bool core_state_may_follow(enum mpool_state from, enum mpool_state to);
 /* The one place that finishes. The task must be in no list. Call it last: finish() may submit and cancel. */
 void core_task_end(struct core_task *task, enum mpool_state state, enum core_why why, void *report);
 
+/* ---- turns.c */
+
+/* The queue of a pool. → NULL: no memory. */
+struct core_node *core_turns_new(void);
+/* Its flows are forgotten by their clients. NULL: nothing. */
+void core_turns_free(struct core_node *root);
+/* The task whose turn it is, or NULL. */
+struct core_task *core_turns_first(const struct core_node *root);
+/* A task comes into the core, and is about to leave it. */
+void core_turns_enter(struct core_task *task);
+void core_turns_leave(struct core_task *task);
+/* To and from its flow. */
+void core_turns_push(struct core_task *task, bool front);
+void core_turns_remove(struct core_task *task);
+/* It was placed: counts the expected time; came back without having run: counts nothing; has run: counts that time. */
+void core_turns_charge(struct core_task *task);
+void core_turns_refund(struct core_task *task);
+void core_turns_correct(struct core_task *task, uint64_t run_ns);
+
 /* ---- queue.c */
 
-/* Queues a task (QUEUED) at one end of its list, `ahead` or the queue. */
+/* Queues a task (QUEUED) at one end of its list, `ahead` or its flow. */
 void core_queue_push(struct core_pool *pool, struct core_task *task, bool front);
 void core_queue_push_backoff(struct core_pool *pool, struct core_task *task); /* BACKOFF */
 void core_queue_remove(struct core_pool *pool, struct core_task *task);       /* by its state, which stays */
@@ -143,10 +187,15 @@ void core_queue_remove(struct core_pool *pool, struct core_task *task);       /*
 static inline struct core_task *core_queue_first(const struct core_pool *pool)
 {
     struct core_task *task = TAILQ_FIRST(&pool->ahead);
-    return task ? task : TAILQ_FIRST(&pool->queue);
+    return task ? task : core_turns_first(pool->turns);
 }
 
 /* ---- lanes.c */
+
+static inline uint64_t core_task_mean_ns(const struct core_task *task)
+{
+    return task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
+}
 
 uint32_t core_task_depth(const struct core_task *task);
 uint32_t core_worker_runs_left(const struct core_worker *worker);
@@ -157,7 +206,7 @@ void core_lane_unfile(struct core_worker *worker);
 void core_lane_push(struct core_worker *worker, struct core_task *task, uint64_t now_ns);
 void core_lane_remove(struct core_worker *worker, struct core_task *task, uint64_t now_ns);
 void core_lane_known_claimed(struct core_worker *worker);
-/* Takes READY tasks back to the front of the queue, from the tail, until `keep` are left. → how many. The caller
+/* Takes READY tasks back to the front of their flows, from the tail, until `keep` are left. → how many. The caller
  * settles the worker. */
 uint32_t core_lane_take_back(struct core_worker *worker, uint32_t keep, uint64_t now_ns);
 
@@ -234,6 +283,6 @@ bool core_stop_flush_one(struct core_pool *pool, enum core_why why);
 uint64_t core_retry_delay_ns(uint32_t attempt);
 /* The n-th step of 100 ms · 2^n, at most 10 s. */
 uint64_t core_retry_step_ns(uint32_t n);
-/* A run failed and another is allowed: to the front of the queue, or into backoff. The task must be in no list. */
+/* A run failed and another is allowed: to the front of its flow, or into backoff. The task must be in no list. */
 void core_retry(struct core_task *task, uint64_t now_ns);
 bool core_retry_allowed(const struct core_task *task);

@@ -1,10 +1,10 @@
 /* Which worker gets the next task? Join the bounded shortest queue.
  *
- * The task at the front goes to the open worker with the shortest lane (of the idle ones, the warmest), if that lane is
- * shorter than both the task and the lane's head allow; tiny ones go to a busy worker before an idle one is woken. The
- * queue is strictly first in, first out: nothing overtakes a task that needs an idle worker (a slow one, one that must
- * be alone, or one for which another worker has given up its place). That starves no task and stalls no worker: while
- * the front waits, no worker is idle, lanes are merely not filled further, and the first worker to run dry takes it.
+ * The task whose turn it is (turns.c) goes to the open worker with the shortest lane (of the idle ones, the warmest),
+ * if that lane is shorter than both the task and the lane's head allow; tiny ones go to a busy worker before an idle
+ * one is woken. The turns are kept: nothing overtakes a task that needs an idle worker (a slow one, one that must be
+ * alone, or one for which another worker has given up its place). That starves no task and stalls no worker: while the
+ * front waits, no worker is idle, lanes are merely not filled further, and the first worker to run dry takes it.
  * Constant time per task placed and per worker that refuses.
  */
 #include "daemon/core/core_private.h"
@@ -28,7 +28,7 @@ static uint32_t choose(const struct core_pool *pool, const struct core_task *tas
 {
     uint32_t shortest = (uint32_t)__builtin_ctzll(pool->open_mask);
     uint32_t depth = task->ahead ? 1 : core_task_depth(task);
-    uint64_t mean_ns = task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
+    uint64_t mean_ns = core_task_mean_ns(task);
     uint64_t busy = pool->open_mask & ~1ull;
     if (shortest == 0 && busy && mean_ns > 0 && mean_ns <= CORE_WAKE_NS) {
         uint32_t next = (uint32_t)__builtin_ctzll(busy);
@@ -60,6 +60,7 @@ void core_dispatch(struct core_pool *pool, uint64_t now_ns)
             continue;
         }
         core_queue_remove(pool, task);
+        core_turns_charge(task);
         core_lane_push(w, task, now_ns);
         w->refused_ns = 0;
         if (!w->expiring && runs_come_to_an_end(w))

@@ -16,11 +16,9 @@ uint32_t core_task_depth(const struct core_task *task)
         uint64_t mean_ns;
         uint32_t depth;
     } steps[] = {{10 * CORE_US, 64}, {50 * CORE_US, 16}, {200 * CORE_US, 4}, {CORE_MS, 2}};
-    uint64_t mean = task->chunk ? task->function->chunk_mean_ns : task->function->mean_ns;
-    if (task->alone)
+    uint64_t mean = core_task_mean_ns(task);
+    if (task->alone || mean == 0) /* unknown: it may take long */
         return 1;
-    if (mean == 0)
-        return 2;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (mean <= steps[i].mean_ns)
             return steps[i].depth;

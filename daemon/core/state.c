@@ -32,5 +32,6 @@ void core_task_end(struct core_task *task, enum mpool_state state, enum core_why
     core_task_set_state(task, state);
     core_timer_disarm(&core->timers, &task->timer);
     task->ending = true;
+    core_turns_leave(task);
     core->ops->finish(core->context, task, why, report);
 }

@@ -60,6 +60,7 @@ void core_cancel(struct core_task *task, enum core_why why, uint64_t now_ns)
     if (task->state != MPOOL_STATE_PLACED) {
         core_queue_remove(pool, task);
     } else if (pool->core->ops->reclaim(pool->core->context, w, task)) {
+        core_turns_refund(task);
         core_lane_remove(w, task, now_ns);
         core_worker_settle(w, now_ns);
     } else {

@@ -3,6 +3,11 @@
 
 #include <stddef.h>
 
+static bool is_before(const struct core_timer *a, const struct core_timer *b)
+{
+    return a->at_ns < b->at_ns || (a->at_ns == b->at_ns && (int32_t)(a->order - b->order) < 0);
+}
+
 /* Both are roots (no siblings) or NULL. → the earlier, the other under it. */
 static struct core_timer *meld(struct core_timer *a, struct core_timer *b)
 {
@@ -10,7 +15,7 @@ static struct core_timer *meld(struct core_timer *a, struct core_timer *b)
         return b;
     if (!b)
         return a;
-    if (b->at_ns < a->at_ns) {
+    if (is_before(b, a)) {
         struct core_timer *swap = a;
         a = b;
         b = swap;
@@ -72,9 +77,14 @@ void core_timer_arm(struct core_timers *timers, struct core_timer *timer, uint8_
 {
     if (timer->armed && timer->at_ns == at_ns && timer->kind == kind)
         return;
-    core_timer_disarm(timers, timer);
+    bool alone = timers->root == timer && !timer->child;
+    if (!alone)
+        core_timer_disarm(timers, timer);
     timer->at_ns = at_ns;
+    timer->order = timers->armed++;
     timer->kind = kind;
+    if (alone)
+        return;
     timer->armed = true;
     timer->child = timer->next = timer->prev = NULL;
     timers->root = meld(timers->root, timer);

@@ -262,8 +262,10 @@ static void requeue_lane(struct core_worker *w, bool head_started, struct core_t
         w->placed--;
         w->pool->placed--;
         core_timer_disarm(&w->pool->core->timers, &task->timer);
-        if (ran)
+        if (ran) {
             task->attempt++;
+            task->charged_us = 0;
+        }
         if (task->stop != CORE_WHY_RESULT || (ran && !core_retry_allowed(task))) {
             task->ending = true;
             TAILQ_INSERT_HEAD(ending, task, link);

@@ -20,7 +20,7 @@ int options_read(struct wire_reader *in, unsigned method, struct task_options *r
 {
     static const char *const methods[] = {
         [OPTION_CALL] = "call", [OPTION_MAP] = "map", [OPTION_SUBMIT] = "submit", [OPTION_SPAWN] = "spawn"};
-    *ret = (struct task_options){.daemonic = true};
+    *ret = TASK_OPTIONS_DEFAULT;
     int r = option_table_read(&table, method, methods[method], in, ret, NULL, (struct option_why){why, why_size});
     if (r == 0 && ret->each && ret->stream) {
         wire_format(why, why_size, "options each and stream exclude one another");

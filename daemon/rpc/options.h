@@ -21,6 +21,7 @@
     X(pool, TEXT, pool, 1, 63, OPTION_ALL)                                                                             \
     X(name, TEXT, name, 0, TASK_NAME_MAX, OPTION_ALL)                                                                  \
     X(timeout_ms, UINT, timeout_ms, 1, 1u << 31, OPTION_ALL)                                                           \
+    X(priority, UINT, priority, 0, 255, OPTION_TASKS)                                                                  \
     X(attempts, UINT, attempts, 1, 100, OPTION_TASKS)                                                                  \
     X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP | OPTION_SPAWN)                                             \
     X(args_memfd, UINT, args_memfd, 1, UINT64_MAX, OPTION_ALL)                                                         \

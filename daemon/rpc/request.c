@@ -9,6 +9,7 @@
 #include "daemon/pool/function_index.h"
 #include "daemon/pool/pool.h"
 #include "daemon/rpc/options.h"
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/job.h"
 #include "daemon/task/nested.h"
 #include "daemon/task/process.h"
@@ -49,12 +50,20 @@ static bool queue_is_full(const struct pool *pool)
     return counts.queued >= pool->config->max_queue;
 }
 
+/* A full queue is full of others' tasks for a client that has none there: it need not wait until they have run before
+ * it may take turns with them. So a queue may exceed its limit by one task a connection. The same holds inside a worker
+ * that waits, see check_request(). */
+static bool may_exceed(const struct conn *c)
+{
+    return nested_goes_ahead(c) || !conn_tasks_waits(c);
+}
+
 bool rpc_must_wait(struct service *service, const struct conn *c)
 {
     const struct pool *pool = c->wait_for;
     (void)service;
     if (c->wait == CONN_WAIT_HANDLER)
-        return pool && (is_loading(pool) || (queue_is_full(pool) && !nested_goes_ahead(c)));
+        return pool && (is_loading(pool) || (queue_is_full(pool) && !may_exceed(c)));
     return !conn_may_hold(c, c->wait_bytes) && !nested_goes_ahead(c);
 }
 
@@ -193,7 +202,7 @@ static enum rpc_result read_params(
     bool no_items = r->count > 1 && wire_read_nil(&r->params) == 0;
     if (r->count > 1 && !no_items && rpc_read_array(r, &q->args, &q->args_length) < 0)
         return rpc_wrong_type(r, method == OPTION_MAP ? "items" : "args", "an array");
-    q->options = (struct task_options){.daemonic = true};
+    q->options = TASK_OPTIONS_DEFAULT;
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
     if (method == OPTION_MAP && no_items && !q->options.args_memfd)
@@ -216,7 +225,7 @@ static enum rpc_result admit(struct rpc *r, unsigned method, struct pool *pool)
         enum mpool_error error = process_has_room(r->conn, pool, why, sizeof why);
         return error == MPOOL_ERROR_NONE ? RPC_CONTINUE : rpc_fail(r, error, "%s", why);
     }
-    if (!queue_is_full(pool) || (waits && nested_goes_ahead(r->conn)))
+    if (!queue_is_full(pool) || (waits && may_exceed(r->conn)))
         return RPC_CONTINUE;
     if (method == OPTION_SUBMIT)
         return rpc_fail(

@@ -6,9 +6,11 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/conn/conn.h"
 #include "daemon/conn/peer.h"
+#include "daemon/pool/pool.h"
 #include "daemon/rpc/options.h"
 #include "daemon/rpc/request.h"
 #include "daemon/task/call.h"
+#include "daemon/task/conn_tasks.h"
 #include "daemon/task/job.h"
 #include "daemon/task/map.h"
 #include "daemon/task/process.h"
@@ -23,12 +25,22 @@ static struct task *make_task(struct rpc *r, struct request *q, const struct tas
     bool given = q->args_fd >= 0;
     const uint8_t *args = q->args ? q->args : no_args;
     uint64_t length = given ? q->options.args_memfd : q->args ? q->args_length : sizeof no_args;
+    struct core_flow *flow = conn_tasks_flow(r->conn, q->function->pool->core, q->options.priority);
+    if (!flow) {
+        fd_close(&q->args_fd);
+        rpc_fail(r, MPOOL_E_INTERNAL, "out of memory");
+        return NULL;
+    }
     struct task *t =
         task_new(s->tasks, r->conn->caller, q->function, ops, &q->options, args, length, TAKE_FD(q->args_fd), &error);
     if (!t && error == -EBADMSG)
         rpc_fail(r, MPOOL_E_BAD_PARAMS, "args_memfd: it does not hold one whole MessagePack value");
     else if (!t)
         rpc_fail(r, MPOOL_E_INTERNAL, "cannot keep the arguments: %s", strerror(-error));
+    if (t)
+        t->core.flow = flow;
+    else
+        core_flow_unref(flow);
     return t;
 }
 

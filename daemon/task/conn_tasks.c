@@ -48,6 +48,7 @@ static void on_free(struct conn_closer *closer)
     struct conn *c = conn_of(closer);
     nested_leave(c);
     call_table_deinit(&c->tasks->calls);
+    core_client_free(c->tasks->client);
     free(c->tasks);
     c->tasks = NULL;
 }
@@ -59,6 +60,11 @@ int conn_tasks_new(struct tasks *all, struct conn *c)
     struct conn_tasks *own = calloc(1, sizeof *own);
     if (!own)
         return -ENOMEM;
+    own->client = core_client_new();
+    if (!own->client) {
+        free(own);
+        return -ENOMEM;
+    }
     own->all = all;
     own->conn = c;
     call_table_init(&own->calls, c->connections->hash_key);
@@ -66,6 +72,16 @@ int conn_tasks_new(struct tasks *all, struct conn *c)
     conn_on_close(c, &own->closer, &closer_ops);
     descent_begin(c);
     return 0;
+}
+
+struct core_flow *conn_tasks_flow(struct conn *c, struct core_pool *pool, uint64_t priority)
+{
+    return core_flow_get(c->tasks->client, pool, c->uid, (uint8_t)priority);
+}
+
+bool conn_tasks_waits(const struct conn *c)
+{
+    return !TAILQ_EMPTY(&c->tasks->calls.all) || !LIST_EMPTY(&c->tasks->maps);
 }
 
 bool conn_tasks_add_call(struct conn *c, struct task *t)

@@ -9,6 +9,9 @@
 #include "daemon/conn/conn.h"
 #include "daemon/task/call_table.h"
 
+struct core_client;
+struct core_flow;
+struct core_pool;
 struct large_reply;
 struct map;
 struct process;
@@ -20,7 +23,8 @@ struct conn_tasks {
     struct tasks *all;
     struct conn *conn;
     struct conn_closer closer;
-    struct call_table calls; /* attached calls by msgid */
+    struct call_table calls;    /* attached calls by msgid */
+    struct core_client *client; /* its place in the queues of pools */
     LIST_HEAD(, map) maps;
     LIST_HEAD(, large_reply) large_replies;
     LIST_HEAD(, waiter) waiters;
@@ -38,6 +42,11 @@ struct conn_tasks {
 
 /* For a new connection. → 0 or -ENOMEM. */
 int conn_tasks_new(struct tasks *all, struct conn *c);
+/* Where the connection's tasks queue in the pool: between users, and between a user's connections, turns are taken. → a
+ * reference; NULL: no memory. */
+struct core_flow *conn_tasks_flow(struct conn *c, struct core_pool *pool, uint64_t priority);
+/* Does it wait for a call or map? */
+bool conn_tasks_waits(const struct conn *c);
 /* An attached call begins or ends: updates the counts of what it holds. → false: no memory. */
 bool conn_tasks_add_call(struct conn *c, struct task *t);
 void conn_tasks_remove_call(struct conn *c, struct task *t);

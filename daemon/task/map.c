@@ -38,6 +38,10 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
 {
     struct tasks *tasks = c->tasks->all;
     struct map *m = calloc(1, sizeof *m);
+    if (m && !(m->flow = conn_tasks_flow(c, f->pool->core, options->priority))) {
+        free(m);
+        m = NULL;
+    }
     if (m && mapping) {
         m->items = items;
     } else if (m && length > ITEMS_COPIED_MAX) {
@@ -54,6 +58,8 @@ int map_start(struct conn *c, uint32_t msgid, bool no_reply, struct function *f,
             wire_scan_init(m->scan);
     }
     if (!m || !m->items || (mapping && !m->scan)) {
+        if (m)
+            core_flow_unref(m->flow);
         free(m);
         if (mapping)
             munmap(mapping, mapping_length);
@@ -120,6 +126,7 @@ static void map_free(struct map *m)
     if (m->mapping)
         munmap((char *)m->mapping + m->unmapped, m->mapping_length - m->unmapped);
     free(m->memory);
+    core_flow_unref(m->flow);
     caller_unref(m->caller);
     free(m->name);
     free(m);

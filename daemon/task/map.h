@@ -41,6 +41,7 @@ struct map {
     bool ended;                  /* answered; only waiting for its last chunks */
     char *name;                  /* owned, or NULL */
     struct caller *caller;       /* owned reference */
+    struct core_flow *flow;      /* the same: of its chunks */
     struct task_options options; /* for its chunks */
     uint32_t attempts;           /* of one item */
     uint64_t submitted_ms;

@@ -83,6 +83,7 @@ static int add_chunk(struct map *m, const struct map_rest *what, int fd, bool fr
         fd_close(&fd);
         return error;
     }
+    t->core.flow = core_flow_ref(m->flow);
     t->core.chunk = true;
     t->args_fd = fd;
     t->args_length = fd >= 0 ? what->length + sizeof one_item : 0;

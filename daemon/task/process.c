@@ -46,8 +46,12 @@ int process_new(struct job *job, struct conn *c, const struct task_options *opti
 {
     struct process *p = calloc(1, sizeof *p);
     struct task *t = job->task;
-    if (!p)
+    struct core_pool *pool = t->function->pool->processes;
+    struct core_flow *flow = p ? conn_tasks_flow(c, pool, options->priority) : NULL;
+    if (!flow) {
+        free(p);
         return -ENOMEM;
+    }
     p->job = job;
     p->daemonic = options->daemonic;
     if (options->daemonic || options->output) {
@@ -59,7 +63,9 @@ int process_new(struct job *job, struct conn *c, const struct task_options *opti
     TAILQ_INSERT_TAIL(&job->tasks->processes, p, link);
     job->process = p;
     /* A process may be meant to run forever, and must not repeat what it did before it died. */
-    t->core.pool = t->function->pool->processes;
+    t->core.pool = pool;
+    core_flow_unref(t->core.flow);
+    t->core.flow = flow;
     t->core.attempts = job->attempts = 1;
     t->core.timeout_ms = options->timeout_ms;
     return 0;

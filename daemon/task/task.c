@@ -154,6 +154,7 @@ void task_free(struct tasks *tasks, struct task *t)
     nested_end(t);
     if (t->ops->free)
         t->ops->free(t);
+    core_flow_unref(t->core.flow);
     caller_unref(t->caller);
     fd_close(&t->args_fd);
     give_room(tasks, t);

@@ -28,15 +28,19 @@ struct outcome;
 struct tasks;
 
 #define TASK_NAME_MAX 128u /* bytes */
+#define TASK_PRIORITY 128u /* unless the caller says otherwise */
 
 /* The caller's options, checked. See options.h for the names. */
 struct task_options {
     struct option_text pool, name;                           /* borrowed from the request */
     uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
+    uint64_t priority;                                       /* default: TASK_PRIORITY */
     bool output, star, each, stream;
     bool has_stdin; /* a descriptor that came with the request is its standard input */
     bool daemonic;  /* default: true */
 };
+
+#define TASK_OPTIONS_DEFAULT ((struct task_options){.daemonic = true, .priority = TASK_PRIORITY})
 
 /* The operations of a kind of task. */
 struct task_ops {
@@ -147,9 +151,10 @@ struct outcome {
 /* Sent to a caller whose worker returned an invalid value. */
 #define TASK_WORKER_BROKE "the worker's answer was damaged; it has been ended"
 
-/* Makes a task of the caller's. args: copied (large ones into a memfd), or args_fd: taken, of args_length bytes (small
- * ones are copied out of it, as they are not worth a descriptor; they are checked to be one whole value then). → NULL
- * with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value). */
+/* Makes a task of the caller's, without a flow. args: copied (large ones into a memfd), or args_fd: taken, of
+ * args_length bytes (small ones are copied out of it, as they are not worth a descriptor; they are checked to be one
+ * whole value then). → NULL with *ret_errno (-ENOMEM, -EMFILE, -ENOSPC, -EIO; -EBADMSG: args_fd holds no whole value).
+ */
 struct task *task_new(struct tasks *tasks, struct caller *caller, struct function *f, const struct task_ops *ops,
     const struct task_options *options, const void *args, uint64_t args_length, int args_fd, int *ret_errno);
 /* Only for a task that is not submitted to the core, or no longer. */

@@ -76,6 +76,16 @@ static bool a_time_out_stops_the_task(mpool_client *client)
     return true;
 }
 
+static bool a_priority_is_checked(mpool_client *client)
+{
+    mpool_options options = MPOOL_OPTIONS_INIT;
+    options.priority = 256;
+    EXPECT(mpool_call_raw(client, NULL, "math.square", "\x91\x07", 2, &options) == -EINVAL);
+    for (options.priority = 0; options.priority < 256; options.priority += 51)
+        EXPECT(mpool_call_raw(client, NULL, "math.square", "\x91\x07", 2, &options) == 0);
+    return true;
+}
+
 struct count {
     int done, code;
     int64_t sum;
@@ -271,6 +281,7 @@ int main(void)
         TAP_TEST(a_failure_reaches_its_caller),
         TAP_TEST(a_worker_that_dies_costs_its_task_alone),
         TAP_TEST(a_time_out_stops_the_task),
+        TAP_TEST(a_priority_is_checked),
         TAP_TEST(ten_thousand_calls_at_once_all_complete),
         TAP_TEST(a_cancelled_call_completes_as_cancelled),
         TAP_TEST(output_streams_to_who_asked),

@@ -41,9 +41,9 @@ static uint32_t depth(const struct core_task *task)
 {
     const struct core_function *f = task->function;
     uint64_t mean = task->chunk ? f->chunk_mean_ns : f->mean_ns;
-    if (task->alone || mean > MS)
+    if (task->alone || mean == 0 || mean > MS)
         return 1;
-    if (mean == 0 || mean > 200 * US)
+    if (mean > 200 * US)
         return 2;
     if (mean > 50 * US)
         return 4;
@@ -75,17 +75,7 @@ void judge_place(struct sim *sim, struct proc *p, struct sim_task *t)
         if (other->live && other->ahead && other->pool == t->pool && other->live->core.state == MPOOL_STATE_QUEUED)
             sim_fail(sim, "task %u goes before task %u, for which a worker waits", t->index, i);
     }
-    if (t->front || t->placed_ever || t->requeued)
-        return;
-    if (t->order < pool->last_order)
-        sim_fail(sim, "task %u is overtaken by one that came later", t->index);
-    pool->last_order = t->order;
-    for (uint32_t i = 0; i < sim->task_count; i++) {
-        const struct sim_task *other = &sim->tasks[i];
-        if (other->live && other->pool == t->pool && other->placed_ever &&
-            other->live->core.state == MPOOL_STATE_QUEUED)
-            sim_fail(sim, "task %u goes before task %u, which was placed before and came back", t->index, i);
-    }
+    turns_place(sim, t);
 }
 
 void judge_claim(struct sim *sim, struct proc *p, struct sim_task *t)

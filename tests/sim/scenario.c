@@ -69,6 +69,10 @@ struct sim_task *scenario_task(struct sim *sim)
     struct sim_task *t = &sim->tasks[sim->task_count];
     *t = (struct sim_task){.index = sim->task_count++, .function = chance32(sim, 0, 3), .attempts = 1};
     t->pool = chance32(sim, 0, sim->pool_count - 1);
+    /* Mostly alike, so that several wait within one level, user and client. */
+    t->level = rng_percent(rng, 60) ? 1 : chance32(sim, 0, SIM_LEVELS - 1);
+    t->client = chance32(sim, 0, rng_percent(rng, 50) ? 1 : SIM_CLIENTS - 1);
+    t->user = rng_percent(rng, 80) ? t->client % SIM_USERS : chance32(sim, 0, SIM_USERS - 1);
     if (rng_percent(rng, 40))
         t->attempts = chance32(sim, 2, 4);
     if (!sim->mischief.quiet && rng_percent(rng, 30))
@@ -92,6 +96,9 @@ void scenario_begin(struct sim *sim)
     struct rng *rng = &sim->rng;
     choose_mischief(sim);
     sim->pool_count = rng_percent(rng, 70) ? 1 : 2;
+    for (uint32_t i = 0; i < SIM_CLIENTS; i++)
+        if (!(sim->clients[i] = core_client_new()))
+            sim_fail(sim, "no memory");
     for (uint32_t i = 0; i < sim->pool_count; i++) {
         struct sim_pool *pool = &sim->pools[i];
         pool->config = random_config(sim, rng_percent(rng, 20));

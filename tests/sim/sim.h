@@ -17,11 +17,14 @@
 #define MS 1000000ull
 #define S  1000000000ull
 
-#define SIM_SLOTS 64u
-#define SIM_RING  1024u
-#define SIM_TASKS 96u
-#define SIM_POOLS 2u
-#define SIM_NEVER UINT64_MAX
+#define SIM_SLOTS   64u
+#define SIM_RING    1024u
+#define SIM_TASKS   96u
+#define SIM_POOLS   2u
+#define SIM_LEVELS  3u /* priorities */
+#define SIM_USERS   3u
+#define SIM_CLIENTS 5u
+#define SIM_NEVER   UINT64_MAX
 
 /* ---- chance --------------------------------------------------------------------------------------------------------
  */
@@ -79,7 +82,9 @@ struct live_task { /* freed in finish(), so that nobody looks at it any more */
 };
 
 struct sim_task {
-    uint32_t index, pool;
+    uint32_t index, pool, level, user, client;
+    uint64_t charged_ns;    /* what its run counts for its turns */
+    bool came_back;         /* without having run: that is to be given back once it queues again */
     struct live_task *live; /* NULL: not submitted, or finished */
     bool submitted, finished, follower;
     bool front; /* need not wait for those who came earlier */
@@ -135,8 +140,19 @@ struct sim_pool {
     bool open, given_up, reconfigured, closed, empty_told;
     uint32_t asked;
     uint32_t failed_births; /* spawns that failed, and workers that died, since a new one last ended a task */
-    uint64_t last_order;
     struct core_function functions[4];
+};
+
+/* Time used, as in daemon/core/turns.c. */
+struct sim_turn {
+    uint64_t used_ns, clock_ns;
+    uint32_t members;
+    bool waits;
+};
+
+struct sim_flow {
+    struct sim_turn turn;
+    uint64_t last_order;
 };
 
 /* What may go wrong in this seed, in percent of the occasions. */
@@ -158,6 +174,9 @@ struct sim {
     size_t event_count, event_size;
     struct sim_pool pools[SIM_POOLS];
     uint32_t pool_count;
+    struct core_client *clients[SIM_CLIENTS];
+    struct sim_turn levels[SIM_POOLS][SIM_LEVELS], users[SIM_POOLS][SIM_LEVELS][SIM_USERS];
+    struct sim_flow flows[SIM_POOLS][SIM_LEVELS][SIM_USERS][SIM_CLIENTS];
     struct sim_task tasks[SIM_TASKS];
     uint32_t task_count, unfinished;
     struct proc **procs; /* by id; NULL: buried */
@@ -188,6 +207,14 @@ void judge_spawn(struct sim *sim, struct sim_pool *pool);
 void judge_finish(struct sim *sim, struct sim_task *t, enum core_why why);
 void judge_rest(struct sim *sim);
 void judge_end(struct sim *sim);
+
+/* turns.c: the same for the turns that flows take. */
+uint8_t turns_priority(uint32_t level);
+void turns_submit(struct sim *sim, struct sim_task *t); /* after it was submitted */
+void turns_place(struct sim *sim, struct sim_task *t);  /* before it is placed: is it its turn? */
+void turns_placed(struct sim *sim, struct sim_task *t);
+void turns_done(struct sim *sim, struct sim_task *t, uint64_t run_ns); /* before the core learns of it */
+void turns_finish(struct sim *sim, struct sim_task *t);
 
 /* proc.c */
 struct proc *proc_new(struct sim *sim, uint32_t pool);

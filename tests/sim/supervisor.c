@@ -48,6 +48,7 @@ static bool op_place(void *context, struct core_worker *worker, struct core_task
     sim_say(sim, "task %u goes to proc %u, behind %u", t->index, p->id, worker->placed);
     task->position = p->tail;
     *proc_slot(p, p->tail++) = (struct slot){.word = WORD_READY, .task = t};
+    turns_placed(sim, t);
     t->placed_ever = true;
     t->placed_ns = sim->now_ns;
     proc_post(sim, p);
@@ -66,7 +67,7 @@ static bool op_reclaim(void *context, struct core_worker *worker, struct core_ta
         return false;
     sim_say(sim, "task %u is taken back from proc %u", slot->task->index, p->id);
     slot->word = WORD_RECLAIMED;
-    slot->task->requeued = true;
+    slot->task->requeued = slot->task->came_back = true;
     if (!p->noticing) { /* its slot is collected like any other */
         p->noticing = true;
         sim_at(sim, rng_below(&sim->rng, 30 * US), EVENT_NOTICE_RESULTS, p->id, 0);
@@ -170,6 +171,8 @@ static void op_finish(void *context, struct core_task *task, enum core_why why, 
     struct sim_task *t = task_of(task);
     sim_say(sim, "task %u is finished: state %d, attempt %u", t->index, (int)task->state, task->attempt);
     judge_finish(sim, t, why);
+    turns_finish(sim, t);
+    core_flow_unref(task->flow);
     t->finished = true;
     t->finish_ns = sim->now_ns;
     t->state = task->state;
@@ -235,6 +238,9 @@ void supervisor_submit(struct sim *sim, struct sim_task *t)
     memset(live, 0xa5, sizeof *live); /* the core must set all that is its own */
     live->task = t;
     live->core.pool = pool->core;
+    live->core.flow = core_flow_get(sim->clients[t->client], pool->core, t->user, turns_priority(t->level));
+    if (!live->core.flow)
+        abort();
     live->core.function = &pool->functions[t->function];
     live->core.attempts = t->attempts;
     live->core.timeout_ms = t->timeout_ms;
@@ -253,6 +259,7 @@ void supervisor_submit(struct sim *sim, struct sim_task *t)
         core_submit_front(&live->core, sim->now_ns);
     else
         core_submit(&live->core, sim->now_ns);
+    turns_submit(sim, t);
 }
 
 void supervisor_cancel(struct sim *sim, struct sim_task *t, enum core_why why)
@@ -294,6 +301,7 @@ void supervisor_collect(struct sim *sim, struct proc *p)
         if (!p->core.healthy)
             sim->pools[p->pool].failed_births = 0;
         p->refused_pass = 0;
+        turns_done(sim, slot->task, slot->run_ns);
         core_task_done(&slot->task->live->core, results[slot->outcome], slot->run_ns, NULL, sim->now_ns);
         sim->collecting = NULL;
     }
@@ -310,9 +318,14 @@ void supervisor_bury(struct sim *sim, struct proc *p)
     sim->burying = p;
     sim->buried = started ? slot->task : NULL;
     for (uint32_t i = p->head; i != p->tail; i++) {
-        proc_slot(p, i)->task->requeued = true;
-        if (i == p->head && started)
-            proc_slot(p, i)->task->runs_ended++;
+        struct sim_task *t = proc_slot(p, i)->task;
+        t->requeued = true;
+        if (i == p->head && started) {
+            t->runs_ended++;
+            t->charged_ns = 0;
+        } else if (proc_slot(p, i)->word == WORD_READY) {
+            t->came_back = true;
+        }
     }
     sim_say(sim, "proc %u is buried%s", p->id, started ? ", its head had started" : "");
     sim->pools[p->pool].failed_births += !started;

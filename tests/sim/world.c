@@ -147,7 +147,12 @@ void sim_run(uint64_t seed, bool trace)
     while (turn(&sim))
         ;
     judge_end(&sim);
+    /* Clients and pools end in any order. */
+    for (uint32_t i = 0; i < SIM_CLIENTS; i += 2)
+        core_client_free(sim.clients[i]);
     for (uint32_t i = 0; i < sim.pool_count; i++)
         core_pool_free(sim.pools[i].core);
+    for (uint32_t i = 1; i < SIM_CLIENTS; i += 2)
+        core_client_free(sim.clients[i]);
     core_free(sim.core);
 }

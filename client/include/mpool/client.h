@@ -156,10 +156,12 @@ typedef struct mpool_options {
     /* call: a pipe, file or character device that becomes the function's standard input; NULL: it has none. The library
      * passes a duplicate on, and the task reads what is there itself: nobody else should, as long as it runs. */
     const int *stdin_fd;
+    uint32_t priority; /* 0 to 255: a higher one goes first; not for processes, which never wait */
 } mpool_options;
+#define MPOOL_PRIORITY_DEFAULT 128u
 #define MPOOL_OPTIONS_INIT                                                                                             \
     {                                                                                                                  \
-        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL                                                   \
+        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL, MPOOL_PRIORITY_DEFAULT                           \
     }
 
 /* ---- blocking calls -------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ typedef struct mpool_process mpool_process; /* a handle */
 
 typedef struct mpool_process_options {
     size_t size; /* sizeof (struct mpool_process_options), set by MPOOL_PROCESS_OPTIONS_INIT */
-    /* pool, name, timeout_ms (0: none), ttl_s (of its result), on_output; attempts stays 0. NULL: defaults */
+    /* pool, name, timeout_ms (0: none), ttl_s (of its result), on_output. NULL: defaults */
     const mpool_options *task;
     bool lives_on; /* not daemonic: it outlives the connection that started it */
 } mpool_process_options;

@@ -97,6 +97,7 @@ static void op_finish(void *context, struct core_task *task, enum core_why why, 
     assert_int_equal(j->finished, 1);
     j->state = task->state;
     j->why = why;
+    core_flow_unref(task->flow);
     if (d->on_finish)
         d->on_finish(d, j);
 }
@@ -126,6 +127,8 @@ int desk_setup(void **state)
     assert_non_null(d);
     d->now_ns = 1000 * S;
     d->core = core_new(&ops, d);
+    d->client = core_client_new();
+    assert_non_null(d->client);
     assert_non_null(d->core);
     *state = d;
     return 0;
@@ -153,6 +156,7 @@ int desk_teardown(void **state)
     assert_true(core_is_empty(d->core));
     assert_true(core_next_ns(d->core) == UINT64_MAX);
     core_pool_free(d->pool);
+    core_client_free(d->client);
     core_free(d->core);
     free(d);
     return 0;
@@ -204,9 +208,16 @@ void desk_workers(struct desk *d, uint32_t n)
 
 struct job *desk_job(struct desk *d)
 {
+    return desk_job_of_client(d, d->client, 0, 128);
+}
+
+struct job *desk_job_of_client(struct desk *d, struct core_client *client, uint32_t user, uint8_t priority)
+{
     assert_true(d->job_count < DESK_JOBS);
     struct job *j = &d->jobs[d->job_count++];
     j->core.pool = d->pool;
+    j->core.flow = core_flow_get(client, d->pool, user, priority);
+    assert_non_null(j->core.flow);
     j->core.function = &d->function;
     j->core.attempts = 1;
     return j;

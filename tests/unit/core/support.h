@@ -36,6 +36,7 @@ struct job { /* a task */
 struct desk {
     struct core *core;
     struct core_pool *pool;
+    struct core_client *client;    /* of every task, the same */
     struct core_function function; /* of every task, unless the test says otherwise */
     uint64_t now_ns;
     unsigned asked; /* spawns without an answer */
@@ -59,9 +60,11 @@ struct hand *desk_born(struct desk *d); /* answers one spawn */
 void desk_spawn_fails(struct desk *d);
 struct hand *desk_ready_one(struct desk *d); /* answers one spawn, and the worker is ready */
 
-/* A task that is not submitted yet, of one attempt, without time-out and grace. */
+/* A task that is not submitted yet, of one attempt, without time-out and grace, of priority 128. */
 struct job *desk_job(struct desk *d);
 struct job *desk_submit(struct desk *d); /* the same, submitted; no core_run() */
+/* The same, from another client or user, or of another priority. */
+struct job *desk_job_of_client(struct desk *d, struct core_client *client, uint32_t user, uint8_t priority);
 void desk_submit_job(struct desk *d, struct job *j);
 
 void desk_run(struct desk *d);               /* core_run() now, and core_check() */

@@ -71,7 +71,7 @@ static void lanes_are_filled_as_deep_as_the_measured_time_allows(void **state)
     static const struct {
         uint64_t mean_ns;
         uint32_t depth;
-    } steps[] = {{0, 2}, {10 * US, 64}, {10 * US + 1, 16}, {50 * US, 16}, {50 * US + 1, 4}, {200 * US, 4},
+    } steps[] = {{0, 1}, {10 * US, 64}, {10 * US + 1, 16}, {50 * US, 16}, {50 * US + 1, 4}, {200 * US, 4},
         {200 * US + 1, 2}, {MS, 2}, {MS + 1, 1}, {S, 1}};
     struct desk *d = *state;
     desk_workers(d, 1);
