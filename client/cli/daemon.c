@@ -2,12 +2,14 @@
 #include "client/cli/daemon.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/cleanup.h"
@@ -20,6 +22,7 @@ enum {
     PATHS_SIZE = 4096,
     OBJECT_TEXT_SIZE = 512,
     MS_PER_S = 1000,
+    NS_PER_MS = 1000000,
 };
 
 /* Why can we not connect to this path? → a positive errno; 0: something answers. */
@@ -74,7 +77,10 @@ int daemon_connect(mpool_client **ret)
         say_error("--socket is empty");
         return EXIT_OWN;
     }
-    int r = mpool_connect(ret, settings.socket);
+    mpool_connect_options options = MPOOL_CONNECT_OPTIONS_INIT;
+    options.path = settings.socket;
+    options.timeout_ms = settings.call_timeout_ms;
+    int r = mpool_connect_with(ret, &options);
     if (r >= 0)
         return EXIT_OK;
     if (mpool_code_name(r)) { /* something has answered */
@@ -109,7 +115,7 @@ static int daemon_status_of(int code)
 {
     if (code >= 0)
         return EXIT_OK;
-    if (code == MPOOL_ETIMEOUT || code == -EAGAIN || code == -ETIMEDOUT)
+    if (code == MPOOL_ETIMEOUT || code == -EAGAIN || code == -ETIMEDOUT || code == -EINPROGRESS)
         return EXIT_TIMED_OUT;
     return daemon_task_failed(code) ? EXIT_TASK_FAILED : EXIT_OWN;
 }
@@ -132,6 +138,26 @@ int daemon_say_object(const mpool_object *object, int code)
 {
     char text[OBJECT_TEXT_SIZE];
     return daemon_say_text(code, mpool_object_error_text(object, code, text, sizeof text));
+}
+
+int64_t daemon_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
+}
+
+int daemon_left_ms(int64_t heard_ms)
+{
+    if (settings.call_timeout_ms < 0)
+        return -1;
+    int64_t left_ms = settings.call_timeout_ms - (daemon_now_ms() - heard_ms);
+    return left_ms < 0 ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}
+
+int daemon_say_silent(void)
+{
+    return daemon_say_text(-ETIMEDOUT, "the daemon did not answer within --call-timeout");
 }
 
 int daemon_ask(mpool_client *client, const char *method, mpool_result **ret)

@@ -16,8 +16,8 @@
     X(LOST, 123, "123", "lock sem queue",                                                                              \
         "lock, sem, queue: the lock or the item was lost while the command ran, which got SIGTERM: the daemon has "    \
         "ended, or its connection has.")                                                                               \
-    X(TIMED_OUT, 124, "124", "run call spawn wait result queue",                                                       \
-        "A task ran longer than it may, or a wait was over before its task.")                                          \
+    X(TIMED_OUT, 124, "124", "",                                                                                       \
+        "A task ran longer than it may, a wait timed out, or the daemon did not answer within --call-timeout.")        \
     X(OWN, 125, "125", "", "mpool itself failed: usage, no daemon, request refused, cannot write.")                    \
     X(NOT_EXECUTABLE, 126, "126", "run wait lock sem queue",                                                           \
         "run, wait, lock, sem, queue: the command was found but could not be executed.")                               \

@@ -81,6 +81,7 @@ struct map {
     const char *function;
     mpool_options task;
     mpool_map_options options;
+    int64_t heard_ms;     /* when the daemon answered last */
     mpool_client *client; /* borrowed */
     mpool_map *items;
     bool halted;
@@ -233,6 +234,10 @@ static int sooner(int a, int b)
 static int wait(struct map *map)
 {
     mpool_client *client = map->client;
+    uint64_t pulled, given;
+    mpool_map_progress(map->items, &pulled, &given);
+    if (pulled == given) /* it is the source that is waited for */
+        map->heard_ms = daemon_now_ms();
     out_flush();
     update_bar(map);
     enum { DAEMON, SIGNALS, SOURCE, COUNT };
@@ -241,8 +246,13 @@ static int wait(struct map *map)
         [SIGNALS] = {.fd = signals_fd(), .events = POLLIN},
         [SOURCE] = {.fd = map->input.dry && !map->input.stopped ? map->input.items.fd : -1, .events = POLLIN},
     };
-    if (poll(p, COUNT, sooner(mpool_timeout_ms(client), bar_wait_ms())) < 0 && errno != EINTR)
+    int timeout_ms = sooner(mpool_timeout_ms(client), bar_wait_ms());
+    if (poll(p, COUNT, sooner(timeout_ms, daemon_left_ms(map->heard_ms))) < 0 && errno != EINTR)
         return -errno;
+    if (p[DAEMON].revents)
+        map->heard_ms = daemon_now_ms();
+    else if (daemon_left_ms(map->heard_ms) == 0)
+        return -ETIMEDOUT;
     if (p[SOURCE].revents)
         map->input.dry = false;
     int number = p[SIGNALS].revents ? signals_take() : 0;
@@ -303,6 +313,8 @@ static int finish(struct map *map, int r)
         say_hint("A command is run by --exec, as in `mpool map --exec '%s {}' ::: …`.", map->function);
     if (o->unanswered > 0 && (o->lost || o->done > o->unanswered + o->stopped))
         say_error("%" PRIu64 " item%s no answer", o->unanswered, o->unanswered == 1 ? " has" : "s have");
+    if (r == -ETIMEDOUT)
+        return EXIT_TIMED_OUT;
     if (r < 0 || o->lost || o->refused || o->broken || map->input.failed)
         return EXIT_OWN;
     return o->failed > FAILURES_SHOWN ? EXIT_MAP_MANY : (int)o->failed;
@@ -329,6 +341,7 @@ static int run(size_t count, char **operands)
         return daemon_say(client, r);
     if (opt.bar && !settings.quiet && bar_possible() && (bar_wanted || !isatty(STDOUT_FILENO)))
         bar_start();
+    map.heard_ms = daemon_now_ms();
     r = loop(&map);
     return r == 1 ? ENDED_BY + map.signal : finish(&map, r);
 }

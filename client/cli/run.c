@@ -100,6 +100,7 @@ static int sooner(int a, int b)
 static int follow(mpool_client *client, struct run *run, mpool_call_id id)
 {
     bool told = !isatty(STDERR_FILENO);
+    int64_t heard_ms = daemon_now_ms();
     while (!run->ended) {
         enum { DAEMON, SIGNALS, INPUT, COUNT };
         struct pollfd p[COUNT] = {
@@ -108,11 +109,16 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
         };
         bool patient = run->signal && !told;
         int timeout_ms = sooner(input_poll(run->input, &p[INPUT]), mpool_timeout_ms(client));
+        timeout_ms = sooner(timeout_ms, daemon_left_ms(heard_ms));
         int came = poll(p, COUNT, patient ? sooner(PATIENCE_MS, timeout_ms) : timeout_ms);
         if (came < 0 && errno != EINTR) {
             say_error("poll: %s", strerror(errno));
             return EXIT_OWN;
         }
+        if (p[DAEMON].revents)
+            heard_ms = daemon_now_ms();
+        else if (daemon_left_ms(heard_ms) == 0)
+            return daemon_say_silent();
         if (came == 0 && patient) {
             say_note("the command is still running; press Ctrl-C again to leave it to the daemon");
             told = true;

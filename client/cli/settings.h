@@ -15,6 +15,7 @@ struct settings {
     const char *pool;             /* tasks: NULL, the daemon chooses */
     const char *label;            /* tasks: a name for listings, or NULL */
     int64_t timeout_ms;           /* -1: not given */
+    int64_t call_timeout_ms;      /* how long to wait for an answer of the daemon; -1: no limit */
     int64_t ttl_ms;               /* of a submitted task's or a process's result; -1: not given */
     struct option_count attempts; /* tasks */
     struct option_count priority; /* the same */

@@ -7,7 +7,7 @@
 #include "client/cli/settings.h"
 #include "proto/tables.h"
 
-struct settings settings = {.timeout_ms = -1, .ttl_ms = -1};
+struct settings settings = {.timeout_ms = -1, .call_timeout_ms = -1, .ttl_ms = -1};
 
 #define X(name) &verb_##name,
 const struct verb *const verbs[] = {VERBS(X) NULL};
@@ -27,6 +27,11 @@ const struct option_row common_options[] = {
         .words = "@file",
         .text = &settings.socket,
         .help = "the daemon's socket (default: $MPOOL_SOCKET, else the usual places)"},
+    {.name = "call-timeout",
+        .value = "TIME",
+        .duration_ms = &settings.call_timeout_ms,
+        .min = 1,
+        .help = "give up if the daemon has not answered within TIME (default: 5s to connect, then no limit)"},
     {.name = "json", .flag = &settings.json, .help = "print the reply as JSON"},
     {.name = "color",
         .value = "WHEN",

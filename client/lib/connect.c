@@ -19,6 +19,7 @@
 #include "client/lib/cancel.h"
 #include "client/lib/clock.h"
 #include "client/lib/request.h"
+#include "client/lib/sized.h"
 #include "proto/text.h"
 
 #define HELLO_TIMEOUT_MS 5000
@@ -73,8 +74,14 @@ int mpool_socket_candidates(char *buffer, size_t size)
     return (int)used;
 }
 
+/* How long connecting may take. */
+static int64_t patience_ms(const mpool_connect_options *o)
+{
+    return o->timeout_ms < 0 ? HELLO_TIMEOUT_MS : o->timeout_ms;
+}
+
 /* → a connected socket, or -errno. */
-static int open_socket(const char *path)
+static int open_socket(const char *path, const mpool_connect_options *o)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);
@@ -96,12 +103,15 @@ static int open_socket(const char *path)
             return -error;
     }
     /* A full backlog makes connect() wait; this bounds it. */
-    struct timeval limit = {.tv_sec = HELLO_TIMEOUT_MS / 1000};
+    int64_t limit_ms = patience_ms(o) > 0 ? patience_ms(o) : 1; /* 0 is no limit */
+    struct timeval limit = {.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000};
     int r = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ? -errno : 0;
-    uint64_t deadline_ns = clock_deadline(HELLO_TIMEOUT_MS);
+    uint64_t deadline_ns = clock_deadline(limit_ms);
     while (r == 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         if (errno == EAGAIN || errno == EINPROGRESS || (errno == EINTR && clock_now_ns() >= deadline_ns))
             r = -ETIMEDOUT;
+        else if (errno == EINTR && o->interruptible)
+            r = -EINTR;
         else if (errno != EINTR) /* an interrupted connect() leaves a Unix socket unconnected */
             r = -errno;
     if (r < 0) {
@@ -164,7 +174,7 @@ static int learn(mpool_client *client, const mpool_result *hello)
     return 0;
 }
 
-static int say_hello(mpool_client *client)
+static int say_hello(mpool_client *client, int64_t timeout_ms)
 {
     const char *name = program_invocation_short_name;
     size_t name_length = wire_utf8_cut(name, strlen(name), NAME_MAX_BYTES);
@@ -191,7 +201,7 @@ static int say_hello(mpool_client *client)
     if (r < 0)
         return r;
     mpool_result *hello;
-    r = waiter_wait(&waiter, msgid, clock_deadline(HELLO_TIMEOUT_MS), &hello);
+    r = waiter_wait(&waiter, msgid, clock_deadline(timeout_ms), &hello);
     if (r < 0)
         /* A peer that rejects hello or its parameters speaks another protocol. */
         return r == MPOOL_ENO_METHOD || r == MPOOL_EBAD_PARAMS || r == MPOOL_EREMOTE ? MPOOL_EPROTOCOL : r;
@@ -200,9 +210,9 @@ static int say_hello(mpool_client *client)
     return r;
 }
 
-static int connect_to(mpool_client **ret_client, const char *path, bool *ret_answered)
+static int connect_to(mpool_client **ret_client, const char *path, const mpool_connect_options *o, bool *ret_answered)
 {
-    int fd = open_socket(path);
+    int fd = open_socket(path, o);
     *ret_answered = fd >= 0;
     if (fd < 0)
         return fd;
@@ -210,7 +220,9 @@ static int connect_to(mpool_client **ret_client, const char *path, bool *ret_ans
     int r = handle_new(fd, path, &client);
     if (r < 0)
         return r;
-    r = say_hello(client);
+    client->io.interruptible = o->interruptible;
+    client->call_timeout_ms = o->timeout_ms < 0 ? -1 : o->timeout_ms;
+    r = say_hello(client, patience_ms(o));
     if (r < 0) {
         mpool_disconnect(client);
         return r;
@@ -220,19 +232,21 @@ static int connect_to(mpool_client **ret_client, const char *path, bool *ret_ans
     return 0;
 }
 
-int mpool_connect(mpool_client **ret_client, const char *path)
+int mpool_connect_with(mpool_client **ret_client, const mpool_connect_options *options)
 {
     NOT_CANCELLED;
+    mpool_connect_options o = MPOOL_CONNECT_OPTIONS_INIT;
+    int checked = sized_read(NULL, &o, sizeof(o), options);
     struct candidates list = {.count = 0};
     bool answered = false;
-    if (!ret_client)
-        return -EINVAL;
-    if (path)
-        return connect_to(ret_client, path, &answered);
+    if (!ret_client || checked < 0)
+        return ret_client ? checked : -EINVAL;
+    if (o.path)
+        return connect_to(ret_client, o.path, &o, &answered);
     find_candidates(&list);
     int worst = list.count > 0 ? -ENOENT : -ENAMETOOLONG;
     for (size_t i = 0; i < list.count && !answered; i++) {
-        int r = connect_to(ret_client, list.path[i], &answered);
+        int r = connect_to(ret_client, list.path[i], &o, &answered);
         if (r == 0 || answered)
             return r;
         /* Report the most informative error: a socket that refuses says more than a missing one. */
@@ -240,4 +254,11 @@ int mpool_connect(mpool_client **ret_client, const char *path)
             worst = r;
     }
     return worst;
+}
+
+int mpool_connect(mpool_client **ret_client, const char *path)
+{
+    mpool_connect_options options = MPOOL_CONNECT_OPTIONS_INIT;
+    options.path = path;
+    return mpool_connect_with(ret_client, &options);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/lib/cancel.h"
+#include "client/lib/clock.h"
 #include "client/lib/object.h"
 
 /* getpid() is a system call, and every call of the library would pay for it. Reading a page that fork() wipes costs a
@@ -49,6 +50,8 @@ int handle_new(int fd, const char *path, mpool_client **ret_client)
     client->in_limits = (struct wire_limits){.max_bytes = WIRE_MAX_BYTES_DEFAULT, .max_depth = WIRE_DEPTH_ROOM};
     client->peer = (struct peer){
         .message_bytes = WIRE_MAX_BYTES_DEFAULT, .depth = WIRE_MAX_DEPTH_DEFAULT, .in_flight = UINT32_MAX};
+    client->call_timeout_ms = -1;
+    client->until_ns = CLOCK_NEVER;
     client->alive = alive_page();
     client->owner = getpid();
     *ret_client = client;
@@ -103,7 +106,10 @@ int handle_check_waiting(mpool_client *client)
     client->text[0] = '\0';
     if (!handle_is_ours(client))
         return handle_fail(client, -ECHILD, NULL);
-    return client->running ? handle_fail(client, -EDEADLK, NULL) : 0;
+    if (client->running)
+        return handle_fail(client, -EDEADLK, NULL);
+    client->until_ns = clock_deadline(client->call_timeout_ms);
+    return 0;
 }
 
 void handle_lose(mpool_client *client, int code, const char *text)
@@ -161,6 +167,26 @@ void mpool_disconnect(mpool_client *client)
     client->running = client->closing = true;
     handle_complete_all(client, -ECANCELED);
     handle_release(client);
+}
+
+int mpool_set_call_timeout(mpool_client *client, int64_t timeout_ms)
+{
+    int r = handle_check(client);
+    if (r == 0) {
+        client->call_timeout_ms = timeout_ms < 0 ? -1 : timeout_ms;
+        object_configure_all(client->objects, client);
+    }
+    return r;
+}
+
+int mpool_set_interruptible(mpool_client *client, bool interruptible)
+{
+    int r = handle_check(client);
+    if (r == 0) {
+        client->io.interruptible = interruptible;
+        object_configure_all(client->objects, client);
+    }
+    return r;
 }
 
 const char *mpool_socket_path(const mpool_client *client)

@@ -50,8 +50,10 @@ struct mpool_client {
     bool refused;                    /* the callback that has just run could not keep its result */
     int loss;                        /* 0, or why the connection was lost */
     bool loss_told;
-    bool pump_wanted;     /* a source has become able to start something outside a turn */
-    unsigned char *alive; /* a page that fork() wipes; NULL where the kernel cannot */
+    bool pump_wanted;        /* a source has become able to start something outside a turn */
+    int64_t call_timeout_ms; /* of each call that waits; -1: none */
+    uint64_t until_ns;       /* when the present one times out; CLOCK_NEVER: never */
+    unsigned char *alive;    /* a page that fork() wipes; NULL where the kernel cannot */
     pid_t owner;
     char *path;
     void (*on_unsent)(void *userdata);
@@ -69,7 +71,7 @@ bool handle_is_ours(const mpool_client *client);
 /* Begins a call: the sentence of the last one is forgotten. → 0; -EINVAL: there is no handle; -ECHILD; -ENOTCONN when
  * closing; the loss. With the sentence set. */
 int handle_check(mpool_client *client);
-/* As handle_check(), for calls that wait or process: also -EDEADLK. */
+/* As handle_check(), for calls that wait or dispatch: also -EDEADLK. The time of the call begins. */
 int handle_check_waiting(mpool_client *client);
 
 /* Sets the sentence: text, or the code's own if text is NULL or empty. client: may be NULL. → code. */

@@ -149,7 +149,9 @@ int io_wait(struct io *io, uint64_t deadline_ns)
     else if (io_unsent(io) > 0)
         pfd.events = POLLIN | POLLOUT;
     LEFT_WHEN_CANCELLED;
-    return poll(&pfd, 1, clock_left_ms(deadline_ns)) > 0;
+    int n = poll(&pfd, 1, clock_left_ms(deadline_ns)); /* a handler with SA_RESTART interrupts it, too */
+    io->interrupted = n < 0 && errno == EINTR && io->interruptible;
+    return n > 0;
 }
 
 /* → 0, or MPOOL_EPROTOCOL. */

@@ -30,7 +30,9 @@ struct io {
     uint32_t out_fds_first, out_fds_count;
     int in_fds[IO_FDS_MAX]; /* -1: one that this process had no room for */
     uint32_t in_fds_first, in_fds_count;
-    int kept; /* result of the last read, if its thread was cancelled before returning it; else 0 */
+    bool interruptible; /* signals end a wait */
+    bool interrupted;   /* … and one has */
+    int kept;           /* result of the last read, if its thread was cancelled before returning it; else 0 */
 };
 
 /* fd: taken, a connected stream socket in blocking mode (each read or write chooses whether it may wait). */

@@ -69,7 +69,7 @@ int loop_turn(mpool_client *client, uint64_t deadline_ns)
     /* The thread may be cancelled only here. */
     if (!client->loss) {
         bool unsent = io_flush(&client->io) != 0;
-        if (deadline_ns == CLOCK_NEVER && !unsent)
+        if (deadline_ns == CLOCK_NEVER && !unsent && !client->io.interruptible)
             n = io_read(&client->io, true, &drained); /* saves the poll */
         else if (deadline_ns == 0 || io_wait(&client->io, deadline_ns))
             n = io_read(&client->io, false, &drained);
@@ -85,14 +85,24 @@ int loop_turn(mpool_client *client, uint64_t deadline_ns)
     return leave(client, ran);
 }
 
+int loop_wait(mpool_client *client, uint64_t deadline_ns)
+{
+    deadline_ns = deadline_ns < client->until_ns ? deadline_ns : client->until_ns;
+    client->io.interrupted = false;
+    int r = loop_turn(client, deadline_ns);
+    if (r < 0)
+        return r;
+    if (client->io.interrupted)
+        return -EINTR;
+    return deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns ? -ETIMEDOUT : 0;
+}
+
 int loop_until(mpool_client *client, const bool *done, uint64_t deadline_ns)
 {
     while (!*done) {
-        int r = loop_turn(client, deadline_ns);
-        if (r < 0)
+        int r = loop_wait(client, deadline_ns);
+        if (r == -ENOTCONN || (r < 0 && !*done))
             return r;
-        if (!*done && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
-            return -ETIMEDOUT;
     }
     return 0;
 }
@@ -133,11 +143,11 @@ int mpool_run(mpool_client *client, int64_t timeout_ms)
         return r;
     uint64_t deadline_ns = timeout_ms == 0 ? 0 : clock_deadline(timeout_ms);
     while (mpool_pending(client) > 0 || client->pump_wanted) {
-        r = loop_turn(client, client->pump_wanted ? 0 : deadline_ns);
-        if (r < 0)
+        r = client->pump_wanted ? loop_turn(client, 0) : loop_wait(client, deadline_ns);
+        if (r == -ENOTCONN)
             return r;
-        if (deadline_ns != CLOCK_NEVER && mpool_pending(client) > 0 && clock_now_ns() >= deadline_ns)
-            return handle_fail(client, -ETIMEDOUT, "Timed out waiting for the calls that are pending.");
+        if (r < 0 && mpool_pending(client) > 0)
+            return handle_fail(client, r, r == -ETIMEDOUT ? "Timed out waiting for the calls that are pending." : NULL);
     }
     return handle_end(client, tell_loss(client));
 }

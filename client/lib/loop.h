@@ -8,7 +8,12 @@
  * connection. */
 int loop_turn(mpool_client *client, uint64_t deadline_ns);
 
-/* Turns until *done. → 0; -ETIMEDOUT; -ENOTCONN as above. A lost connection completes every call, and so *done. */
+/* One turn that waits, until the deadline or as long as the present call may. → 0: look whether there is what you wait
+ * for; -ETIMEDOUT, -EINTR: look, and wait no longer; -ENOTCONN as above. */
+int loop_wait(mpool_client *client, uint64_t deadline_ns);
+
+/* Turns until *done. → 0; -ETIMEDOUT; -EINTR; -ENOTCONN as above. A lost connection completes every call, and so *done.
+ */
 int loop_until(mpool_client *client, const bool *done, uint64_t deadline_ns);
 
 /* Starts what the sources can start, and sends it. → 0; -ENOTCONN as above. */

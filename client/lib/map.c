@@ -162,14 +162,17 @@ static bool is_dry(const mpool_map *map)
     return map->dry && map->in_flight == 0;
 }
 
-static int time_is_over(const mpool_map *map)
+/* code: -ETIMEDOUT or -EINTR. → it. */
+static int stop_waiting(const mpool_map *map, int code)
 {
-    return handle_fail(map->client, -ETIMEDOUT, "Timed out waiting for the next result of the map.");
+    return handle_fail(
+        map->client, code, code == -ETIMEDOUT ? "Timed out waiting for the next result of the map." : NULL);
 }
 
 static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
 {
-    bool looked = false;
+    bool looked = false, begun = false;
+    int waited = 0;
     if (map->client && !map->client->running)
         map->dry = false;
     for (;;) {
@@ -190,15 +193,21 @@ static int next(mpool_map *map, mpool_item *ret_item, uint64_t deadline_ns)
         if (is_over(map, &over))
             return over < 0 && map->client ? handle_fail(map->client, over, NULL) : over;
         if (map->client->running)
-            return deadline_ns == 0 ? time_is_over(map) : handle_fail(map->client, -EDEADLK, NULL);
+            return deadline_ns == 0 ? stop_waiting(map, -ETIMEDOUT) : handle_fail(map->client, -EDEADLK, NULL);
         /* Run a turn even when dry: a lost connection, or answers to other calls, may be waiting to be read. */
         bool dry = is_dry(map);
         if (dry && looked)
             return -EAGAIN;
         looked = dry;
-        int r = loop_turn(map->client, dry ? 0 : deadline_ns);
-        if (!dry && r == 0 && deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns)
-            return time_is_over(map);
+        if (waited < 0)
+            return stop_waiting(map, waited);
+        if (!begun)
+            map->client->until_ns = clock_deadline(map->client->call_timeout_ms);
+        begun = true;
+        if (dry)
+            (void)loop_turn(map->client, 0);
+        else
+            waited = loop_wait(map->client, deadline_ns); /* what came meanwhile is given first */
     }
 }
 

@@ -63,6 +63,18 @@ void object_lose_all(struct mpool_object *first, int why)
     }
 }
 
+static void configure(struct mpool_object *object, const mpool_client *client)
+{
+    atomic_store(&object->call_timeout_ms, client->call_timeout_ms);
+    atomic_store(&object->sync.interruptible, client->io.interruptible);
+}
+
+void object_configure_all(struct mpool_object *first, const mpool_client *client)
+{
+    for (struct mpool_object *object = first; object; object = object->next)
+        configure(object, client);
+}
+
 static void enlist(mpool_client *client, struct mpool_object *object)
 {
     object->client = client;
@@ -345,7 +357,7 @@ struct opening {
     struct call_object arrived;
 };
 
-/* The thread was cancelled. If the object is opened after all, it is closed at once. */
+/* The caller waits no longer, or its thread was cancelled. If the object is opened after all, it is closed at once. */
 static void leave(struct opening *opening)
 {
     NOT_CANCELLED;
@@ -371,6 +383,8 @@ static int ask(mpool_client *client, const struct wire_buf *params, struct openi
         return r;
     opening->client = client;
     r = loop_until(client, &waiter.done, CLOCK_NEVER);
+    if (r == -ETIMEDOUT || r == -EINTR)
+        return handle_fail(client, r, r == -ETIMEDOUT ? "The daemon did not answer in time." : NULL);
     opening->client = NULL;
     if (r < 0)
         mpool_result_free(waiter.result);
@@ -433,6 +447,7 @@ int mpool_object_open(mpool_client *client, mpool_object **ret_object, const cha
     object->socket = client->io.fd;
     object->sync.alive = is_alive;
     object->sync.userdata = object;
+    configure(object, client);
     enlist(client, object);
     *ret_object = object;
     return 0;

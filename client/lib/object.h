@@ -36,6 +36,7 @@ struct mpool_object {
     _Atomic int64_t looked_ns; /* CLOCK_MONOTONIC_COARSE of the last look at the connection */
     mpool_client *client;      /* opened it. Belongs to its own thread: only open and close may use it */
     uint64_t id;
+    _Atomic int64_t call_timeout_ms;     /* of the client: see object_timeout() */
     int socket;                          /* the connection's descriptor number, only for polling */
     struct mpool_object *next, **before; /* in the list of the client; before NULL: in none */
     uint32_t pins; /* calls that wait on it, during which other callbacks may run; see object_pin() */
@@ -51,6 +52,17 @@ void object_unpin(struct mpool_object *object);
 /* Marks all objects of a list as lost for this reason, and detaches them from the client, which is being released. */
 void object_lose_all(struct mpool_object *first, int why);
 void object_orphan_all(struct mpool_object *first, int why);
+
+/* The client's settings for waits are those of its objects, too. first: of its list. */
+void object_configure_all(struct mpool_object *first, const mpool_client *client);
+
+/* How long a call may wait that is given this time-out. */
+static inline int64_t object_timeout(const struct mpool_object *object, int64_t timeout_ms)
+{
+    int64_t most = atomic_load_explicit(&object->call_timeout_ms, memory_order_relaxed);
+
+    return most >= 0 && (timeout_ms < 0 || timeout_ms > most) ? most : timeout_ms;
+}
 
 /* How long a look at the connection stays valid. A killed daemon writes nothing into its pages, and asking the kernel
  * costs several times as much as taking a lock. Shorter than a new daemon needs to start. */

@@ -305,8 +305,8 @@ struct get {
     uint32_t msgid;
 };
 
-/* The thread was cancelled. The daemon is asked to drop the request; items that arrive anyway are kept for the next
- * get. */
+/* The caller waits no longer, or its thread was cancelled. The daemon is asked to drop the request; items that arrive
+ * anyway are kept for the next get. */
 static void leave(const struct get *get)
 {
     mpool_object *queue = get->queue;
@@ -339,8 +339,10 @@ static int ask_for_items(mpool_object *queue, uint32_t most, int64_t timeout_ms,
     get.queue = NULL;
     if (r < 0)
         mpool_result_free(waiter.result);
-    if (r == -ETIMEDOUT && queue_ahead_adopt(&queue->ahead, client, msgid) == 0)
-        return handle_fail(client, r, "The daemon did not answer in time.");
+    if (r == -ETIMEDOUT || r == -EINTR) {
+        get.queue = queue;
+        return handle_fail(client, r, r == -ETIMEDOUT ? "The daemon did not answer in time." : NULL);
+    }
     if (r == 0)
         r = waiter_wait(&waiter, msgid, 0, ret_items);
     if (r < 0)

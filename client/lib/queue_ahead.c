@@ -87,11 +87,11 @@ void queue_ahead_sent(struct queue_ahead *ahead)
 static int turn_until(struct queue_ahead *ahead, mpool_client *client, uint32_t most, uint64_t deadline_ns)
 {
     while (ahead->on_way > most) {
-        int r = loop_turn(client, deadline_ns);
-        if (r < 0)
+        int r = loop_wait(client, deadline_ns);
+        if (r == -ENOTCONN)
             return r; /* the handle is gone, and perhaps this block too */
-        if (ahead->on_way > most && clock_now_ns() >= deadline_ns)
-            return handle_fail(client, -ETIMEDOUT, "Not every item has gone in yet.");
+        if (r < 0 && ahead->on_way > most)
+            return handle_fail(client, r, r == -ETIMEDOUT ? "Not every item has gone in yet." : NULL);
     }
     int code = ahead->code;
     ahead->code = 0;
@@ -182,11 +182,12 @@ int queue_ahead_take(
     struct queue_ahead *ahead, mpool_client *client, uint32_t max, uint64_t deadline_ns, mpool_result **ret)
 {
     while (ahead && ahead->late) {
-        int r = loop_turn(client, deadline_ns);
-        if (r < 0)
+        int r = loop_wait(client, deadline_ns);
+        if (r == -ENOTCONN)
             return r;
-        if (ahead->late && clock_now_ns() >= deadline_ns)
-            return handle_fail(client, -ETIMEDOUT, "The daemon has not answered yet what it was asked before.");
+        if (r < 0 && ahead->late)
+            return handle_fail(
+                client, r, r == -ETIMEDOUT ? "The daemon has not answered yet what it was asked before." : NULL);
     }
     return ahead && ahead->kept ? hand_out(ahead, client, max, ret) : 0;
 }

@@ -18,11 +18,12 @@ bool request_has_room(const mpool_client *client)
 int request_wait_room(mpool_client *client, uint64_t deadline_ns)
 {
     while (!client->loss && !request_has_room(client)) {
-        int r = loop_turn(client, deadline_ns);
-        if (r < 0)
+        int r = loop_wait(client, deadline_ns);
+        if (r == -ENOTCONN)
             return r;
-        if (deadline_ns != CLOCK_NEVER && clock_now_ns() >= deadline_ns && !request_has_room(client))
-            return handle_fail(client, -ETIMEDOUT, "The daemon is not reading requests (timed out).");
+        if (r < 0 && !request_has_room(client))
+            return handle_fail(
+                client, r, r == -ETIMEDOUT ? "Timed out: the daemon does not read what it is sent." : NULL);
     }
     return 0;
 }
@@ -228,9 +229,9 @@ int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpo
     __attribute__((cleanup(leave))) struct stay stay = {.waiter = waiter, .msgid = msgid};
     int r = loop_until(waiter->client, &waiter->done, deadline_ns);
     stay.waiter = NULL;
-    if (r == -ETIMEDOUT) {
-        pending_abandon(&waiter->client->pending, msgid);
-        return handle_fail(waiter->client, r, "The daemon did not answer in time.");
+    if (r == -ETIMEDOUT || r == -EINTR) {
+        request_leave(waiter->client, msgid);
+        return handle_fail(waiter->client, r, r == -ETIMEDOUT ? "The daemon did not answer in time." : NULL);
     }
     if (r == 0)
         r = waiter->code < 0 ? handle_fail(waiter->client, waiter->code, waiter->text) : 0;

@@ -19,7 +19,7 @@ struct request {
 /* Is there room in the send buffer for another request? */
 bool request_has_room(const mpool_client *client);
 
-/* Turns until there is room or the connection is lost. → 0; -ETIMEDOUT; -ENOTCONN when the handle is gone. */
+/* Turns until there is room or the connection is lost. → 0; -ETIMEDOUT, -EINTR; -ENOTCONN when the handle is gone. */
 int request_wait_room(mpool_client *client, uint64_t deadline_ns);
 
 /* call: copied. → 0; as handle_check(); -EAGAIN (too much is unsent, or too many calls wait); -ENOMEM. */
@@ -58,6 +58,6 @@ struct waiter {
 /* A call that completes the waiter. */
 struct call waiter_call(struct waiter *waiter, mpool_client *client);
 /* Turns until that call is done; the call is abandoned if the thread is cancelled. *ret_result (may be NULL) is set on
- * success only. → the call's code, with the sentence; -ETIMEDOUT, the call then abandoned; -ENOTCONN when the handle
- * is gone. */
+ * success only. → the call's code, with the sentence; -ETIMEDOUT, -EINTR, the call then cancelled; -ENOTCONN when the
+ * handle is gone. */
 int waiter_wait(struct waiter *waiter, uint32_t msgid, uint64_t deadline_ns, mpool_result **ret_result);

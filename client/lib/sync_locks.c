@@ -32,7 +32,7 @@ int mpool_lock_acquire(mpool_object *lock, int64_t timeout_ms, bool *ret_abandon
 {
     int r = check(lock, MPOOL_KIND_LOCK);
 
-    return r < 0 ? r : object_taken(sync_take(&lock->sync, timeout_ms), ret_abandoned);
+    return r < 0 ? r : object_taken(sync_take(&lock->sync, object_timeout(lock, timeout_ms)), ret_abandoned);
 }
 
 int mpool_lock_release(mpool_object *lock)
@@ -48,7 +48,7 @@ int mpool_rlock_acquire(mpool_object *rlock, int64_t timeout_ms, bool *ret_aband
 {
     int r = check(rlock, MPOOL_KIND_RLOCK);
 
-    return r < 0 ? r : object_taken(sync_rlock_take(&rlock->sync, timeout_ms), ret_abandoned);
+    return r < 0 ? r : object_taken(sync_rlock_take(&rlock->sync, object_timeout(rlock, timeout_ms)), ret_abandoned);
 }
 
 static int release_rlock(mpool_object *object, int checked, int lost)
@@ -69,7 +69,7 @@ int mpool_object_lock(mpool_object *object, int64_t timeout_ms, bool *ret_abando
 {
     int r = is_guarded(object) ? object_check_connected(object) : -EINVAL;
 
-    return r < 0 ? r : object_taken(sync_rlock_take(&object->sync, timeout_ms), ret_abandoned);
+    return r < 0 ? r : object_taken(sync_rlock_take(&object->sync, object_timeout(object, timeout_ms)), ret_abandoned);
 }
 
 int mpool_object_unlock(mpool_object *object)
@@ -91,7 +91,7 @@ int mpool_semaphore_acquire(mpool_object *semaphore, int64_t timeout_ms, bool *r
 {
     int r = is_semaphore(semaphore) ? object_check_connected(semaphore) : -EINVAL;
 
-    return r < 0 ? r : object_taken(sync_take(&semaphore->sync, timeout_ms), ret_abandoned);
+    return r < 0 ? r : object_taken(sync_take(&semaphore->sync, object_timeout(semaphore, timeout_ms)), ret_abandoned);
 }
 
 int mpool_semaphore_release(mpool_object *semaphore)

@@ -24,7 +24,7 @@ int mpool_event_wait(mpool_object *event, int64_t timeout_ms)
 {
     int r = check(event, MPOOL_KIND_EVENT);
 
-    return r < 0 ? r : sync_event_wait(&event->sync, timeout_ms);
+    return r < 0 ? r : sync_event_wait(&event->sync, object_timeout(event, timeout_ms));
 }
 
 int mpool_event_set(mpool_object *event)
@@ -83,7 +83,9 @@ int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t ti
 
     if (recursive < 0)
         return recursive;
-    return object_taken(sync_condition_wait(&condition->sync, &lock->sync, recursive, timeout_ms), ret_abandoned);
+    return object_taken(
+        sync_condition_wait(&condition->sync, &lock->sync, recursive, object_timeout(condition, timeout_ms)),
+        ret_abandoned);
 }
 
 static int64_t now_ms(void)
@@ -97,8 +99,6 @@ static int64_t now_ms(void)
 int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata),
     void *userdata, int64_t timeout_ms, bool *ret_abandoned)
 {
-    bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - now_ms();
-    int64_t end_ms = forever ? 0 : now_ms() + timeout_ms;
     bool abandoned = false, once = false;
 
     if (!predicate)
@@ -106,6 +106,9 @@ int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (
     int recursive = check_condition(condition, &lock);
     if (recursive < 0)
         return recursive;
+    timeout_ms = object_timeout(condition, timeout_ms);
+    bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - now_ms();
+    int64_t end_ms = forever ? 0 : now_ms() + timeout_ms;
     if (!(recursive ? sync_rlock_mine(&lock->sync) : sync_lock_mine(&lock->sync)))
         return -EPERM;
     int r = 0;
@@ -117,9 +120,11 @@ int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (
         }
         r = mpool_condition_wait(condition, lock, left_ms, &once);
         /* After a time-out the lock is held as well, and the predicate may be true. */
-        if (r < 0 && r != -ETIMEDOUT)
+        if (r < 0 && r != -ETIMEDOUT && r != -EINTR)
             return r;
         abandoned |= r == 0 && once;
+        if (r == -EINTR)
+            break;
         r = 0;
     }
     if (ret_abandoned) /* set after a time-out, too: it is reported only once */
@@ -146,7 +151,7 @@ int mpool_barrier_wait(mpool_object *barrier, int64_t timeout_ms, uint32_t *ret_
     int r = check(barrier, MPOOL_KIND_BARRIER);
 
     if (r == 0)
-        r = sync_barrier_wait(&barrier->sync, timeout_ms);
+        r = sync_barrier_wait(&barrier->sync, object_timeout(barrier, timeout_ms));
     if (r < 0)
         return r;
     if (ret_place)

@@ -19,8 +19,11 @@ static bool mine(const struct sync_user *lock, bool recursive)
 /* → 0, 1 as sync_take(); negative: the lock can no longer be acquired. */
 static int take_back(struct sync_user *lock, bool recursive, uint32_t depth)
 {
-    int r = sync_take(lock, -1);
+    int r;
 
+    do
+        r = sync_take(lock, -1);
+    while (r == -EINTR); /* the caller is promised the lock */
     if (r >= 0 && recursive) {
         atomic_store_explicit(&lock->area->thread, sync_mark(lock), memory_order_relaxed);
         atomic_store_explicit(&lock->area->depth, depth, memory_order_relaxed);
@@ -68,11 +71,11 @@ int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, boo
         away.lock = NULL;
     }
     /* If it was notified while the time ran out it counts as notified. */
-    if (r == -ETIMEDOUT && atomic_load(&area->sequence) != seen)
+    if ((r == -ETIMEDOUT || r == -EINTR) && atomic_load(&area->sequence) != seen)
         r = 0;
     if (sync_closed(area))
         return -ECONNRESET;
-    if (r < 0 && r != -ETIMEDOUT)
+    if (r < 0 && r != -ETIMEDOUT && r != -EINTR)
         return r;
     int taken = take_back(lock, recursive, depth);
     return taken != 0 ? taken : r;

@@ -171,13 +171,14 @@ struct sync_user {
      * threads at once. NULL: not checked. */
     int (*alive)(void *userdata);
     void *userdata;
+    _Atomic bool interruptible; /* signals end waits: -EINTR */
 };
 
 /* Is this a page of that kind and of this version? → 0; -EBADMSG: it is not, or it has been damaged. */
 int sync_page_check(const void *page, enum mpool_kind kind);
 
 /* All waits: timeout_ms -1: forever; 0: only try. Common errors: -ETIMEDOUT; -ECONNRESET: the daemon has exited; the
- * result of alive(). Signals do not end a wait. */
+ * result of alive(); -EINTR: a signal, if the user is interruptible. */
 
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);

@@ -87,9 +87,9 @@ static inline int sync_sleep(
     until = until < nap->look_ns ? until : nap->look_ns;
     struct sync_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};
     int saved = errno;
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &at, NULL, bits);
+    bool interrupted = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &at, NULL, bits) < 0 && errno == EINTR;
     errno = saved;
-    return 0;
+    return interrupted && atomic_load_explicit(&user->interruptible, memory_order_relaxed) ? -EINTR : 0;
 }
 
 /* → how many were woken. It cannot fail for a word in a live mapping. Keeps errno. */

@@ -88,6 +88,23 @@ def a_daemon_that_hangs_is_told_from_none(d):
     assert f"tried {d.path}: somebody listens, but does not answer as mpoold" in ran.err, ran
 
 
+@test()
+def an_answer_is_waited_for_no_longer_than_call_timeout(d):
+    holder = start(d, "lock", "l", "--", "cat", stdin=subprocess.PIPE)
+    until(lambda: any(o["name"] == "l" for o in d.request("objects")) and d.request("inspect", "l")["held"] == 1, "the lock is held")
+    for words, code in ((("call", "sys.sleep", "60"), 124), (("map", "sys.sleep", ":::", "60"), 124), (("run", "sleep", "60"), 124),
+                        (("queue", "get", "q"), 124), (("lock", "l", "--", "true"), 1)):
+        ran = mpool(d, words[0], "--call-timeout", "200ms", *words[1:])
+        assert ran.code == code, (words, ran)
+    with stopped(d.pid):
+        for words in (("ping",), ("call", "sys.noop"), ("ls",), ("--call-timeout", "1", "stats")):
+            ran = mpool(d, "--call-timeout", "100ms", *words)
+            assert ran.code == 125 and "no daemon answers: The wait timed out" in ran.err, (words, ran)
+    assert mpool(d, "call", "--call-timeout", "60s", "math.square", "7").out == "49\n"
+    holder.stdin.close()
+    assert holder.wait(60) == 0
+
+
 @test(daemon=False)
 def a_full_backlog_is_waited_for_but_not_for_ever(home):
     import socket

@@ -114,6 +114,34 @@ enum mpool_code {
  * as MPOOL_EBUSY. */
 MPOOL_PUBLIC int mpool_connect(mpool_client **ret_client, const char *path);
 
+/* How to connect, and how long calls may wait. Initialise with MPOOL_CONNECT_OPTIONS_INIT. */
+typedef struct mpool_connect_options {
+    size_t size;        /* sizeof (struct mpool_connect_options) */
+    const char *path;   /* as of mpool_connect(); borrowed for the call */
+    int64_t timeout_ms; /* as of mpool_set_call_timeout(), and of connecting itself; -1: none, and 5 s to connect */
+    bool interruptible; /* as of mpool_set_interruptible(), and of connecting itself */
+} mpool_connect_options;
+#define MPOOL_CONNECT_OPTIONS_INIT                                                                                     \
+    {                                                                                                                  \
+        sizeof(mpool_connect_options), NULL, -1, false                                                                 \
+    }
+
+/* The same. options: NULL for none. → as mpool_connect(); -EINTR. */
+MPOOL_PUBLIC int mpool_connect_with(mpool_client **ret_client, const mpool_connect_options *options);
+
+/* How long a call on this connection, its maps, processes and objects may wait, over all: for the daemon, even one that
+ * is stopped, and for whatever else the call waits for; -1, as at first: no limit but the call's own. Then the call
+ * returns -ETIMEDOUT (a put, join or finish of a queue -EINPROGRESS), and what it asked for is cancelled, or dropped
+ * when it comes, as after the cancellation of its thread. A shorter time-out of a call itself counts. timeout_ms: of
+ * each call from now on, by any thread. For the thread of the handle. → 0. */
+MPOOL_PUBLIC int mpool_set_call_timeout(mpool_client *client, int64_t timeout_ms);
+
+/* Whether a signal that this thread handles ends a call that waits, with -EINTR, whatever SA_RESTART says; otherwise,
+ * as at first, the call waits on. What it asked for is cancelled, as by a time-out. A signal that is handled just
+ * before the wait begins is not noticed: who depends on it sets a time-out, too. A condition's lock is held after
+ * -EINTR. For the thread of the handle. → 0. */
+MPOOL_PUBLIC int mpool_set_interruptible(mpool_client *client, bool interruptible);
+
 /* The paths that mpool_connect(NULL) tries, one a line, for messages. Writes at most `size` bytes including the
  * terminator. → bytes needed without the terminator, like snprintf. */
 MPOOL_PUBLIC int mpool_socket_candidates(char *buffer, size_t size);

@@ -28,7 +28,8 @@
  * Returns. 0 on success, negative on failure. In common: -EINVAL (an invalid pointer, or an object of
  * another kind or type), -ECHILD (the object was opened before fork(); the child must open it again), -ECONNRESET (the
  * daemon has ended, and its objects with it), -EACCES (opened read-only). Functions that wait take timeout_ms: -1 waits
- * indefinitely, 0 only tries; they return -ETIMEDOUT when it has expired. Signals do not end a wait.
+ * indefinitely, 0 only tries; they return -ETIMEDOUT when it has expired.
+ * mpool_set_call_timeout() and mpool_set_interruptible() of the client apply.
  *
  * The daemon's end. If the daemon stops in good order, functions that acquire, release or wait report it at once. If it
  * is killed, or the connection ends, calls that start later report it within milliseconds, and calls that already wait
@@ -155,8 +156,8 @@ MPOOL_PUBLIC int mpool_event_is_set(const mpool_object *event, bool *ret_set);
 /* A condition is guarded by `lock`: a lock or rlock object, or NULL for the condition's own, which mpool_object_lock()
  * takes. The caller has it: -EPERM. Everybody uses the same lock with one condition.
  * wait: gives the lock up, waits to be notified, takes the lock again. It may return for nothing: look again at what is
- * waited for. *ret_abandoned (may be NULL): the lock's owner died with it meanwhile. → 0; -ETIMEDOUT, with the lock
- * held, as pthread_cond_timedwait() does. After other errors the lock is not held. */
+ * waited for. *ret_abandoned (may be NULL): the lock's owner died with it meanwhile. → 0; -ETIMEDOUT, -EINTR, with
+ * the lock held, as pthread_cond_timedwait() does. After other errors the lock is not held. */
 MPOOL_PUBLIC int mpool_condition_wait(
     mpool_object *condition, mpool_object *lock, int64_t timeout_ms, bool *ret_abandoned);
 /* Waits until predicate(userdata) is true, which is called with the lock held. → as above; *ret_abandoned is set after

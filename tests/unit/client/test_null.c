@@ -58,6 +58,9 @@ static struct {
 /* X(function, call): → -EINVAL */
 #define REFUSED(X)                                                                                                     \
     X(mpool_connect, (NULL, "/nonexistent"))                                                                           \
+    X(mpool_connect_with, (NULL, NULL))                                                                                \
+    X(mpool_set_call_timeout, (NULL, 1))                                                                               \
+    X(mpool_set_interruptible, (NULL, true))                                                                           \
     X(mpool_call, (NULL, &out.result, "f", "i", 1))                                                                    \
     X(mpool_call_raw, (NULL, &out.result, "f", NULL, 0, NULL))                                                         \
     X(mpool_submit, (NULL, &out.u64, "f", NULL))                                                                       \

@@ -41,6 +41,7 @@ static mpool_object make(enum mpool_kind kind, enum mpool_element element, uint3
         .data = kind == MPOOL_KIND_VALUE ? map + SYNC_CELL_OFFSET : map + SYNC_BYTES,
         .count = kind == MPOOL_KIND_VALUE ? 1 : COUNT,
         .born = fork_guard_number(),
+        .call_timeout_ms = -1,
     };
 }
 

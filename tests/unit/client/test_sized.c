@@ -95,12 +95,14 @@ static void every_struct_begins_with_its_size(void **state)
     mpool_map_options map = MPOOL_MAP_OPTIONS_INIT;
     mpool_process_options process = MPOOL_PROCESS_OPTIONS_INIT;
     mpool_object_options object = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_connect_options connect = MPOOL_CONNECT_OPTIONS_INIT;
     mpool_item item = MPOOL_ITEM_INIT;
     mpool_queue_item queue_item = MPOOL_QUEUE_ITEM_INIT;
     assert_true(options.size == sizeof(options) && offsetof(mpool_options, size) == 0);
     assert_true(map.size == sizeof(map) && offsetof(mpool_map_options, size) == 0);
     assert_true(process.size == sizeof(process) && offsetof(mpool_process_options, size) == 0);
     assert_true(object.size == sizeof(object) && offsetof(mpool_object_options, size) == 0);
+    assert_true(connect.size == sizeof(connect) && offsetof(mpool_connect_options, size) == 0);
     assert_true(item.size == sizeof(item) && offsetof(mpool_item, size) == 0);
     assert_true(queue_item.size == sizeof(queue_item) && offsetof(mpool_queue_item, size) == 0);
 }
