@@ -498,7 +498,7 @@ int objects_open(struct objects *all, struct conn *c, const struct object_reques
         return object_refuse(why, MPOOL_E_BAD_PARAMS, "option read_only is for values and arrays");
     if (wire_kind_info(kind)->page && !c->memfd)
         return object_refuse(why, MPOOL_E_BAD_PARAMS,
-            "a %s is used through a descriptor: say hello({memfd: true}) first, and take it",
+            "an object of kind %s is used through a descriptor: say hello({memfd: true}) first",
             wire_kind_info(kind)->name);
     if (!o) {
         o = object_new(all, c, request, why);

@@ -25,7 +25,7 @@ static struct queue_user *find_user(struct rpc *r, uint64_t id)
     if (!use)
         rpc_fail(r, MPOOL_E_NO_OBJECT, "this connection has no open object with the id %llu", (unsigned long long)id);
     else if (use->object->ops != &queue_object_ops)
-        rpc_fail(r, MPOOL_E_BAD_PARAMS, "object %llu is a %s, not a queue or pipe", (unsigned long long)id,
+        rpc_fail(r, MPOOL_E_BAD_PARAMS, "object %llu is of kind %s, not a queue or pipe", (unsigned long long)id,
             wire_kind_info(use->object->handle.kind)->name);
     else
         return use->data;
