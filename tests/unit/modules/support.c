@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
-#include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "proto/message.h"
 #include "proto/scan.h"
+#include "tests/unit/json/json.h"
 
 /* ---- the ops ---------------------------------------------------------------------------------------------------- */
 
@@ -166,46 +165,6 @@ uint32_t world_add(struct world *w, const char *name, mpool_function *run)
 
 /* ---- jobs ------------------------------------------------------------------------------------------------------- */
 
-static void pack(msgpack_packer *pk, const json_t *json)
-{
-    switch (json_typeof(json)) {
-    case JSON_OBJECT: {
-        const char *key;
-        json_t *value;
-        msgpack_pack_map(pk, json_object_size(json));
-        json_object_foreach((json_t *)(uintptr_t)json, key, value)
-        {
-            wire_pack_text(pk, key);
-            pack(pk, value);
-        }
-        break;
-    }
-    case JSON_ARRAY:
-        msgpack_pack_array(pk, json_array_size(json));
-        for (size_t i = 0; i < json_array_size(json); i++)
-            pack(pk, json_array_get(json, i));
-        break;
-    case JSON_STRING: wire_pack_text(pk, json_string_value(json)); break;
-    case JSON_INTEGER: msgpack_pack_int64(pk, json_integer_value(json)); break;
-    case JSON_REAL: msgpack_pack_double(pk, json_real_value(json)); break;
-    case JSON_TRUE: msgpack_pack_true(pk); break;
-    case JSON_FALSE: msgpack_pack_false(pk); break;
-    case JSON_NULL: msgpack_pack_nil(pk); break;
-    }
-}
-
-void pack_json(struct wire_buf *b, const char *text)
-{
-    json_error_t error;
-    json_t *json = json_loads(text, JSON_DECODE_ANY, &error);
-    if (!json)
-        fail_msg("%s: %s", text, error.text);
-    msgpack_packer pk = wire_packer(b);
-    pack(&pk, json);
-    json_decref(json);
-    assert_false(b->failed);
-}
-
 void world_run_bytes(struct world *w, uint32_t function, const void *args, size_t length)
 {
     forget_result(w);
@@ -217,7 +176,7 @@ void world_run_bytes(struct world *w, uint32_t function, const void *args, size_
 void world_run(struct world *w, uint32_t function, const char *args)
 {
     _cleanup_(wire_buf_reset) struct wire_buf b = {0};
-    pack_json(&b, args);
+    json_pack_text(&b, args);
     world_run_bytes(w, function, wire_buf_at(&b), wire_buf_length(&b));
 }
 
@@ -251,12 +210,7 @@ const char *world_show(struct world *w)
     size_t length;
     const uint8_t *bytes = world_result(w, &length);
     assert_whole(w);
-    msgpack_unpacked value;
-    msgpack_unpacked_init(&value);
-    assert_int_equal(msgpack_unpack_next(&value, (const char *)bytes, length, NULL), MSGPACK_UNPACK_SUCCESS);
-    int n = msgpack_object_print_buffer(w->shown, sizeof w->shown, value.data);
-    assert_in_range(n, 1, sizeof w->shown - 1);
-    msgpack_unpacked_destroy(&value);
+    assert_int_equal(json_show(bytes, length, w->shown, sizeof w->shown), length);
     return w->shown;
 }
 

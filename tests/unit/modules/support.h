@@ -69,9 +69,6 @@ void assert_result(struct world *w, const char *shown);
 void assert_failed(struct world *w, const char *text);
 void assert_failed_like(struct world *w, const char *part);
 
-/* One value of JSON as MessagePack, at the end of the buffer. */
-void pack_json(struct wire_buf *b, const char *json);
-
 /* Where the tests' own modules and the shipped ones lie; from the environment that meson sets. */
 const char *fixtures(void);
 const char *shipped(void);
