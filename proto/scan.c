@@ -163,3 +163,9 @@ enum wire_scan_result wire_scan_value(
         *ret_length = scan.at;
     return result;
 }
+
+bool wire_is_whole(const struct wire_limits *limits, const uint8_t *data, uint64_t length)
+{
+    uint64_t whole;
+    return wire_scan_value(limits, data, length, &whole) == WIRE_SCAN_WHOLE && whole == length;
+}

@@ -57,6 +57,8 @@ void wire_scan_init_inside(struct wire_scan *scan, uint64_t count);
 enum wire_scan_result wire_scan_feed(
     struct wire_scan *scan, const struct wire_limits *limits, const uint8_t *data, uint64_t length);
 
+/* Are these bytes exactly one value within the limits? */
+bool wire_is_whole(const struct wire_limits *limits, const uint8_t *data, uint64_t length);
 /* One shot. → WHOLE with *ret_length set, or another result with it untouched. */
 enum wire_scan_result wire_scan_value(
     const struct wire_limits *limits, const uint8_t *data, uint64_t length, uint64_t *ret_length);

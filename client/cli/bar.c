@@ -12,6 +12,7 @@
 #include "client/cli/out.h"
 #include "client/cli/say.h"
 #include "client/cli/table.h"
+#include "proto/clock.h"
 
 enum {
     REDRAW_MS = 100,
@@ -24,13 +25,6 @@ static struct {
     bool visible;
     int64_t started_ms, drawn_ms;
 } bar;
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void hide(void)
 {
@@ -49,7 +43,7 @@ bool bar_possible(void)
 void bar_start(void)
 {
     bar.on = true;
-    bar.started_ms = now_ms();
+    bar.started_ms = clock_now_ms();
     bar.drawn_ms = bar.started_ms; /* a map that finishes at once shows no bar */
     say_set_before(hide);
 }
@@ -63,14 +57,14 @@ void bar_end(void)
 
 static double seconds_so_far(void)
 {
-    return (double)(now_ms() - bar.started_ms) / 1e3;
+    return (double)(clock_now_ms() - bar.started_ms) / 1e3;
 }
 
 int bar_wait_ms(void)
 {
     if (!bar.on)
         return -1;
-    int64_t wait = bar.drawn_ms + REDRAW_MS - now_ms();
+    int64_t wait = bar.drawn_ms + REDRAW_MS - clock_now_ms();
     return wait > 0 ? (int)wait : 0;
 }
 
@@ -121,7 +115,7 @@ void bar_update(const struct bar_state *state)
 {
     if (!bar_is_due())
         return;
-    bar.drawn_ms = now_ms();
+    bar.drawn_ms = clock_now_ms();
     char text[256], line[1024];
     size_t text_length = text_of(text, sizeof text, state);
     size_t columns = table_terminal_width(STDERR_FILENO);

@@ -15,6 +15,7 @@
 #include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
+#include "proto/clock.h"
 #include "proto/tables.h"
 
 enum {
@@ -22,7 +23,6 @@ enum {
     PATHS_SIZE = 4096,
     OBJECT_TEXT_SIZE = 512,
     MS_PER_S = 1000,
-    NS_PER_MS = 1000000,
 };
 
 /* Why can we not connect to this path? → a positive errno; 0: something answers. */
@@ -140,18 +140,11 @@ int daemon_say_object(const mpool_object *object, int code)
     return daemon_say_text(code, mpool_object_error_text(object, code, text, sizeof text));
 }
 
-int64_t daemon_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
-}
-
 int daemon_left_ms(int64_t heard_ms)
 {
     if (settings.call_timeout_ms < 0)
         return -1;
-    int64_t left_ms = settings.call_timeout_ms - (daemon_now_ms() - heard_ms);
+    int64_t left_ms = settings.call_timeout_ms - (clock_now_ms() - heard_ms);
     return left_ms < 0 ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 

@@ -24,11 +24,10 @@ int daemon_say_text(int code, const char *text);
 int daemon_say_object(const mpool_object *object, int code);
 
 /* For verbs that wait in a loop of their own: how much of --call-timeout is left, as poll(2) wants it. heard_ms:
- * daemon_now_ms() when the daemon was heard last, or was not waited for. -1: no limit; 0: say that it did not answer.
+ * clock_now_ms() when the daemon was heard last, or was not waited for. -1: no limit; 0: say that it did not answer.
  */
 int daemon_left_ms(int64_t heard_ms);
-int64_t daemon_now_ms(void);
-/* … → the exit status. */
+/* Reports that the daemon did not answer in that time. → the exit status. */
 int daemon_say_silent(void);
 
 /* One request without params ("pools"): *ret, taken. → 0, or an exit status after reporting the failure. */

@@ -16,6 +16,7 @@
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
+#include "proto/clock.h"
 #include "proto/tables.h"
 
 static struct {
@@ -78,13 +79,6 @@ static void pack_filter(struct wire_buf *to)
         wire_pack_key_bool(&pk, "all", true);
 }
 
-static uint64_t now_unix_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* How long it ran, has been running, or has been waiting. */
 static const char *time_of(struct view task, uint64_t now_ms, char *to, size_t size)
 {
@@ -138,7 +132,7 @@ static struct table *new_table(void)
 static int print(const mpool_result *result)
 {
     _cleanup_(table_cleanup) struct table *table = new_table();
-    uint64_t now_ms = now_unix_ms();
+    uint64_t now_ms = clock_wall_ms();
     struct view_list list = view_list(view_of(result));
     for (struct view task; view_next(&list, &task);) {
         if (opt.ids)

@@ -23,6 +23,7 @@
 #include "client/cli/settings.h"
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
+#include "proto/clock.h"
 
 enum {
     JOBS_MAX = 65536,
@@ -225,11 +226,6 @@ static void look_at_halt(struct map *map)
     mpool_map_cancel(map->items);
 }
 
-static int sooner(int a, int b)
-{
-    return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 /* Waits until there is something to do. → 0; 1 exit at once; -errno. */
 static int wait(struct map *map)
 {
@@ -237,7 +233,7 @@ static int wait(struct map *map)
     uint64_t pulled, given;
     mpool_map_progress(map->items, &pulled, &given);
     if (pulled == given) /* it is the source that is waited for */
-        map->heard_ms = daemon_now_ms();
+        map->heard_ms = clock_now_ms();
     out_flush();
     update_bar(map);
     enum { DAEMON, SIGNALS, SOURCE, COUNT };
@@ -246,11 +242,11 @@ static int wait(struct map *map)
         [SIGNALS] = {.fd = signals_fd(), .events = POLLIN},
         [SOURCE] = {.fd = map->input.dry && !map->input.stopped ? map->input.items.fd : -1, .events = POLLIN},
     };
-    int timeout_ms = sooner(mpool_timeout_ms(client), bar_wait_ms());
-    if (poll(p, COUNT, sooner(timeout_ms, daemon_left_ms(map->heard_ms))) < 0 && errno != EINTR)
+    int timeout_ms = clock_sooner_ms(mpool_timeout_ms(client), bar_wait_ms());
+    if (poll(p, COUNT, clock_sooner_ms(timeout_ms, daemon_left_ms(map->heard_ms))) < 0 && errno != EINTR)
         return -errno;
     if (p[DAEMON].revents)
-        map->heard_ms = daemon_now_ms();
+        map->heard_ms = clock_now_ms();
     else if (daemon_left_ms(map->heard_ms) == 0)
         return -ETIMEDOUT;
     if (p[SOURCE].revents)
@@ -341,7 +337,7 @@ static int run(size_t count, char **operands)
         return daemon_say(client, r);
     if (opt.bar && !settings.quiet && bar_possible() && (bar_wanted || !isatty(STDOUT_FILENO)))
         bar_start();
-    map.heard_ms = daemon_now_ms();
+    map.heard_ms = clock_now_ms();
     r = loop(&map);
     return r == 1 ? ENDED_BY + map.signal : finish(&map, r);
 }

@@ -10,6 +10,7 @@
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
 #include "client/cli/verbs.h"
+#include "proto/clock.h"
 
 enum { PINGS_MAX = 1000000 };
 
@@ -25,13 +26,6 @@ static const struct option_row options[] = {
         .help = "ping N times and show how the times are spread (default: once)"},
     {0},
 };
-
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -71,11 +65,11 @@ static int run(size_t operand_count, char **operands)
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
     for (size_t i = 0; i < count; i++) {
-        double start = now_us();
+        uint64_t start_ns = clock_now_ns();
         int r = mpool_ping(client);
         if (r < 0)
             return daemon_say(client, r);
-        us[i] = now_us() - start;
+        us[i] = (double)(clock_now_ns() - start_ns) / 1e3;
     }
     print(client, us, count);
     return EXIT_OK;

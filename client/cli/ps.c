@@ -17,6 +17,7 @@
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
+#include "proto/clock.h"
 
 static bool all, ended, ids;
 
@@ -84,19 +85,12 @@ static void put_row(struct table *table, struct view process, uint64_t now_ms)
     table_cell(table, view_text(process, "name", text, sizeof text));
 }
 
-static uint64_t now_unix_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static int print(const mpool_result *result)
 {
     static const struct table_column columns[] = {{"ID", true, false}, {"PID", true, false}, {"STATE", false, false},
         {"TIME", true, false}, {"FUNCTION", false, true}, {"POOL", false, true}, {"NAME", false, true}};
     _cleanup_(table_cleanup) struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
-    uint64_t now_ms = now_unix_ms();
+    uint64_t now_ms = clock_wall_ms();
     size_t shown = 0;
     struct view_list list = view_list(view_of(result));
     if (settings.json && !ids)

@@ -24,6 +24,7 @@
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
 #include "proto/buf.h"
+#include "proto/clock.h"
 
 enum { BATCH_ITEMS = 512, BATCH_BYTES = 1 << 20, WHY_SIZE = 512 };
 
@@ -68,17 +69,10 @@ static const struct option_row options[] = {
     {0},
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The time left of --timeout, which applies to the whole verb; -1: no time-out. */
 static int64_t left_ms(int64_t end_ms)
 {
-    int64_t left = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
+    int64_t left = settings.timeout_ms < 0 ? -1 : end_ms - clock_now_ms();
     return settings.timeout_ms >= 0 && left < 0 ? 0 : left;
 }
 
@@ -336,7 +330,7 @@ struct work {
 
 static int act(mpool_client *client, const struct work *work, mpool_object *queue)
 {
-    int64_t end_ms = settings.timeout_ms < 0 ? 0 : now_ms() + settings.timeout_ms;
+    int64_t end_ms = settings.timeout_ms < 0 ? 0 : clock_now_ms() + settings.timeout_ms;
     int r = 0;
     switch (work->action) {
     case PUT: return put_words(client, queue, work->count - 1, work->words + 1, end_ms);

@@ -23,6 +23,7 @@
 #include "client/cli/show.h"
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"
+#include "proto/clock.h"
 
 enum { PATIENCE_MS = 1000 }; /* then print how to detach from a command that does not end */
 
@@ -92,15 +93,10 @@ static bool on_signal(struct run *run, mpool_client *client, mpool_call_id id, i
     return r < 0 && r != -ENOENT;
 }
 
-static int sooner(int a, int b)
-{
-    return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 static int follow(mpool_client *client, struct run *run, mpool_call_id id)
 {
     bool told = !isatty(STDERR_FILENO);
-    int64_t heard_ms = daemon_now_ms();
+    int64_t heard_ms = clock_now_ms();
     while (!run->ended) {
         enum { DAEMON, SIGNALS, INPUT, COUNT };
         struct pollfd p[COUNT] = {
@@ -108,15 +104,15 @@ static int follow(mpool_client *client, struct run *run, mpool_call_id id)
             [SIGNALS] = {.fd = signals_fd(), .events = POLLIN},
         };
         bool patient = run->signal && !told;
-        int timeout_ms = sooner(input_poll(run->input, &p[INPUT]), mpool_timeout_ms(client));
-        timeout_ms = sooner(timeout_ms, daemon_left_ms(heard_ms));
-        int came = poll(p, COUNT, patient ? sooner(PATIENCE_MS, timeout_ms) : timeout_ms);
+        int timeout_ms = clock_sooner_ms(input_poll(run->input, &p[INPUT]), mpool_timeout_ms(client));
+        timeout_ms = clock_sooner_ms(timeout_ms, daemon_left_ms(heard_ms));
+        int came = poll(p, COUNT, patient ? clock_sooner_ms(PATIENCE_MS, timeout_ms) : timeout_ms);
         if (came < 0 && errno != EINTR) {
             say_error("poll: %s", strerror(errno));
             return EXIT_OWN;
         }
         if (p[DAEMON].revents)
-            heard_ms = daemon_now_ms();
+            heard_ms = clock_now_ms();
         else if (daemon_left_ms(heard_ms) == 0)
             return daemon_say_silent();
         if (came == 0 && patient) {

@@ -13,6 +13,7 @@
 
 #include "client/cli/exit_codes.h"
 #include "client/cli/options.h"
+#include "proto/signal_number.h"
 
 static int signal_fd = -1;
 static int taken;
@@ -56,16 +57,10 @@ int signals_taken(void)
 
 int signals_number(const char *word)
 {
-    const char *name = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
     uint64_t number;
     if (options_number(word, 1, NSIG - 1, &number) == 0)
         return (int)number;
-    for (int i = 1; i < NSIG; i++) {
-        const char *known = sigabbrev_np(i);
-        if (known && strcasecmp(known, name) == 0)
-            return i;
-    }
-    return 0;
+    return signal_number(word, strlen(word));
 }
 
 int signals_end_by(int number)

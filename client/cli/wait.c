@@ -14,19 +14,13 @@
 #include "client/cli/settings.h"
 #include "client/cli/show.h"
 #include "client/cli/verbs.h"
+#include "proto/clock.h"
 #include "proto/tables.h"
 
 static const struct option_row options[] = {
     OPTION_ROW_TIMEOUT("give up after TIME (exit status 124); 0 only looks"),
     {0},
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A failed command is a successful result of exec.run: read its exit status from the result. → exit status. */
 static int report_command(mpool_client *client, uint64_t id)
@@ -79,13 +73,13 @@ static int run(size_t count, char **operands)
     _cleanup_(disconnectp) mpool_client *client = NULL;
     if (daemon_connect(&client) != EXIT_OK)
         return EXIT_OWN;
-    int64_t end_ms = now_ms() + settings.timeout_ms;
+    int64_t end_ms = clock_now_ms() + settings.timeout_ms;
     int exit_status = EXIT_OK;
     for (size_t i = 0; i < count; i++) {
         uint64_t id;
         if (ids_parse(IDS_TASKS, "wait", operands[i], &id) < 0)
             return EXIT_OWN;
-        int64_t left_ms = settings.timeout_ms < 0 ? -1 : end_ms - now_ms();
+        int64_t left_ms = settings.timeout_ms < 0 ? -1 : end_ms - clock_now_ms();
         if (settings.timeout_ms >= 0 && left_ms < 0)
             left_ms = 0;
         _cleanup_(result_freep) mpool_result *status = NULL;

@@ -122,9 +122,8 @@ static int64_t count_elements(const char *at, char close)
 
 static bool is_one_value(const void *bytes, size_t length)
 {
-    uint64_t whole;
     struct wire_limits limits = {.max_bytes = length, .max_depth = WIRE_DEPTH_CAP};
-    return length > 0 && wire_scan_value(&limits, bytes, length, &whole) == WIRE_SCAN_WHOLE && whole == length;
+    return length > 0 && wire_is_whole(&limits, bytes, length);
 }
 
 /* S, B or r: a pointer and a length. */

@@ -1,20 +1,12 @@
-/* The time for deadlines: monotonic, so that setting the system clock does not move them. */
+/* Deadlines: points of the monotonic clock, so that setting the system clock does not move them. */
 #pragma once
 
 #include <limits.h>
 #include <stdint.h>
-#include <time.h>
 
-#define NS_PER_MS 1000000ull
+#include "proto/clock.h"
 
 #define CLOCK_NEVER UINT64_MAX /* a deadline that never comes */
-
-static inline uint64_t clock_now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 * NS_PER_MS + (uint64_t)ts.tv_nsec;
-}
 
 /* timeout_ms: negative means no time-out. */
 static inline uint64_t clock_deadline(int64_t timeout_ms)

@@ -12,6 +12,7 @@
 
 #include <mpool/client.h>
 #include "client/lib/cancel.h"
+#include "proto/io.h"
 #include "proto/scan.h"
 
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -21,23 +22,6 @@ struct payload {
     void *at;
     size_t length;
 };
-
-static int write_all(int fd, const uint8_t *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
-            return -errno;
-        }
-        if (n == 0)
-            return -ENOSPC;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
 
 int memfd_from_bytes(const void *bytes, size_t length)
 {
@@ -49,7 +33,7 @@ int memfd_from_bytes(const void *bytes, size_t length)
     int fd = memfd_create("mpool-args", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, bytes, length);
+    int r = io_write_all(fd, bytes, length);
     if (r == 0 && fcntl(fd, F_ADD_SEALS, SEALS_NEEDED | F_SEAL_SEAL) < 0)
         r = -errno;
     if (r < 0) {

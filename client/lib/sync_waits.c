@@ -1,9 +1,8 @@
 /* Events, conditions and barriers as callers see them: see <mpool/shared.h>. The algorithms are in proto/sync/. */
 #include <mpool/shared.h>
 
-#include <time.h>
-
 #include "client/lib/object.h"
+#include "proto/clock.h"
 
 static int check(mpool_object *object, enum mpool_kind kind)
 {
@@ -88,14 +87,6 @@ int mpool_condition_wait(mpool_object *condition, mpool_object *lock, int64_t ti
         ret_abandoned);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (*predicate)(void *userdata),
     void *userdata, int64_t timeout_ms, bool *ret_abandoned)
 {
@@ -107,13 +98,13 @@ int mpool_condition_wait_for(mpool_object *condition, mpool_object *lock, bool (
     if (recursive < 0)
         return recursive;
     timeout_ms = object_timeout(condition, timeout_ms);
-    bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - now_ms();
-    int64_t end_ms = forever ? 0 : now_ms() + timeout_ms;
+    bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX - clock_now_ms();
+    int64_t end_ms = forever ? 0 : clock_now_ms() + timeout_ms;
     if (!(recursive ? sync_rlock_mine(&lock->sync) : sync_lock_mine(&lock->sync)))
         return -EPERM;
     int r = 0;
     while (!predicate(userdata)) {
-        int64_t left_ms = forever ? -1 : end_ms - now_ms();
+        int64_t left_ms = forever ? -1 : end_ms - clock_now_ms();
         if (!forever && left_ms <= 0) {
             r = -ETIMEDOUT;
             break;

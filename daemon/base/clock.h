@@ -1,21 +1,11 @@
-/* Clocks: monotonic for every deadline, wall clock only for times that people read. */
+/* What the daemon's loop needs of clocks beyond proto/clock.h. */
 #pragma once
 
-#include <stdint.h>
-#include <time.h>
+#include <sys/time.h>
 
-#define NS_PER_MS 1000000ull
-#define NS_PER_S  1000000000ull
+#include "proto/clock.h"
 
-/* Nanoseconds of CLOCK_MONOTONIC, so clock jumps do not move deadlines. */
-static inline uint64_t clock_now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
-/* The same as of the kernel's last tick: at most a few milliseconds old, at a quarter of the cost. */
+/* As clock_now_ns() at the kernel's last tick: at most a few milliseconds old, at a quarter of the cost. */
 static inline uint64_t clock_coarse_ns(void)
 {
     struct timespec ts;
@@ -23,10 +13,8 @@ static inline uint64_t clock_coarse_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* Milliseconds since the Unix epoch, for records that people read; never for a deadline. */
-static inline uint64_t clock_wall_ms(void)
+/* As libevent's timers want it. */
+static inline struct timeval clock_timeval(uint64_t ms)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
+    return (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 }

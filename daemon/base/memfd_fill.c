@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "proto/io.h"
 
 int memfd_fill_begin(struct memfd_fill *m, const char *name)
 {
     m->size = 0;
-    m->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    m->fd = memfd_new(name);
     return m->fd < 0 ? -errno : 0;
 }
 
@@ -23,19 +24,12 @@ int memfd_fill_add(struct memfd_fill *m, const void *bytes, size_t length)
         memfd_fill_drop(m);
         return -EFBIG;
     }
-    for (size_t done = 0; done < length;) {
-        ssize_t n = write(m->fd, (const char *)bytes + done, length - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int error = errno;
-            memfd_fill_drop(m);
-            return -error;
-        }
-        done += (size_t)n;
-    }
-    m->size += length;
-    return 0;
+    int r = io_write_all(m->fd, bytes, length);
+    if (r < 0)
+        memfd_fill_drop(m);
+    else
+        m->size += length;
+    return r;
 }
 
 int memfd_fill_end(struct memfd_fill *m)

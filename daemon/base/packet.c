@@ -11,6 +11,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/memfd_fill.h"
+#include "proto/io.h"
 
 int packet_pair(int flags, int ret[2])
 {
@@ -128,13 +129,5 @@ int memfd_check(int fd, uint64_t size)
 
 bool memfd_read(int fd, uint8_t *to, uint64_t size)
 {
-    for (uint64_t done = 0; done < size;) {
-        ssize_t n = pread(fd, to + done, (size_t)(size - done), (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (uint64_t)n;
-    }
-    return true;
+    return io_pread_all(fd, to, (size_t)size, 0) == 0;
 }

@@ -16,6 +16,7 @@
 #include "daemon/base/acl.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/config/config_report.h"
+#include "proto/io.h"
 
 #ifndef HAVE_ECONF
 
@@ -101,16 +102,10 @@ static int read_values(const char *file_path, struct config_entries *entries, co
         config_report_mistake(report, &place, "cannot be copied: %s", strerror(errno));
         return 0;
     }
-    while (length > 0) {
-        ssize_t n = write(fd, copy, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            config_report_mistake(report, &place, "cannot be copied: %s", strerror(errno));
-            return 0;
-        }
-        copy += n;
-        length -= (size_t)n;
+    int r = io_write_all(fd, copy, length);
+    if (r < 0) {
+        config_report_mistake(report, &place, "cannot be copied: %s", strerror(-r));
+        return 0;
     }
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

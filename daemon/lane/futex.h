@@ -14,11 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* SYS_futex takes the kernel's old timespec, two longs, whatever the width of the C library's time_t. */
-struct futex_time {
-    long s;
-    long ns;
-};
+#include "proto/futex.h"
 
 /* deadline: CLOCK_MONOTONIC, absolute; NULL: wait forever. → 0 woken (perhaps spuriously); -EAGAIN the word is not
  * `expected`; -ETIMEDOUT; -EINTR. */

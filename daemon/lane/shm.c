@@ -8,12 +8,9 @@
 #include <sys/stat.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/memfd_fill.h"
 #include "daemon/lane/lane.h"
 
-/* Linux 6.3; older headers lack it, older kernels answer EINVAL. */
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
 /* Linux 5.1; hidden by glibc's <fcntl.h> before 2.38. */
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
@@ -21,10 +18,8 @@
 
 int shm_create(int *ret_fd, const char *name, size_t size)
 {
-    _cleanup_(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    _cleanup_(fd_close) int fd = memfd_new(name);
 
-    if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
     int r;

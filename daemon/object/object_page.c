@@ -12,6 +12,7 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/descriptors.h"
+#include "daemon/base/memfd_fill.h"
 #include "daemon/conn/conn.h"
 #include "daemon/object/clients.h"
 #include "proto/sync/sync.h"
@@ -144,7 +145,7 @@ static int make(struct object *o, const struct object_options *options, struct o
     struct sync_setup setup;
     if (setup_of(o->handle.kind, options, &setup, why) < 0)
         return -1;
-    o->fd = memfd_create("mpool-object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    o->fd = memfd_new("mpool-object");
     if (o->fd < 0)
         return make_failed(o, errno, why);
     if (!descriptors_allow(o->objects->descriptors, o->fd, DESCRIPTOR_LASTING))

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/conn/caller.h"
 #include "daemon/conn/conn.h"
@@ -125,7 +126,7 @@ static bool let_rest(struct object *o)
     }
     o->used_ms = o->objects->loop->wall_ms;
     if (o->ttl_ms > 0) {
-        struct timeval tv = {.tv_sec = (time_t)(o->ttl_ms / 1000), .tv_usec = (suseconds_t)(o->ttl_ms % 1000 * 1000)};
+        struct timeval tv = clock_timeval(o->ttl_ms);
         event_add(o->expiry, &tv);
     }
     return true;

@@ -23,9 +23,7 @@ int queue_memfd_read(const struct queue *q, int fd, uint64_t size, const uint8_t
     static uint8_t list[QUEUE_MEMFD_MIN];
     /* The maximum depth inside a message, whose own array and `params` take two levels. */
     struct wire_limits limits = {.max_bytes = sizeof list, .max_depth = q->objects->config->max_depth - 2};
-    uint64_t whole;
-    if (!memfd_read(fd, list, size) || list[0] != WIRE_LIST_OF_ONE ||
-        wire_scan_value(&limits, list, size, &whole) != WIRE_SCAN_WHOLE || whole != size)
+    if (!memfd_read(fd, list, size) || list[0] != WIRE_LIST_OF_ONE || !wire_is_whole(&limits, list, size))
         return -EINVAL;
     *ret_list = list;
     return 0;

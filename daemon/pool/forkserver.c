@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/base/start.h"
@@ -145,7 +146,7 @@ static void free_strings(char **list)
 /* The forkserver must answer the current request within this time; 0: nothing is pending. */
 static void set_deadline(struct forkserver *t, uint64_t ms)
 {
-    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval tv = clock_timeval(ms);
     if (ms > 0)
         event_add(t->deadline, &tv);
     else

@@ -103,10 +103,8 @@ static int take(struct forkserver *t, const void *bytes, uint64_t size)
 {
     struct wire_limits limits = {.max_bytes = REPORT_MAX, .max_depth = 8};
     struct wire_reader in = wire_reader(bytes, (size_t)size);
-    uint64_t whole;
     uint32_t modules;
-    if (wire_scan_value(&limits, bytes, size, &whole) != WIRE_SCAN_WHOLE || whole != size ||
-        wire_read_array(&in, &modules) < 0 || modules > MODULES_MAX)
+    if (!wire_is_whole(&limits, bytes, size) || wire_read_array(&in, &modules) < 0 || modules > MODULES_MAX)
         return -EPROTO;
     int r = walk(t, in, modules, false);
     if (r < 0)

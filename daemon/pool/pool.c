@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/conn/caller.h"
 #include "daemon/pool/function_index.h"
@@ -57,7 +58,7 @@ static void retry_later(struct pool *pool)
     if (ms > RETRY_MOST_MS)
         ms = RETRY_MOST_MS;
     pool->failures++;
-    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval tv = clock_timeval(ms);
     event_add(pool->retry, &tv);
     log_warning("pool=%s throttled next_try_ms=%llu", pool->name, (unsigned long long)ms);
 }

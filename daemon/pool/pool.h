@@ -93,7 +93,7 @@ struct pool {
     bool closing;              /* no longer configured */
     uint32_t spawns_wanted;    /* requested by the core, not started yet */
     uint32_t processes_wanted; /* the same, for processes */
-    bool drop_wanted;          /* a queued task's function is gone: see task_drop_absent() */
+    bool drop_wanted;          /* a queued task's function is gone: see worker_task_ops.drop_absent() */
     bool empty;                /* closed, and released by the core */
 };
 

@@ -9,6 +9,7 @@
 #include "daemon/rpc/rpc.h"
 #include "daemon/task/job.h"
 #include "daemon/task/process.h"
+#include "proto/signal_number.h"
 
 int rpc_read_signal(struct wire_reader *in)
 {
@@ -17,18 +18,7 @@ int rpc_read_signal(struct wire_reader *in)
     uint64_t number;
     if (wire_read_u64(in, &number) == 0)
         return number < NSIG ? (int)number : 0;
-    if (wire_read_text(in, &name, &length) < 0)
-        return 0;
-    if (length > 3 && strncasecmp(name, "SIG", 3) == 0) {
-        name += 3;
-        length -= 3;
-    }
-    for (int i = 1; i < NSIG; i++) {
-        const char *known = sigabbrev_np(i);
-        if (known && strlen(known) == length && strncasecmp(known, name, length) == 0)
-            return i;
-    }
-    return 0;
+    return wire_read_text(in, &name, &length) < 0 ? 0 : signal_number(name, length);
 }
 
 /* Signals that terminate a process by default, and are sent for that purpose. */

@@ -24,7 +24,7 @@
 
 static void set_timer(struct event *e, uint64_t ms)
 {
-    struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval tv = clock_timeval(ms);
     event_add(e, &tv);
 }
 
@@ -271,8 +271,7 @@ static enum mpool_error keep_result(struct tasks *tasks, struct job *job, struct
         if (o->memfd < 0)
             memcpy(job->result, o->data, (size_t)o->size);
         struct wire_limits limits = {.max_bytes = tasks->config->max_payload, .max_depth = tasks->config->max_depth};
-        uint64_t whole;
-        if (wire_scan_value(&limits, job->result, o->size, &whole) != WIRE_SCAN_WHOLE || whole != o->size) {
+        if (!wire_is_whole(&limits, job->result, o->size)) {
             o->malformed = true;
             return MPOOL_E_LOST;
         }

@@ -14,6 +14,7 @@
 #include "daemon/conn/conn.h"
 #include "daemon/task/map.h"
 #include "daemon/task/map_check.h"
+#include "proto/io.h"
 #include "proto/reader.h"
 #include "proto/text.h"
 
@@ -227,16 +228,10 @@ int map_copy_results(const struct outcome *o, const uint8_t *data, uint64_t size
     if (!copy)
         return -ENOMEM;
     if (o->memfd >= 0) {
-        for (size_t done = 0; done < length;) {
-            ssize_t n = pread(o->memfd, copy + done, length - done, (off_t)(done + HEAD_BYTES));
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0) {
-                int r = n < 0 ? -errno : -EBADMSG;
-                free(copy);
-                return r;
-            }
-            done += (size_t)n;
+        int r = io_pread_all(o->memfd, copy, length, HEAD_BYTES);
+        if (r < 0) {
+            free(copy);
+            return r;
         }
     } else {
         memcpy(copy, data + HEAD_BYTES, length);

@@ -57,8 +57,7 @@ static uint64_t least_timeout(const struct task_options *o, const struct functio
 static bool is_whole(const struct tasks *tasks, const uint8_t *bytes, uint64_t size)
 {
     struct wire_limits limits = {.max_bytes = tasks->config->max_payload, .max_depth = tasks->config->max_depth};
-    uint64_t whole;
-    return wire_scan_value(&limits, bytes, size, &whole) == WIRE_SCAN_WHOLE && whole == size;
+    return wire_is_whole(&limits, bytes, size);
 }
 
 /* Up to a million small tasks a second are created: recycle their memory. */
@@ -215,8 +214,7 @@ size_t task_error_text(const struct outcome *o, char *out, size_t size, int *ret
         if (o->size <= sizeof copy) {
             memcpy(copy, o->data, (size_t)o->size);
             struct wire_limits limits = {.max_bytes = sizeof copy, .max_depth = 2};
-            uint64_t whole;
-            if (wire_scan_value(&limits, copy, o->size, &whole) == WIRE_SCAN_WHOLE && whole == o->size &&
+            if (wire_is_whole(&limits, copy, o->size) &&
                 wire_read_error(copy, (size_t)o->size, ret_class, &text, &length) == 0) {
                 if (length >= size)
                     length = size - 1;

@@ -10,6 +10,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/lane/control_protocol.h"
 #include "daemon/worker/host_private.h"
+#include "proto/io.h"
 #include "proto/text.h"
 
 static struct host *host_of(mpool_task *task)
@@ -372,20 +373,6 @@ static uint32_t call_attempt(mpool_task *task)
     return host_of(task)->job->job.attempt;
 }
 
-static int write_all(int fd, const char *at, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, at, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        at += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int call_output(mpool_task *task, int stream, const void *bytes, size_t length)
 {
     struct host *h = host_of(task);
@@ -400,7 +387,7 @@ static int call_output(mpool_task *task, int stream, const void *bytes, size_t l
         }
     } else {
         fflush(stream == STDOUT_FILENO ? stdout : stderr); /* keep it in order with what was printed before */
-        error = write_all(stream, bytes, length);
+        error = io_write_all(stream, bytes, length);
     }
     if (error < 0)
         return host_fail(h, MPOOL_E_FAILED, true, "output could not be written: %s", strerror(-error));

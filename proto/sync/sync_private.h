@@ -19,23 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/clock.h"
+#include "proto/futex.h"
 #include "proto/sync/sync.h"
 
 #define SYNC_SLICE_NS INT64_C(1000000000)
 #define SYNC_ANYBODY  FUTEX_BITSET_MATCH_ANY
 
-/* SYS_futex takes the kernel's old timespec, two longs, whatever the width of the C library's time_t. */
-struct sync_time {
-    long s;
-    long ns;
-};
-
 static inline int64_t sync_now_ns(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (int64_t)clock_now_ns();
 }
 
 /* A wait from its beginning to its end. */
@@ -85,7 +78,7 @@ static inline int sync_sleep(
     }
     int64_t until = nap->end_ns < nap->ask_ns ? nap->end_ns : nap->ask_ns;
     until = until < nap->look_ns ? until : nap->look_ns;
-    struct sync_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};
+    struct futex_time at = {.s = (long)(until / 1000000000), .ns = (long)(until % 1000000000)};
     int saved = errno;
     bool interrupted = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, &at, NULL, bits) < 0 && errno == EINTR;
     errno = saved;
