@@ -20,7 +20,7 @@ static inline bool wire_is_utf8(const char *text, size_t length)
 
 /* → the length without an incomplete character at its end. */
 size_t wire_utf8_whole(const char *text, size_t length);
-/* → the largest length, at most `most`, at which text can be cut without splitting a character. */
+/* → the largest length, at most `max`, at which text can be cut without splitting a character. */
 size_t wire_utf8_cut(const char *text, size_t length, size_t max);
 /* The arguments of a "%.*s" that prints the beginning of an untrusted text. */
 #define WIRE_SHOWN(text, length, max) (int)wire_utf8_cut(text, length, max), text

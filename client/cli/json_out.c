@@ -13,20 +13,9 @@
 #include "client/cli/out.h"
 #include "client/cli/say.h"
 #include "client/cli/utf8.h"
+#include "proto/text.h"
 
 enum { DEPTH_CAP = 128 };
-
-bool json_out_is_utf8(const void *bytes, size_t length)
-{
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < length;) {
-        size_t n = utf8_step(p + i, length - i);
-        if (n == 0)
-            return false;
-        i += n;
-    }
-    return true;
-}
 
 static void put_base64(const uint8_t *p, size_t length)
 {
@@ -72,7 +61,7 @@ static void put_escaped(const uint8_t *p, size_t length)
 
 void json_out_bytes(const void *bytes, size_t length)
 {
-    if (json_out_is_utf8(bytes, length)) {
+    if (wire_is_utf8(bytes, length)) {
         put_escaped(bytes, length);
         return;
     }
@@ -140,7 +129,7 @@ static int put_key(struct wire_reader *r)
     size_t length;
     enum wire_type type = wire_peek(r);
     if (wire_read_text(r, &text, &length) == 0) {
-        if (json_out_is_utf8(text, length))
+        if (wire_is_utf8(text, length))
             put_escaped((const uint8_t *)text, length);
         else
             put_base64((const uint8_t *)text, length);

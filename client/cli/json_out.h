@@ -19,7 +19,5 @@ int json_out_value(struct wire_reader *r);
 /* Writes a JSON string of the bytes if they are UTF-8, else the base64 object. */
 void json_out_bytes(const void *bytes, size_t length);
 
-bool json_out_is_utf8(const void *bytes, size_t length);
-
 /* Writes the first value of `length` bytes and a newline; reports malformed bytes. → exit status. */
 int json_out_print(const void *msgpack, size_t length);

@@ -1,7 +1,7 @@
 /* How are the system's byte strings packed? See pack.h. */
 #include "client/cli/pack.h"
 
-#include "client/cli/json_out.h"
+#include "proto/text.h"
 
 void pack_str(struct wire_buf *to, const char *text, size_t length)
 {
@@ -12,7 +12,7 @@ void pack_str(struct wire_buf *to, const char *text, size_t length)
 
 void pack_text(struct wire_buf *to, const char *text, size_t length)
 {
-    if (json_out_is_utf8(text, length)) {
+    if (wire_is_utf8(text, length)) {
         pack_str(to, text, length);
         return;
     }

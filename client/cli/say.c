@@ -11,6 +11,7 @@
 #include "client/cli/out.h"
 #include "client/cli/settings.h"
 #include "client/cli/utf8.h"
+#include "proto/text.h"
 
 enum { LINE_CAP = 8192 }; /* maximum bytes of one message, which is then cut off */
 
@@ -62,7 +63,7 @@ const char *say_style_end(bool color, enum say_style style)
 static size_t harmless(const uint8_t *p, size_t left)
 {
     bool control = (p[0] < 0x20 && p[0] != '\n' && p[0] != '\t') || p[0] == 0x7f || utf8_is_c1(p, left);
-    return control ? 0 : utf8_step(p, left);
+    return control ? 0 : wire_utf8_character((const char *)p, left);
 }
 
 void say_harmless(char *to, size_t size, const char *text, size_t length)
