@@ -58,10 +58,10 @@ struct core {
 
 /* Whoever takes turns: a priority, a user, a client or a flow. See turns.c. */
 struct core_node {
-    struct core_timer place;  /* among those of its parent that wait, by used_ns */
+    struct core_timer place;  /* among those of its parent that wait, by used_ns when the turn began */
     struct core_timers turns; /* its children that wait: that have a task in the queue */
     uint64_t used_ns;         /* virtual time: what its tasks have used while there were any */
-    uint64_t clock_ns;        /* virtual time: used_ns of the child that had the last turn, before it */
+    uint64_t clock_ns;        /* virtual time: the place of the child that had the last turn */
     struct core_node *parent; /* NULL: the pool's root */
     LIST_HEAD(, core_node) children;
     LIST_ENTRY(core_node) sibling;

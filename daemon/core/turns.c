@@ -11,6 +11,9 @@
  * what has no task left in the core owes nothing: a client with a single task at a time is served next, whatever it ran
  * before, so that its call waits for no more than the tasks that run already.
  *
+ * A turn lasts 100 µs, or one task: a node keeps its place until then. So the requests of one client that came together
+ * are answered together, with few system calls.
+ *
  * Nodes are made when a task is admitted, by core_flow_get(), where a lack of memory can be answered, and are counted
  * by reference, so that nothing is allocated here. A turn costs a few steps in four heaps, which mostly have one
  * member.
@@ -21,7 +24,7 @@
 
 #define UNKNOWN_NS  CORE_MS         /* what a run of a function counts that has not run yet */
 #define COST_MAX_NS (60 * CORE_S)   /* what a run counts at most, so that nobody is locked out for hours */
-#define TRIFLE_NS   (100 * CORE_US) /* a smaller difference is not worth a correction: the mean makes up for it */
+#define TURN_NS     (100 * CORE_US) /* also: a smaller difference is not corrected, as the mean makes up for it */
 #define FLOWS_KEPT  8u              /* flows that a client keeps for its next tasks */
 
 struct core_client {
@@ -256,7 +259,8 @@ static void use(struct core_flow *flow, int64_t ns)
             continue;
         if (n->used_ns < n->parent->clock_ns)
             n->used_ns = n->parent->clock_ns;
-        core_timer_arm(&n->parent->turns, &n->place, 0, n->used_ns);
+        if (n->used_ns >= n->place.at_ns + TURN_NS || n->used_ns < n->place.at_ns)
+            core_timer_arm(&n->parent->turns, &n->place, 0, n->used_ns);
     }
 }
 
@@ -300,7 +304,7 @@ void core_turns_charge(struct core_task *task)
     uint64_t mean_ns = core_task_mean_ns(task);
     if (!task->ahead)
         for (const struct core_node *n = &task->flow->node; !is_level(n); n = n->parent)
-            n->parent->clock_ns = n->used_ns;
+            n->parent->clock_ns = n->place.at_ns;
     task->charged_us = cost_us(mean_ns > 0 ? mean_ns : UNKNOWN_NS);
     use(task->flow, (int64_t)(task->charged_us * CORE_US));
 }
@@ -316,6 +320,6 @@ void core_turns_correct(struct core_task *task, uint64_t run_ns)
 {
     int64_t more_ns = ((int64_t)cost_us(run_ns) - (int64_t)task->charged_us) * (int64_t)CORE_US;
     task->charged_us = 0;
-    if (more_ns >= (int64_t)TRIFLE_NS || more_ns <= -(int64_t)TRIFLE_NS)
+    if (more_ns >= (int64_t)TURN_NS || more_ns <= -(int64_t)TURN_NS)
         use(task->flow, more_ns);
 }

@@ -84,6 +84,7 @@ struct live_task { /* freed in finish(), so that nobody looks at it any more */
 struct sim_task {
     uint32_t index, pool, level, user, client;
     uint64_t charged_ns;    /* what its run counts for its turns */
+    bool leaving;           /* the queue: it is being placed */
     bool came_back;         /* without having run: that is to be given back once it queues again */
     struct live_task *live; /* NULL: not submitted, or finished */
     bool submitted, finished, follower;
@@ -145,7 +146,7 @@ struct sim_pool {
 
 /* Time used, as in daemon/core/turns.c. */
 struct sim_turn {
-    uint64_t used_ns, clock_ns;
+    uint64_t used_ns, place_ns, clock_ns;
     uint32_t members;
     bool waits;
 };
@@ -212,7 +213,9 @@ void judge_end(struct sim *sim);
 uint8_t turns_priority(uint32_t level);
 void turns_submit(struct sim *sim, struct sim_task *t); /* after it was submitted */
 void turns_place(struct sim *sim, struct sim_task *t);  /* before it is placed: is it its turn? */
-void turns_placed(struct sim *sim, struct sim_task *t);
+void turns_placed(struct sim *sim, struct sim_task *t); /* while it is still in the queue */
+void turns_came_back(struct sim_task *t);               /* without having run; before it is in the queue again */
+void turns_look(struct sim *sim);
 void turns_done(struct sim *sim, struct sim_task *t, uint64_t run_ns); /* before the core learns of it */
 void turns_finish(struct sim *sim, struct sim_task *t);
 

@@ -67,7 +67,8 @@ static bool op_reclaim(void *context, struct core_worker *worker, struct core_ta
         return false;
     sim_say(sim, "task %u is taken back from proc %u", slot->task->index, p->id);
     slot->word = WORD_RECLAIMED;
-    slot->task->requeued = slot->task->came_back = true;
+    slot->task->requeued = true;
+    turns_came_back(slot->task);
     if (!p->noticing) { /* its slot is collected like any other */
         p->noticing = true;
         sim_at(sim, rng_below(&sim->rng, 30 * US), EVENT_NOTICE_RESULTS, p->id, 0);
@@ -196,6 +197,7 @@ static void op_finish(void *context, struct core_task *task, enum core_why why, 
             sim_say(sim, "task %u is led", other->index);
             other->front = other->ahead = true;
             core_lead(&other->live->core, sim->now_ns);
+            turns_look(sim);
         }
     }
     if (rng_percent(&sim->rng, sim->mischief.cancel / 2)) {
@@ -323,8 +325,9 @@ void supervisor_bury(struct sim *sim, struct proc *p)
         if (i == p->head && started) {
             t->runs_ended++;
             t->charged_ns = 0;
+            t->leaving = false;
         } else if (proc_slot(p, i)->word == WORD_READY) {
-            t->came_back = true;
+            turns_came_back(t);
         }
     }
     sim_say(sim, "proc %u is buried%s", p->id, started ? ", its head had started" : "");
