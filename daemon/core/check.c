@@ -79,8 +79,9 @@ static void check_worker(const struct core_worker *w, struct tally *tally)
         CHECK((uint32_t)w->bucket % CORE_LANE_MAX == w->placed % CORE_LANE_MAX);
     if (w->state == CORE_WORKER_IDLE && !w->standby)
         CHECK(open == !w->blocked);
+    CHECK(!w->overdue || w->placed > 0);
     if (open)
-        CHECK(!w->blocked && core_worker_runs_left(w) > 0 && !w->waiting);
+        CHECK(!w->overdue && !w->blocked && core_worker_runs_left(w) > 0 && !w->waiting);
     CHECK(!w->waiting || (has_lane && !p->config.once));
     tally->waiting += w->waiting;
     tally->filed += w->bucket >= 0;
@@ -202,10 +203,9 @@ static void check_rest(const struct core_pool *p, uint64_t now_ns)
         bool wants = (waits && p->standby == 0) || (!p->closing && fresh < p->config.min);
         CHECK(!wants || fresh >= limit || p->spawn_timer.armed);
     }
-    bool watches = !TAILQ_EMPTY(&p->unclaimed) || (core_pool_has_idle(p) && core_pool_ahead_mask(p)) ||
-                   (!TAILQ_EMPTY(&p->closed[0]) && waits);
+    bool watches = !TAILQ_EMPTY(&p->unclaimed) || core_pool_ahead_mask(p) || (!TAILQ_EMPTY(&p->closed[0]) && waits);
     CHECK(p->watch_timer.armed == watches);
-    if (core_pool_has_idle(p) && core_pool_ahead_mask(p))
+    if (core_pool_ahead_mask(p))
         CHECK(p->watch_timer.at_ns <= now_ns + CORE_WATCH_FAST_NS);
     if (p->idle_timer.armed)
         CHECK(core_sizing_idlest(p) && fresh > p->config.min);

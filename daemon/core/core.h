@@ -106,6 +106,7 @@ struct core_worker {
     bool watched;        /* in the list of unclaimed heads */
     bool blocked;        /* place() refused: not tried again until one of its tasks is collected, or the next watch */
     bool killed;         /* DYING by kill, not by retire */
+    bool overdue;        /* its head has been there for longer than anything should wait behind it: see watch.c */
     bool waiting;        /* the function that it runs waits for other tasks: see core_worker_waiting() */
     int16_t bucket;      /* where `link` is; see lanes.c */
     struct core_timer timer;         /* by state: start, time-out of the head, idle time-out, retirement */

@@ -23,6 +23,7 @@
 #define CORE_STUCK_NS          (20 * CORE_MS) /* a head unclaimed for this long is moved when another worker is idle */
 #define CORE_DEAF_NS           (5 * CORE_S)   /* a worker whose head stays unclaimed this long is killed */
 #define CORE_BEHIND_NS         (100 * CORE_US) /* tasks behind a head that runs longer are moved to idle workers */
+#define CORE_OVERDUE_NS        (2 * CORE_MS)   /* nothing waits behind a head that runs longer, idle workers or not */
 #define CORE_WATCH_FAST_NS     (1 * CORE_MS)
 #define CORE_WATCH_SLOW_NS     (20 * CORE_MS)
 #define CORE_HEALTHY_NS        (1 * CORE_S) /* a worker that lived this long is healthy */

@@ -48,7 +48,10 @@ void core_dispatch(struct core_pool *pool, uint64_t now_ns)
         if (length == LANE_NONE)
             break;
         struct core_worker *w = TAILQ_FIRST(&pool->open[length]);
-        if (!core_worker_accepts(w)) { /* its head's function has become slower since it was filed */
+        if (length > 0 && now_ns - w->head_since_ns >= CORE_OVERDUE_NS)
+            w->overdue = true;
+        if (!core_worker_accepts(
+                w)) { /* its head's function has become slower since it was filed, or this run is slow */
             core_lane_file(w, false);
             continue;
         }

@@ -38,7 +38,7 @@ bool core_worker_accepts(const struct core_worker *w)
 {
     if ((w->state != CORE_WORKER_IDLE && w->state != CORE_WORKER_BUSY) || w->standby)
         return false;
-    if (w->blocked || core_worker_runs_left(w) == 0 || w->waiting)
+    if (w->blocked || w->overdue || core_worker_runs_left(w) == 0 || w->waiting)
         return false;
     return w->placed == 0 || w->placed < core_task_depth(TAILQ_FIRST(&w->lane));
 }
@@ -113,7 +113,7 @@ static void head_changed(struct core_worker *w, uint64_t now_ns)
     struct core_timers *timers = &w->pool->core->timers;
     struct core_task *head = TAILQ_FIRST(&w->lane);
     bool dying = w->state == CORE_WORKER_DYING;
-    w->claimed = false;
+    w->claimed = w->overdue = false;
     w->head_since_ns = now_ns;
     watch_head(w, head && !dying);
     if (dying)

@@ -1,9 +1,12 @@
 /* Moves tasks away from lanes where they wait needlessly; detects workers that do not claim.
  *
- * READY tasks can always be taken back, so a lane may be filled ahead and yet nothing waits long behind a slow head
- * while another worker is idle. A worker that does not even claim its head (it was stopped, or its machine is starved)
- * loses what it was given, rests longer each time, and is killed at the third; any claim clears it. Knows the time only
- * as it is passed in. The watch timer runs only while there is something to see.
+ * READY tasks can always be taken back, so a lane may be filled ahead and yet nothing waits long behind a slow head:
+ * while another worker is idle half of it goes there after 100 µs, and after 2 ms all of it goes back to the queue and
+ * nothing is placed behind that head any more, whether a worker is idle or not. Lanes are only filled ahead with tasks
+ * that take at most 1 ms on average, so a head that takes 2 ms is not one of the usual ones. A worker that does not
+ * even claim its head (it was stopped, or its machine is starved) loses what it was given, rests longer each time, and
+ * is killed at the third; any claim clears it. Knows the time only as it is passed in. The watch timer runs only while
+ * there is something to see.
  */
 #include "daemon/core/core_private.h"
 
@@ -97,6 +100,32 @@ static void unblock(struct core_pool *pool, uint64_t now_ns)
     }
 }
 
+/* → the next in the list; this one may have left it. */
+static struct core_worker *free_from_slow_head(struct core_worker *w, uint64_t now_ns)
+{
+    struct core_worker *next = TAILQ_NEXT(w, link);
+    if (now_ns - w->head_since_ns >= CORE_OVERDUE_NS) {
+        w->overdue = true;
+        core_lane_take_back(w, 1, now_ns);
+        core_worker_settle(w, now_ns);
+    }
+    return next;
+}
+
+static void free_from_slow_heads(struct core_pool *pool, uint64_t now_ns)
+{
+    struct core_worker *w;
+    for (uint64_t mask = core_pool_ahead_mask(pool); mask;) {
+        unsigned length = 64 - (unsigned)__builtin_clzll(mask);
+        mask &= ~(1ull << (length - 1));
+        /* Lanes become shorter here, so none is looked at twice but those that cannot be taken back from. */
+        for (w = TAILQ_FIRST(&pool->closed[length]); w;)
+            w = free_from_slow_head(w, now_ns);
+        for (w = length < CORE_LANE_MAX ? TAILQ_FIRST(&pool->open[length]) : NULL; w;)
+            w = free_from_slow_head(w, now_ns);
+    }
+}
+
 void core_watch_fire(struct core_pool *pool, uint64_t now_ns)
 {
     struct core *core = pool->core;
@@ -113,14 +142,14 @@ void core_watch_fire(struct core_pool *pool, uint64_t now_ns)
             core_watch_suspect(w, now_ns);
         }
     }
+    free_from_slow_heads(pool, now_ns);
     pool->thorough = true;
 }
 
 void core_watch_arm(struct core_pool *pool, uint64_t now_ns)
 {
     struct core_timers *timers = &pool->core->timers;
-    bool fast = (core_pool_has_idle(pool) && core_pool_ahead_mask(pool)) ||
-                (!TAILQ_EMPTY(&pool->closed[0]) && core_queue_first(pool));
+    bool fast = core_pool_ahead_mask(pool) || (!TAILQ_EMPTY(&pool->closed[0]) && core_queue_first(pool));
     uint64_t at_ns = now_ns + (fast ? CORE_WATCH_FAST_NS : CORE_WATCH_SLOW_NS);
     if (!fast && TAILQ_EMPTY(&pool->unclaimed))
         core_timer_disarm(timers, &pool->watch_timer);

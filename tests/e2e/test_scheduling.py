@@ -143,5 +143,18 @@ def a_full_queue_keeps_out_nobody_who_has_no_task_in_it(d):
     assert ran.index("lone") <= 9, ran
 
 
+@test(workers="2", timeout=120)
+def no_short_task_waits_for_a_long_one(d):
+    c = d.client()
+    for msgid in [c.start("sys.sleep", 0) for _ in range(500)]:  # so that lanes are filled ahead
+        c.reply(msgid)
+    slow = d.client()
+    slow_id = slow.start("sys.sleep", 60)
+    short = [c.start("sys.sleep", 0) for _ in range(1000)]
+    for msgid in short:
+        c.reply(msgid)
+    assert slow.request("cancel", {"msgid": slow_id}) is True, "it has not ended yet"
+
+
 if __name__ == "__main__":
     main()

@@ -224,10 +224,10 @@ static void judge_lane(struct sim *sim, struct proc *p, uint64_t idle_ns)
     enum word word = proc_slot(p, head->position)->word;
     if (word == WORD_READY && ((idle_ns > 45 * MS && head_ns > 45 * MS) || head_ns > 5 * S + 45 * MS))
         sim_fail(sim, "proc %u does not claim, and nobody minds", p->id);
-    if (idle_ns > 2 * MS && head_ns > 2 * MS)
+    if ((idle_ns > 2 * MS && head_ns > 2 * MS) || head_ns > 3 * MS + 2 * LATE)
         TAILQ_FOREACH (task, &w->lane, link)
             if (task != head && proc_slot(p, task->position)->word == WORD_READY)
-                sim_fail(sim, "a task waits on proc %u while another one is idle", p->id);
+                sim_fail(sim, "a task waits on proc %u behind a slow one", p->id);
     if (word != WORD_STARTED)
         return;
     struct sim_task *t = proc_slot(p, head->position)->task;

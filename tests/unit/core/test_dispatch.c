@@ -245,6 +245,7 @@ static void a_worker_that_refuses_is_left_until_something_of_it_is_collected(voi
 {
     struct desk *d = *state;
     desk_workers(d, 2);
+    d->function.mean_ns = MS; /* two in a lane */
     struct job *a = desk_submit(d), *b = desk_submit(d);
     desk_run(d);
     a->hand->refuses = true;

@@ -5,6 +5,7 @@ static void a_waiting_worker_leaves_its_place_to_another_one(void **state)
 {
     struct desk *d = *state;
     desk_pool(d, (struct core_pool_config){.min = 1, .max = 1, .max_nested = 2}, true);
+    d->function.mean_ns = MS; /* two in a lane */
     struct hand *outer = desk_ready_one(d);
     struct job *parent = desk_submit(d);
     desk_run(d);
@@ -116,6 +117,7 @@ static void one_that_lies_behind_a_head_comes_forth_when_it_is_led(void **state)
 {
     struct desk *d = *state;
     desk_pool(d, (struct core_pool_config){.min = 1, .max = 1, .max_nested = 1}, true);
+    d->function.mean_ns = MS; /* two in a lane */
     struct hand *outer = desk_ready_one(d);
     struct job *parent = desk_submit(d);
     desk_run(d);
@@ -144,6 +146,7 @@ static void a_busy_one_too_many_gets_nothing_more_and_goes(void **state)
 {
     struct desk *d = *state;
     desk_pool(d, (struct core_pool_config){.min = 1, .max = 1, .max_nested = 1}, true);
+    d->function.mean_ns = MS; /* two in a lane */
     struct hand *outer = desk_ready_one(d);
     struct job *parent = desk_submit(d);
     desk_run(d);

@@ -67,18 +67,87 @@ static void the_watch_takes_back_within_a_millisecond_without_any_event(void **s
     assert_int_equal(other(d, head->hand)->core.placed, 1);
 }
 
-static void nothing_is_taken_back_while_the_queue_has_work(void **state)
+/* One worker with a head and one task behind it, which is all that it may have, and another one in the queue. */
+static void two_and_one(struct desk *d)
+{
+    desk_workers(d, 1);
+    d->function.mean_ns = MS;
+    for (int i = 0; i < 3; i++)
+        desk_submit(d);
+    desk_run(d);
+    assert_int_equal(d->hands[0].core.placed, 2);
+    desk_claim(&d->jobs[0]);
+}
+
+static void nothing_is_taken_back_from_behind_a_usual_head_while_no_worker_is_idle(void **state)
 {
     struct desk *d = *state;
-    desk_workers(d, 1);
-    desk_submit(d);
-    desk_submit(d);
-    desk_submit(d);
-    desk_run(d);
-    desk_claim(&d->jobs[0]);
-    desk_pass(d, S);
+    two_and_one(d);
+    desk_pass(d, 2 * MS - 1);
     assert_int_equal(d->hands[0].core.placed, 2);
     assert_int_equal(d->jobs[1].placed, 1);
+}
+
+static void nothing_waits_behind_a_slow_head_though_no_worker_is_idle(void **state)
+{
+    struct desk *d = *state;
+    two_and_one(d);
+    desk_pass(d, 3 * MS);
+    assert_int_equal(d->hands[0].core.placed, 1);
+    assert_int_equal(d->jobs[1].claim, CLAIM_RECLAIMED);
+    desk_pass(d, S); /* and nothing is placed there again */
+    assert_int_equal(d->jobs[1].placed, 1);
+    desk_end(d, &d->jobs[0], CORE_RESULT_OK, 0);
+    desk_run(d);
+    assert_int_equal(d->jobs[1].placed, 2); /* in its order */
+    assert_ptr_equal(TAILQ_FIRST(&d->hands[0].core.lane), &d->jobs[1].core);
+}
+
+static void nothing_is_placed_behind_a_head_that_has_become_slow(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 2);
+    d->function.mean_ns = 5 * US;
+    struct core_function slow = {.mean_ns = 5 * MS, .runs = 1};
+    struct job *head = desk_submit(d), *other = desk_job(d);
+    desk_run(d);
+    other->core.function = &slow; /* so that no worker is idle */
+    desk_submit_job(d, other);
+    desk_run(d);
+    desk_claim(head);
+    desk_claim(other);
+    desk_pass(d, 2 * MS);
+    struct job *next = desk_submit(d);
+    desk_pass(d, S);
+    assert_int_equal(next->placed, 0);
+    desk_end(d, other, CORE_RESULT_OK, 0);
+    desk_run(d);
+    assert_ptr_equal(next->hand, other->hand);
+}
+
+static void no_short_task_waits_for_a_long_one_at_any_depth(void **state)
+{
+    struct desk *d = *state;
+    desk_workers(d, 2);
+    d->function.mean_ns = 5 * US; /* all of one function: which one is long cannot be known */
+    for (int i = 0; i < 200; i++)
+        desk_submit(d);
+    desk_run(d);
+    struct job *one = &d->jobs[0];
+    struct hand *stuck = one->hand;
+    desk_claim(one);
+    for (int turn = 0; turn < 1000; turn++) {
+        struct core_task *task = NULL;
+        for (unsigned i = 0; i < d->hand_count; i++)
+            if (&d->hands[i] != stuck && (task = TAILQ_FIRST(&d->hands[i].core.lane)))
+                desk_end(d, desk_job_of(task), CORE_RESULT_OK, 50 * US);
+        desk_pass(d, 50 * US);
+        if (!task)
+            break;
+    }
+    for (unsigned i = 1; i < 200; i++)
+        assert_int_equal(d->jobs[i].finished, 1);
+    assert_int_equal(one->finished, 0);
 }
 
 static void an_idle_pool_has_no_timer(void **state)
@@ -229,7 +298,10 @@ int main(void)
         TEST(the_tail_is_taken_and_order_is_kept),
         TEST(nothing_is_taken_back_behind_a_head_that_has_just_begun),
         TEST(the_watch_takes_back_within_a_millisecond_without_any_event),
-        TEST(nothing_is_taken_back_while_the_queue_has_work),
+        TEST(nothing_is_taken_back_from_behind_a_usual_head_while_no_worker_is_idle),
+        TEST(nothing_waits_behind_a_slow_head_though_no_worker_is_idle),
+        TEST(nothing_is_placed_behind_a_head_that_has_become_slow),
+        TEST(no_short_task_waits_for_a_long_one_at_any_depth),
         TEST(an_idle_pool_has_no_timer),
         TEST(a_long_run_that_is_known_to_be_claimed_wakes_nobody),
         TEST(a_head_unclaimed_for_20_ms_goes_to_an_idle_worker),
