@@ -1,4 +1,4 @@
-/* mpool cancel: stops tasks. Those that had ended already are left as they are, and that is no failure. */
+/* mpool cancel: stops tasks. Tasks that have ended already are left as they are; that is not a failure. */
 #include "client/cli/ids.h"
 #include "client/cli/signals.h"
 #include "client/cli/verbs.h"

@@ -1,4 +1,4 @@
-/* mpool forget: the daemon drops the results of submitted tasks before their time is over. */
+/* mpool forget: makes the daemon drop the results of submitted tasks before their time to live is over. */
 #include "client/cli/ids.h"
 #include "client/cli/verbs.h"
 

@@ -1,4 +1,4 @@
-/* The facts of a shared object, for `mpool inspect` and `mpool queue stat`. */
+/* The fields of a shared object, for `mpool inspect` and `mpool queue stat`. */
 #pragma once
 
 #include "client/cli/view.h"

@@ -1,4 +1,5 @@
-/* mpool kill: sends signals to processes. Those that had ended already are left as they are, and that is no failure. */
+/* mpool kill: sends signals to processes. Processes that have ended already are left as they are; that is not a
+ * failure. */
 #include <signal.h>
 
 #include "client/cli/exit_codes.h"

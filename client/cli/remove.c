@@ -1,4 +1,4 @@
-/* mpool remove: takes the names of shared objects away. */
+/* mpool remove: removes the names of shared objects. */
 #include <string.h>
 
 #include "client/cli/daemon.h"

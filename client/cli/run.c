@@ -1,8 +1,8 @@
 /* mpool run: a command in a worker, as if it ran here: its outputs, its input, its exit status; signals cancel it.
  *
  * The first SIGINT, SIGTERM, SIGHUP or SIGQUIT cancels the task by that signal and waits for its end; the second leaves
- * at once, and the daemon then cancels for want of a caller. Fails with 125 and a sentence where the command is not to
- * blame.
+ * at once, and the daemon then cancels for want of a caller. Exits with 125, after a sentence that says why, for a
+ * failure that is not the command's.
  */
 #include <errno.h>
 #include <inttypes.h>

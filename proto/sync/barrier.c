@@ -1,10 +1,10 @@
-/* How do parties wait for one another, and what breaks that?
+/* How do the parties of a barrier wait for one another, and what breaks it?
  *
  * `state` is one word: the round, how many have arrived in it, whether it is broken, and which of the rounds before
- * were ended by a reset (struct sync_barrier). Each arriving client first writes round and itself into a slot, then
- * counts itself: a death between the two leaves a number that the daemon finds, and breaks the round, as a death after
- * the two does. A slot of another round is free; so nobody needs to clean up, and nobody can clean up too late. The
- * last to arrive moves `state` to the next round with a count of 0, in one step, and opens the gate.
+ * were ended by a reset (struct sync_barrier). An arriving client first writes the round and its number into a slot,
+ * then counts itself: if it dies in between, the daemon finds its number and breaks the round, as after a later death.
+ * A slot of another round is free, so nobody needs to clean up. The last one to arrive moves `state` to the next round
+ * with a count of 0, in one step, and opens the gate.
  *
  * A waiter of round g reads gate, then state, and sleeps while the gate is unchanged. `state` decides: another round
  * than g means that g has ended, and `state` records how each of the last SYNC_BARRIER_ROUNDS rounds ended: because
@@ -12,8 +12,7 @@
  * reset. One that is slower still gets the worse of the two results if any of the earlier rounds was reset. The round's
  * number wraps around after 2^32.
  *
- * The gate is opened by whoever changes `state` for waiters; one that dies in between is found by sync_party_gone(),
- * which opens it as well.
+ * The client that changes `state` for waiters opens the gate. If it dies in between, sync_client_gone() opens it.
  */
 #include "proto/sync/sync_private.h"
 

@@ -1,13 +1,13 @@
-/* How does one wait for a condition that a lock guards?
+/* How does a thread wait for a condition that a lock guards?
  *
- * `sequence` is a futex that each notification moves; a waiter reads it while it still has the lock, so a notification
- * after that, which needs the lock, finds it asleep or lets it not fall asleep. `sleepers` is set by waiters and
- * cleared by notifiers, both with the lock had: without waiters a notification is no system call. It is cleared when
- * the kernel had fewer sleepers than were to be woken: then none is left asleep, and whoever is only on its way there
- * sees another sequence.
+ * `sequence` is a futex that each notification increments. A waiter reads it while it still holds the lock. A later
+ * notification needs the lock, so it either finds the waiter asleep or keeps it from falling asleep. Waiters set
+ * `sleepers` and notifiers clear it, both while they hold the lock: without waiters a notification makes no system
+ * call. A notifier clears it when the kernel had fewer sleepers than it was asked to wake: then nobody is asleep any
+ * more, and a waiter on its way to sleep sees another sequence.
  *
- * A waiter may return for nothing; that is in the contract. The daemon makes use of it: when a client is gone, which
- * may have taken a wake-up with it, it moves the sequence and wakes all (sync_client_gone).
+ * A spurious return is allowed. The daemon makes use of that: when a client is gone, which may have taken a wake-up
+ * with it, it increments the sequence and wakes everybody (sync_client_gone).
  */
 #include "proto/sync/sync_private.h"
 

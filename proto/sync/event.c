@@ -1,12 +1,12 @@
-/* How does one wait for an event, even for one that is cleared again at once?
+/* How does a thread wait for an event, even for one that is cleared again at once?
  *
- * One futex word: generation << 2 | somebody sleeps << 1 | set. Each set of an unset event is a new generation, and who
- * waits goes by that: a set and a clear while it was asleep, or on its way there, end its wait all the same. All moves
- * are read-modify-writes of this word, so nothing can come between a look and a sleep: the kernel compares the whole
- * word.
+ * One futex word: generation << 2 | somebody sleeps << 1 | set. Each set of an unset event starts a new generation, and
+ * waiters compare generations: a set and a clear while a waiter was asleep, or about to be, still end its wait. All
+ * changes are read-modify-writes of this one word, so nothing can come between a look and a sleep: the kernel compares
+ * the whole word.
  *
- * A setter that dies before its wake leaves a set event with sleepers: sync_client_gone() wakes them. Nobody else's
- * death matters. The daemon's end (sync_close) is a generation, too, and is told from a set by `closed`.
+ * A setter that dies before its wake-up leaves a set event with sleepers: sync_client_gone() wakes them. No other death
+ * matters. The daemon's exit (sync_close) is a generation, too, and `closed` tells it from a set.
  */
 #include "proto/sync/sync_private.h"
 

@@ -1,41 +1,43 @@
 /* How is a lock or a semaphore taken and released, who is next, and why is no wake-up lost?
  *
- * A word is free or has its owner's client number in it, and beside it the number of that take; every move is one
- * compare-and-swap of both. So whoever finds its own client in a word has that take's number, however long it was
- * stopped before. A semaphore is as many words as it may have tokens. Without others a take and a release are that one
- * instruction each, and a look at `fair`, `departures` and `waiters`.
+ * A word is free or holds its owner's client number, and beside it the number of that take; every move is one
+ * compare-and-swap of both. So a client that finds itself in a word also finds the number of its own take, however long
+ * it was stopped before. A semaphore is as many words as it may have tokens. Without contention a take or a release is
+ * that one instruction, and a look at `fair`, `departures` and `waiters`.
  *
- * Sleeping. A waiter, in a loop: seen = gate; waiters = 1; try; sleep while gate is seen. A release: free the word; if
- * waiters: waiters = 0, gate + 1, wake one. All of these are sequentially consistent, so there is one order of all
- * steps, and in it: (1) a try that fails saw a word that was freed later, and that release looks at `waiters` after the
- * waiter has set it. (2) whoever clears `waiters` opens the gate next: a waiter whose mark was cleared had read the
- * gate before (it reads it before it marks), so it does not sleep, or is asleep and may be woken. (3) so while
- * `waiters` is 0 and somebody sleeps, somebody else has been woken (or is about to be) who will mark again before it
- * tries. It leaves the mark when it takes, and its own release wakes the next. One wake for several tokens freed at
- * once: whoever was woken and took passes it on while there are more tokens.
+ * Sleeping. A waiter loops: seen = gate; waiters = 1; try; sleep while gate is seen. A release frees the word; then, if
+ * waiters: waiters = 0, gate + 1, wake one. All of these are sequentially consistent, so all steps have one order, in
+ * which: (1) a try that fails saw a word that was freed later, and that release looks at `waiters` after the waiter has
+ * set it. (2) A release that clears `waiters` opens the gate next. A waiter whose mark it cleared had read the gate
+ * before, as it reads the gate before it marks; so that waiter does not fall asleep, or is asleep and may be woken.
+ * (3) So while `waiters` is 0 and somebody sleeps, another waiter has been woken, or is about to be, and it marks again
+ * before it tries. It leaves the mark when it takes, and its own release wakes the next one. Several tokens that are
+ * freed at once cause one wake-up: the waiter that takes one passes the wake-up on while there are more tokens.
  *
- * Fairness. A newcomer may overtake who has been woken but does not run yet; that is what makes a contended lock fast.
- * Whoever has waited for SYNC_FAIR_NS and is overtaken again puts itself into `fair`: from then on it alone may take,
- * and a release wakes it by its bit of the futex bitset. As others may have that bit, all who have it are woken. It
- * clears the word with its take, and marks `waiters` after that: a release that has read `fair` had cleared the mark
- * before and woke nobody else (4). When it gives up it wakes another in its stead. The privilege orders nothing and
- * guards nothing. It may be void at any time: the daemon takes it from the dead, and whoever finds something free that
- * has been barred for SYNC_BARRED_NS takes the privilege over, so that a stopped process or a spoiled word cannot keep
- * a free lock from the living, not even from those who only try. For that a release under a privilege wakes one more
- * sleeper, who watches: it sleeps no longer than that time, and when it gives up, it wakes another to watch. Each
- * release does so, not just the first: who was woken to watch may have found nothing free, because a newcomer had read
- * `fair` before and overtook, and sleeps again like anybody.
+ * Fairness. A newcomer may overtake a waiter that has been woken but does not run yet; that is what makes a contended
+ * lock fast. A waiter that has waited for SYNC_FAIR_NS and is overtaken again puts itself into `fair`: from then on it
+ * alone may take, and a release wakes it by its bit of the futex bitset. Others may have the same bit, so all that have
+ * it are woken. The waiter clears `fair` with its take and marks `waiters` after that: a release that has read `fair`
+ * had cleared the mark before and woke nobody else (4). A privileged waiter that gives up wakes another one in its
+ * stead. The privilege orders nothing and guards nothing. It may be void at any time: the daemon takes it from the
+ * dead, and a client that finds something free that has been barred for SYNC_BARRED_NS takes the privilege over. So a
+ * stopped process or a corrupt word cannot keep a free lock from the others, not even from those that only try. For
+ * that, a release under a privilege wakes one more sleeper, which watches: it sleeps no longer than SYNC_BARRED_NS, and
+ * if it gives up it wakes another one to watch. Every such release does so, not just the first one: the sleeper that
+ * was woken to watch may have found nothing free, because a newcomer had read `fair` before and overtook, and then
+ * sleeps again like any other.
  *
- * Death. A dead owner's word, the privilege of the dead, and a wake-up that went to the dead: sync_client_gone() frees
- * the first two, then opens the gate and wakes everybody, each of whom marks again.
+ * Death. sync_client_gone() frees a dead owner's word and the privilege of the dead. Then it opens the gate and wakes
+ * everybody, as a wake-up may have gone to the dead; each of them marks again.
  *
- * Burial of the living. A client is gone, too, when its connection ends, and its process may not know: its next take
- * would put a number into the word that nobody takes out again. So the daemon closes the connection, then counts
- * `departures`, then frees; and a take is followed by a look at the count. If the take came before the daemon's look at
- * the word, the daemon frees it; if after, the count has changed, and the connection, which is looked at then, is found
- * closed (5): the word is given back. One that dies before it has done so is found by sync_sweep(). A daemon that ends
- * closes the page first, then its connections one by one, so a waiter whose own is still open may take what another's
- * end has freed: the same look finds the page closed.
+ * A client that is gone without knowing it. A client is gone, too, when its connection ends, and its process may not
+ * know: its next take would put a number into the word that nobody takes out again. So the daemon closes the
+ * connection, then counts `departures`, then frees; and every take is followed by a look at that count. If the take
+ * came before the daemon's look at the word, the daemon frees the word. If it came after, the count has changed, the
+ * client looks at its connection, finds it closed (5), and gives the word back. A client that dies before it has done
+ * so is found by sync_sweep(). A daemon that exits closes the page first, then its connections one by one, so a waiter
+ * whose own connection is still open may take what the end of another one has freed: the same look finds the page
+ * closed.
  */
 #include "proto/sync/sync_private.h"
 

@@ -66,18 +66,18 @@ int sync_page_check(const void *page, enum mpool_kind kind)
                : -EBADMSG;
 }
 
-/* The parties to which nothing may belong any more. */
+/* The clients to which nothing may belong any more. */
 struct gone {
-    bool (*is_party)(void *userdata, uint32_t client);
+    bool (*is_client)(void *userdata, uint32_t client);
     void *userdata;
-    uint32_t client; /* without is_party: this one */
+    uint32_t client; /* without is_client: this one */
 };
 
 static bool is_gone(const struct gone *gone, uint32_t client)
 {
     if (client == 0 || client > SYNC_CLIENT_MAX)
         return false;
-    return gone->is_party ? !gone->is_party(gone->userdata, client) : client == gone->client;
+    return gone->is_client ? !gone->is_client(gone->userdata, client) : client == gone->client;
 }
 
 /* Before the word is freed: a client that gave the object up may open it again, and a thread of it would find its own
@@ -199,9 +199,9 @@ unsigned sync_client_gone(void *page, enum mpool_kind kind, uint32_t capacity, u
 }
 
 unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
-    bool (*is_party)(void *userdata, uint32_t client), void *userdata)
+    bool (*is_client)(void *userdata, uint32_t client), void *userdata)
 {
-    struct gone gone = {.is_party = is_party, .userdata = userdata};
+    struct gone gone = {.is_client = is_client, .userdata = userdata};
     unsigned privilege;
 
     if (!has_page(kind))

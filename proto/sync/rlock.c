@@ -1,10 +1,10 @@
-/* How does a thread take a lock that it has already? See sync.h.
+/* How does a thread take a lock that it holds already? See sync.h.
  *
- * The word says which client owns the lock, `thread` which of its threads. `thread` and `depth` are written by the
- * owner alone, between its take and its release, and mean nothing while the word is not the reader's own: what a dead
- * owner left there is wiped by the daemon, or overwritten by the next. The mark is of the thread and the client
- * (sync_mark): a thread that finds its own must have put it there itself, and has the lock, as the mark goes before the
- * word is freed; so relaxed will do.
+ * The word holds the client that owns the lock, `thread` which of its threads. Only the owner writes `thread` and
+ * `depth`, between its take and its release; they mean nothing while the word is not the reader's own. What a dead
+ * owner left there is wiped by the daemon, or overwritten by the next owner. The mark identifies thread and client
+ * (sync_mark). It is cleared before the word is freed, so a thread that finds its own mark put it there itself and
+ * holds the lock; relaxed order is therefore enough.
  */
 #include "proto/sync/sync_private.h"
 

@@ -52,7 +52,7 @@ struct sync_area {
     _Atomic uint32_t hint;               /* of a semaphore: where a token was seen last */
     _Atomic uint64_t fair;               /* 0, or the only one that may take next: client << 32 | mark of the thread */
     _Atomic uint64_t fence;      /* one word: near the number in it; several: what theirs have lost: see sync_takes() */
-    _Atomic uint32_t departures; /* of parties, never 0; before their words are freed. Writer: the daemon */
+    _Atomic uint32_t departures; /* of clients, never 0; counted before their words are freed. Writer: the daemon */
     uint32_t reserved1;
     union {
         _Atomic uint64_t words[SYNC_SLOTS]; /* of locks and semaphores */
@@ -76,7 +76,7 @@ struct sync_area {
     /* For diagnostics; written only by those that have to wait for the lock. */
     alignas(64) _Atomic uint64_t held_ns;   /* CLOCK_MONOTONIC, by when it had been taken … */
     _Atomic uint64_t held_fence;            /* … with this number */
-    _Atomic uint32_t waiting[SYNC_WAITERS]; /* parties; 0: free place. There may be more waiters */
+    _Atomic uint32_t waiting[SYNC_WAITERS]; /* clients; 0: free place. There may be more waiters */
 
     _Atomic uint64_t
         barred_ns; /* CLOCK_MONOTONIC, since when something is free for `fair` alone; 0: nobody has noted */
@@ -105,7 +105,7 @@ static_assert(offsetof(struct sync_area, waiting) == 3536, "layout");
 static_assert(offsetof(struct sync_area, barred_ns) == 3536 + 4 * SYNC_WAITERS, "layout");
 static_assert(sizeof(struct sync_area) <= SYNC_BYTES, "the data of an array begins at SYNC_BYTES");
 
-#define SYNC_CELL_OFFSET 3456u /* of the value's 8 bytes, for those who map without this header */
+#define SYNC_CELL_OFFSET 3456u /* of the value's 8 bytes, for programs that map it without this header */
 static_assert(offsetof(struct sync_area, cell) == SYNC_CELL_OFFSET, "layout");
 
 /* ---- the daemon's side ------------------------------------------------------------------------------------------- */
@@ -128,22 +128,22 @@ int sync_page_init(void *page, enum mpool_kind kind, const struct sync_setup *se
  * whatever others do to the page meanwhile. → how many words or slots had its number. */
 unsigned sync_client_gone(void *page, enum mpool_kind kind, uint32_t capacity, uint32_t client);
 
-/* Frees in the same way whatever has the number of somebody who is not a client: a process whose connection had ended
- * may have taken it after that, and died before it found out. is_party: called with each number found. → as above. */
+/* Frees in the same way every word with a number that is not a client's: a process whose connection had ended may have
+ * taken it after that, and died before it found out. is_client: called with each number found. → as above. */
 unsigned sync_sweep(void *page, enum mpool_kind kind, uint32_t capacity,
-    bool (*is_party)(void *userdata, uint32_t client), void *userdata);
+    bool (*is_client)(void *userdata, uint32_t client), void *userdata);
 
 /* The daemon exits: everybody who sleeps on the page, or is about to, gets -ECONNRESET. */
 void sync_close(void *page, enum mpool_kind kind);
 
-/* Who is inside: untrusted, for people to read, never to be acted on. */
+/* The clients in a page: untrusted, for people to read, never to be acted on. */
 struct sync_snapshot {
     uint32_t owners[SYNC_SLOTS]; /* client numbers as found: words of locks, or arrived at a barrier */
     uint32_t owner_count;
     uint32_t free;      /* locks and semaphores: takes that would succeed */
     uint32_t abandoned; /* … of which the owner died */
     uint32_t
-        waiting[SYNC_WAITERS]; /* parties that wait for a lock or semaphore, as far as there was room to record them */
+        waiting[SYNC_WAITERS]; /* clients that wait for a lock or semaphore, as far as there was room to record them */
     uint32_t waiting_count;
     uint32_t next;    /* the one of them with the privilege; 0: none */
     uint64_t held_ns; /* CLOCK_MONOTONIC: it was held by then, of a lock for which somebody waited; 0: not known */
@@ -157,7 +157,7 @@ struct sync_snapshot {
 /* capacity as above. Never fails. */
 void sync_inspect(const void *page, enum mpool_kind kind, uint32_t capacity, struct sync_snapshot *ret);
 
-/* ---- the parties' side ------------------------------------------------------------------------------------------- */
+/* ---- the clients' side ------------------------------------------------------------------------------------------- */
 
 /* One client's use of one page; several threads may share it. Filled by the code that mapped the page. */
 struct sync_user {
@@ -182,9 +182,9 @@ int sync_page_check(const void *page, enum mpool_kind kind);
 
 /* A lock or a semaphore. → 0; 1: taken, and its previous owner died with it. */
 int sync_take(struct sync_user *user, int64_t timeout_ms);
-/* → 0; -EPERM: this client has none of it (locks), -ECONNRESET: the daemon has exited; -EOVERFLOW: more would be free
+/* → 0; -EPERM: this client does not hold it (locks); -ECONNRESET: the daemon has exited; -EOVERFLOW: more would be free
  * than a bounded semaphore has, or than there is room for (SYNC_SLOTS); the result of alive(). Semaphores are released
- * by any client, locks by any thread of the client that has it. */
+ * by any client, locks by any thread of the client that holds them. */
 int sync_lock_release(struct sync_user *user);
 int sync_semaphore_release(struct sync_user *user);
 /* The same for a process that is no longer a client: of a semaphore it frees only its own tokens. */
@@ -197,25 +197,24 @@ uint32_t sync_semaphore_value(const struct sync_user *user);
 int sync_rlock_take(struct sync_user *user, int64_t timeout_ms);
 int sync_rlock_release(struct sync_user *user);
 
-/* Does this client (sync_rlock_mine: this thread) have it? */
+/* Does this client (sync_rlock_mine: this thread) hold it? */
 bool sync_lock_mine(const struct sync_user *user);
 bool sync_rlock_mine(const struct sync_user *user);
 /* The number of this client's take: each take of a lock has a greater one than all before. Of a semaphore of several
- * tokens: the number of takes so far, whoever has them. → 0; -EPERM: this client does not have the lock. */
+ * tokens: the number of takes so far, by any client. → 0; -EPERM: this client does not hold the lock. */
 int sync_fence(const struct sync_user *user, uint64_t *ret_number);
 
-/* Events. A wait ends for everybody who waited when the event was set, even if it has been cleared since. */
+/* Events. A set ends the waits of all that waited at that moment, even if the event has been cleared since. */
 int sync_event_wait(struct sync_user *user, int64_t timeout_ms);
 void sync_event_set(struct sync_user *user);
 void sync_event_clear(struct sync_user *user);
 bool sync_event_is_set(const struct sync_user *user);
 
-/* A condition and the lock that guards it: `lock` may be another object's, a lock or (recursive) an rlock; both pages
- * must be the same client's, or the caller's to keep together. The lock must be had: -EPERM.
- * wait: gives the lock up in whole (an rlock at whatever depth), waits, and takes it again, however long that may last.
- * → 0: woken, perhaps for nothing; 1: the same, and the lock's owner had died with it; -ETIMEDOUT; in these cases the
- * lock is held again. -ECONNRESET, or what alive() returned: it is not held.
- * notify: wakes up to `count` that wait. */
+/* A condition and the lock that guards it. lock: of another object, a lock or (recursive) an rlock, opened by the same
+ * client. The caller must hold it, else -EPERM.
+ * wait: releases the lock wholly (an rlock at any depth), waits, and takes it again, however long that takes. → 0:
+ * woken, perhaps spuriously; 1: the same, and the lock's owner had died with it; -ETIMEDOUT; in these cases the lock is
+ * held again. -ECONNRESET, or what alive() returned: it is not held. notify: wakes up to `count` that wait. */
 int sync_condition_wait(struct sync_user *condition, struct sync_user *lock, bool recursive, int64_t timeout_ms);
 int sync_condition_notify(struct sync_user *condition, struct sync_user *lock, bool recursive, uint32_t count);
 
