@@ -2,15 +2,12 @@
 #include "client/cli/create_options.h"
 
 #include <grp.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cli/daemon.h"
+#include "client/cli/exit_codes.h"
 #include "client/cli/options.h"
-#include "client/cli/cleanup.h"
 #include "client/cli/say.h"
-#include "client/cli/view.h"
 
 enum { MS_PER_S = 1000 };
 
@@ -39,34 +36,5 @@ int create_options_read(mpool_object_options *ret)
     }
     ret->group = create_options.group;
     ret->ttl_s = create_options.ttl_ms < 0 ? 0 : (uint32_t)((create_options.ttl_ms + MS_PER_S - 1) / MS_PER_S);
-    return EXIT_OK;
-}
-
-static uint64_t field(struct view fields, const char *key)
-{
-    return view_u64(fields, key, view_is_true(fields, key));
-}
-
-int create_options_check(mpool_client *client, const char *name, const struct expected_field *expected, size_t count)
-{
-    size_t given = 0;
-    for (size_t i = 0; i < count; i++)
-        given += expected[i].given;
-    if (given == 0)
-        return EXIT_OK;
-    _cleanup_(result_freep) mpool_result *fields = NULL;
-    int r = mpool_request(client, &fields, "inspect", "s", name);
-    if (r < 0)
-        return daemon_say(client, r);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t is = field(view_of(fields), expected[i].field);
-        if (!expected[i].given || is == expected[i].value)
-            continue;
-        say_error("'%s' is there already, and was made with %s %" PRIu64 ", not %" PRIu64
-                  "; `mpool remove %s` lets it be "
-                  "made again",
-            name, expected[i].option, is, expected[i].value, name);
-        return EXIT_OWN;
-    }
     return EXIT_OK;
 }

@@ -30,13 +30,3 @@ extern struct create_options create_options;
 
 /* → 0 with the options set, or EXIT_OWN after reporting what is wrong. */
 int create_options_read(mpool_object_options *ret);
-
-/* A property requested on the command line, for a new object: "-n 4" for its field "capacity". */
-struct expected_field {
-    bool given;
-    const char *option, *field;
-    uint64_t value;
-};
-/* Does the existing object match the request? expected: `count` of them. → EXIT_OK, or EXIT_OWN after reporting what
- * differs. */
-int create_options_check(mpool_client *client, const char *name, const struct expected_field *expected, size_t count);

@@ -18,7 +18,7 @@ static int run(size_t count, char **words)
     int status = run_locked_parse(&locker, options, count, words, &command);
     if (status == EXIT_OK)
         status = create_options_read(&made);
-    return status == EXIT_OK ? run_locked(&locker, &made, NULL, words[0], command) : status;
+    return status == EXIT_OK ? run_locked(&locker, &made, words[0], command) : status;
 }
 
 const struct verb verb_lock = {

@@ -81,7 +81,6 @@ static int hold(const struct locker *locker, mpool_client *client, mpool_object 
 struct work {
     const struct locker *locker;
     const mpool_object_options *options;
-    const struct expected_field *expected;
     const char *name;
     char **command;
 };
@@ -97,16 +96,13 @@ static int run(struct keeper *keeper, void *userdata)
     int r = mpool_object_open(client, &object, work->locker->kind, work->name, work->options);
     if (r < 0)
         return daemon_say(client, r);
-    status = work->expected ? create_options_check(client, work->name, work->expected, 1) : EXIT_OK;
-    if (status == EXIT_OK)
-        status = hold(work->locker, client, object, work->name, work->command, keeper);
+    status = hold(work->locker, client, object, work->name, work->command, keeper);
     mpool_object_close(object);
     return status;
 }
 
-int run_locked(const struct locker *locker, const mpool_object_options *options, const struct expected_field *expected,
-    const char *name, char **command)
+int run_locked(const struct locker *locker, const mpool_object_options *options, const char *name, char **command)
 {
-    struct work work = {locker, options, expected, name, command};
+    struct work work = {locker, options, name, command};
     return lock_options.close ? run(NULL, &work) : keeper_run(run, &work);
 }

@@ -42,7 +42,6 @@ struct locker {
  * *ret_command, or EXIT_OWN after reporting what is wrong. */
 int run_locked_parse(
     const struct locker *locker, const struct option_row *rows, size_t count, char **words, char ***ret_command);
-/* options: of the object if it is created. expected: the required properties of an existing object, or NULL. → exit
+/* options: of the object: one that exists and is another is refused. → exit
  * status. */
-int run_locked(const struct locker *locker, const mpool_object_options *options, const struct expected_field *expected,
-    const char *name, char **command);
+int run_locked(const struct locker *locker, const mpool_object_options *options, const char *name, char **command);

@@ -31,9 +31,8 @@ static int run(size_t count, char **words)
     if (status != EXIT_OK)
         return status;
     if (places.given)
-        made.tokens = (uint32_t)places.value;
-    const struct expected_field expected = {places.given, "-n", "capacity", places.value};
-    return run_locked(&locker, &made, &expected, words[0], command);
+        made.tokens = (int64_t)places.value;
+    return run_locked(&locker, &made, words[0], command);
 }
 
 const struct verb verb_sem = {

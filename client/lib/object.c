@@ -145,8 +145,8 @@ static uint32_t choose(int kind, const mpool_object_options *o, struct choice *c
     c->type = o->type && (kind == MPOOL_KIND_VALUE || kind == MPOOL_KIND_ARRAY);
     c->real = kind == MPOOL_KIND_VALUE && real;
     c->number = kind == MPOOL_KIND_VALUE && !real;
-    c->count = kind == MPOOL_KIND_ARRAY;
-    c->tokens = kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE;
+    c->count = kind == MPOOL_KIND_ARRAY && o->count > 0;
+    c->tokens = (kind == MPOOL_KIND_SEMAPHORE || kind == MPOOL_KIND_BOUNDED_SEMAPHORE) && o->tokens >= 0;
     c->set = kind == MPOOL_KIND_EVENT && o->set;
     c->parties = kind == MPOOL_KIND_BARRIER && o->parties > 0;
     bool queue = kind == MPOOL_KIND_QUEUE || kind == MPOOL_KIND_JOINABLE_QUEUE, pipe = kind == MPOOL_KIND_PIPE;
@@ -196,7 +196,7 @@ static int pack_params(struct wire_buf *params, int kind, const char *name, cons
     if (c.count)
         wire_pack_key_u64(&pk, "count", o->count);
     if (c.tokens)
-        wire_pack_key_u64(&pk, "value", o->tokens);
+        wire_pack_key_u64(&pk, "value", (uint64_t)o->tokens);
     if (c.set)
         wire_pack_key_bool(&pk, "set", true);
     if (c.parties)
@@ -248,6 +248,10 @@ static int read_reply(struct mpool_object *object, const mpool_result *reply)
         read_u64(reply, "client_id", 1, SYNC_CLIENT_MAX, &number) < 0)
         return MPOOL_EPROTOCOL;
     object->sync.client = (uint32_t)number;
+    if (mpool_result_get(reply, "created", &value) < 0 || mpool_result_bool(value, &object->created) < 0 ||
+        read_u64(reply, "uid", 0, UINT32_MAX, &number) < 0)
+        return MPOOL_EPROTOCOL;
+    object->owner = (uid_t)number;
     if (mpool_result_get(reply, "read_only", &value) < 0 || mpool_result_bool(value, &object->read_only) < 0)
         return MPOOL_EPROTOCOL;
     if (read_text(reply, "handle", &text, &length) < 0 || length == 0 || length > 255)
@@ -472,6 +476,27 @@ void mpool_object_close(mpool_object *object)
         atomic_compare_exchange_strong(&object->lost, &none, -ENOTCONN);
     else
         object_free(object);
+}
+
+int mpool_object_remove(mpool_client *client, const char *name)
+{
+    return mpool_request(client, NULL, "remove", "s", name);
+}
+
+int mpool_object_created(const mpool_object *object, bool *ret_created)
+{
+    if (!object || !ret_created)
+        return -EINVAL;
+    *ret_created = object->created;
+    return 0;
+}
+
+int mpool_object_owner(const mpool_object *object, uid_t *ret_uid)
+{
+    if (!object || !ret_uid)
+        return -EINVAL;
+    *ret_uid = object->owner;
+    return 0;
 }
 
 const char *mpool_object_handle(const mpool_object *object)

@@ -25,6 +25,8 @@ struct mpool_object {
     bool at_least_once;         /* queues: items come with tickets */
     int end;                    /* pipes: 0 or 1; else -1 */
     struct queue_ahead *ahead;  /* queues: see queue_ahead.h; or NULL */
+    bool created;               /* by our open */
+    uid_t owner;                /* its uid */
     bool read_only;             /* mapped read-only: no stores, no locking */
     void *map;                  /* the whole mapping, page included; NULL: none */
     size_t map_bytes;

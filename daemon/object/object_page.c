@@ -231,6 +231,26 @@ int object_page_descriptor(const struct object_use *use, struct object_refusal *
     return fd;
 }
 
+static int check(const struct object *o, const struct object_options *options, struct object_refusal *why)
+{
+    uint32_t tokens;
+    char label[OBJECT_NAME_MAX + 1];
+    if (object_option_given(options, OBJECT_OPTION_type) && options->element != o->element) {
+        object_label(o, label);
+        return object_refuse(why, MPOOL_E_EXISTS, "'%s' was made with type %s, not %s; remove it to have it made again",
+            label, wire_element_info(o->element)->name, wire_element_info(options->element)->name);
+    }
+    if (object_option_given(options, OBJECT_OPTION_count))
+        return object_check_number(o, "count", o->count, options->count, why);
+    if (object_option_given(options, OBJECT_OPTION_parties))
+        return object_check_number(o, "parties", o->capacity, options->parties, why);
+    if (o->handle.kind == MPOOL_KIND_BOUNDED_SEMAPHORE && object_option_given(options, OBJECT_OPTION_value))
+        return tokens_of(o->handle.kind, options, &tokens, why) < 0
+                   ? -1
+                   : object_check_number(o, "value", o->capacity, tokens, why);
+    return 0;
+}
+
 /* ---- information ---- */
 
 static bool has_element(const struct object *o)
@@ -258,6 +278,7 @@ const struct object_ops object_page_ops = {
     .measure = measure,
     .make = make,
     .free = page_free,
+    .check = check,
     .client_gone = client_gone,
     .shut = shut,
     .fact_count = fact_count,

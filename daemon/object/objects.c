@@ -453,6 +453,17 @@ void objects_undo(struct object_use *u, bool created)
     objects_close_use(u);
 }
 
+int object_check_number(
+    const struct object *object, const char *what, uint64_t is, uint64_t wanted, struct object_refusal *why)
+{
+    char label[OBJECT_NAME_MAX + 1];
+    if (is == wanted)
+        return 0;
+    object_label(object, label);
+    return object_refuse(why, MPOOL_E_EXISTS, "'%s' was made with %s %llu, not %llu; remove it to have it made again",
+        label, what, (unsigned long long)is, (unsigned long long)wanted);
+}
+
 /* The object exists already: may this caller open it in this way? */
 static int check_found(const struct object *o, const struct conn *c, const struct object_request *request, bool by_key,
     struct object_refusal *why)
@@ -476,7 +487,7 @@ static int check_found(const struct object *o, const struct conn *c, const struc
             rights & OBJECT_MAY_READ && (o->handle.kind == MPOOL_KIND_VALUE || o->handle.kind == MPOOL_KIND_ARRAY)
                 ? ", but open it with read_only"
                 : "");
-    return 0;
+    return o->ops->check(o, request->options, why);
 }
 
 int objects_open(struct objects *all, struct conn *c, const struct object_request *request, struct object_use **ret,

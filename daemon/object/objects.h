@@ -44,6 +44,10 @@ struct object_refusal {
 int object_refuse(struct object_refusal *why, enum mpool_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* An object that is opened has this number of something; one with another is asked for. → 0 if that is the same; -1. */
+int object_check_number(
+    const struct object *object, const char *what, uint64_t is, uint64_t wanted, struct object_refusal *why);
+
 /* The operations of a kind. Entries marked ? may be NULL. */
 struct object_ops {
     /* The bytes that it will count for its user from its creation, computed beforehand. → 0; -1 with *why: the options
@@ -54,6 +58,8 @@ struct object_ops {
     int (*make)(struct object *object, const struct object_options *options, struct object_refusal *why);
     /* It has no users. */
     void (*free)(struct object *object);
+    /* Is it of the type and size that the options give, as far as they do? → 0; -1 with *why. */
+    int (*check)(const struct object *object, const struct object_options *options, struct object_refusal *why);
     /* ? A new use: sets use->data. → 0; -1 with *why. */
     int (*attach)(struct object_use *use, const struct object_options *options, struct object_refusal *why);
     /* ? The use ends. Its connection may be closed already (conn_is_closed()). */

@@ -51,6 +51,15 @@ static void free_queue(struct object *object)
     object->data = NULL;
 }
 
+static int check(const struct object *object, const struct object_options *options, struct object_refusal *why)
+{
+    const struct queue *q = object->data;
+    if (options->capacity > 0 &&
+        object_check_number(object, "capacity", q->options.capacity, options->capacity, why) < 0)
+        return -1;
+    return options->size > 0 ? object_check_number(object, "size", q->options.bytes, options->size, why) : 0;
+}
+
 static int attach(struct object_use *use, const struct object_options *options, struct object_refusal *why)
 {
     struct queue_user *u = malloc(sizeof *u);
@@ -101,6 +110,7 @@ const struct object_ops queue_object_ops = {
     .measure = measure,
     .make = make,
     .free = free_queue,
+    .check = check,
     .attach = attach,
     .detach = detach,
     .more_bytes = more_bytes,

@@ -40,13 +40,14 @@ static enum rpc_result answer_open(struct rpc *r, const struct object_use *use, 
     object_label(o, label);
     msgpack_packer pk = rpc_begin(r);
     int end = o->ops->end ? o->ops->end(use) : -1;
-    msgpack_pack_map(&pk, 7 + o->ops->fact_count(o) + (end >= 0));
+    msgpack_pack_map(&pk, 8 + o->ops->fact_count(o) + (end >= 0));
     wire_pack_key_u64(&pk, "id", use->id);
     wire_pack_key_text(&pk, "handle", label);
     wire_pack_key_text(&pk, "name", o->name[0] ? o->name : NULL);
     wire_pack_key_text(&pk, "kind", wire_kind_info(o->handle.kind)->name);
     wire_pack_key_u64(&pk, "client_id", use->member->client->number);
     wire_pack_key_bool(&pk, "created", created);
+    wire_pack_key_u64(&pk, "uid", o->owner.uid);
     wire_pack_key_bool(&pk, "read_only", use->read_only);
     if (end >= 0)
         wire_pack_key_u64(&pk, "end", (uint64_t)end);

@@ -156,10 +156,10 @@ def what_cannot_be_as_it_was_asked_for_is_said(d):
     assert "not 3" in mpool(d, "map", "-j", 3, "--exec", "echo", ":::", 3).err
     assert mpool(d, "sem", "s", "-n", 2, "true").code == 0
     ran = mpool(d, "sem", "s", "-n", 4, "--", "touch", "ran", cwd=d.home)
-    assert ran.code == 125 and "was made with -n 2, not 4" in ran.err and not os.path.exists(os.path.join(d.home, "ran")), ran
+    assert ran.code == 125 and "was made with value 2, not 4" in ran.err and not os.path.exists(os.path.join(d.home, "ran")), ran
     assert mpool(d, "sem", "s", "-n", 2, "true").code == mpool(d, "sem", "s", "true").code == 0
     assert mpool(d, "queue", "put", "q", "--capacity", 3, 1).code == 0
-    for words, said in ((["-c", 4], "--capacity 3, not 4"), (["--at-least-once"], "--at-least-once 0, not 1"), (["--joinable"], "without --joinable")):
+    for words, said in ((["-c", 4], "made with capacity 3, not 4"), (["--at-least-once"], "made without --at-least-once"), (["--joinable"], "without --joinable")):
         ran = mpool(d, "queue", "put", "q", *words, 2)
         assert ran.code == 125 and said in ran.err, (words, ran)
     assert mpool(d, "queue", "put", "q", "--capacity", 3, 2).code == 0

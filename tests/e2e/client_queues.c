@@ -48,6 +48,32 @@ static bool items_go_in_by_format_and_come_out_in_order(mpool_client *client)
     return true;
 }
 
+static bool what_exists_is_opened_as_it_is_and_removed(mpool_client *client)
+{
+    mpool_object_options options = MPOOL_OBJECT_OPTIONS_INIT;
+    mpool_object *made, *found, *none = NULL;
+    bool created = false;
+    uid_t owner = (uid_t)-1;
+    options.type = "u16";
+    options.count = 7;
+    EXPECT(mpool_object_open(client, &made, "array", "shape", &options) == 0);
+    EXPECT(mpool_object_created(made, &created) == 0 && created);
+    EXPECT(mpool_object_owner(made, &owner) == 0 && owner == getuid());
+    EXPECT(mpool_object_open(client, &found, "array", "shape", NULL) == 0);
+    EXPECT(mpool_object_created(found, &created) == 0 && !created);
+    options.count = 8;
+    EXPECT(mpool_object_open(client, &none, "array", "shape", &options) == MPOOL_EEXISTS);
+    EXPECT(strstr(mpool_error_text(client), "count 7, not 8"));
+    options.count = 7;
+    options.type = "u32";
+    EXPECT(mpool_object_open(client, &none, "array", "shape", &options) == MPOOL_EEXISTS && !none);
+    EXPECT(mpool_object_remove(client, "shape") == 0 && mpool_object_remove(client, "shape") == MPOOL_ENO_OBJECT);
+    EXPECT(mpool_object_open(client, &none, NULL, "shape", NULL) == MPOOL_ENO_OBJECT);
+    mpool_object_close(found);
+    mpool_object_close(made);
+    return true;
+}
+
 static bool mistakes_are_told_apart(mpool_client *client)
 {
     mpool_object *q = opened(client, "queue", NULL, 1, false), *event = opened(client, "event", NULL, 0, false);
@@ -340,6 +366,7 @@ int main(void)
 {
     static const struct tap_test tests[] = {
         TAP_TEST(items_go_in_by_format_and_come_out_in_order),
+        TAP_TEST(what_exists_is_opened_as_it_is_and_removed),
         TAP_TEST(mistakes_are_told_apart),
         TAP_TEST(tickets_confirm_and_joiners_hear_of_it),
         TAP_TEST(callbacks_wait_while_others_put),

@@ -63,6 +63,29 @@ def every_kind_of_page_is_made_and_found_again(d):
 
 
 @test()
+def what_exists_is_not_opened_as_something_else(d):
+    c = d.client()
+    made = (("value", {"type": "u8"}, {"type": "i8"}, "type u8, not i8"), ("array", {"type": "f64", "count": 3}, {"type": "f32"}, "type f64, not f32"),
+            ("array", {"count": 3}, {"count": 4}, "count 3, not 4"), ("barrier", {"parties": 2}, {"parties": 3}, "parties 2, not 3"),
+            ("bounded_semaphore", {"value": 2}, {"value": 1}, "value 2, not 1"), ("queue", {"capacity": 5}, {"capacity": 6}, "capacity 5, not 6"),
+            ("joinable_queue", {"size": 1 << 20}, {"size": 1 << 21}, "size 1048576, not 2097152"))
+    for number, (kind, options, other, said) in enumerate(made):
+        name = f"o{number}"
+        opened = (lambda more: Object(c, kind, name, **more).facts) if kind in PAGES else (lambda more: c.request("open", kind, name, more))
+        first = opened(options)
+        assert first["created"] and first["uid"] == os.getuid()
+        for create in ("yes", "no"):
+            refused = c.error("open", kind, name, {**other, "create": create})
+            assert refused.code == "E_EXISTS" and said in str(refused), refused
+        for same in (options, {}):
+            again = opened(same)
+            assert not again["created"] and again["uid"] == os.getuid()
+        assert c.request("inspect", name)["users"] == 3, "the refused ones use nothing"
+    assert Object(c, "semaphore", "s", value=2).facts["created"]
+    assert not Object(c, "semaphore", "s", value=1).facts["created"], "how many are free at first is no size"
+
+
+@test()
 def a_named_object_stays_until_it_is_removed(d):
     with Client(d.path) as c:
         o = Object(c, "value", "n", type="i64", value=-7)

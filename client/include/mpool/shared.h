@@ -66,7 +66,9 @@ enum mpool_create {
     MPOOL_CREATE_NEW = 2, /* make only */
 };
 
-/* What an object is to be when it is made; an open one stays as it is. Initialise with MPOOL_OBJECT_OPTIONS_INIT. */
+/* What an object is to be when it is made. One that exists stays as it is: if its kind, or the type, count, parties,
+ * capacity or bytes, or the tokens of a bounded semaphore, are others than those given here, it is not opened.
+ * Initialise with MPOOL_OBJECT_OPTIONS_INIT. */
 typedef struct mpool_object_options {
     size_t size; /* sizeof (struct mpool_object_options), set by MPOOL_OBJECT_OPTIONS_INIT */
     enum mpool_create create;
@@ -77,7 +79,7 @@ typedef struct mpool_object_options {
     int64_t value;      /* what a value of an integer type begins with */
     double value_f64;   /* … of "f32" or "f64" */
     uint64_t count;     /* arrays: elements; of "bytes": bytes */
-    uint32_t tokens;    /* semaphores: free at first; a bounded one never has more. 1 by default */
+    int64_t tokens;     /* semaphores: free at first, 0 … 256; a bounded one never has more; -1: 1 */
     uint32_t parties;   /* barriers: 1 … 256 */
     uint32_t capacity;  /* queues and pipes: items; 0: the daemon's default */
     uint64_t bytes;     /* queues and pipes: of all items that are in; 0: the daemon's default */
@@ -89,7 +91,7 @@ typedef struct mpool_object_options {
 } mpool_object_options;
 #define MPOOL_OBJECT_OPTIONS_INIT                                                                                      \
     {                                                                                                                  \
-        sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, 1, 0, 0, 0, -1, false, false,     \
+        sizeof(mpool_object_options), MPOOL_CREATE_YES, 0, NULL, 0, NULL, 0, 0.0, 0, -1, 0, 0, 0, -1, false, false,    \
             false, false                                                                                               \
     }
 
@@ -97,13 +99,23 @@ typedef struct mpool_object_options {
  * "event", "barrier", "queue", "joinable_queue", "pipe" (<mpool/queue.h>); NULL: an existing object of any kind.
  * name: 1 … 128 bytes of [A-Za-z0-9._:/@-]; a handle that mpool_object_handle() gave, here or elsewhere; NULL: a new
  * one without a name, which goes with its last user. options: NULL for the defaults. *ret_object: taken,
- * mpool_object_close() ends it. → 0; -EINVAL; a code of the daemon's, such as MPOOL_EDENIED. */
+ * mpool_object_close() ends it. → 0; -EINVAL; MPOOL_EEXISTS: it is another than the options say, or a new one was
+ * wanted; a code of the daemon's, such as MPOOL_EDENIED. */
 MPOOL_PUBLIC int mpool_object_open(mpool_client *client, mpool_object **ret_object, const char *kind, const char *name,
     const mpool_object_options *options);
 
 /* Releases what this process still holds of it, as if it had died. NULL is allowed. In a forked child it frees only the
  * child's memory and mapping. */
 MPOOL_PUBLIC void mpool_object_close(mpool_object *object);
+
+/* Removes the object of that name or handle: it cannot be opened any more, and goes with its last user. Its owner may
+ * do that. → 0; MPOOL_ENO_OBJECT; MPOOL_EDENIED. */
+MPOOL_PUBLIC int mpool_object_remove(mpool_client *client, const char *name);
+
+/* Whether mpool_object_open() made it, rather than found it. → 0 with *ret_created. */
+MPOOL_PUBLIC int mpool_object_created(const mpool_object *object, bool *ret_created);
+/* Whose it is. → 0 with the owner's uid. */
+MPOOL_PUBLIC int mpool_object_owner(const mpool_object *object, uid_t *ret_uid);
 
 /* What others open the object by: its name, or a text to pass to them, such as in the arguments of a task. Borrowed,
  * valid as long as the object; NULL for NULL. */

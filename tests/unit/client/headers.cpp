@@ -32,7 +32,7 @@ int main()
     mpool_sd_event_detach(sd_attached);
     mpool_function *function = square;
     bool ok = options.size == sizeof(options) && !process_options.task &&
-              map_options.size == sizeof(map_options) && function && object_options.tokens == 1 &&
+              map_options.size == sizeof(map_options) && function && object_options.tokens == -1 &&
               mpool_lock_acquire(nullptr, 0, nullptr) < 0 &&
               std::strcmp(mpool_code_name(MPOOL_ELOST), "E_LOST") == 0 &&
               mpool_connect(&client, "/nonexistent/mpoold.sock") < 0;

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The shared library exports what its public headers declare, no more and no less, and needs msgpack-c alone; and the
-# test of NULL handles has a row for each function.
+# The shared library exports what its public headers declare, no more and no less, and needs msgpack-c alone; so does the
+# archive; and the test of NULL handles has a row for each function.
 #
-#     symbols.sh LIBRARY INCLUDES NULL-TEST HEADER…     (CC is the preprocessor: functions may be declared by macros)
+#     symbols.sh LIBRARY ARCHIVE INCLUDES NULL-TEST HEADER…     (CC is the preprocessor: macros declare functions, too)
 set -eu
-library=$1 includes=$2 null_test=$3
-shift 3
-echo 1..3
+library=$1 archive=$2 includes=$3 null_test=$4
+shift 4
+echo 1..4
 
 exported=$(nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort)
 declared=$(for header; do
@@ -38,4 +38,12 @@ else
     echo "$tested" >tested.$$
     echo "# only exported, or only tested: $(echo "$exported" | diff - tested.$$ | grep '[<>]' | tr '\n' ' ')"
     rm -f tested.$$
+fi
+
+archived=$(nm -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' | grep -vE '^__(asan|odr_asan|ubsan|tsan)' | sort)
+if [ "$archived" = "$exported" ]; then
+    echo "ok 4 - the_archive_exports_what_the_library_does"
+else
+    echo "not ok 4 - the_archive_exports_what_the_library_does"
+    echo "# the archive: $(echo $archived | cut -c1-2000)"
 fi

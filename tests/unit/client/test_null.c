@@ -104,6 +104,9 @@ static struct {
     X(mpool_process_signal, (NULL, 15, &out.yes))                                                                      \
     X(mpool_process_pid, (NULL))                                                                                       \
     X(mpool_object_open, (NULL, &out.object, "lock", "x", NULL))                                                       \
+    X(mpool_object_remove, (NULL, "x"))                                                                                \
+    X(mpool_object_created, (NULL, &out.yes))                                                                          \
+    X(mpool_object_owner, (NULL, &out.u32))                                                                            \
     X(mpool_lock_acquire, (NULL, -1, &out.yes))                                                                        \
     X(mpool_lock_release, (NULL))                                                                                      \
     X(mpool_rlock_acquire, (NULL, -1, &out.yes))                                                                       \

@@ -81,12 +81,14 @@ static void send_reply(struct fake *fake, const struct answer *a, uint32_t msgid
 {
     struct wire_buf b = {0};
     msgpack_packer pk = wire_packer(&b);
-    msgpack_pack_map(&pk, a->no_facts ? 0 : 9);
+    msgpack_pack_map(&pk, a->no_facts ? 0 : 11);
     if (!a->no_facts) {
         wire_pack_key_u64(&pk, "id", a->id);
         wire_pack_key_u64(&pk, "client_id", a->client);
         wire_pack_key_text(&pk, "kind", a->kind);
         wire_pack_key_text(&pk, "handle", "x");
+        wire_pack_key_bool(&pk, "created", true);
+        wire_pack_key_u64(&pk, "uid", 1234);
         wire_pack_key_bool(&pk, "read_only", false);
         wire_pack_key_text(&pk, "type", a->type);
         wire_pack_key_u64(&pk, "count", a->count);

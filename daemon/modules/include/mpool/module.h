@@ -114,15 +114,16 @@ constexpr struct mpool_row mpool_hook_row_(uint32_t kind, mpool_hook *hook, mpoo
 {
     return {kind, 0, nullptr, nullptr, hook, fini, 0, 0, nullptr};
 }
-#define MPOOL_FN(fn_name, fn, ...) mpool_fn_row_((fn_name), (fn), __extension__ mpool_fn_options{__VA_ARGS__})
+/* The first of the arguments is the function. The commas make sure that there is a rest, if only nothing. */
+#define MPOOL_FIRST_(first, ...) first
+#define MPOOL_REST_(first, ...) __VA_ARGS__
+#define MPOOL_FN(fn_name, ...)                                                                                         \
+    mpool_fn_row_((fn_name), (MPOOL_FIRST_(__VA_ARGS__, )), __extension__ mpool_fn_options{MPOOL_REST_(__VA_ARGS__, )})
 #define MPOOL_INIT(fn)        mpool_hook_row_(MPOOL_ROW_INIT, (fn), nullptr)
 #define MPOOL_WORKER_INIT(fn) mpool_hook_row_(MPOOL_ROW_WORKER_INIT, (fn), nullptr)
 #define MPOOL_WORKER_FINI(fn) mpool_hook_row_(MPOOL_ROW_WORKER_FINI, nullptr, (fn))
 #else
-#define MPOOL_FN(fn_name, fn, ...)                                                                                     \
-    {                                                                                                                  \
-        .kind = MPOOL_ROW_FUNCTION, .name = (fn_name), .function = (fn), __VA_ARGS__                                   \
-    }
+#define MPOOL_FN(fn_name, ...) {.kind = MPOOL_ROW_FUNCTION, .name = (fn_name), .function = __VA_ARGS__}
 #define MPOOL_INIT(fn)        {.kind = MPOOL_ROW_INIT, .hook = (fn)}
 #define MPOOL_WORKER_INIT(fn) {.kind = MPOOL_ROW_WORKER_INIT, .hook = (fn)}
 #define MPOOL_WORKER_FINI(fn) {.kind = MPOOL_ROW_WORKER_FINI, .fini = (fn)}
