@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <msgpack.h>
+#include <stdio.h>
 
 #include "proto/pack.h"
 #include "tests/unit/json/json.h"
@@ -58,8 +59,12 @@ size_t json_show(const uint8_t *bytes, size_t length, char *text, size_t size)
     msgpack_unpacked_init(&value);
     msgpack_unpack_return r = msgpack_unpack_next(&value, (const char *)bytes, length, &used);
     if (r == MSGPACK_UNPACK_SUCCESS) {
-        int n = msgpack_object_print_buffer(text, size, value.data);
-        assert_in_range(n, 1, size - 1);
+        /* Not msgpack_object_print_buffer(), which fails at an empty text in a map. */
+        FILE *f = fmemopen(text, size, "w");
+        assert_non_null(f);
+        msgpack_object_print(f, value.data);
+        assert_in_range(ftell(f), 1, size - 1);
+        assert_int_equal(fclose(f), 0);
     } else {
         assert_int_equal(r, MSGPACK_UNPACK_CONTINUE);
         used = 0;

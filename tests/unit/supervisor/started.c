@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/packet.h"
 #include "daemon/base/start.h"
+#include "daemon/base/title.h"
 #include "daemon/config/config.h"
 #include "daemon/config/paths.h"
 #include "daemon/pool/guardian.h"
@@ -24,16 +25,16 @@
 #include "daemon/worker/forkserver_main.h"
 #include "proto/reader.h"
 #include "tests/unit/json/json.h"
-#include "tests/unit/supervisor/fake_processes.h"
 
 #define PATIENCE_MS 20000
 
 struct started started;
 
-int started_role(int argc, char **argv)
+int started_role(int argc, char **argv, int (*forkserver)(void))
 {
     paths_init();
-    return argc == 3 && strcmp(argv[1], FORKSERVER_VERB) == 0 ? fake_forkserver() : -1;
+    argv = title_init(argc, argv);
+    return argc == 3 && strcmp(argv[1], FORKSERVER_VERB) == 0 ? forkserver() : -1;
 }
 
 /* ---- the daemon ---- */
@@ -68,8 +69,8 @@ void write_config(const char *daemon, const char *pool)
 {
     FILE *f = fopen(started.config, "we");
     assert_non_null(f);
-    fprintf(
-        f, "[daemon]\nlog_level = debug\nstop_grace = 50ms\n%s\n[pool default]\nmodules = fake\n%s\n", daemon, pool);
+    fprintf(f, "[daemon]\nlog_level = debug\nstop_grace = 50ms\n%s\n[pool default]\n%s%s\n", daemon,
+        strstr(pool, "modules =") == pool ? "" : "modules = fake\n", pool);
     assert_int_equal(fclose(f), 0);
 }
 

@@ -34,11 +34,12 @@ struct started {
 };
 extern struct started started;
 
-/* Called first in main(): this program is also the forkserver. → the exit status, or -1: it is the test. */
-int started_role(int argc, char **argv);
+/* Called first in main(): this program is also the forkserver, which is that function. → the exit status, or -1: it is
+ * the test. */
+int started_role(int argc, char **argv, int (*forkserver)(void));
 
-/* Starts a daemon with these lines in its section [daemon] and in that of its pool, and waits until it serves;
- * cmocka's tear-down stops it and fails if it does not end with 0. */
+/* Starts a daemon with these lines in its section [daemon] and in that of its pool (which begins with its modules
+ * unless they are fake), and waits until it serves; cmocka's tear-down stops it and fails if it does not end with 0. */
 void start(const char *daemon, const char *pool);
 /* Writes another configuration, and has it read. */
 void reload_with(const char *daemon, const char *pool);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/base/packet.h"
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 #define LARGE (1u << 20)
@@ -266,6 +267,6 @@ int main(int argc, char **argv)
         T(a_worker_that_is_spoiled_is_replaced),
         T(progress_is_shown_while_a_task_runs),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/calls", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 /* → "[id" of a new job, to be continued with the other parameters. */
@@ -259,6 +260,6 @@ int main(int argc, char **argv)
         T(processes_have_a_cap),
         T(the_output_of_a_process_goes_to_its_client),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/jobs", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/base/packet.h"
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 /* ["function", [0, 1, 2, …], options] */
@@ -187,6 +188,6 @@ int main(int argc, char **argv)
         T(an_item_has_the_time_out),
         T(a_reload_that_drops_the_function_fails_the_map),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/maps", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/base/packet.h"
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 /* Opens it by that peer. → the use's id, as text. */
@@ -365,6 +366,6 @@ int main(int argc, char **argv)
         T(a_large_item_is_a_memfd_all_the_way),
         T(requests_for_queues_are_checked),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/objects", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 /* ---- what the daemon says of itself ---- */
@@ -260,6 +261,6 @@ int main(int argc, char **argv)
         T(a_reload_with_a_mistake_changes_nothing),
         T(a_forkserver_that_fails_in_a_reload_leaves_the_old_one),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/requests", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/supervisor/fake_processes.h"
 #include "tests/unit/supervisor/started.h"
 
 static void with_forkserver(const char *mode)
@@ -232,6 +233,6 @@ int main(int argc, char **argv)
         T(a_worker_above_max_memory_is_replaced),
         T(a_worker_that_does_not_retire_is_killed),
     };
-    int role = started_role(argc, argv);
+    int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/workers", tests, NULL, NULL);
 }
