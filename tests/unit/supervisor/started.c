@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,6 +142,16 @@ void peer_connect(struct peer *p)
 {
     *p = (struct peer){.fd = -1};
     assert_true(try_connect(p));
+}
+
+void peer_connect_as(struct peer *p, uid_t uid)
+{
+    *p = (struct peer){.fd = -1};
+    assert_int_equal(chmod(started.directory, 0711), 0);
+    assert_int_equal(seteuid(uid), 0);
+    bool connected = try_connect(p);
+    assert_int_equal(seteuid(0), 0);
+    assert_true(connected);
 }
 
 void peer_close(struct peer *p)

@@ -48,6 +48,8 @@ void write_config(const char *daemon, const char *pool);
 
 /* The same in steps: to connect one more client; a request is sent, its answer read. */
 void peer_connect(struct peer *p);
+/* By that user; only root can. The socket must be open to everybody (socket_mode = 0666). */
+void peer_connect_as(struct peer *p, uid_t uid);
 void peer_close(struct peer *p);
 /* → the msgid. params: JSON. fd: goes with it, or -1. */
 uint32_t send_request(struct peer *p, const char *method, int fd, const char *params);

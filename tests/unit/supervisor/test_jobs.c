@@ -153,6 +153,51 @@ static void jobs_that_nobody_knows_are_refused(void **state)
     expect_part("cancel", "[{\"msgid\": 4711}]", "false");
 }
 
+static void an_attached_task_is_found_by_its_id(void **state)
+{
+    char id[40];
+    (void)state;
+    start("cancel_grace = 10ms", "workers = 1");
+    peer_connect(&started.other);
+    uint32_t call = send_request(&started.other, "call", -1, "[\"fake.wait\"]");
+    uint32_t map = send_request(&started.other, "map", -1, "[\"fake.wait\", [1, 2]]");
+    wait_part("list", "[{\"state\": \"running\"}]", "\"id\"=>");
+    snprintf(id, sizeof id, "%lu", strtoul(strstr(started.peer.text, "\"id\"=>") + 6, NULL, 10));
+    expect_part("status", with(id, ""), "\"attached\"=>true");
+    expect_part("cancel", with(id, ", {\"signal\": \"KILLALL\"}"), "E_BAD_PARAMS");
+    expect_part("cancel", with(id, ", {\"colour\": 1}"), "E_BAD_PARAMS");
+    expect("cancel", with(id, ", {\"signal\": \"TERM\"}"), "true");
+    assert_part(get_answer(&started.other, call), "E_CANCELLED");
+    expect_part("status", with(id, ""), "E_NO_TASK");
+    wait_part("list", "[]", "\"id\"=>");
+    snprintf(id, sizeof id, "%lu", strtoul(strstr(started.peer.text, "\"id\"=>") + 6, NULL, 10));
+    expect_part("status", with(id, ""), "\"attached\"=>true");
+    expect("cancel", with(id, ""), "true");
+    assert_part(get_answer(&started.other, map), "E_CANCELLED");
+}
+
+static void a_task_is_its_users_and_administrators_alone(void **state)
+{
+    char id[40];
+    (void)state;
+    if (geteuid() != 0) {
+        start("", "workers = 1");
+        return; /* only root can be somebody else */
+    }
+    start("socket_mode = 0666\ncancel_grace = 10ms", "workers = 1");
+    snprintf(id, sizeof id, "%s", submit("[\"fake.wait\"]"));
+    peer_connect_as(&started.other, 65534);
+    static const char *const methods[] = {"status", "cancel", "wait", "result", "forget"};
+    for (unsigned i = 0; i < sizeof methods / sizeof *methods; i++)
+        assert_part(get_answer(&started.other, send_request(&started.other, methods[i], -1, with(id, ""))), "E_DENIED");
+    assert_string_equal(get_answer(&started.other, send_request(&started.other, "list", -1, "[]")), "[]");
+    expect("cancel", with(id, ""), "true");
+    uint32_t theirs = send_request(&started.other, "submit", -1, "[\"fake.echo\", [3]]");
+    snprintf(id, sizeof id, "%s", get_answer(&started.other, theirs));
+    expect_part("wait", with(id, ""), "\"uid\"=>65534");
+    expect("result", with(id, ", 60000"), "[3]");
+}
+
 /* ---- processes ---- */
 
 static const char *spawn(const char *params)
@@ -253,6 +298,8 @@ int main(int argc, char **argv)
         T(a_large_result_is_kept_and_fetched),
         T(a_list_is_filtered),
         T(jobs_that_nobody_knows_are_refused),
+        T(an_attached_task_is_found_by_its_id),
+        T(a_task_is_its_users_and_administrators_alone),
         T(a_process_runs_beside_the_workers_and_its_exit_is_a_result),
         T(a_process_is_signalled),
         T(a_daemonic_process_ends_with_its_client),

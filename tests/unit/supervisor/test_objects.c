@@ -1,4 +1,5 @@
 /* Shared objects and queues: names, rights, caps, what is held by clients that end, and who waits for what. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,6 +344,84 @@ static void requests_for_queues_are_checked(void **state)
     expect("put", with(q, ", []"), "0");
 }
 
+static void an_object_is_its_users_groups_or_everybodys_by_its_mode(void **state)
+{
+    char id[24];
+    (void)state;
+    if (geteuid() != 0) {
+        start("", "workers = 1");
+        return; /* only root can be somebody else */
+    }
+    start("socket_mode = 0666", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"mine\"]", id);
+    open_by(&started.peer, "[\"queue\", \"readable\", {\"mode\": 420}]", id); /* 0644 */
+    open_by(&started.peer, "[\"queue\", \"all\", {\"mode\": 438}]", id);      /* 0666 */
+    peer_connect_as(&started.other, 65534);
+    assert_part(
+        get_answer(&started.other, send_request(&started.other, "open", -1, "[\"queue\", \"mine\"]")), "E_DENIED");
+    assert_part(
+        get_answer(&started.other, send_request(&started.other, "open", -1, "[\"queue\", \"readable\"]")), "E_DENIED");
+    open_by(&started.other, "[\"queue\", \"all\"]", id);
+    assert_part(get_answer(&started.other, send_request(&started.other, "remove", -1, "[\"all\"]")), "E_DENIED");
+    assert_part(get_answer(&started.other, send_request(&started.other, "inspect", -1, "[\"mine\"]")), "E_DENIED");
+}
+
+static void items_that_fit_nowhere_are_refused(void **state)
+{
+    static char params[200000];
+    char q[24];
+    (void)state;
+    start("max_message = 256K", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"q\", {\"size\": 1000}]", q);
+    size_t n = (size_t)snprintf(params, sizeof params, "[%s, [\"", q);
+    memset(params + n, 'x', 100000);
+    snprintf(params + n + 100000, 10, "\"]]");
+    expect_part("put", params, "E_TOO_BIG");
+    expect_part("inspect", "[\"q\"]", "\"items\"=>0");
+}
+
+static void large_items_wait_for_room_and_their_consumer(void **state)
+{
+    static uint8_t bytes[1u << 20];
+    char q[24], other[24];
+    (void)state;
+    start_with_memfds("");
+    memset(bytes, 'x', sizeof bytes);
+    memcpy(bytes, "\x91\xc6\x00\x0f\xff\xfa", 6);
+    open_by(&started.peer, "[\"queue\", \"q\", {\"capacity\": 1}]", q);
+    peer_connect(&started.other); /* it takes no memfds */
+    open_by(&started.other, "[\"queue\", \"q\"]", other);
+    int fd = memfd_of_bytes("item", bytes, sizeof bytes);
+    assert_string_equal(
+        get_answer(&started.peer, send_request(&started.peer, "put", fd, with(q, ", null, null, 1048576"))), "1");
+    assert_part(get_answer(&started.peer, send_request(&started.peer, "put", fd, with(q, ", null, 20, 1048576"))),
+        "E_NOT_READY");
+    uint32_t put = send_request(&started.peer, "put", fd, with(q, ", null, null, 1048576"));
+    wait_part("inspect", "[\"q\"]", "\"items\"=>1");
+    assert_part(
+        get_answer(&started.other, send_request(&started.other, "get", -1, with(other, ""))), "E_RESULT_TOO_BIG");
+    send_request(&started.peer, "get", -1, with(q, ""));
+    assert_string_equal(get_answer(&started.peer, put), "1"); /* there is room now */
+    close(fd);
+}
+
+static void those_that_wait_are_answered_when_the_use_is_closed_or_the_daemon_stops(void **state)
+{
+    char q[24];
+    (void)state;
+    start("", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"q\"]", q);
+    uint32_t get = send_request(&started.peer, "get", -1, with(q, ""));
+    send_request(&started.peer, "close", -1, with(q, ""));
+    assert_part(get_answer(&started.peer, get), "E_CANCELLED");
+    open_by(&started.peer, "[\"queue\", \"q\"]", q);
+    get = send_request(&started.peer, "get", -1, with(q, ", 1, 60000"));
+    uint32_t ping = send_request(&started.peer, "ping", -1, "[]");
+    assert_string_equal(get_answer(&started.peer, ping), "\"pong\"");
+    kill(started.pid, SIGTERM);
+    assert_null(get_answer(&started.peer, get));
+}
+
 #define T(test) cmocka_unit_test_teardown(test, stop_it)
 
 int main(int argc, char **argv)
@@ -365,6 +444,10 @@ int main(int argc, char **argv)
         T(a_pipe_has_two_ends),
         T(a_large_item_is_a_memfd_all_the_way),
         T(requests_for_queues_are_checked),
+        T(an_object_is_its_users_groups_or_everybodys_by_its_mode),
+        T(items_that_fit_nowhere_are_refused),
+        T(large_items_wait_for_room_and_their_consumer),
+        T(those_that_wait_are_answered_when_the_use_is_closed_or_the_daemon_stops),
     };
     int role = started_role(argc, argv, fake_forkserver);
     return role >= 0 ? role : cmocka_run_group_tests_name("supervisor/objects", tests, NULL, NULL);
