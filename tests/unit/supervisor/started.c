@@ -87,6 +87,30 @@ static bool try_connect(struct peer *p)
     return false;
 }
 
+/* The service manager's end. */
+static void listen_for_notices(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", started.directory);
+    assert_true(length > 0 && (size_t)length < sizeof address.sun_path);
+    started.notices = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(started.notices, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+}
+
+void wait_notice(const char *part)
+{
+    char text[200];
+    struct pollfd wait = {.fd = started.notices, .events = POLLIN};
+    do {
+        if (poll(&wait, 1, PATIENCE_MS) != 1)
+            fail_msg("the service manager is not told \"%s\"", part);
+        ssize_t n = recv(started.notices, text, sizeof text - 1, 0);
+        assert_true(n >= 0);
+        text[n] = 0;
+    } while (!strstr(text, part));
+}
+
 static void moment(void)
 {
     poll(NULL, 0, 2);
@@ -102,6 +126,7 @@ void start(const char *daemon, const char *pool)
     snprintf(started.config, sizeof started.config, "%s/conf", started.directory);
     snprintf(started.log, sizeof started.log, "%s/log", started.directory);
     write_config(daemon, pool);
+    listen_for_notices();
     started.pid = fork();
     assert_true(started.pid >= 0);
     if (started.pid == 0)
@@ -132,6 +157,7 @@ int stop_it(void **state)
     if (status != 0)
         wait_log("nothing, but it ended badly");
     free(started.text);
+    fd_close(&started.notices);
     snprintf(command, sizeof command, "rm -rf %s", started.directory);
     return system(command);
 }
@@ -227,7 +253,9 @@ static bool take_message(struct peer *p, size_t length, uint32_t msgid)
         const uint8_t *error;
         found = true;
         assert_int_equal(wire_read_raw(&in, &error, &size), 0);
-        if (*error == 0xc0)
+        if (*error == 0xc0 && (size_t)(in.end - in.at) >= sizeof p->text)
+            snprintf(p->text, sizeof p->text, "%zu bytes", (size_t)(in.end - in.at));
+        else if (*error == 0xc0)
             json_show(in.at, (size_t)(in.end - in.at), p->text, sizeof p->text);
         else if (wire_read_error(error, size, &class, &text, &size) == 0)
             snprintf(p->text, sizeof p->text, "%.*s", (int)size, text);

@@ -29,7 +29,8 @@ struct peer {
 struct started {
     pid_t pid; /* of the guardian */
     char directory[64], socket[96], config[96], log[96];
-    char *text; /* of the log, as last read; owned */
+    char *text;  /* of the log, as last read; owned */
+    int notices; /* to the service manager */
     struct peer peer, other;
 };
 extern struct started started;
@@ -54,7 +55,8 @@ void peer_close(struct peer *p);
 /* → the msgid. params: JSON. fd: goes with it, or -1. */
 uint32_t send_request(struct peer *p, const char *method, int fd, const char *params);
 void send_bytes(struct peer *p, const void *bytes, size_t length);
-/* → the result as text, or "E_NAME: sentence"; NULL: the connection was closed. Answers to other requests are lost. */
+/* → the result as text (a long one: "N bytes"), or "E_NAME: sentence"; NULL: the connection was closed. Answers to
+ * other requests are lost. */
 const char *get_answer(struct peer *p, uint32_t msgid);
 /* By started.peer: both at once. */
 const char *ask(const char *method, const char *params);
@@ -65,6 +67,8 @@ void expect(const char *method, const char *params, const char *result);
 /* The answer contains that. */
 void expect_part(const char *method, const char *params, const char *part);
 void assert_part(const char *text, const char *part);
+/* Waits until the service manager is told something that contains that. */
+void wait_notice(const char *part);
 /* Waits until the log contains that. */
 void wait_log(const char *part);
 /* Waits until the answer contains that. */

@@ -36,6 +36,8 @@ static void a_large_result_comes_through_the_socket_or_as_a_memfd(void **state)
     start("max_output_bytes = 4M", "workers = 1");
     const char *answer = ask("call", "[\"fake.large\", [50000]]");
     assert_int_equal(strlen(answer), 50000 - 5 + 2); /* in quotes */
+    expect("call", "[\"fake.large\", [1048576]]", "1048576 bytes");
+    expect_part("call", "[\"fake.large\", [5000000]]", "5000000 bytes"); /* more than is held for a client at once */
     expect_part("hello", "[{\"memfd\": true}]", "pid");
     expect("call", "[\"fake.large\", [1048576]]", "nil"); /* the value came beside it */
     int fd = take_fd(&started.peer);
@@ -189,6 +191,7 @@ static void a_stop_lets_a_running_call_finish_within_its_grace(void **state)
     uint32_t queued = send_request(&started.peer, "call", -1, "[\"fake.echo\"]");
     wait_part("list", "[]", "fake.echo");
     kill(started.pid, SIGTERM);
+    wait_notice("STOPPING=1");
     assert_part(get_answer(&started.peer, queued), "E_SHUTDOWN");
     assert_part(get_answer(&started.peer, call), "E_SHUTDOWN");
     assert_null(get_answer(&started.peer, 1000));

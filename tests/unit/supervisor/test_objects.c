@@ -131,6 +131,28 @@ static void each_kind_with_a_page_brings_its_memory(void **state)
     }
 }
 
+static void a_value_has_the_bounds_of_its_type(void **state)
+{
+    static const struct {
+        const char *type, *fits, *does_not;
+    } types[] = {{"i8", "-128", "128"}, {"u8", "255", "-1"}, {"i16", "-32768", "32768"}, {"u16", "65535", "65536"},
+        {"i32", "-2147483648", "2147483648"}, {"u32", "4294967295", "-1"}, {"i64", "-9223372036854775807", "1.5"},
+        {"f32", "1.5", "\"x\""}, {"f64", "1e300", "\"y\""}};
+    char id[24], params[100];
+    (void)state;
+    start_with_memfds("");
+    for (unsigned i = 0; i < sizeof types / sizeof *types; i++) {
+        snprintf(params, sizeof params, "[\"value\", null, {\"type\": \"%s\", \"value\": %s}]", types[i].type,
+            types[i].does_not);
+        expect_part("open", params, "E_BAD_PARAMS");
+        snprintf(params, sizeof params, "[\"value\", null, {\"type\": \"%s\", \"value\": %s}]", types[i].type,
+            types[i].fits);
+        open_by(&started.peer, params, id);
+        close(take_fd(&started.peer));
+    }
+    expect_part("objects", "[]", "value");
+}
+
 static void a_read_only_use_cannot_write(void **state)
 {
     char id[24];
@@ -280,6 +302,67 @@ static void a_finished_queue_gives_the_rest_and_then_its_end(void **state)
     expect("get", with(q, ", 5"), "[1]");
     expect("get", with(q, ", 5"), "[]");
     assert_string_equal(get_answer(&started.other, send_request(&started.other, "get", -1, with(other, ""))), "[]");
+}
+
+static void a_get_takes_as_many_as_it_may_whatever_it_asks_for(void **state)
+{
+    char q[24];
+    (void)state;
+    start("", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"q\"]", q);
+    static const char *const most[] = {", 3", ", 100", ", 100000"};
+    for (unsigned i = 0; i < 3; i++) {
+        expect("put", with(q, ", [1, 2, 3]"), "3");
+        expect("get", with(q, most[i]), "[1, 2, 3]");
+    }
+}
+
+static void cancel(struct peer *p, uint32_t msgid)
+{
+    char params[40];
+    snprintf(params, sizeof params, "[{\"msgid\": %u}]", msgid);
+    send_request(p, "cancel", -1, params);
+}
+
+static void a_request_that_waits_is_cancelled_by_its_msgid(void **state)
+{
+    char q[24], other[24];
+    (void)state;
+    start("", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"q\", {\"capacity\": 2}]", q);
+    peer_connect(&started.other);
+    open_by(&started.other, "[\"queue\", \"q\"]", other);
+    uint32_t get = send_request(&started.other, "get", -1, with(other, ""));
+    wait_part("inspect", "[\"q\"]", "\"getters\"=>1");
+    cancel(&started.other, get);
+    assert_part(get_answer(&started.other, get), "E_CANCELLED");
+    uint32_t put = send_request(&started.other, "put", -1, with(other, ", [1, 2, 3]"));
+    wait_part("inspect", "[\"q\"]", "\"putters\"=>1");
+    cancel(&started.other, put);
+    assert_string_equal(get_answer(&started.other, put), "2"); /* what is in is in */
+    expect("get", with(q, ", 5"), "[1, 2]");
+}
+
+static void a_finish_ends_what_waits(void **state)
+{
+    char q[24], other[24];
+    (void)state;
+    start("", "workers = 1");
+    peer_connect(&started.other);
+    open_by(&started.peer, "[\"queue\", \"a\"]", q);
+    open_by(&started.other, "[\"queue\", \"a\"]", other);
+    uint32_t get = send_request(&started.other, "get", -1, with(other, ""));
+    wait_part("inspect", "[\"a\"]", "\"getters\"=>1");
+    expect("finish", with(q, ""), "true");
+    assert_string_equal(get_answer(&started.other, get), "[]");
+    open_by(&started.peer, "[\"queue\", \"b\", {\"capacity\": 1}]", q);
+    open_by(&started.other, "[\"queue\", \"b\"]", other);
+    expect("put", with(q, ", [1]"), "1");
+    uint32_t put = send_request(&started.other, "put", -1, with(other, ", [2]"));
+    wait_part("inspect", "[\"b\"]", "\"putters\"=>1");
+    expect("finish", with(q, ""), "true");
+    assert_part(get_answer(&started.other, put), "E_FINISHED");
+    expect("get", with(q, ", 5"), "[1]");
 }
 
 static void a_pipe_has_two_ends(void **state)
@@ -432,6 +515,7 @@ int main(int argc, char **argv)
         T(an_object_without_a_name_ends_with_its_last_use),
         T(an_unused_object_ends_after_its_ttl),
         T(each_kind_with_a_page_brings_its_memory),
+        T(a_value_has_the_bounds_of_its_type),
         T(a_read_only_use_cannot_write),
         T(a_user_has_a_cap_of_objects_and_bytes),
         T(items_come_out_in_the_order_in_which_they_went_in),
@@ -441,6 +525,9 @@ int main(int argc, char **argv)
         T(an_item_is_confirmed_or_given_back),
         T(join_waits_until_all_items_are_done),
         T(a_finished_queue_gives_the_rest_and_then_its_end),
+        T(a_get_takes_as_many_as_it_may_whatever_it_asks_for),
+        T(a_request_that_waits_is_cancelled_by_its_msgid),
+        T(a_finish_ends_what_waits),
         T(a_pipe_has_two_ends),
         T(a_large_item_is_a_memfd_all_the_way),
         T(requests_for_queues_are_checked),

@@ -212,6 +212,7 @@ static void a_reload_changes_pools_and_keeps_what_needs_a_restart(void **state)
     reload_with("socket = /tmp/elsewhere\nsocket_mode = 0600", "workers = 2\n[pool more]\nmodules = fake\nworkers = 1");
     wait_part("pools", "[]", "\"more\"");
     wait_log("socket_mode has changed");
+    wait_notice("READY=1");
     expect("call", "[\"fake.echo\", [1], {\"pool\": \"more\"}]", "[1]");
     reload_with("", "workers = 2");
     wait_log("pool=more is gone");
@@ -224,6 +225,8 @@ static void a_reload_with_a_mistake_changes_nothing(void **state)
     (void)state;
     start("", "workers = 1");
     reload_with("max_depth = many", "workers = 5");
+    wait_notice("RELOADING=1");
+    wait_notice("READY=1");
     wait_log("reload refused");
     expect_part("pools", "[]", "\"max\"=>1");
 }
