@@ -43,6 +43,13 @@ static void say(int socket, uint32_t type, const void *body, size_t size, int fd
         _exit(50);
 }
 
+/* By the signal itself, which a sanitizer would turn into an exit. */
+static void die_by(int number)
+{
+    signal(number, SIG_DFL);
+    kill(getpid(), number);
+}
+
 static _Noreturn void hang(void)
 {
     for (;;)
@@ -150,7 +157,7 @@ static void finish_chunk(struct fake_worker *w, uint32_t most, bool refuse, bool
         size_t room;
         memcpy(worker_lane_result_space(w->lane, &room), wire_buf_at(&b), wire_buf_length(&b));
         worker_lane_partial(w->lane, done, wire_buf_length(&b));
-        raise(SIGKILL);
+        die_by(SIGKILL);
     }
     finish_value(w, LANE_OUTCOME_OK, done, &b);
 }
@@ -301,12 +308,12 @@ static void run(struct fake_worker *w)
         break;
     case FAKE_end:
         if (number < 0)
-            kill(getpid(), (int)-number);
+            die_by((int)-number);
         _exit((int)number);
     case FAKE_crash_once:
     case FAKE_half:
         if (attempt == 1)
-            kill(getpid(), SIGSEGV);
+            die_by(SIGSEGV);
         finish_number(w, attempt);
         break;
     case FAKE_wait:
@@ -370,7 +377,7 @@ static _Noreturn void worker(int fds[6])
     if (is_mode("FAKE_WORKER", "exit"))
         _exit(7);
     if (is_mode("FAKE_WORKER", "kill"))
-        kill(getpid(), SIGKILL);
+        die_by(SIGKILL);
     if (is_mode("FAKE_WORKER", "fail")) {
         say(w.control, CONTROL_WORKER_FAILED, why, sizeof why - 1, -1);
         _exit(3);
@@ -447,7 +454,7 @@ static void misbehave(int socket)
     else if (is_mode("FAKE_FORKSERVER", "exit"))
         _exit(9);
     else if (is_mode("FAKE_FORKSERVER", "crash"))
-        kill(getpid(), SIGSEGV);
+        die_by(SIGSEGV);
     else if (is_mode("FAKE_FORKSERVER", "close"))
         close(socket);
     else if (is_mode("FAKE_FORKSERVER", "short"))
