@@ -14,7 +14,7 @@
 #include "daemon/conn/conn_in.h"
 #include "daemon/conn/conn_out.h"
 #include "daemon/conn/conn_private.h"
-#include "daemon/conn/farewell.h"
+#include "daemon/conn/lingering_close.h"
 #include "daemon/conn/listener.h"
 #include "daemon/conn/peer.h"
 #include "daemon/conn/shares.h"
@@ -132,11 +132,11 @@ static void turn_away(struct conn *c)
     bool own = !admin && u->used[kind] >= share_max(u->all, kind, false);
     c->connections->loop->stats.connections_refused++;
     if (many)
-        conn_farewell(c, MPOOL_E_BUSY,
+        conn_close_with_error(c, MPOOL_E_BUSY,
             own ? "you have all the connections you may (max_connections, max_user_share)"
                 : "too many connections (max_connections)");
     else
-        conn_farewell(c, MPOOL_E_BUSY,
+        conn_close_with_error(c, MPOOL_E_BUSY,
             own ? "you hold all the descriptors you may, by connections, kept results and objects (LimitNOFILE=, "
                   "max_user_share)"
                 : "the daemon has no descriptor for another connection (LimitNOFILE=)");
@@ -248,7 +248,7 @@ void conn_close(struct conn *c, const char *why)
         return;
     bool drained = c->state == CONN_DRAINING && wire_buf_length(&c->out) == 0;
     c->state = CONN_CLOSED;
-    c->farewell = drained;
+    c->lingers = drained;
     c->connections->handler->idle(c);
     leave_share(c); /* a new client may take the slot before this one's tasks have ended */
     if (why)
@@ -301,8 +301,8 @@ static void release(struct conn *c)
         c->state = CONN_RELEASED;
         event_del(c->on_readable);
         event_del(c->on_writable);
-        if (c->farewell) {
-            farewell_begin(conns->farewells, c->fd);
+        if (c->lingers) {
+            lingering_close_begin(conns->lingering_closes, c->fd);
             c->fd = -1;
         } else {
             shutdown(c->fd, SHUT_RDWR);

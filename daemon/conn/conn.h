@@ -56,7 +56,7 @@ struct conn_closer {
 enum conn_state {
     CONN_OPEN,
     CONN_HALF_CLOSED, /* it sends no more, but may still read replies */
-    CONN_DRAINING,    /* no longer read; closed once `out` is written: see farewell.h */
+    CONN_DRAINING,    /* no longer read; closed once `out` is written: see lingering_close.h */
     CONN_CLOSED,      /* released at the end of the pass */
     CONN_RELEASED,    /* what it owned has been cancelled; freed with its last reference */
 };
@@ -92,7 +92,7 @@ struct conn {
     bool errors_as_text;          /* takes errors as one str */
 
     enum conn_state state;
-    bool farewell;       /* the reason for closing has been sent, and nothing is left to send */
+    bool lingers;        /* the reason for closing has been sent, and nothing is left to send */
     uint32_t references; /* by calls that still run */
     LIST_HEAD(, conn_closer) closers;
     struct conn_tasks *tasks; /* its tasks: see daemon/task/conn_tasks.h */
@@ -174,7 +174,7 @@ void conn_vreply_error(struct conn *c, uint32_t msgid, enum mpool_error error, c
 /* The response, in the form that this client wants. text: with its "E_NAME: ". Does not complete the request. */
 void conn_put_error(struct conn *c, uint32_t msgid, int class, const char *text, size_t length);
 /* Sends the reason for closing, even if the peer is unidentified, and closes the connection. */
-void conn_farewell(struct conn *c, enum mpool_error error, const char *text);
+void conn_close_with_error(struct conn *c, enum mpool_error error, const char *text);
 /* Call after the response has been packed into c->out, or if none is wanted. */
 void conn_replied(struct conn *c);
 /* Reserves room for one more, so that the next conn_pass_fd() cannot fail. → false: no memory. */

@@ -117,7 +117,7 @@ void conn_reply_error(struct conn *c, uint32_t msgid, enum mpool_error error, co
     va_end(ap);
 }
 
-void conn_farewell(struct conn *c, enum mpool_error error, const char *text)
+void conn_close_with_error(struct conn *c, enum mpool_error error, const char *text)
 {
     const struct wire_error_info *info = wire_error_info(error);
     char sentence[256];

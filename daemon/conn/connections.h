@@ -12,7 +12,7 @@
 #include "proto/message.h"
 
 struct conn;
-struct farewells;
+struct lingering_closes;
 struct listener;
 struct service;
 struct shares;
@@ -54,6 +54,6 @@ struct connections {
     uint64_t hash_key;        /* for hash tables whose keys clients choose, so that they cannot force collisions */
     struct descriptors *descriptors;
     struct listener *listener;
-    struct farewells *farewells; /* peers that have been sent the reason for closing */
-    struct shares *shares;       /* what users hold */
+    struct lingering_closes *lingering_closes; /* peers that have been sent the reason for closing */
+    struct shares *shares;                     /* what users hold */
 };

@@ -18,7 +18,7 @@
 #include "daemon/base/notify.h"
 #include "daemon/base/start.h"
 #include "daemon/conn/conn.h"
-#include "daemon/conn/farewell.h"
+#include "daemon/conn/lingering_close.h"
 #include "daemon/conn/listener.h"
 #include "daemon/conn/shares.h"
 #include "daemon/object/objects.h"
@@ -447,14 +447,14 @@ static int make_parts(struct supervisor *s)
     s->workers.functions = function_index_new();
     s->tasks.descent = descent_new();
     s->connections.shares = shares_new(s->config);
-    s->connections.farewells = farewells_new(&s->connections);
+    s->connections.lingering_closes = lingering_closes_new(&s->connections);
     if (!s->connections.shares)
         return -ENOMEM;
     s->service.objects = objects_new(&s->loop, s->config, &s->descriptors, s->connections.shares);
     s->service.core = s->workers.core = s->tasks.core = core_new(&ops, &s->workers);
     if (s->loop.base)
         s->loop.housekeeping = evtimer_new(s->loop.base, on_housekeeping, s);
-    if (!s->workers.functions || !s->tasks.descent || !s->connections.farewells || !s->service.objects ||
+    if (!s->workers.functions || !s->tasks.descent || !s->connections.lingering_closes || !s->service.objects ||
         !s->service.core || !s->loop.housekeeping)
         return -ENOMEM;
     int r = deadline_init(&s->core_deadline, s->loop.base);
@@ -525,7 +525,7 @@ void supervisor_free(struct supervisor *s)
     }
     templates_end(&s->workers);
     listener_free(s->connections.listener);
-    farewells_free(s->connections.farewells);
+    lingering_closes_free(s->connections.lingering_closes);
     orphans_end();
     deadline_deinit(&s->core_deadline);
     struct event *events[] = {s->on_signals, s->loop.housekeeping, s->watchdog};

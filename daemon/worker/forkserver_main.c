@@ -18,7 +18,7 @@
 #include "daemon/base/packet.h"
 #include "daemon/base/title.h"
 #include "daemon/lane/control_protocol.h"
-#include "daemon/worker/apart.h"
+#include "daemon/worker/sandbox.h"
 #include "daemon/worker/atfork.h"
 #include "daemon/worker/modules.h"
 #include "daemon/worker/threads.h"
@@ -157,7 +157,7 @@ static int configure(struct forkserver *t, const uint8_t *body, size_t size)
         return refuse("cannot become user %s: %s", user[0] ? user : "(by number)", strerror(-r));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return refuse("no_new_privs: %s", strerror(errno));
-    if (shared && (r = apart_enter()) < 0)
+    if (shared && (r = sandbox_enter()) < 0)
         return refuse("cannot keep tasks out of the daemon: %s", strerror(-r));
     /* Changing credentials has cleared it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -22,15 +22,15 @@
 #include "daemon/lane/worker_lane.h"
 #include "daemon/worker/host.h"
 #include "daemon/worker/touched.h"
-#include "daemon/worker/world.h"
+#include "daemon/worker/process_state.h"
 
 struct worker {
     const struct modules *modules;
     struct worker_lane *lane;
     struct host *host;
     int control;
-    struct world *world; /* as it was when the worker was ready */
-    uint32_t position;   /* of the running job */
+    struct process_state *state; /* as it was when the worker was ready */
+    uint32_t position;           /* of the running job */
 };
 
 /* The control socket is blocking at this end: when the supervisor is behind, only the worker waits. */
@@ -218,7 +218,7 @@ static void clean_up(struct worker *w, const struct worker_outcome *outcome)
 {
     if (INTERPOSES && !touched && outcome->run_ns < LOOK_ANYWAY_NS)
         return;
-    const char *left = world_restore(w->world);
+    const char *left = process_state_restore(w->state);
     touched = false;
     if (!left)
         return;
@@ -344,7 +344,7 @@ _Noreturn void worker_main(struct worker_setup *setup)
         say(w.control, CONTROL_WORKER_FAILED, NULL, 0, why, strlen(why), -1);
         _exit(WORKER_EXIT_INIT);
     }
-    r = world_new(&w.world);
+    r = process_state_new(&w.state);
     if (r < 0)
         give_up("cannot remember its state", r, WORKER_EXIT_SETUP);
     touched = false;

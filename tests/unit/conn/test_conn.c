@@ -16,7 +16,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/conn/conn.h"
-#include "daemon/conn/farewell.h"
+#include "daemon/conn/lingering_close.h"
 #include "daemon/conn/shares.h"
 #include "daemon/base/cleanup.h"
 
@@ -163,7 +163,7 @@ static int set_up(void **state)
     TAILQ_INIT(&t.conns.dirty);
     TAILQ_INIT(&t.conns.blocked);
     t.conns.shares = shares_new(&t.config);
-    t.conns.farewells = farewells_new(&t.conns);
+    t.conns.lingering_closes = lingering_closes_new(&t.conns);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     t.peer = pair[0];
     t.conn = conn_new(&t.conns, pair[1]);
@@ -179,7 +179,7 @@ static int tear_down(void **state)
     while ((c = TAILQ_FIRST(&t.conns.all)))
         conn_free(c);
     fd_close(&t.peer);
-    farewells_free(t.conns.farewells);
+    lingering_closes_free(t.conns.lingering_closes);
     assert_null(t.conns.shares->users);
     shares_free(t.conns.shares);
     event_free(t.loop.housekeeping);

@@ -22,7 +22,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/config/config.h"
 #include "daemon/conn/conn.h"
-#include "daemon/conn/farewell.h"
+#include "daemon/conn/lingering_close.h"
 #include "daemon/conn/listener.h"
 #include "daemon/conn/peer.h"
 #include "daemon/conn/shares.h"
@@ -98,7 +98,7 @@ static int set_up(void **state)
     TAILQ_INIT(&t.conns.dirty);
     TAILQ_INIT(&t.conns.blocked);
     t.conns.shares = shares_new(&t.config);
-    t.conns.farewells = farewells_new(&t.conns);
+    t.conns.lingering_closes = lingering_closes_new(&t.conns);
     return 0;
 }
 
@@ -111,7 +111,7 @@ static int tear_down(void **state)
         kill(t.heir, SIGKILL);
     while ((c = TAILQ_FIRST(&t.conns.all)))
         conn_free(c);
-    farewells_free(t.conns.farewells);
+    lingering_closes_free(t.conns.lingering_closes);
     shares_free(t.conns.shares);
     event_free(t.loop.housekeeping);
     event_base_free(t.loop.base);

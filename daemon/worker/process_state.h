@@ -9,10 +9,10 @@
 
 #include <stddef.h>
 
-struct world;
+struct process_state;
 
 /* Records the present state. → 0 or -errno. */
-int world_new(struct world **ret);
+int process_state_new(struct process_state **ret);
 /* Restores what has changed since, and reaps children that have ended. → NULL, or what cannot be restored, as the end
  * of a sentence ("a child process"). Some 100 system calls. */
-const char *world_restore(struct world *w);
+const char *process_state_restore(struct process_state *w);

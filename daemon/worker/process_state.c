@@ -1,4 +1,4 @@
-#include "daemon/worker/world.h"
+#include "daemon/worker/process_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ struct file {
     ino_t number;
 };
 
-struct world {
+struct process_state {
     mode_t umask;
     char directory[PATH_MAX];
     struct file root, standard[STDERR_FILENO + 1];
@@ -103,16 +103,16 @@ static char **copy_environment(void)
     return copy;
 }
 
-static void look_at_rights(struct world *w)
+static void look_at_rights(struct process_state *w)
 {
     getresuid(&w->uids[0], &w->uids[1], &w->uids[2]);
     getresgid(&w->gids[0], &w->gids[1], &w->gids[2]);
     w->group_count = getgroups(NGROUPS_MAX, w->groups);
 }
 
-int world_new(struct world **ret)
+int process_state_new(struct process_state **ret)
 {
-    struct world *w = calloc(1, sizeof *w);
+    struct process_state *w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
     w->umask = umask(S_IRWXO);
@@ -148,7 +148,7 @@ int world_new(struct world **ret)
 
 /* ---- putting it back ---- */
 
-static const char *restore_directory(const struct world *w)
+static const char *restore_directory(const struct process_state *w)
 {
     char now[PATH_MAX];
     if (!file_is(file_at("/"), w->root))
@@ -158,7 +158,7 @@ static const char *restore_directory(const struct world *w)
     return NULL;
 }
 
-static const char *restore_signals(const struct world *w)
+static const char *restore_signals(const struct process_state *w)
 {
     sigset_t pending;
     sigpending(&pending);
@@ -188,7 +188,7 @@ static const char *restore_timers(void)
     return has_timers() ? "a timer" : NULL;
 }
 
-static const char *restore_limits(const struct world *w)
+static const char *restore_limits(const struct process_state *w)
 {
     for (int i = 0; i < RLIMIT_NLIMITS; i++) {
         struct rlimit now;
@@ -208,9 +208,9 @@ static const char *restore_limits(const struct world *w)
     return NULL;
 }
 
-static const char *restore_rights(const struct world *w)
+static const char *restore_rights(const struct process_state *w)
 {
-    static struct world now;
+    static struct process_state now;
     look_at_rights(&now);
     if (memcmp(now.uids, w->uids, sizeof w->uids) != 0 || memcmp(now.gids, w->gids, sizeof w->gids) != 0 ||
         now.group_count != w->group_count || memcmp(now.groups, w->groups, sizeof now.groups) != 0)
@@ -221,7 +221,7 @@ static const char *restore_rights(const struct world *w)
     return NULL;
 }
 
-static const char *restore_environment(const struct world *w)
+static const char *restore_environment(const struct process_state *w)
 {
     size_t n = 0;
     while (w->environment[n] && environ && environ[n] && strcmp(environ[n], w->environment[n]) == 0)
@@ -239,7 +239,7 @@ static const char *restore_environment(const struct world *w)
 }
 
 /* Is the number in the earlier list? */
-static bool was_there(const struct world *w, const char *word, size_t length)
+static bool was_there(const struct process_state *w, const char *word, size_t length)
 {
     for (const char *at = w->children; (at = strstr(at, word)); at += length)
         if (at == w->children || at[-1] == ' ')
@@ -247,7 +247,7 @@ static bool was_there(const struct world *w, const char *word, size_t length)
     return false;
 }
 
-static const char *collect_children(const struct world *w)
+static const char *collect_children(const struct process_state *w)
 {
     char list[CHILDREN_MAX], word[16];
     list_children(list, sizeof list);
@@ -264,7 +264,7 @@ static const char *collect_children(const struct world *w)
     return NULL;
 }
 
-static const char *check_standard(const struct world *w)
+static const char *check_standard(const struct process_state *w)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         if (!file_is(file_open(fd), w->standard[fd]))
@@ -272,7 +272,7 @@ static const char *check_standard(const struct world *w)
     return NULL;
 }
 
-const char *world_restore(struct world *w)
+const char *process_state_restore(struct process_state *w)
 {
     umask(w->umask);
     const char *left = restore_timers(); /* before any signal is delivered */

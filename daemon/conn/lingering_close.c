@@ -1,5 +1,5 @@
 #include "daemon/conn/connections.h"
-#include "daemon/conn/farewell.h"
+#include "daemon/conn/lingering_close.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -11,20 +11,20 @@
 #define PATIENCE_S  2            /* from the last message to the close */
 #define DROP_BUDGET (256u << 10) /* bytes dropped per event */
 
-struct farewell {
-    TAILQ_ENTRY(farewell) link;
-    struct farewells *all;
+struct lingering_close {
+    TAILQ_ENTRY(lingering_close) link;
+    struct lingering_closes *all;
     struct event *on_readable, *on_late;
     int fd;
 };
 
-struct farewells {
+struct lingering_closes {
     struct connections *connections;
-    TAILQ_HEAD(, farewell) list; /* the oldest first */
+    TAILQ_HEAD(, lingering_close) list; /* the oldest first */
     unsigned count;
 };
 
-static void end(struct farewell *p)
+static void end(struct lingering_close *p)
 {
     TAILQ_REMOVE(&p->all->list, p, link);
     p->all->count--;
@@ -59,9 +59,9 @@ static void readable(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-struct farewells *farewells_new(struct connections *conns)
+struct lingering_closes *lingering_closes_new(struct connections *conns)
 {
-    struct farewells *l = calloc(1, sizeof *l);
+    struct lingering_closes *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
     l->connections = conns;
@@ -69,9 +69,9 @@ struct farewells *farewells_new(struct connections *conns)
     return l;
 }
 
-void farewells_free(struct farewells *l)
+void lingering_closes_free(struct lingering_closes *l)
 {
-    struct farewell *p;
+    struct lingering_close *p;
     if (!l)
         return;
     while ((p = TAILQ_FIRST(&l->list)))
@@ -79,16 +79,16 @@ void farewells_free(struct farewells *l)
     free(l);
 }
 
-void farewell_begin(struct farewells *l, int fd)
+void lingering_close_begin(struct lingering_closes *l, int fd)
 {
     static const struct timeval patience = {.tv_sec = PATIENCE_S};
-    struct farewell *p = calloc(1, sizeof *p);
+    struct lingering_close *p = calloc(1, sizeof *p);
     if (!p || shutdown(fd, SHUT_WR) < 0) {
         free(p);
         close(fd); /* without memory, or without a peer, there is nothing to wait for */
         return;
     }
-    if (l->count == FAREWELLS_MAX)
+    if (l->count == LINGERING_MAX)
         end(TAILQ_FIRST(&l->list));
     p->all = l;
     p->fd = fd;

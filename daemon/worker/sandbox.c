@@ -1,4 +1,4 @@
-#include "daemon/worker/apart.h"
+#include "daemon/worker/sandbox.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ static int narrow_signals(void)
     return syscall(LANDLOCK_RESTRICT_SELF, fd, 0) < 0 ? -errno : 0;
 }
 
-int apart_enter(void)
+int sandbox_enter(void)
 {
     if (geteuid() == 0)
         return 0;

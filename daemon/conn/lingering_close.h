@@ -4,19 +4,19 @@
  * afterwards never sees the error we sent. So after an error that ends a connection its sending side is shut down,
  * further input is read and dropped, and the descriptor is closed at the peer's end of file or after a few seconds.
  *
- * At most FAREWELLS_MAX descriptors wait like this; one more closes the one that has waited longest. */
+ * At most LINGERING_MAX descriptors wait like this; one more closes the one that has waited longest. */
 #pragma once
 
 #include <stddef.h>
 
 struct connections;
-struct farewells;
+struct lingering_closes;
 
-#define FAREWELLS_MAX 64u
+#define LINGERING_MAX 64u
 
 /* → NULL: no memory. */
-struct farewells *farewells_new(struct connections *conns);
+struct lingering_closes *lingering_closes_new(struct connections *conns);
 /* Closes all. NULL: nothing. */
-void farewells_free(struct farewells *l);
+void lingering_closes_free(struct lingering_closes *l);
 /* fd: taken; a non-blocking stream socket on which everything has been written. */
-void farewell_begin(struct farewells *l, int fd);
+void lingering_close_begin(struct lingering_closes *l, int fd);

@@ -9,4 +9,4 @@
  * until it runs another program; and where the kernel supports it (Landlock, since Linux 6.12), neither it nor those
  * programs can signal or trace any process that is not a descendant of it. Does not restrict root, which could lift any
  * restriction. → 0 or -errno; a kernel without support is not an error. */
-int apart_enter(void);
+int sandbox_enter(void);
