@@ -17,6 +17,7 @@
 
 #define RETRY_FIRST_MS 200u
 #define RETRY_MOST_MS  30000u
+#define PROVED_NS      (1000 * NS_PER_MS) /* a forkserver that lived this long while no worker was wanted works */
 
 static struct core_pool_config sizing(const struct config_pool *c)
 {
@@ -70,7 +71,7 @@ static void set_text(char **text, const char *value)
 }
 
 /* Once forkservers have failed as often in a row as births may, tasks that wait in a pool without workers are answered
- * with an error. */
+ * with an error. One that loads proves nothing: it may break whenever it forks, and so may the next one. */
 static void forkserver_failure(struct pool *pool, const char *why)
 {
     set_text(&pool->error, why);
@@ -278,7 +279,7 @@ void pool_forkserver_ready(struct forkserver *t)
     bool first = !old;
     pool->current = t;
     pool->coming = NULL;
-    pool->failures = 0;
+    t->ready_ns = workers->loop->now_ns;
     set_text(&pool->error, NULL);
     size_t served = 0;
     for (uint32_t i = 0; i < pool->function_count; i++) {
@@ -302,10 +303,25 @@ void pool_forkserver_ready(struct forkserver *t)
     core_pool_open(pool->processes);
 }
 
-void pool_birth(struct pool *pool, const char *failure)
+void pool_birth_failed(struct pool *pool, const char *why)
 {
-    if (failure || pool->birth_error)
-        set_text(&pool->birth_error, failure);
+    set_text(&pool->birth_error, why);
+}
+
+/* Once only: while this forkserver serves, a new one may fail again and again, and must be retried less and less often.
+ */
+static void prove(struct pool *pool, struct forkserver *t)
+{
+    if (!t->proved)
+        pool->failures = 0;
+    t->proved = true;
+}
+
+void pool_born(struct pool *pool, struct forkserver *t)
+{
+    prove(pool, t);
+    if (pool->birth_error)
+        set_text(&pool->birth_error, NULL);
 }
 
 const char *pool_error(const struct pool *pool)
@@ -326,6 +342,8 @@ void pool_forkserver_failed(struct forkserver *t, const char *why)
     bool was_current = pool->current == t;
     log_error("pool=%s forkserver=%d failed: %s%s", pool->name, (int)t->pid, why,
         was_current || !pool->current ? "" : "; the old one stays in use");
+    if (was_current && t->births == 0 && pool->workers->loop->now_ns - t->ready_ns >= PROVED_NS)
+        prove(pool, t);
     give_up_births(t, why);
     if (was_current) {
         pool->current = NULL;

@@ -64,6 +64,8 @@ struct forkserver {
     struct output_lines lines;
     char loading[256]; /* the module that it says it is loading, escaped */
     bool ready, failed, retired;
+    bool proved;        /* a worker of it has become ready */
+    uint64_t ready_ns;  /* since when it has been ready */
     uint32_t *index_of; /* by function number → index for lane jobs, or FORKSERVER_ABSENT */
     uint32_t index_count;
     struct module_name *modules;
@@ -82,7 +84,7 @@ struct pool {
     struct forkserver *current;  /* serves forks; NULL before the first is ready */
     struct forkserver *coming;   /* still loading; becomes current when ready */
     struct event *retry;         /* to retry a failed forkserver */
-    uint32_t failures;           /* in a row */
+    uint32_t failures;           /* of forkservers in a row, none of which has proved itself */
     char *error;                 /* why the last forkserver failed, or NULL; owned */
     char *birth_error;           /* why the last worker could not be started, or NULL; owned */
     struct function **functions; /* by number; owned */
@@ -127,8 +129,10 @@ struct function_report {
 int pool_add_function(struct forkserver *t, const struct function_report *report);
 void pool_forkserver_ready(struct forkserver *t);
 void pool_forkserver_failed(struct forkserver *t, const char *why);
-/* A worker could not be started, and why; NULL: one could, which clears the error. */
-void pool_birth(struct pool *pool, const char *failure);
+/* A worker could not be started, and why. */
+void pool_birth_failed(struct pool *pool, const char *why);
+/* A worker of this forkserver, of this pool, has become ready: that clears the error. */
+void pool_born(struct pool *pool, struct forkserver *t);
 /* The error that `pools` shows; NULL: none. */
 const char *pool_error(const struct pool *pool);
 /* The sentence of E_POOL_DOWN for a pool without workers. */

@@ -34,7 +34,7 @@ void worker_set_busy(struct worker *w, bool busy)
 void worker_not_born(struct worker *w, const char *why)
 {
     if (!w->excused)
-        pool_birth(w->pool, why);
+        pool_birth_failed(w->pool, why);
     w->excused = true;
 }
 

@@ -196,7 +196,7 @@ static void take_message(struct worker *w, const struct control_head *head, cons
             break;
         }
         w->ready = true;
-        pool_birth(w->pool, NULL);
+        pool_born(w->pool, w->forkserver);
         core_worker_ready(&w->core, w->workers->loop->now_ns);
         log_info("worker ready pool=%s worker=%u generation=%llu pid=%d", w->pool->name, w->number,
             (unsigned long long)w->generation, (int)w->pid);

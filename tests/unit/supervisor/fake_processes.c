@@ -471,6 +471,8 @@ static void misbehave(int socket)
 static void serve_fork(int socket, const struct control_fork *fork_, int fds[6])
 {
     struct control_forked answer = {.worker = fork_->worker, .generation = fork_->generation};
+    if (is_mode("FAKE_FORKSERVER", "dead"))
+        _exit(5);
     pid_t pid = is_mode("FAKE_FORKSERVER", "no forks")
                     ? -EAGAIN
                     : (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);

@@ -78,6 +78,19 @@ static void a_failed_fork_is_tried_again_and_then_reported(void **state)
     wait_part("pools", "[]", "cannot be forked: Resource temporarily unavailable");
 }
 
+/* It loads well each time: the pool would otherwise seem to be about to serve, and its tasks would wait without end. */
+static void a_pool_whose_forkservers_break_at_every_fork_is_down(void **state)
+{
+    (void)state;
+    start("", "workers = 1\nenvironment = FAKE_FORKSERVER=dead");
+    expect_part("call", "[\"fake.echo\"]",
+        "E_POOL_DOWN: pool default has no worker, and none could be started: its "
+        "forkserver exited with status 5");
+    wait_part("spawn", "[\"fake.echo\"]", "E_POOL_DOWN");
+    reload_with("", "workers = 1");
+    wait_part("call", "[\"fake.echo\", [1]]", "[1]");
+}
+
 static void a_forkserver_that_ends_after_births_is_replaced(void **state)
 {
     (void)state;
@@ -221,6 +234,7 @@ int main(int argc, char **argv)
         T(the_forkserver_itself_is_no_worker),
         T(a_forkserver_that_loads_too_long_is_ended),
         T(a_failed_fork_is_tried_again_and_then_reported),
+        T(a_pool_whose_forkservers_break_at_every_fork_is_down),
         T(a_forkserver_that_ends_after_births_is_replaced),
         T(what_a_forkserver_prints_and_logs_is_in_the_log),
         T(a_worker_that_exits_before_it_is_ready_is_blamed),
