@@ -31,7 +31,8 @@
     X(INTERNAL, 1, 1, "The daemon failed to do its part.")                                                             \
     X(NO_OBJECT, 1, 0, "There is no such shared object.")                                                              \
     X(EXISTS, 1, 0, "An object of that name exists already, perhaps of another kind.")                                 \
-    X(FINISHED, 1, 0, "The queue or pipe takes no more items.")
+    X(FINISHED, 1, 0, "The queue or pipe takes no more items.")                                                        \
+    X(EXPIRED, 0, 1, "The task waited past its deadline, and never ran.")
 
 enum mpool_error {
     MPOOL_ERROR_NONE = 0,

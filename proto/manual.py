@@ -27,7 +27,7 @@ def entry(name, note, words):
 
 def methods(text):
     for name, params, result, who, words in rows(text, "methods"):
-        owner = " Owner only." if who == "owner" else ""
+        owner = {"owner": " Owner only.", "admin": " Administrators only."}.get(who, "")
         yield entry(name, f"({'' if params == 'none' else params}) → {result}", words + owner)
 
 

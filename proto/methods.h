@@ -2,7 +2,7 @@
  * here; the daemon's handlers are looked up by the enum.
  *
  * X(ENUM, "name", minimum params, maximum params, who, "params", "result", "sentence")
- * who: ANY any peer that may connect; OWNER the task's own user and administrators.
+ * who: ANY any peer that may connect; OWNER the task's own user and administrators; ADMIN administrators.
  */
 #pragma once
 
@@ -23,6 +23,9 @@
     X(FUNCTIONS, "functions", 0, 0, ANY, "", "list of maps", "The functions that can be called, and in which pools.")  \
     X(POOLS, "pools", 0, 0, ANY, "", "list of maps", "The pools, their size and health.")                              \
     X(WORKERS, "workers", 0, 0, ANY, "", "list of maps", "The workers, and what each of them does.")                   \
+    X(PAUSE, "pause", 1, 2, ADMIN, "pool, function?", "bool",                                                          \
+        "Start no more tasks of a pool, or of a function; true if it was not paused.")                                 \
+    X(RESUME, "resume", 1, 2, ADMIN, "pool, function?", "bool", "End that; true if it was paused.")                    \
     X(STATS, "stats", 0, 0, ANY, "", "map", "Counters since the daemon started.")                                      \
     X(OPEN, "open", 1, 3, ANY, "kind, name?, options?", "map", "Open or make a shared object.")                        \
     X(CLOSE, "close", 1, 1, ANY, "id", "bool", "Close an object, and release what is held of it.")                     \

@@ -8,7 +8,7 @@
 #include "proto/methods.h"
 #include "proto/states.h"
 
-enum wire_who { WIRE_WHO_ANY, WIRE_WHO_OWNER };
+enum wire_who { WIRE_WHO_ANY, WIRE_WHO_OWNER, WIRE_WHO_ADMIN };
 
 struct wire_method_info {
     const char *name;

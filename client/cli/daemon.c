@@ -15,6 +15,7 @@
 #include "client/cli/cleanup.h"
 #include "client/cli/say.h"
 #include "client/cli/settings.h"
+#include "client/cli/when.h"
 #include "proto/clock.h"
 #include "proto/tables.h"
 
@@ -169,6 +170,10 @@ mpool_options daemon_task_options(void)
     options.attempts = (uint32_t)settings.attempts.value;
     if (settings.priority.given)
         options.priority = (uint32_t)settings.priority.value;
+    options.delay_ms = settings.delay_ms;
+    options.queue_timeout_ms = settings.queue_timeout_ms;
+    options.start_at_ms = settings.at ? when_ms(settings.at) : 0;
+    options.expires_at_ms = settings.expires ? when_ms(settings.expires) : 0;
     return options;
 }
 
@@ -180,6 +185,14 @@ int daemon_check_task_options(void)
     }
     if (settings.label && strlen(settings.label) > LABEL_CAP) {
         say_error("--name: at most %d bytes", LABEL_CAP);
+        return EXIT_OWN;
+    }
+    if (settings.at && when_ms(settings.at) < 0) {
+        say_error("--at: '%s' is not a time; allowed are " WHEN_FORMS, settings.at);
+        return EXIT_OWN;
+    }
+    if (settings.expires && when_ms(settings.expires) < 0) {
+        say_error("--expires: '%s' is not a time; allowed are " WHEN_FORMS, settings.expires);
         return EXIT_OWN;
     }
     return EXIT_OK;

@@ -24,7 +24,7 @@ static void put_row(struct table *table, struct view pool)
     char text[512];
     uint64_t min = view_u64(pool, "min", 0), max = view_u64(pool, "max", 0);
     table_cell(table, view_text(pool, "name", text, sizeof text));
-    const char *state = view_text(pool, "state", text, sizeof text);
+    const char *state = view_is_true(pool, "paused") ? "paused" : view_text(pool, "state", text, sizeof text);
     table_cell_styled(table, state ? show_state_style(state) : SAY_PLAIN, state);
     if (min == max)
         table_cell_format(table, "%" PRIu64 "/%" PRIu64, view_u64(pool, "workers", 0), max);

@@ -11,14 +11,16 @@ struct settings {
     bool json;
     bool quiet; /* no hints, notes or progress; errors are still printed */
     bool help, version;
-    const char *color;            /* "auto", "always", "never" */
-    const char *pool;             /* tasks: NULL, the daemon chooses */
-    const char *label;            /* tasks: a name for listings, or NULL */
-    int64_t timeout_ms;           /* -1: not given */
-    int64_t call_timeout_ms;      /* how long to wait for an answer of the daemon; -1: no limit */
-    int64_t ttl_ms;               /* of a submitted task's or a process's result; -1: not given */
-    struct option_count attempts; /* tasks */
-    struct option_count priority; /* the same */
+    const char *color;                  /* "auto", "always", "never" */
+    const char *pool;                   /* tasks: NULL, the daemon chooses */
+    const char *label;                  /* tasks: a name for listings, or NULL */
+    int64_t timeout_ms;                 /* -1: not given */
+    int64_t call_timeout_ms;            /* how long to wait for an answer of the daemon; -1: no limit */
+    int64_t ttl_ms;                     /* of a submitted task's or a process's result; -1: not given */
+    struct option_count attempts;       /* tasks */
+    struct option_count priority;       /* the same */
+    int64_t delay_ms, queue_timeout_ms; /* the same; 0: not given */
+    const char *at, *expires;           /* the same: as given, or NULL */
 };
 
 extern struct settings settings;
@@ -38,10 +40,30 @@ extern struct settings settings;
         .max = UINT64_C(0x7fffffff) * 1000,                                                                            \
         .help = "how long the result is kept after the end: 60s, 2h, 7d (default: the daemon's)"                       \
     }
+#define SCHEDULE_MAX_MS (UINT64_C(36500) * 86400 * 1000)
 #define OPTION_ROWS_SCHEDULE                                                                                           \
+    {.name = "priority",                                                                                               \
+        .value = "N",                                                                                                  \
+        .count = &settings.priority,                                                                                   \
+        .min = 0,                                                                                                      \
+        .max = 255,                                                                                                    \
+        .help = "0 to 255: tasks of a higher priority go first (default: 128)"},                                       \
+        {.name = "delay",                                                                                              \
+            .value = "TIME",                                                                                           \
+            .duration_ms = &settings.delay_ms,                                                                         \
+            .max = SCHEDULE_MAX_MS,                                                                                    \
+            .help = "start no earlier than in TIME: 500ms, 5s, 2m, 1h, 7d"},                                           \
+        {.name = "at",                                                                                                 \
+            .value = "WHEN",                                                                                           \
+            .text = &settings.at,                                                                                      \
+            .help = "start no earlier than at 17:30, 17:30:05, '2027-01-31 17:30', or @SECONDS since 1970"},           \
+        {.name = "expires",                                                                                            \
+            .value = "WHEN",                                                                                           \
+            .text = &settings.expires,                                                                                 \
+            .help = "never start at WHEN (as for --at) or later"},                                                     \
     {                                                                                                                  \
-        .name = "priority", .value = "N", .count = &settings.priority, .min = 0, .max = 255,                           \
-        .help = "0 to 255: tasks of a higher priority go first (default: 128)"                                         \
+        .name = "queue-timeout", .value = "TIME", .duration_ms = &settings.queue_timeout_ms, .max = SCHEDULE_MAX_MS,   \
+        .help = "never start once it has waited for TIME"                                                              \
     }
 /* For verbs that submit tasks. */
 #define OPTION_ROWS_TASK                                                                                               \

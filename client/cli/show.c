@@ -36,7 +36,8 @@ enum say_style show_state_style(const char *state)
     int s = wire_state_find(state, strlen(state));
     if (s == MPOOL_STATE_DONE || strcmp(state, "serving") == 0 || strcmp(state, "idle") == 0)
         return SAY_GREEN;
-    if (s == MPOOL_STATE_RUNNING || strcmp(state, "busy") == 0 || strcmp(state, "starting") == 0)
+    if (s == MPOOL_STATE_RUNNING || strcmp(state, "busy") == 0 || strcmp(state, "starting") == 0 ||
+        strcmp(state, "paused") == 0)
         return SAY_YELLOW;
     if ((s >= 0 && wire_state_info((enum mpool_state)s)->final) || strcmp(state, "throttled") == 0 ||
         strcmp(state, "stuck") == 0)

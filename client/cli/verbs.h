@@ -27,6 +27,8 @@
     X(functions)                                                                                                       \
     X(pools)                                                                                                           \
     X(workers)                                                                                                         \
+    X(pause)                                                                                                           \
+    X(resume)                                                                                                          \
     X(stats)                                                                                                           \
     X(ping)                                                                                                            \
     X(module)                                                                                                          \

@@ -138,7 +138,8 @@ int mpool_process_start_raw(mpool_client *client, struct mpool_process **ret_pro
     if (t->attempts)
         return handle_fail(client, -EINVAL, "A process runs once: it has no attempts.");
     if (schedule_count(t) > 0)
-        return handle_fail(client, -EINVAL, "A process never waits for a worker: it has no priority.");
+        return handle_fail(
+            client, -EINVAL, "A process never waits for a worker: it has no priority, start or deadline.");
     if (t->name && strlen(t->name) >= NAME_BYTES)
         return handle_fail(client, -EINVAL, "The name is longer than 128 bytes.");
     __attribute__((cleanup(free_process))) struct mpool_process *p = calloc(1, sizeof(*p));

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #define STATS_OF_TASKS(X)                                                                                              \
-    X(submitted) X(done) X(failed) X(lost) X(timeout) X(cancelled) X(shutdown) X(retried) X(expired) X(items)
+    X(submitted) X(done) X(failed) X(lost) X(timeout) X(cancelled) X(shutdown) X(overdue) X(retried) X(expired) X(items)
 #define STATS(X)                                                                                                       \
     X(requests)                                                                                                        \
     X(connections_accepted)                                                                                            \

@@ -34,7 +34,8 @@ static void check_lane(const struct core_worker *w, struct tally *tally)
     uint32_t n = 0;
     TAILQ_FOREACH (task, &w->lane, link) {
         CHECK(task->state == MPOOL_STATE_PLACED && task->worker == w && task->pool == w->pool && !task->ending);
-        CHECK(!task->timer.armed || (task->timer.kind == CORE_TIMER_TASK_GRACE && task->stop != CORE_WHY_RESULT));
+        CHECK(!task->timer.armed || task->timer.kind == CORE_TIMER_TASK_EXPIRY ||
+              (task->timer.kind == CORE_TIMER_TASK_GRACE && task->stop != CORE_WHY_RESULT));
         CHECK(!task->killing || (w->state == CORE_WORKER_DYING && w->killed && task->stop != CORE_WHY_RESULT));
         CHECK(!task->alone || w->placed == 1);
         n++;
@@ -118,13 +119,14 @@ static uint32_t check_buckets(const struct core_pool *p)
     return n;
 }
 
-static uint64_t check_queued(const struct core_task_list *list, bool ahead)
+static uint64_t check_queued(const struct core_task_list *list, bool ahead, bool parked)
 {
     const struct core_task *task;
     uint64_t n = 0;
     TAILQ_FOREACH (task, list, link) {
-        CHECK(task->state == MPOOL_STATE_QUEUED && !task->timer.armed && !task->worker && !task->stop);
-        CHECK(task->ahead == ahead && task->charged_us == 0);
+        CHECK(task->state == MPOOL_STATE_QUEUED && !task->worker && !task->stop);
+        check_timer(&task->timer, task->expires_ns > 0 && task->attempt == 0, CORE_TIMER_TASK_EXPIRY);
+        CHECK(task->ahead == ahead && task->parked == parked && task->charged_us == 0);
         n++;
     }
     return n;
@@ -134,6 +136,7 @@ static uint64_t check_queued(const struct core_task_list *list, bool ahead)
 static uint64_t check_node(const struct core_pool *p, const struct core_node *n, unsigned depth)
 {
     const struct core_flow *flow = CORE_CONTAINER(n, const struct core_flow, node);
+    const struct core_task *task;
     const struct core_node *child;
     uint32_t members = 0, children = 0;
     uint64_t waiting = 0;
@@ -145,7 +148,9 @@ static uint64_t check_node(const struct core_pool *p, const struct core_node *n,
     }
     if (depth == 0) {
         CHECK(flow->pool == p && flow->length <= n->members);
-        waiting = check_queued(&flow->tasks, false);
+        waiting = check_queued(&flow->tasks, false, false);
+        TAILQ_FOREACH (task, &flow->tasks, link)
+            CHECK(!task->function->paused || p->closing);
         CHECK(waiting == flow->length);
     } else {
         CHECK(members == n->members && (waiting > 0) == (n->turns.root != NULL));
@@ -162,13 +167,23 @@ static void check_lists(const struct core_pool *p, const struct tally *tally)
     const struct core_worker *w;
     const struct core_task *task;
     uint64_t n = 0;
-    CHECK(check_queued(&p->ahead, true) + check_node(p, p->turns, 4) == p->queued);
+    CHECK(check_queued(&p->parking, false, true) == p->parked);
+    CHECK(check_queued(&p->ahead, true, false) + check_node(p, p->turns, 4) + p->parked == p->queued);
+    TAILQ_FOREACH (task, &p->parking, link)
+        CHECK(task->function->paused && !p->closing);
     TAILQ_FOREACH (task, &p->backoff, link) {
-        CHECK(task->state == MPOOL_STATE_BACKOFF && task->timer.kind == CORE_TIMER_TASK_BACKOFF && !task->stop);
+        CHECK(task->state == MPOOL_STATE_BACKOFF && task->timer.kind == CORE_TIMER_TASK_DUE && !task->stop);
         CHECK(task->timer.armed && task->attempt < task->attempts);
         n++;
     }
     CHECK(n == p->backing_off);
+    n = 0;
+    TAILQ_FOREACH (task, &p->delayed, link) {
+        CHECK(task->state == MPOOL_STATE_DELAYED && task->timer.armed && !task->stop && task->attempt == 0);
+        CHECK(task->timer.at_ns <= task->start_ns);
+        n++;
+    }
+    CHECK(n == p->delay_count);
     uint32_t standbys = 0, expiring = 0, watched = 0;
     TAILQ_FOREACH (w, &p->standbys, link)
         standbys++;

@@ -77,6 +77,8 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
     pool->draining = core->stopping;
     TAILQ_INIT(&pool->ahead);
     TAILQ_INIT(&pool->backoff);
+    TAILQ_INIT(&pool->delayed);
+    TAILQ_INIT(&pool->parking);
     TAILQ_INIT(&pool->every);
     TAILQ_INIT(&pool->standbys);
     TAILQ_INIT(&pool->unclaimed);
@@ -91,7 +93,7 @@ struct core_pool *core_pool_new(struct core *core, const struct core_pool_config
 
 static bool is_empty(const struct core_pool *pool)
 {
-    return !core_queue_first(pool) && TAILQ_EMPTY(&pool->backoff) && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
+    return pool->queued + pool->backing_off + pool->delay_count == 0 && TAILQ_EMPTY(&pool->every) && pool->asked == 0;
 }
 
 void core_pool_free(struct core_pool *pool)
@@ -127,7 +129,7 @@ const struct core_worker_list *core_pool_workers(const struct core_pool *pool)
 void core_pool_counts(const struct core_pool *pool, struct core_pool_counts *ret)
 {
     *ret = (struct core_pool_counts){
-        .queued = pool->queued + pool->backing_off,
+        .queued = pool->queued + pool->backing_off + pool->delay_count,
         .placed = pool->placed,
         .workers = core_pool_active(pool) + core_pool_pending(pool),
         .idle = pool->idle + pool->standby,
@@ -174,37 +176,37 @@ void core_pool_reconfigure(struct core_pool *pool, const struct core_pool_config
 
 /* ---- tasks come and end ---- */
 
-static void submit(struct core_task *task, bool front, bool ahead)
+static void submit(struct core_task *task, bool front, bool ahead, uint64_t now_ns)
 {
     task->state = MPOOL_STATE_BACKOFF; /* a legal state to be queued from; the task starts over */
     task->attempt = 0;
     task->position = 0;
     task->stop = CORE_WHY_RESULT;
-    task->killing = task->ending = false;
+    task->killing = task->ending = task->parked = false;
     task->ahead = ahead;
     task->timer = (struct core_timer){0};
     assert(task->flow->pool == task->pool);
     core_turns_enter(task);
-    core_queue_push(task->pool, task, front);
+    if (task->start_ns > now_ns)
+        core_queue_push_later(task->pool, task, MPOOL_STATE_DELAYED, task->start_ns);
+    else
+        core_queue_push(task->pool, task, front);
     core_pool_touch(task->pool);
 }
 
 void core_submit(struct core_task *task, uint64_t now_ns)
 {
-    (void)now_ns;
-    submit(task, false, false);
+    submit(task, false, false, now_ns);
 }
 
 void core_submit_front(struct core_task *task, uint64_t now_ns)
 {
-    (void)now_ns;
-    submit(task, true, false);
+    submit(task, true, false, now_ns);
 }
 
 void core_submit_ahead(struct core_task *task, uint64_t now_ns)
 {
-    (void)now_ns;
-    submit(task, false, true);
+    submit(task, false, true, now_ns);
 }
 
 static void average(uint64_t *mean_ns, uint64_t *runs, uint64_t run_ns)
@@ -256,10 +258,16 @@ static void fire(struct core *core, struct core_timer *timer, uint64_t now_ns)
     struct core_task *task = CORE_CONTAINER(timer, struct core_task, timer);
     struct core_worker *worker = CORE_CONTAINER(timer, struct core_worker, timer);
     switch ((enum core_timer_kind)timer->kind) {
-    case CORE_TIMER_TASK_BACKOFF:
-        core_queue_remove(task->pool, task);
-        core_queue_push(task->pool, task, true);
+    case CORE_TIMER_TASK_DUE:
         core_pool_touch(task->pool);
+        if (core_task_is_expired(task, now_ns)) /* the loop is late */
+            core_stop_expired(task, now_ns);
+        else
+            core_queue_due(task);
+        break;
+    case CORE_TIMER_TASK_EXPIRY:
+        core_pool_touch(task->pool);
+        core_stop_expired(task, now_ns);
         break;
     case CORE_TIMER_TASK_GRACE:
         core_pool_touch(task->pool);
@@ -298,7 +306,7 @@ static void bring_to_rest(struct core_pool *pool, uint64_t now_ns)
         ;
     while (core_pool_is_down(pool, now_ns) && core_stop_flush_one(pool, CORE_WHY_DOWN))
         ; /* finish() may cancel, and so free a worker for the remaining tasks */
-    bool waits = pool->queued + pool->backing_off > 0;
+    bool waits = pool->queued + pool->backing_off + pool->delay_count > 0;
     if (pool->closing && !waits && !pool->draining)
         core_stop_drain(pool, now_ns);
     else if (waits && !core->stopping)

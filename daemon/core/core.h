@@ -37,6 +37,7 @@ struct core_function {
     uint64_t mean_ns; /* of one run; 0: unknown */
     uint64_t runs;
     uint64_t chunk_mean_ns, chunk_runs; /* the same for its map chunks, whose length says nothing about one run */
+    bool paused;                        /* see core_function_pause() */
 };
 
 /* Why a task ended, in addition to its state. */
@@ -46,7 +47,8 @@ enum core_why {
     CORE_WHY_TIMEOUT,
     CORE_WHY_CANCEL,
     CORE_WHY_SHUTDOWN,
-    CORE_WHY_DOWN, /* FAILED: its pool has no worker and cannot make one; it has not run, or its last run was lost */
+    CORE_WHY_EXPIRED, /* EXPIRED: it was still waiting at its expires_ns; it has not run */
+    CORE_WHY_DOWN,    /* FAILED: its pool has no worker and cannot make one; it has not run, or its last run was lost */
 };
 
 struct core_worker;
@@ -58,6 +60,8 @@ struct core_task {
     struct core_flow *flow; /* where it queues; of the same pool; the supervisor's reference */
     struct core_function *function;
     uint64_t timeout_ms; /* of one run; 0: none */
+    uint64_t start_ns;   /* it does not run before; 0: at once */
+    uint64_t expires_ns; /* its first run does not begin at that time or later; 0: no limit */
     uint32_t attempts;   /* runs allowed in all, ≥ 1 */
     uint32_t grace_ms;   /* between asking a running function to stop and killing it; 0: kill at once */
     bool alone;          /* shares no lane with others (its output must be told apart) */
@@ -71,6 +75,7 @@ struct core_task {
                                  * readable in finish(): a FAILED with a stop is how a function obeys a cancel */
     uint8_t cancel_signal;      /* for ops->cancel: that was asked for with the cancel, or 0 */
     bool killing;               /* its worker has been killed for it */
+    bool parked;                /* QUEUED, and its function is paused */
     bool ending;                /* about to be finished: cancelling it does nothing any more */
     bool ahead;                 /* a worker waits for it: see core_submit_ahead() */
     struct core_worker *worker; /* while PLACED, and in the finish() of a task that was; else NULL */
@@ -184,10 +189,15 @@ bool core_pool_is_down(const struct core_pool *pool, uint64_t now_ns);
 void core_pool_reconfigure(struct core_pool *pool, const struct core_pool_config *config, uint64_t now_ns);
 /* No new tasks will come (the supervisor ensures that); the queue is run, the workers retired, then ops->pool_empty. */
 void core_pool_close(struct core_pool *pool);
+/* While a pool, or one of its functions, is paused none of its tasks is started. Those that run go on, and so do those
+ * that they wait for. Idempotent. */
+void core_pool_pause(struct core_pool *pool, bool paused, uint64_t now_ns);
+bool core_pool_is_paused(const struct core_pool *pool);
+void core_function_pause(struct core_pool *pool, struct core_function *function, bool paused, uint64_t now_ns);
 void core_pool_free(struct core_pool *pool); /* closed and empty, or never opened and empty */
 
 struct core_pool_counts {
-    uint64_t queued;               /* waiting, backoff included */
+    uint64_t queued;               /* waiting, backoff and delayed ones included */
     uint32_t placed;               /* in lanes */
     uint32_t workers;              /* alive or starting, dying ones not counted */
     uint32_t idle, busy, starting; /* standby workers count as idle, retiring ones as busy, stuck ones as neither */
@@ -216,8 +226,9 @@ uint8_t core_flow_priority(const struct core_flow *flow);
 
 /* ---- tasks ---- */
 
-/* Queues a task at the back of its flow. Never fails, never finishes it from inside (not even when stopping: core_run()
- * does then). Dispatch happens in core_run(). The task must not be in the core already. */
+/* Queues a task at the back of its flow, once its start_ns has come. Never fails, never finishes it from inside (not
+ * even when stopping: core_run() does then). Dispatch happens in core_run(). The task must not be in the core already.
+ */
 void core_submit(struct core_task *task, uint64_t now_ns);
 /* The same at the front of its flow: for the rest of a chunk that was handed back. */
 void core_submit_front(struct core_task *task, uint64_t now_ns);
@@ -227,8 +238,8 @@ void core_submit_ahead(struct core_task *task, uint64_t now_ns);
 /* Gives a task that was submitted otherwise the precedence of core_submit_ahead(); may be called from finish(). Does
  * nothing if it runs. */
 void core_lead(struct core_task *task, uint64_t now_ns);
-/* why: CORE_WHY_CANCEL or CORE_WHY_SHUTDOWN. Queued, backing off, or placed and not claimed: finished from inside.
- * Running: asked to stop, and killed after its grace; finish() comes later. Idempotent. */
+/* why: CORE_WHY_CANCEL or CORE_WHY_SHUTDOWN. Queued, delayed, backing off, or placed and not claimed: finished from
+ * inside. Running: asked to stop, and killed after its grace; finish() comes later. Idempotent. */
 void core_cancel(struct core_task *task, enum core_why why, uint64_t now_ns);
 
 enum core_result { CORE_RESULT_OK, CORE_RESULT_FAILED, CORE_RESULT_FAILED_RETRYABLE };

@@ -33,7 +33,8 @@
 #define CORE_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 enum core_timer_kind {
-    CORE_TIMER_TASK_BACKOFF,
+    CORE_TIMER_TASK_DUE,
+    CORE_TIMER_TASK_EXPIRY,
     CORE_TIMER_TASK_GRACE,
     CORE_TIMER_WORKER_START,
     CORE_TIMER_WORKER_HEAD,
@@ -95,8 +96,12 @@ struct core_pool {
     struct core_task_list ahead;   /* precedes the queue */
     struct core_node *turns;       /* the queue */
     struct core_task_list backoff; /* those that wait for their next attempt */
-    uint64_t queued, backing_off;  /* of the first two, and of the third */
-    uint32_t placed;               /* tasks in all lanes */
+    struct core_task_list delayed; /* those that wait for their start */
+    struct core_task_list parking; /* those whose function is paused */
+    uint64_t queued, parked;       /* ahead, in the queue or parked; the last of these */
+    uint64_t backing_off, delay_count;
+    bool paused;
+    uint32_t placed; /* tasks in all lanes */
 
     struct core_worker_list every;
     struct core_worker_list open[CORE_LANE_MAX];       /* by length of the lane: may be given more tasks */
@@ -170,6 +175,8 @@ struct core_task *core_turns_first(const struct core_node *root);
 /* A task comes into the core, and is about to leave it. */
 void core_turns_enter(struct core_task *task);
 void core_turns_leave(struct core_task *task);
+/* Calls it for every task in the queue, which may remove that task. */
+void core_turns_each(struct core_node *root, void (*call)(struct core_task *task, void *userdata), void *userdata);
 /* To and from its flow. */
 void core_turns_push(struct core_task *task, bool front);
 void core_turns_remove(struct core_task *task);
@@ -180,15 +187,32 @@ void core_turns_correct(struct core_task *task, uint64_t run_ns);
 
 /* ---- queue.c */
 
-/* Queues a task (QUEUED) at one end of its list, `ahead` or its flow. */
+/* Does it wait for its first run, past the time by which that should have begun? */
+bool core_task_is_expired(const struct core_task *task, uint64_t now_ns);
+/* Queues a task (QUEUED) at one end of its list: `ahead`, its flow, or its function's if that is paused. */
 void core_queue_push(struct core_pool *pool, struct core_task *task, bool front);
-void core_queue_push_backoff(struct core_pool *pool, struct core_task *task); /* BACKOFF */
-void core_queue_remove(struct core_pool *pool, struct core_task *task);       /* by its state, which stays */
+/* BACKOFF or DELAYED, until then. */
+void core_queue_push_later(struct core_pool *pool, struct core_task *task, enum mpool_state state, uint64_t at_ns);
+/* That time has come. */
+void core_queue_due(struct core_task *task);
+void core_queue_remove(struct core_pool *pool, struct core_task *task); /* by its state, which stays */
 
+/* Of the tasks that wait, the first one, paused or not; NULL: there is none. */
+struct core_task *core_queue_any(const struct core_pool *pool);
+/* Tasks of the function that are parked go back to the front of their flows. function: NULL: of all. */
+void core_queue_unpark(struct core_pool *pool, const struct core_function *function);
+
+/* A closed pool runs what it has. */
+static inline bool core_pool_pauses(const struct core_pool *pool)
+{
+    return pool->paused && !pool->closing;
+}
+
+/* The next one to be placed. */
 static inline struct core_task *core_queue_first(const struct core_pool *pool)
 {
     struct core_task *task = TAILQ_FIRST(&pool->ahead);
-    return task ? task : core_turns_first(pool->turns);
+    return task || core_pool_pauses(pool) ? task : core_turns_first(pool->turns);
 }
 
 /* ---- lanes.c */
@@ -270,6 +294,8 @@ void core_sizing_reset(struct core_pool *pool);
 /* ---- stop.c */
 
 void core_stop_head_timeout(struct core_worker *worker, uint64_t now_ns);
+/* It has waited past its deadline: ends it, unless it has just begun to run. */
+void core_stop_expired(struct core_task *task, uint64_t now_ns);
 void core_stop_grace_over(struct core_task *task, uint64_t now_ns);
 void core_stop_deadline(struct core *core, uint64_t now_ns);
 enum mpool_state core_stop_state(enum core_why why);

@@ -30,6 +30,5 @@ void core_retry(struct core_task *task, uint64_t now_ns)
         core_queue_push(pool, task, true);
         return;
     }
-    core_queue_push_backoff(pool, task);
-    core_timer_arm(&pool->core->timers, &task->timer, CORE_TIMER_TASK_BACKOFF, now_ns + delay_ns);
+    core_queue_push_later(pool, task, MPOOL_STATE_BACKOFF, now_ns + delay_ns);
 }

@@ -104,7 +104,8 @@ static bool wants_one_more(const struct core_pool *pool)
         return true;
     /* Replacements add nothing: only the others will take what waits. */
     uint32_t spare = pending > leaving ? pending - leaving : 0;
-    return pool->queued > spare && !core_pool_has_idle(pool);
+    uint64_t runnable = core_pool_pauses(pool) ? !TAILQ_EMPTY(&pool->ahead) : pool->queued - pool->parked;
+    return runnable > spare && !core_pool_has_idle(pool);
 }
 
 void core_sizing_grow(struct core_pool *pool, uint64_t now_ns)

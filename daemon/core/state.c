@@ -9,10 +9,11 @@
 
 /* RUNNING is not in the table: only the lane knows that a PLACED task has been claimed. */
 static const uint32_t legal[MPOOL_STATE_COUNT] = {
-    [MPOOL_STATE_QUEUED] = BIT(PLACED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
+    [MPOOL_STATE_QUEUED] = BIT(PLACED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN) | BIT(EXPIRED),
     [MPOOL_STATE_PLACED] = BIT(QUEUED) | BIT(BACKOFF) | BIT(DONE) | BIT(FAILED) | BIT(LOST) | BIT(TIMEOUT) |
-                           BIT(CANCELLED) | BIT(SHUTDOWN),
-    [MPOOL_STATE_BACKOFF] = BIT(QUEUED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
+                           BIT(CANCELLED) | BIT(SHUTDOWN) | BIT(EXPIRED),
+    [MPOOL_STATE_DELAYED] = BIT(QUEUED) | BIT(CANCELLED) | BIT(SHUTDOWN) | BIT(EXPIRED),
+    [MPOOL_STATE_BACKOFF] = BIT(QUEUED) | BIT(DELAYED) | BIT(FAILED) | BIT(CANCELLED) | BIT(SHUTDOWN),
 };
 
 bool core_state_may_follow(enum mpool_state from, enum mpool_state to)

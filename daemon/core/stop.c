@@ -13,6 +13,7 @@ enum mpool_state core_stop_state(enum core_why why)
     case CORE_WHY_TIMEOUT: return MPOOL_STATE_TIMEOUT;
     case CORE_WHY_CANCEL: return MPOOL_STATE_CANCELLED;
     case CORE_WHY_SHUTDOWN: return MPOOL_STATE_SHUTDOWN;
+    case CORE_WHY_EXPIRED: return MPOOL_STATE_EXPIRED;
     case CORE_WHY_DOWN: return MPOOL_STATE_FAILED;
     case CORE_WHY_LOST:
     case CORE_WHY_RESULT: break;
@@ -70,6 +71,22 @@ void core_cancel(struct core_task *task, enum core_why why, uint64_t now_ns)
     core_task_end(task, core_stop_state(why), why, NULL);
 }
 
+void core_stop_expired(struct core_task *task, uint64_t now_ns)
+{
+    struct core_pool *pool = task->pool;
+    struct core_worker *w = task->worker;
+    if (task->state != MPOOL_STATE_PLACED) {
+        core_queue_remove(pool, task);
+    } else if (task->stop == CORE_WHY_RESULT && pool->core->ops->reclaim(pool->core->context, w, task)) {
+        core_turns_refund(task);
+        core_lane_remove(w, task, now_ns);
+        core_worker_settle(w, now_ns);
+    } else {
+        return;
+    }
+    core_task_end(task, MPOOL_STATE_EXPIRED, CORE_WHY_EXPIRED, NULL);
+}
+
 void core_stop_grace_over(struct core_task *task, uint64_t now_ns)
 {
     kill_for(task, now_ns);
@@ -107,8 +124,12 @@ void core_stop_drain(struct core_pool *pool, uint64_t now_ns)
 
 bool core_stop_flush_one(struct core_pool *pool, enum core_why why)
 {
-    struct core_task *task = core_queue_first(pool);
-    if (!task && !(task = TAILQ_FIRST(&pool->backoff)))
+    struct core_task *task = core_queue_any(pool);
+    if (!task)
+        task = TAILQ_FIRST(&pool->backoff);
+    if (!task && why == CORE_WHY_SHUTDOWN) /* a pool that is down may have come back by then */
+        task = TAILQ_FIRST(&pool->delayed);
+    if (!task)
         return false;
     core_queue_remove(pool, task);
     core_task_end(task, core_stop_state(why), why, NULL);
@@ -194,5 +215,6 @@ void core_stop(struct core *core, uint64_t grace_ms, uint64_t now_ns)
 void core_pool_close(struct core_pool *pool)
 {
     pool->closing = true;
+    core_queue_unpark(pool, NULL);
     core_pool_touch(pool);
 }

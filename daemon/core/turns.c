@@ -299,6 +299,21 @@ struct core_task *core_turns_first(const struct core_node *root)
     return TAILQ_FIRST(&CORE_CONTAINER(n, struct core_flow, node)->tasks);
 }
 
+void core_turns_each(struct core_node *root, void (*call)(struct core_task *task, void *userdata), void *userdata)
+{
+    struct core_node *level, *user, *client, *n;
+    LIST_FOREACH (level, &root->children, sibling)
+        LIST_FOREACH (user, &level->children, sibling)
+            LIST_FOREACH (client, &user->children, sibling)
+                LIST_FOREACH (n, &client->children, sibling) {
+                    struct core_task *task, *next;
+                    for (task = TAILQ_FIRST(&CORE_CONTAINER(n, struct core_flow, node)->tasks); task; task = next) {
+                        next = TAILQ_NEXT(task, link);
+                        call(task, userdata);
+                    }
+                }
+}
+
 void core_turns_charge(struct core_task *task)
 {
     uint64_t mean_ns = core_task_mean_ns(task);

@@ -17,11 +17,18 @@
 #define OPTION_TASKS  (OPTION_CALL | OPTION_MAP | OPTION_SUBMIT)
 #define OPTION_ALL    (OPTION_TASKS | OPTION_SPAWN)
 
+#define OPTION_LATER_MS (100ull * 366 * 86400 * 1000) /* a century */
+#define OPTION_WALL_MS  (1ull << 43)                  /* the year 2248 */
+
 #define TASK_OPTIONS(X)                                                                                                \
     X(pool, TEXT, pool, 1, 63, OPTION_ALL)                                                                             \
     X(name, TEXT, name, 0, TASK_NAME_MAX, OPTION_ALL)                                                                  \
     X(timeout_ms, UINT, timeout_ms, 1, 1u << 31, OPTION_ALL)                                                           \
     X(priority, UINT, priority, 0, 255, OPTION_TASKS)                                                                  \
+    X(delay_ms, UINT, delay_ms, 1, OPTION_LATER_MS, OPTION_TASKS)                                                      \
+    X(start_at_ms, UINT, start_at_ms, 1, OPTION_WALL_MS, OPTION_TASKS)                                                 \
+    X(expires_at_ms, UINT, expires_at_ms, 1, OPTION_WALL_MS, OPTION_TASKS)                                             \
+    X(queue_timeout_ms, UINT, queue_timeout_ms, 1, OPTION_LATER_MS, OPTION_TASKS)                                      \
     X(attempts, UINT, attempts, 1, 100, OPTION_TASKS)                                                                  \
     X(output, BOOL, output, 0, 0, OPTION_CALL | OPTION_MAP | OPTION_SPAWN)                                             \
     X(args_memfd, UINT, args_memfd, 1, UINT64_MAX, OPTION_ALL)                                                         \

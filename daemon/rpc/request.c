@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/descriptors.h"
 #include "daemon/conn/conn.h"
 #include "daemon/pool/function_index.h"
@@ -192,6 +193,27 @@ static enum rpc_result check_stdin(struct rpc *r, const struct request *q)
     return RPC_CONTINUE;
 }
 
+/* The wall clock is looked at once, here: setting it later changes nothing for tasks that wait already. */
+static uint64_t at_wall(const struct loop *loop, uint64_t at_ms)
+{
+    return at_ms > loop->wall_ms ? loop->now_ns + (at_ms - loop->wall_ms) * NS_PER_MS : loop->now_ns;
+}
+
+/* The latest start and the earliest deadline count. The time in the queue begins with the start. */
+static void set_times(const struct loop *loop, struct task_options *o)
+{
+    uint64_t start_ns = o->delay_ms ? loop->now_ns + o->delay_ms * NS_PER_MS : 0;
+    uint64_t at_ns = o->start_at_ms ? at_wall(loop, o->start_at_ms) : 0;
+    o->start_ns = at_ns > start_ns ? at_ns : start_ns;
+    if (o->expires_at_ms)
+        o->expires_ns = at_wall(loop, o->expires_at_ms);
+    if (!o->queue_timeout_ms)
+        return;
+    at_ns = (o->start_ns ? o->start_ns : loop->now_ns) + o->queue_timeout_ms * NS_PER_MS;
+    if (o->expires_ns == 0 || at_ns < o->expires_ns)
+        o->expires_ns = at_ns;
+}
+
 /* Reads the parameters, each checked by itself. */
 static enum rpc_result read_params(
     struct rpc *r, unsigned method, struct request *q, const char **ret_name, size_t *ret_length)
@@ -205,6 +227,7 @@ static enum rpc_result read_params(
     q->options = TASK_OPTIONS_DEFAULT;
     if (r->count > 2 && options_read(&r->params, method, &q->options, why, sizeof why) < 0)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "%s", why);
+    set_times(r->service->loop, &q->options);
     if (method == OPTION_MAP && no_items && !q->options.args_memfd)
         return rpc_fail(r, MPOOL_E_BAD_PARAMS, "items: expected an array, got nil");
     return RPC_CONTINUE;

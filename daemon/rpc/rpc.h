@@ -30,6 +30,8 @@ typedef enum rpc_result rpc_method(struct rpc *r);
 rpc_method rpc_call, rpc_map, rpc_submit, rpc_spawn;
 /* rpc_follow.c */
 rpc_method rpc_wait, rpc_result, rpc_status, rpc_cancel, rpc_forget;
+/* rpc_pause.c */
+rpc_method rpc_pause, rpc_resume;
 /* rpc_process.c */
 rpc_method rpc_signal;
 /* rpc_info.c */

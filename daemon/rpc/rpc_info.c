@@ -262,11 +262,11 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
 {
     const struct workers *workers = f->pool->workers;
     struct pool *pool;
-    uint32_t pools = 0;
+    uint32_t pools = 0, paused = 0;
     uint64_t calls = 0;
     const char *dot = strchr(f->name, '.');
     const struct forkserver *t = f->pool->current;
-    msgpack_pack_map(pk, 10);
+    msgpack_pack_map(pk, 11);
     wire_pack_key_text(pk, "name", f->name);
     wire_pack_text(pk, "module");
     wire_pack_str(pk, f->name, (size_t)(dot - f->name));
@@ -275,6 +275,7 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
         const struct function *same = pool_function(pool, f->name, strlen(f->name));
         if (same && same->present) {
             pools++;
+            paused += same->core.paused;
             calls += same->calls;
         }
     }
@@ -283,6 +284,13 @@ static void pack_function(msgpack_packer *pk, const struct function *f)
     TAILQ_FOREACH (pool, &workers->pools, link) {
         const struct function *same = pool_function(pool, f->name, strlen(f->name));
         if (same && same->present)
+            wire_pack_text(pk, pool->name);
+    }
+    wire_pack_text(pk, "paused");
+    msgpack_pack_array(pk, paused);
+    TAILQ_FOREACH (pool, &workers->pools, link) {
+        const struct function *same = pool_function(pool, f->name, strlen(f->name));
+        if (same && same->present && same->core.paused)
             wire_pack_text(pk, pool->name);
     }
     wire_pack_key_bool(pk, "idempotent", function_is(f, CONTROL_IDEMPOTENT));
@@ -325,7 +333,7 @@ static void pack_pool(msgpack_packer *pk, struct service *s, const struct pool *
     const struct forkserver *t = pool->current;
     core_pool_counts(pool->core, &counts);
     core_pool_counts(pool->processes, &processes);
-    msgpack_pack_map(pk, 20);
+    msgpack_pack_map(pk, 21);
     wire_pack_key_text(pk, "name", pool->name);
     wire_pack_key_text(pk, "state", pool_state(pool, s->loop->now_ns));
     wire_pack_key_text(pk, "error", pool_error(pool));
@@ -342,6 +350,7 @@ static void pack_pool(msgpack_packer *pk, struct service *s, const struct pool *
     wire_pack_key_u64(pk, "timeout_ms", pool->config->timeout_ms);
     wire_pack_key_u64(pk, "max_queue", pool->config->max_queue);
     wire_pack_key_u64(pk, "waiting", counts.waiting);
+    wire_pack_key_bool(pk, "paused", core_pool_is_paused(pool->core));
     wire_pack_key_u64(pk, "max_nested", pool->config->max_nested);
     wire_pack_key_u64(pk, "processes", processes.workers);
     wire_pack_key_u64(pk, "max_processes", pool->config->max_processes);

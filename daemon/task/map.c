@@ -336,6 +336,7 @@ void map_chunk_finished(struct task *t, const struct run_report *report, struct 
             break;
         }
         __attribute__((fallthrough));
+    case MPOOL_STATE_EXPIRED:
     case MPOOL_STATE_FAILED:
         if (!m->each && !m->stream && o->items_done < t->chunk.count) {
             map_item_error(m, t->chunk.first + o->items_done, o);
@@ -350,6 +351,7 @@ void map_chunk_finished(struct task *t, const struct run_report *report, struct 
     case MPOOL_STATE_PLACED:
     case MPOOL_STATE_RUNNING:
     case MPOOL_STATE_BACKOFF:
+    case MPOOL_STATE_DELAYED:
     case MPOOL_STATE_COUNT: map_fail(m, o->error, o->text ? o->text : ""); break;
     }
 }

@@ -143,6 +143,8 @@ struct task *task_new(struct tasks *tasks, struct caller *caller, struct functio
     else
         t->core.attempts = function_is(f, CONTROL_IDEMPOTENT) ? f->pool->config->attempts : 1;
     t->core.timeout_ms = least_timeout(options, f);
+    t->core.start_ns = options->start_ns;
+    t->core.expires_ns = options->expires_ns;
     t->core.grace_ms = function_is(f, CONTROL_CANCELLABLE) ? (uint32_t)tasks->config->cancel_grace_ms : 0;
     t->core.alone = t->output;
     return t;
@@ -316,10 +318,12 @@ static void count(struct tasks *tasks, enum mpool_state state)
     case MPOOL_STATE_TIMEOUT: tasks->loop->stats.tasks.timeout++; break;
     case MPOOL_STATE_CANCELLED: tasks->loop->stats.tasks.cancelled++; break;
     case MPOOL_STATE_SHUTDOWN: tasks->loop->stats.tasks.shutdown++; break;
+    case MPOOL_STATE_EXPIRED: tasks->loop->stats.tasks.overdue++; break;
     case MPOOL_STATE_QUEUED:
     case MPOOL_STATE_PLACED:
     case MPOOL_STATE_RUNNING:
     case MPOOL_STATE_BACKOFF:
+    case MPOOL_STATE_DELAYED:
     case MPOOL_STATE_COUNT: break;
     }
 }
@@ -350,6 +354,11 @@ void task_describe_stop(
         o->state = MPOOL_STATE_SHUTDOWN;
         o->error = MPOOL_E_SHUTDOWN;
         snprintf(text, size, "the daemon is stopping%s", attempt == 0 ? "; the task has not run" : "");
+        return;
+    case CORE_WHY_EXPIRED:
+        o->state = MPOOL_STATE_EXPIRED;
+        o->error = MPOOL_E_EXPIRED;
+        snprintf(text, size, "%s waited past its deadline, and has not run", t->function->name);
         return;
     case CORE_WHY_DOWN:
         o->state = MPOOL_STATE_FAILED;

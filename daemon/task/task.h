@@ -32,9 +32,11 @@ struct tasks;
 
 /* The caller's options, checked. See options.h for the names. */
 struct task_options {
-    struct option_text pool, name;                           /* borrowed from the request */
-    uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd; /* 0: not given */
-    uint64_t priority;                                       /* default: TASK_PRIORITY */
+    struct option_text pool, name;                                   /* borrowed from the request */
+    uint64_t timeout_ms, attempts, ttl_s, chunk, args_memfd;         /* 0: not given */
+    uint64_t delay_ms, start_at_ms, expires_at_ms, queue_timeout_ms; /* 0: not given; at: of the wall clock */
+    uint64_t start_ns, expires_ns;                                   /* what follows from these; 0: none */
+    uint64_t priority;                                               /* default: TASK_PRIORITY */
     bool output, star, each, stream;
     bool has_stdin; /* a descriptor that came with the request is its standard input */
     bool daemonic;  /* default: true */

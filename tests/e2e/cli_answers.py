@@ -78,7 +78,7 @@ def mistakes_in_options_say_what_is_allowed(_):
             (["completion", "fish"], "bash or zsh"),
             (["module", "new", "bad name"], "mpool: module: 'bad name' cannot be a module's name"),
             (["module", "new", "x" * 64], "at most 63 characters"),
-            (["ls", "--state", "foo"], "--state: 'foo' is not one of queued, placed, running, backoff, done,"),
+            (["ls", "--state", "foo"], "--state: 'foo' is not one of queued, placed, running, backoff, delayed, done,"),
             (["objects", "--kind", "values"], "is not one of value, array, lock,"),
             (["value", "set", "n", "1", "--type", "int"], "is not one of i8, u8,"),
             (["run"], "run needs a command"),

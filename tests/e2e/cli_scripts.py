@@ -351,7 +351,7 @@ JSON = {
     "value": [("set v 3", 0), ("get v", 0), ("add v 1", 0), ("cas v 1 2", 1), ("cas v 4 5", 0), ("set f nan --type f64", 0), ("get f", 0)],
     "queue": [("put q 1 b --joinable", 0), ("get q -n 2", 0), ("join q", 0), ("stat q", 0), ("finish q", 0), ("put q 2", 1)],
     "objects": [("", 0), ("--names", 0)], "inspect": [("v", 0)], "remove": [("q f", 0)], "functions": [("", 0), ("--names", 0)], "pools": [("", 0), ("--names", 0)],
-    "workers": [("", 0)], "stats": [("", 0)], "ping": [("", 0), ("-c 3", 0)], "module": [("check ./none.so", 2)], "version": [("", 0)],
+    "workers": [("", 0)], "pause": [("default text.wordcount", 0)], "resume": [("default text.wordcount", 0), ("default", 0)], "stats": [("", 0)], "ping": [("", 0), ("-c 3", 0)], "module": [("check ./none.so", 2)], "version": [("", 0)],
 }
 
 

@@ -59,6 +59,12 @@ void judge_place(struct sim *sim, struct proc *p, struct sim_task *t)
         waiting += proc_slot(p, i)->word == WORD_READY;
     if (t->finished || t->running || sim->stopping || p->pool != t->pool || !p->ready || p->retiring)
         sim_fail(sim, "task %u may not be placed on proc %u now", t->index, p->id);
+    if (sim->now_ns < t->start_ns)
+        sim_fail(sim, "task %u is placed before its start", t->index);
+    if (t->expires_ns && t->runs_begun == 0 && sim->now_ns >= t->expires_ns)
+        sim_fail(sim, "task %u is placed after its deadline", t->index);
+    if (!t->ahead && !pool->closed && (pool->paused || t->live->core.function->paused))
+        sim_fail(sim, "task %u is placed though it is paused", t->index);
     if (p->refused_pass == sim->passes)
         sim_fail(sim, "proc %u is asked again in the pass in which it refused", p->id);
     if (head && (t->alone || head->alone))
@@ -83,6 +89,8 @@ void judge_claim(struct sim *sim, struct proc *p, struct sim_task *t)
     struct sim_pool *pool = &sim->pools[p->pool];
     if (t->finished)
         sim_fail(sim, "task %u is run though it is finished", t->index);
+    if (t->expires_ns && t->runs_begun == 0 && sim->now_ns >= t->expires_ns + LATE)
+        sim_fail(sim, "task %u begins after its deadline", t->index);
     if (t->running)
         sim_fail(sim, "task %u is run twice at once", t->index);
     if (t->succeeded)
@@ -188,6 +196,9 @@ void judge_finish(struct sim *sim, struct sim_task *t, enum core_why why)
              sim->now_ns >= t->placed_ns + t->timeout_ms * MS;
         break;
     case CORE_WHY_CANCEL: ok = task->state == MPOOL_STATE_CANCELLED && t->asked == CORE_WHY_CANCEL; break;
+    case CORE_WHY_EXPIRED:
+        ok = task->state == MPOOL_STATE_EXPIRED && t->expires_ns && sim->now_ns >= t->expires_ns && t->runs_begun == 0;
+        break;
     case CORE_WHY_SHUTDOWN:
         ok = task->state == MPOOL_STATE_SHUTDOWN && (sim->stopping || t->asked == CORE_WHY_SHUTDOWN);
         break;
@@ -270,6 +281,16 @@ static void judge_pool(struct sim *sim, struct sim_pool *pool)
 void judge_rest(struct sim *sim)
 {
     core_check(sim->core, sim->now_ns);
+    turns_look(sim);
+    for (uint32_t i = 0; i < sim->task_count; i++) {
+        const struct sim_task *t = &sim->tasks[i];
+        if (!t->live || t->runs_begun > 0)
+            continue;
+        if (t->expires_ns && sim->now_ns > t->expires_ns + LATE)
+            sim_fail(sim, "task %u has not been told that it is too late", i);
+        if (t->live->core.state == MPOOL_STATE_DELAYED && sim->now_ns > t->start_ns + LATE)
+            sim_fail(sim, "task %u waits though its start has come", i);
+    }
     for (uint32_t i = 0; i < sim->pool_count; i++)
         judge_pool(sim, &sim->pools[i]);
     if (sim->ended && sim->now_ns > sim->end_ns + 3000 * S)

@@ -82,6 +82,12 @@ struct sim_task *scenario_task(struct sim *sim)
     t->alone = rng_percent(rng, 8);
     t->chunk = rng_percent(rng, 15);
     t->front = rng_percent(rng, 3);
+    if (!sim->mischief.quiet && rng_percent(rng, 10)) {
+        t->start_ns = rng_between(rng, 1, rng_percent(rng, 50) ? MS : 200 * MS);
+        t->front = true; /* need not wait for those who came earlier: it comes late */
+    }
+    if (!sim->mischief.quiet && rng_percent(rng, 15))
+        t->expires_ns = rng_below(rng, rng_percent(rng, 50) ? MS : 100 * MS);
     return t;
 }
 
@@ -133,6 +139,7 @@ void scenario_begin(struct sim *sim)
         plan(sim, 4, EVENT_OUTDATE, span_ns);
         plan(sim, 2, EVENT_RECONFIGURE, span_ns);
         plan(sim, 1, EVENT_SUSPEND, span_ns);
+        plan(sim, 6, EVENT_PAUSE, span_ns);
     }
     uint64_t end_ns = rng_percent(rng, 30) ? 600 * S : rng_below(rng, 2 * span_ns);
     sim_at(sim, sim->mischief.quiet ? 600 * S : end_ns, EVENT_END, 0, 0);
@@ -162,12 +169,38 @@ static void stop(struct sim *sim, uint64_t grace_ms)
             sim_fail(sim, "task %u is not finished by the stop", i);
 }
 
+static void pause(struct sim *sim, struct sim_pool *pool, bool paused)
+{
+    pool->paused = paused;
+    core_pool_pause(pool->core, paused, sim->now_ns);
+    turns_look(sim);
+}
+
+void scenario_pause(struct sim *sim, const struct event *event)
+{
+    struct sim_pool *pool = &sim->pools[event->subject];
+    struct core_function *f = &pool->functions[rng_below(&sim->rng, 4)];
+    if (sim->ended)
+        return;
+    if (rng_percent(&sim->rng, 50)) {
+        sim_say(sim, "pool %u is %s", event->subject, pool->paused ? "resumed" : "paused");
+        pause(sim, pool, !pool->paused);
+    } else {
+        sim_say(sim, "a function of pool %u is %s", event->subject, f->paused ? "resumed" : "paused");
+        core_function_pause(pool->core, f, !f->paused, sim->now_ns);
+        turns_look(sim);
+    }
+}
+
 void scenario_end(struct sim *sim, const struct event *event)
 {
     struct rng *rng = &sim->rng;
     (void)event;
     sim->ended = true;
     sim->end_ns = sim->now_ns;
+    for (uint32_t i = 0; i < sim->pool_count; i++)
+        if (rng_percent(rng, 50)) /* a closed or stopping pool does not mind */
+            pause(sim, &sim->pools[i], false);
     for (uint32_t i = 0; i < sim->pool_count; i++)
         if (!sim->pools[i].open) {
             sim->pools[i].open = true;

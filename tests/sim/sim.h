@@ -48,6 +48,7 @@ enum event_kind {
     EVENT_RECONFIGURE,
     EVENT_SUSPEND,
     EVENT_OPEN,
+    EVENT_PAUSE,  /* or the end of a pause, of a pool or of a function */
     EVENT_MURDER, /* some worker is killed by somebody else */
     EVENT_FREEZE, /* SIGSTOP; it goes on later */
     EVENT_END,
@@ -91,6 +92,7 @@ struct sim_task {
     bool front; /* need not wait for those who came earlier */
     bool ahead; /* goes before all others, and behind no head */
     uint32_t function, attempts, timeout_ms, grace_ms;
+    uint64_t start_ns, expires_ns; /* as in the core; before it is submitted: after that */
     bool alone, chunk;
     uint64_t submit_ns, finish_ns, order;
     uint32_t runs_begun, runs_ended;
@@ -138,6 +140,7 @@ struct sim_pool {
     struct core_pool *core;
     struct core_pool_config config;
     uint32_t max_ever, nested_ever;
+    bool paused;
     bool open, given_up, reconfigured, closed, empty_told;
     uint32_t asked;
     uint32_t failed_births; /* spawns that failed, and workers that died, since a new one last ended a task */
@@ -247,7 +250,7 @@ void supervisor_cancel(struct sim *sim, struct sim_task *t, enum core_why why);
 void scenario_begin(struct sim *sim);
 typedef void event_handler(struct sim *sim, const struct event *event);
 event_handler scenario_submit, scenario_cancel, scenario_outdate, scenario_reconfigure, scenario_suspend, scenario_open,
-    scenario_murder, scenario_freeze, scenario_end, scenario_stop_again;
+    scenario_pause, scenario_murder, scenario_freeze, scenario_end, scenario_stop_again;
 struct sim_task *scenario_task(struct sim *sim); /* one more; NULL: enough */
 
 /* world.c */

@@ -188,7 +188,7 @@ static void op_finish(void *context, struct core_task *task, enum core_why why, 
     if (other) {
         other->follower = true;
         other->pool = t->pool;
-        other->front = rng_percent(&sim->rng, 50);
+        other->front = rng_percent(&sim->rng, 50) || other->start_ns > 0;
         supervisor_submit(sim, other);
     }
     if (sim->mischief.nested && rng_percent(&sim->rng, 10)) {
@@ -247,6 +247,8 @@ void supervisor_submit(struct sim *sim, struct sim_task *t)
     live->core.attempts = t->attempts;
     live->core.timeout_ms = t->timeout_ms;
     live->core.grace_ms = t->grace_ms;
+    live->core.start_ns = t->start_ns = t->start_ns ? sim->now_ns + t->start_ns : 0;
+    live->core.expires_ns = t->expires_ns = t->expires_ns ? sim->now_ns + t->expires_ns : 0;
     live->core.alone = t->alone;
     live->core.chunk = t->chunk;
     t->live = live;

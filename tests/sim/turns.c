@@ -49,9 +49,10 @@ static void give_back(struct sim *sim, struct sim_task *t)
     t->came_back = false;
 }
 
-static bool queues(const struct sim_task *t)
+static bool queues(const struct sim *sim, const struct sim_task *t)
 {
-    return t->live && t->live->core.state == MPOOL_STATE_QUEUED && !t->live->core.ahead && !t->leaving;
+    return t->live && t->live->core.state == MPOOL_STATE_QUEUED && !t->live->core.ahead && !t->leaving &&
+           (!t->live->core.function->paused || sim->pools[t->pool].closed);
 }
 
 static void look(struct sim_turn *turn, bool waits, uint64_t clock_ns)
@@ -73,7 +74,9 @@ void turns_look(struct sim *sim)
             give_back(sim, t);
         else
             t->leaving = false;
-        if (queues(t))
+        if (t->live && t->live->core.function->paused)
+            t->requeued = true; /* it goes to the front at the end of the pause */
+        if (queues(sim, t))
             waits[t->pool][t->level][t->user][t->client] = true;
     }
     for (uint32_t p = 0; p < sim->pool_count; p++)
@@ -137,7 +140,7 @@ void turns_place(struct sim *sim, struct sim_task *t)
         sim_fail(sim, "task %u is overtaken by one that came later", t->index);
     flow->last_order = t->order;
     for (uint32_t i = 0; i < sim->task_count; i++)
-        if (queues(&sim->tasks[i]) && sim->tasks[i].placed_ever && flow_of(sim, &sim->tasks[i]) == flow)
+        if (queues(sim, &sim->tasks[i]) && sim->tasks[i].placed_ever && flow_of(sim, &sim->tasks[i]) == flow)
             sim_fail(sim, "task %u goes before task %u, which was placed before and came back", t->index, i);
 }
 

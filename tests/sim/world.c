@@ -75,6 +75,7 @@ static event_handler *const handlers[EVENT_COUNT] = {
     [EVENT_RECONFIGURE] = scenario_reconfigure,
     [EVENT_SUSPEND] = scenario_suspend,
     [EVENT_OPEN] = scenario_open,
+    [EVENT_PAUSE] = scenario_pause,
     [EVENT_MURDER] = scenario_murder,
     [EVENT_FREEZE] = scenario_freeze,
     [EVENT_END] = scenario_end,

@@ -101,6 +101,7 @@ enum mpool_code {
     MPOOL_ENO_OBJECT = -10022, /* there is no such shared object */
     MPOOL_EEXISTS = -10023,    /* … or there is one, when a new one was wanted, or one of another kind */
     MPOOL_EFINISHED = -10024,  /* the queue takes no more items, or the pipe's other end has gone */
+    MPOOL_EEXPIRED = -10025,   /* the task waited past its deadline, and never ran */
     MPOOL_EREMOTE = -10098,    /* an error that this library does not know; the text has it */
     MPOOL_EPROTOCOL = -10099,  /* the peer does not speak this protocol */
 };
@@ -184,12 +185,18 @@ typedef struct mpool_options {
     /* call: a pipe, file or character device that becomes the function's standard input; NULL: it has none. The library
      * passes a duplicate on, and the task reads what is there itself: nobody else should, as long as it runs. */
     const int *stdin_fd;
-    uint32_t priority; /* 0 to 255: a higher one goes first; not for processes, which never wait */
+    /* When it runs; not for processes, which never wait. Times in ms; start_at and expires_at: since 1970. 0: not
+     * given. */
+    uint32_t priority;        /* 0 to 255: a higher one goes first */
+    int64_t delay_ms;         /* it does not start before this time has passed, … */
+    int64_t start_at_ms;      /* … nor before this one; a submitted task need not be waited for */
+    int64_t expires_at_ms;    /* if it has not begun to run by then it never does: MPOOL_EEXPIRED */
+    int64_t queue_timeout_ms; /* the same, after it has waited for so long since it could have started */
 } mpool_options;
 #define MPOOL_PRIORITY_DEFAULT 128u
 #define MPOOL_OPTIONS_INIT                                                                                             \
     {                                                                                                                  \
-        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL, MPOOL_PRIORITY_DEFAULT                           \
+        sizeof(mpool_options), NULL, NULL, 0, 0, 0, NULL, NULL, NULL, MPOOL_PRIORITY_DEFAULT, 0, 0, 0, 0               \
     }
 
 /* ---- blocking calls -------------------------------------------------------------------------------------- */

@@ -294,17 +294,19 @@ static void a_worker_never_gets_more_than_its_remaining_runs(void **state)
 static void every_legal_move_of_a_task_is_in_the_table_and_no_other(void **state)
 {
     static const char legal[MPOOL_STATE_COUNT][MPOOL_STATE_COUNT + 1] = {
-        /*                       QPRBDFLTCS */
-        [MPOOL_STATE_QUEUED] = ".P...F..CS",
-        [MPOOL_STATE_PLACED] = "Q..BDFLTCS",
-        [MPOOL_STATE_RUNNING] = "..........",
-        [MPOOL_STATE_BACKOFF] = "Q....F..CS",
-        [MPOOL_STATE_DONE] = "..........",
-        [MPOOL_STATE_FAILED] = "..........",
-        [MPOOL_STATE_LOST] = "..........",
-        [MPOOL_STATE_TIMEOUT] = "..........",
-        [MPOOL_STATE_CANCELLED] = "..........",
-        [MPOOL_STATE_SHUTDOWN] = "..........",
+        /*                       QPRBYDFLTCSX */
+        [MPOOL_STATE_QUEUED] = ".P....F..CSX",
+        [MPOOL_STATE_PLACED] = "Q..B.DFLTCSX",
+        [MPOOL_STATE_RUNNING] = "............",
+        [MPOOL_STATE_BACKOFF] = "Q...Y.F..CS.",
+        [MPOOL_STATE_DELAYED] = "Q........CSX",
+        [MPOOL_STATE_DONE] = "............",
+        [MPOOL_STATE_FAILED] = "............",
+        [MPOOL_STATE_LOST] = "............",
+        [MPOOL_STATE_TIMEOUT] = "............",
+        [MPOOL_STATE_CANCELLED] = "............",
+        [MPOOL_STATE_SHUTDOWN] = "............",
+        [MPOOL_STATE_EXPIRED] = "............",
     };
     (void)state;
     for (unsigned from = 0; from < MPOOL_STATE_COUNT; from++)

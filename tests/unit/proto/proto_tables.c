@@ -15,7 +15,10 @@ static void print_methods(void)
     for (int i = 0; i < MPOOL_METHOD_COUNT; i++) {
         const struct wire_method_info *m = wire_method_info((enum mpool_method)i);
         printf("| [`%s`](#%s) | %s | %s | %s | %s |\n", m->name, m->name, or_nothing(m->params), m->result,
-            m->who == WIRE_WHO_OWNER ? "owner" : "any", m->sentence);
+            m->who == WIRE_WHO_ADMIN   ? "admin"
+            : m->who == WIRE_WHO_OWNER ? "owner"
+                                       : "any",
+            m->sentence);
     }
 }
 
