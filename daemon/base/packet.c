@@ -98,19 +98,13 @@ int fd_set_nonblock(int fd)
     return 0;
 }
 
-/* The same for several parts, concatenated. */
-static int memfd_of_parts(const char *name, const struct iovec *parts, size_t count)
+int memfd_of_bytes(const char *name, const void *bytes, size_t length)
 {
     struct memfd_fill whole;
     int r = memfd_fill_begin(&whole, name);
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = memfd_fill_add(&whole, parts[i].iov_base, parts[i].iov_len);
+    if (r == 0)
+        r = memfd_fill_add(&whole, bytes, length);
     return r < 0 ? r : memfd_fill_end(&whole);
-}
-
-int memfd_of_bytes(const char *name, const void *bytes, size_t length)
-{
-    return memfd_of_parts(name, &(struct iovec){(void *)(uintptr_t)bytes, length}, 1);
 }
 
 int memfd_check(int fd, uint64_t size)
