@@ -179,7 +179,7 @@ def descriptors_that_are_lost_on_their_way_are_not_taken_for_others(d):
 def descriptors_that_are_not_read_do_not_use_them_up(d):
     c, other = d.client(), d.client()
     c.request("hello", {"memfd": True})
-    task = c.submit("sys.blob", 1 << 20, ttl_s=5)
+    task = c.submit("sys.blob", 1 << 20)
     other.wait(task, 10000)
     ids = range(1000, 1500)
     c.send_bytes(b"".join(pack([0, i, "result", [task]]) for i in ids))
@@ -192,6 +192,7 @@ def descriptors_that_are_not_read_do_not_use_them_up(d):
         while c.fds:
             os.close(c.fds.pop())
     assert len(other.request("result", task)) == 1 << 20
+    other.request("forget", task)
 
 
 @test(nofile=80, workers="1")
@@ -239,7 +240,7 @@ def many_who_wait_for_one_large_result_do_not_fill_the_memory(d):
     before = d.rss_kib()
     c, other = d.client(), d.client()
     blocker = other.start("sys.sleep", 0.3)
-    task = other.submit("sys.blob", 3 << 20, ttl_s=3)
+    task = other.submit("sys.blob", 3 << 20)
     ids = [c.send("result", [task, 60000]) for _ in range(60)]
     assert c.request("ping") == "pong", "all of them wait"
     other.reply(blocker)
@@ -247,6 +248,7 @@ def many_who_wait_for_one_large_result_do_not_fill_the_memory(d):
     for i in ids:
         assert d.rss_kib() - before < 40 * 1024 * SLOW, "the same result is in memory many times"
         assert len(c.reply(i)) == 3 << 20
+    other.request("forget", task)
 
 
 # ---- notifications -----------------------------------------------------------------------------------------------------

@@ -151,10 +151,11 @@ def payloads_over_the_limit_are_refused(d):
 @test(modules=["trial"])
 def large_results_of_submitted_tasks_can_be_fetched(d):
     c = hello(d)
-    task = c.submit("trial.big", 20 * MIB, ttl_s=2)
+    task = c.submit("trial.big", 20 * MIB)
     assert c.wait(task)["state"] == "done"
     for _ in range(2):
         assert is_bin(result_of(c, c.send("result", [task])), 20 * MIB)
+    c.request("forget", task)
 
 
 @test(modules=["trial"])
