@@ -171,16 +171,20 @@ static _Noreturn void become(const char *directory, char **argv, mode_t mask, co
         dup2(fds[i], i);
     umask(mask);
     enum reaper_stage stage = REAPER_NO_DIRECTORY;
-    if (!*directory || chdir(directory) == 0) {
+    int error = 0;
+    if (*directory && chdir(directory) < 0) {
+        error = errno;
+    } else {
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         stage = REAPER_NO_EXEC;
         execvp(argv[0], argv);
-        if (errno == EACCES && !strchr(argv[0], '/') && !is_on_path(argv[0]))
-            errno = ENOENT;
+        error = errno;
+        if (error == EACCES && !strchr(argv[0], '/') && !is_on_path(argv[0]))
+            error = ENOENT;
     }
-    reaper.page->error = errno;
+    reaper.page->error = error;
     reaper.page->stage = (int32_t)stage;
     _exit(127);
 }

@@ -155,6 +155,34 @@ static void a_command_that_cannot_be_executed_has_status_126(void **state)
     assert_ended(w, 126, "", "exec: /: Permission denied\n");
 }
 
+static void a_file_of_path_that_cannot_be_executed_is_not_missing(void **state)
+{
+    struct world *w = *state;
+    char directory[] = "/tmp/mpool-test-XXXXXX", file[64], args[256];
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/tool", directory);
+    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(args, sizeof args, "[[\"tool\"], {\"env\": {\"PATH\": \"/bin:%s\"}, \"timeout\": null}]", directory);
+    run(w, args);
+    unlink(file);
+    rmdir(directory);
+    assert_ended(w, 126, "", "exec: tool: Permission denied\n");
+}
+
+static void the_reaper_is_of_no_use_by_itself(void **state)
+{
+    char path[600], text[200] = "";
+    (void)state;
+    snprintf(path, sizeof path, "%s/mpool-reaper 2>&1", shipped());
+    FILE *f = popen(path, "re");
+    assert_non_null(f);
+    assert_true(fread(text, 1, sizeof text - 1, f) > 0);
+    assert_int_equal(WEXITSTATUS(pclose(f)), EXIT_FAILURE);
+    assert_non_null(strstr(text, "is started by mpoold's exec module"));
+}
+
 static void a_command_exiting_with_127_is_not_blamed_on_exec(void **state)
 {
     struct world *w = *state;
@@ -273,6 +301,11 @@ static void wrong_arguments_are_refused(void **state)
             "E_FAILED: there is no option \"cdw\": use env, cwd, umask, stdin, timeout, output, merge or max_output"},
         {"[[\"true\"], {\"umask\": 512}]", "E_FAILED: option umask: 0 to 0777"},
         {"[[\"true\"], {\"timeout\": -1}]", "E_FAILED: option timeout: 0 to 1000000000 seconds"},
+        {"[[\"true\"], {\"umask\": \"x\"}]", "E_BAD_ARGS: in argument 2: expected integer of 0 or more, got string"},
+        {"[[\"true\"], {\"timeout\": \"x\"}]", "E_BAD_ARGS: in argument 2: expected number, got string"},
+        {"[[\"true\"], {\"max_output\": \"x\"}]",
+            "E_BAD_ARGS: in argument 2: expected integer of 0 or more, got string"},
+        {"[[\"true\"], {\"merge\": 1}]", "E_BAD_ARGS: in argument 2: expected bool, got 1"},
         {"[[\"true\"], {\"env\": [1]}]", "E_BAD_ARGS: in argument 2: expected map, got array"},
         {"[[\"true\"], {\"env\": {\"A=B\": \"x\"}}]", "E_FAILED: \"A=B\" cannot be the name of a variable"},
         {"[[\"true\"], {\"env\": {\"\": \"x\"}}]", "E_FAILED: \"\" cannot be the name of a variable"},
@@ -582,6 +615,8 @@ int main(void)
         T(a_missing_command_has_status_127),
         T(a_path_that_may_not_be_searched_hides_its_commands),
         T(a_command_that_cannot_be_executed_has_status_126),
+        T(a_file_of_path_that_cannot_be_executed_is_not_missing),
+        T(the_reaper_is_of_no_use_by_itself),
         T(a_command_exiting_with_127_is_not_blamed_on_exec),
         T(directory_and_environment_are_as_asked),
         T(stdin_is_fed_or_empty),
