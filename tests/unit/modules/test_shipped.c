@@ -156,6 +156,32 @@ static void sys_does_as_it_is_told(void **state)
     assert_failed(w, "E_FAILED: cancelled");
 }
 
+static void arguments_are_checked(void **state)
+{
+    static const struct row rows[] = {
+        {"sys.sleep", "[\"long\"]", "E_BAD_ARGS: argument 1: expected number, got string"},
+        {"sys.burn", "[null]", "E_BAD_ARGS: argument 1: expected number, got nil"},
+        {"sys.fail", "[7]", "E_BAD_ARGS: argument 1: expected string, got 7"},
+        {"sys.fail", "[\"no\", 7]", "E_BAD_ARGS: argument 2: expected bool, got 7"},
+        {"sys.crash", "[{\"exit\": \"x\"}]", "E_BAD_ARGS: in argument 1: expected integer, got string"},
+        {"sys.crash", "[\"x\"]", "E_BAD_ARGS: argument 1: expected integer, got string"},
+        {"sys.alloc", "[-1]", "E_BAD_ARGS: argument 1: expected integer of 0 or more, got -1"},
+        {"sys.alloc", "[9223372036854775807]", "E_FAILED: no memory for 9223372036854775807 bytes"},
+        {"sys.blob", "[null]", "E_BAD_ARGS: argument 1: expected integer of 0 or more, got nil"},
+        {"sys.blob", "[4294967296]", "E_FAILED: a binary has at most 4294967295 bytes"},
+        {"sys.log", "[1]", "E_BAD_ARGS: argument 1: expected string, got 1"},
+        {"sys.print", "[1]", "E_BAD_ARGS: argument 1: expected string, got 1"},
+        {"sys.output", "[1]", "E_BAD_ARGS: argument 1: expected binary or string, got 1"},
+        {"sys.output", "[\"x\", \"y\"]", "E_BAD_ARGS: argument 2: expected integer of 0 or more, got string"},
+        {"sys.progress", "[]", "E_BAD_ARGS: argument 1 is missing: 0 given"},
+        {"sys.append", "[\"/dev/null\"]", "E_BAD_ARGS: argument 2 is missing: 1 given"},
+        {"sys.append", "[\"/nonexistent/x\", \"y\"]", "E_FAILED: /nonexistent/x: No such file or directory"},
+        {"sys.append", "[\"/dev/full\", \"y\"]", "E_FAILED: /dev/full: No space left on device"},
+        {"math.mul", "[\"x\"]", "E_BAD_ARGS: argument 1: expected number, got string"},
+    };
+    assert_rows(*state, rows, ELEMENTS(rows));
+}
+
 static void sys_append_leaves_one_line_per_run(void **state)
 {
     struct world *w = *state;
@@ -216,6 +242,7 @@ int main(void)
         T(text_counts_characters_and_not_bytes),
         T(counts_equal_those_of_wc),
         T(sys_does_as_it_is_told),
+        T(arguments_are_checked),
         T(sys_append_leaves_one_line_per_run),
         T(sys_crash_ends_the_process),
         T(only_what_is_harmless_twice_is_idempotent),

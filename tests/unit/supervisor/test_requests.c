@@ -220,6 +220,26 @@ static void a_reload_changes_pools_and_keeps_what_needs_a_restart(void **state)
     wait_part("workers", "[]", "\"idle\"");
 }
 
+static void the_group_of_the_socket_needs_a_restart(void **state)
+{
+    (void)state;
+    start("", "workers = 1");
+    reload_with("socket_group = root\nsocket_mode = 0660", "workers = 1");
+    wait_log("socket_group has changed");
+    reload_with("", "workers = 1");
+    expect("call", "[\"fake.echo\", [1]]", "[1]");
+}
+
+static void the_watchdog_is_fed_from_the_loop(void **state)
+{
+    (void)state;
+    setenv("WATCHDOG_USEC", "60000", 1);
+    start("", "workers = 1");
+    unsetenv("WATCHDOG_USEC");
+    wait_notice("WATCHDOG=1");
+    wait_notice("WATCHDOG=1");
+}
+
 static void a_reload_with_a_mistake_changes_nothing(void **state)
 {
     (void)state;
@@ -261,6 +281,8 @@ int main(int argc, char **argv)
         T(a_task_may_call_another_one_of_its_own_pool),
         T(nesting_has_a_cap),
         T(a_reload_changes_pools_and_keeps_what_needs_a_restart),
+        T(the_group_of_the_socket_needs_a_restart),
+        T(the_watchdog_is_fed_from_the_loop),
         T(a_reload_with_a_mistake_changes_nothing),
         T(a_forkserver_that_fails_in_a_reload_leaves_the_old_one),
     };
