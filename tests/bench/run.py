@@ -12,6 +12,7 @@ import os
 import sys
 
 import facts
+import fair
 import instructions
 import life
 import neighbours
@@ -37,6 +38,7 @@ MEASURES = (
     ("memory", "memory of a worker, of a queued no-op, of a million of them", life.memory, True, False),
     ("backlog", "the cost of a task in a queue of a million and of a hundred", life.backlog, True, False),
     ("neighbours", "a ping beside neighbours that ask for much", neighbours.neighbours, True, True),
+    ("fair", "a lone call beside 1, 10 and 100 greedy connections", fair.measure, True, True),
     ("shared", "locks, values and arrays beside those of multiprocessing", state.shared, True, True),
     ("idle", "what an idle daemon with 1,000 connections costs", life.idle, True, False),
     ("instructions", "instructions a task in client, supervisor and worker", instructions.measure, False, False),
