@@ -46,6 +46,7 @@ static void save_all(void)
 
 _Noreturn void _exit(int status)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a task may have left a low limit for files */
     save_all();
     for (;;)
         syscall(SYS_exit_group, status);
