@@ -162,6 +162,12 @@ static void finish_chunk(struct fake_worker *w, uint32_t most, bool refuse, bool
     finish_value(w, LANE_OUTCOME_OK, done, &b);
 }
 
+/* Those functions return the same in a chunk, which makes it wrong there. */
+static bool is_wrong_in_chunk(enum function f)
+{
+    return f == FAKE_large || f == FAKE_bad_value || f == FAKE_bad_large;
+}
+
 /* The bytes are kept until the next result, so that the worker's memory grows. bad: not one value, but many. */
 static void finish_large(struct fake_worker *w, uint64_t size, bool bad)
 {
@@ -177,7 +183,7 @@ static void finish_large(struct fake_worker *w, uint64_t size, bool bad)
     struct control_memfd body = {.position = w->job.position, .size = size};
     say(w->control, CONTROL_RESULT, &body, sizeof body, fd);
     close(fd);
-    finish(w, (struct worker_outcome){.outcome = LANE_OUTCOME_OK, .memfd = true, .size = size}, NULL);
+    finish(w, (struct worker_outcome){.outcome = LANE_OUTCOME_OK, .items_done = 1, .memfd = true, .size = size}, NULL);
 }
 
 /* Messages that no honest worker sends; the supervisor must kill us for each. */
@@ -288,7 +294,8 @@ static void run(struct fake_worker *w)
     bool chunk = w->job.job.flags & LANE_JOB_CHUNK;
     int64_t number = number_of(w);
     uint32_t attempt = w->job.job.attempt;
-    if (chunk && w->job.job.function != FAKE_end && w->job.job.function != FAKE_wait) {
+    if (chunk && w->job.job.function != FAKE_end && w->job.job.function != FAKE_wait &&
+        !is_wrong_in_chunk((enum function)w->job.job.function)) {
         bool die = w->job.job.function == FAKE_half && w->job.job.items > 1;
         finish_chunk(
             w, w->job.job.function == FAKE_one || die ? 1 : UINT32_MAX, w->job.job.function == FAKE_refuse, die);
@@ -336,7 +343,9 @@ static void run(struct fake_worker *w)
         _exit(0);
     }
     case FAKE_large: finish_large(w, (uint64_t)number, false); break;
-    case FAKE_bad_value: finish(w, (struct worker_outcome){.outcome = LANE_OUTCOME_OK, .size = 2}, "\xc1\xc1"); break;
+    case FAKE_bad_value:
+        finish(w, (struct worker_outcome){.outcome = LANE_OUTCOME_OK, .items_done = 1, .size = 2}, "\xc1\xc1");
+        break;
     case FAKE_bad_large: finish_large(w, (uint64_t)number, true); break;
     case FAKE_bad_message: bad_message(w, number); break;
     case FAKE_ask: ask(w); break;

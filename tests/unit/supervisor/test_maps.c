@@ -125,6 +125,44 @@ static void an_item_that_kills_its_worker_fails_alone(void **state)
     expect("call", "[\"fake.echo\", [1]]", "[1]");
 }
 
+static void results_that_are_not_what_was_asked_for_end_their_worker(void **state)
+{
+    (void)state;
+    start("", "workers = 1");
+    static const char *const functions[] = {"fake.bad_value", "fake.bad_large", "fake.large"};
+    for (unsigned i = 0; i < sizeof functions / sizeof *functions; i++) {
+        char params[100];
+        snprintf(params, sizeof params, "[\"%s\", [100000]]", functions[i]);
+        expect_part("map", params, "E_LOST");
+        snprintf(params, sizeof params, "[\"%s\", [100000], {\"each\": true}]", functions[i]);
+        expect_part("map", params, "E_LOST");
+    }
+    expect("map", "[\"fake.echo\", [1]]", "[1]");
+}
+
+static void a_map_that_nobody_waits_for_fails_in_silence(void **state)
+{
+    (void)state;
+    start("cancel_grace = 20ms", "workers = 1");
+    struct peer *p = &started.peer;
+    /* [2, "map", ["fake.refuse", [0]]] and the same with fake.end */
+    send_bytes(p,
+        "\x93\x02\xa3"
+        "map\x92\xab"
+        "fake.refuse\x91\x00",
+        21);
+    send_bytes(p,
+        "\x93\x02\xa3"
+        "map\x92\xa8"
+        "fake.end\x91\x07",
+        18);
+    expect("call", "[\"fake.echo\", [1]]", "[1]");
+    wait_part("list", "[]", "[]");
+    reload_with("", "workers = 1\nfunctions = fake.echo");
+    wait_part("functions", "[]", "fake.echo");
+    expect("call", "[\"fake.echo\", [1]]", "[1]");
+}
+
 /* ---- ends ---- */
 
 static void a_cancelled_map_ends_its_chunks(void **state)
@@ -183,6 +221,8 @@ int main(int argc, char **argv)
         T(a_large_item_is_handed_over_alone),
         T(finished_items_of_a_lost_chunk_keep_their_results),
         T(an_item_that_kills_its_worker_fails_alone),
+        T(results_that_are_not_what_was_asked_for_end_their_worker),
+        T(a_map_that_nobody_waits_for_fails_in_silence),
         T(a_cancelled_map_ends_its_chunks),
         T(a_map_whose_client_is_gone_ends),
         T(an_item_has_the_time_out),

@@ -164,6 +164,78 @@ static void a_read_only_use_cannot_write(void **state)
     close(fd);
 }
 
+static void options_belong_to_their_kind(void **state)
+{
+    static const struct {
+        const char *params, *says;
+    } bad[] = {
+        {"[null, null]", "kind: a new object has to be of some kind"},
+        {"[\"value\", null, {\"type\": \"bytes\"}]", "bytes are for arrays"},
+        {"[\"array\", null, {\"type\": \"u8\"}]", "an array needs it"},
+        {"[\"barrier\"]", "a barrier needs it"},
+        {"[\"lock\", null, {\"read_only\": true}]", "read_only is for values and arrays"},
+        {"[\"lock\", null, {\"ttl_s\": \"x\"}]", "E_BAD_PARAMS"},
+    };
+    (void)state;
+    start("", "workers = 1");
+    expect_part("open", "[\"lock\"]", "say hello({memfd: true}) first");
+    expect_part("hello", "[{\"memfd\": true}]", "pid");
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect_part("open", bad[i].params, bad[i].says);
+    expect("objects", "[]", "[]");
+}
+
+static void one_that_is_there_must_be_as_the_options_say(void **state)
+{
+    static const struct {
+        const char *made, *same, *other;
+    } kinds[] = {
+        {"[\"value\", \"o\", {\"type\": \"i32\"}]", "[\"value\", \"o\", {\"type\": \"i32\"}]",
+            "[\"value\", \"o\", {\"type\": \"f64\"}]"},
+        {"[\"array\", \"o\", {\"type\": \"u8\", \"count\": 8}]", "[\"array\", \"o\", {\"count\": 8}]",
+            "[\"array\", \"o\", {\"count\": 9}]"},
+        {"[\"barrier\", \"o\", {\"parties\": 2}]", "[\"barrier\", \"o\"]", "[\"barrier\", \"o\", {\"parties\": 3}]"},
+        {"[\"bounded_semaphore\", \"o\", {\"value\": 2}]", "[\"bounded_semaphore\", \"o\", {\"value\": 2}]",
+            "[\"bounded_semaphore\", \"o\", {\"value\": 3}]"},
+        {"[\"queue\", \"o\", {\"capacity\": 2}]", "[\"queue\", \"o\", {\"capacity\": 2}]",
+            "[\"queue\", \"o\", {\"capacity\": 3}]"},
+        {"[\"queue\", \"o\", {\"size\": 2000}]", "[\"queue\", \"o\"]", "[\"queue\", \"o\", {\"size\": 3000}]"},
+    };
+    (void)state;
+    start_with_memfds("");
+    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char id[24];
+        open_by(&started.peer, kinds[i].made, id);
+        open_by(&started.peer, kinds[i].same, id);
+        expect_part("open", kinds[i].other, "E_EXISTS");
+        expect("remove", "[\"o\"]", "true");
+    }
+    while (started.peer.fd_count > 0)
+        close(take_fd(&started.peer));
+}
+
+/* An array of MessagePack has three heads, by the number of its items. */
+static void a_get_takes_any_number_of_items(void **state)
+{
+    static const unsigned numbers[] = {15, 16, 65535, 65536};
+    static char params[1u << 18];
+    char q[24], more[40];
+    (void)state;
+    start("", "workers = 1");
+    open_by(&started.peer, "[\"queue\", \"q\", {\"capacity\": 100000}]", q);
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        size_t n = (size_t)snprintf(params, sizeof params, "[%s, [", q);
+        for (unsigned j = 0; j < numbers[i]; j++)
+            n += (size_t)snprintf(params + n, sizeof params - n, "%s7", j ? "," : "");
+        snprintf(params + n, sizeof params - n, "]]");
+        snprintf(more, sizeof more, "%u", numbers[i]);
+        expect("put", params, more);
+        snprintf(more, sizeof more, ", %u", numbers[i]);
+        expect_part("get", with(q, more), numbers[i] < 20000 ? "[7, 7, 7" : "");
+        expect_part("inspect", "[\"q\"]", "\"items\"=>0");
+    }
+}
+
 static void a_user_has_a_cap_of_objects_and_bytes(void **state)
 {
     char id[24];
@@ -517,6 +589,9 @@ int main(int argc, char **argv)
         T(each_kind_with_a_page_brings_its_memory),
         T(a_value_has_the_bounds_of_its_type),
         T(a_read_only_use_cannot_write),
+        T(options_belong_to_their_kind),
+        T(one_that_is_there_must_be_as_the_options_say),
+        T(a_get_takes_any_number_of_items),
         T(a_user_has_a_cap_of_objects_and_bytes),
         T(items_come_out_in_the_order_in_which_they_went_in),
         T(a_get_waits_for_a_put_and_a_put_for_room),
