@@ -245,6 +245,17 @@ def check_callers(root):
     return wrong
 
 
+def check_names(root):
+    """No two files of the daemon have one name: a message that names worker.c is not ambiguous."""
+    seen, wrong = {}, []
+    for path in sources(root):
+        if path.startswith("daemon/"):
+            other = seen.setdefault(os.path.basename(path), path)
+            if other != path:
+                wrong.append(f"{path}: has the name of {other}")
+    return wrong
+
+
 CHECKS = (
     ("includes_point_downward_only", check_edges),
     ("headers_include_one_another_in_no_circle", check_cycles),
@@ -252,6 +263,7 @@ CHECKS = (
     ("each_header_compiles_alone", check_alone),
     ("there_is_one_way_to_a_str_on_the_wire", check_strings),
     ("every_declared_function_is_called_from_another_file", check_callers),
+    ("each_file_of_the_daemon_has_a_name_of_its_own", check_names),
 )
 
 # A sound little tree, and what is planted in it: (name, file, text, the check that must find it)
@@ -296,6 +308,7 @@ PLANTS = (
     ("a header that leans on its includer", "daemon/core/b.h", "#pragma once\nuint8_t b(void);\n", check_alone),
     ("a str that nobody has looked at", "daemon/supervisor/b.c", "void b(void) { msgpack_pack_str_body(0, 0, 0); }\n", check_strings),
     ("a function that nobody calls", "daemon/core/b.h", "#pragma once\nint b(void);\n", check_callers),
+    ("two files of one name", "daemon/lane/heart.h", "#pragma once\nint c(void);\n", check_names),
     ("a header without a guard", "daemon/core/b.h", "struct b { int c; };\n", check_alone),
 )
 

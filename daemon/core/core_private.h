@@ -185,7 +185,7 @@ void core_turns_charge(struct core_task *task);
 void core_turns_refund(struct core_task *task);
 void core_turns_correct(struct core_task *task, uint64_t run_ns);
 
-/* ---- queue.c */
+/* ---- waiting.c */
 
 /* Does it wait for its first run, past the time by which that should have begun? */
 bool core_task_is_expired(const struct core_task *task, uint64_t now_ns);
@@ -260,7 +260,7 @@ void core_watch_arm(struct core_pool *pool, uint64_t now_ns);
 void core_watch_suspect(struct core_worker *worker, uint64_t now_ns);
 void core_watch_rested(struct core_worker *worker, uint64_t now_ns);
 
-/* ---- worker.c */
+/* ---- worker_state.c */
 
 void core_worker_set_state(struct core_worker *worker, enum core_worker_state state, uint64_t now_ns);
 /* Ready, but one too many for now: it is held until there is room. */
