@@ -132,9 +132,9 @@ static void results_that_are_not_what_was_asked_for_end_their_worker(void **stat
     static const char *const functions[] = {"fake.bad_value", "fake.bad_large", "fake.large"};
     for (unsigned i = 0; i < sizeof functions / sizeof *functions; i++) {
         char params[100];
-        snprintf(params, sizeof params, "[\"%s\", [100000]]", functions[i]);
+        snprintf(params, sizeof params, "[\"%s\", [1000000]]", functions[i]);
         expect_part("map", params, "E_LOST");
-        snprintf(params, sizeof params, "[\"%s\", [100000], {\"each\": true}]", functions[i]);
+        snprintf(params, sizeof params, "[\"%s\", [1000000], {\"each\": true}]", functions[i]);
         expect_part("map", params, "E_LOST");
     }
     expect("map", "[\"fake.echo\", [1]]", "[1]");

@@ -63,6 +63,21 @@ static void a_wrong_method_or_number_of_parameters_is_refused(void **state)
     expect("ping", "[]", "\"pong\"");
 }
 
+static void options_that_are_wrong_are_refused(void **state)
+{
+    char params[4000];
+    (void)state;
+    start("", "workers = 1");
+    expect_part("submit", "[\"fake.echo\", [], {\"name\": 5}]", "option name: expected a string, got 5");
+    expect_part("submit", "[\"fake.echo\", [], {\"nmae\": \"x\"}]", "name");
+    expect_part("submit", "[\"fake.echo\", [], 5]", "options: expected a map, got 5");
+    size_t n = (size_t)snprintf(params, sizeof params, "[\"fake.echo\", [], {\"k0\": 0");
+    for (int i = 1; i < 200; i++)
+        n += (size_t)snprintf(params + n, sizeof params - n, ", \"k%d\": 0", i);
+    snprintf(params + n, sizeof params - n, "}]");
+    expect_part("submit", params, "options: 200 keys are more than there are");
+}
+
 static void what_is_no_message_closes_the_connection(void **state)
 {
     static const char *const bad[] = {"\xc1", "\x91\x05", "\x93\x07\x01\x90", "\x05", "\xa1x"};
@@ -269,6 +284,7 @@ int main(int argc, char **argv)
         T(hello_describes_the_server),
         T(functions_pools_and_workers_are_listed),
         T(a_wrong_method_or_number_of_parameters_is_refused),
+        T(options_that_are_wrong_are_refused),
         T(what_is_no_message_closes_the_connection),
         T(a_notification_is_served_and_not_answered),
         T(a_message_has_a_cap_and_so_has_its_depth),
