@@ -114,6 +114,22 @@ static void a_packet_that_is_too_long_is_refused_with_its_descriptors(void **sta
     close(pair[1]);
 }
 
+static void other_ancillary_data_is_passed_over(void **state)
+{
+    int pair[2], fds[PACKET_FDS_MAX], on = 1;
+    size_t count = PACKET_FDS_MAX;
+    char buffer[16];
+    (void)state;
+    assert_int_equal(packet_pair(SOCK_NONBLOCK, pair), 0);
+    assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+    assert_int_equal(send_fds(pair[0], "abc", 1), 3);
+    assert_int_equal(packet_receive(pair[1], buffer, sizeof buffer, fds, &count, NULL), 3);
+    assert_int_equal(count, 1);
+    close(fds[0]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void what_was_sent_before_a_reset_still_comes(void **state)
 {
     int pair[2], fd;
@@ -200,6 +216,7 @@ int main(void)
         T(more_than_a_packet_can_carry_are_not_sent),
         T(more_than_the_receiver_has_room_for_are_closed_and_told),
         T(a_packet_that_is_too_long_is_refused_with_its_descriptors),
+        T(other_ancillary_data_is_passed_over),
         T(what_was_sent_before_a_reset_still_comes),
         T(only_a_sealed_memfd_of_the_right_size_is_taken),
         T(a_memfd_beyond_the_file_limit_is_an_error),
