@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -52,4 +53,16 @@ static int run(mpool_task *task)
     return 0;
 }
 
-MPOOL_MODULE("journal", "1.0.0", MPOOL_FN("once", run), MPOOL_FN("again", run, .flags = MPOOL_IDEMPOTENT))
+/* bool: stops the supervisor, which finds the rest of the lane as it is then. */
+static int stop(mpool_task *task)
+{
+    int on;
+    if (mpool_arg_bool(task, 0, &on) < 0)
+        return -1;
+    if (on)
+        kill(getppid(), SIGSTOP);
+    return 0;
+}
+
+MPOOL_MODULE("journal", "1.0.0", MPOOL_FN("stop", stop), MPOOL_FN("once", run),
+    MPOOL_FN("again", run, .flags = MPOOL_IDEMPOTENT))
